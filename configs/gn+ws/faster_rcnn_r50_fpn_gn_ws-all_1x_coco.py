@@ -1,0 +1,16 @@
+_base_ = '../faster_rcnn/faster_rcnn_r50_fpn_1x_coco.py'
+model = dict(
+    backbone=dict(
+        norm_cfg=dict(type='GN', num_groups=32),
+        init_cfg=dict(checkpoint='open-mmlab://jhu/resnet50_gn_ws'),
+        conv_cfg=dict(type='ConvWS')),
+    neck=dict(
+        conv_cfg=dict(type='ConvWS'), norm_cfg=dict(type='GN', num_groups=32, requires_grad=True)),
+    roi_head=dict(
+        bbox_head=dict(
+            type='Shared4Conv1FCBBoxHead',
+            conv_out_channels=256,
+            conv_cfg=dict(type='ConvWS'),
+            norm_cfg=dict(type='GN', num_groups=32, requires_grad=True))))
+norm_cfg = dict(type='GN', num_groups=32, requires_grad=True)
+conv_cfg = dict(type='ConvWS')

@@ -1,0 +1,16 @@
+_base_ = [
+    '../_base_/models/faster_rcnn_r50_fpn.py', '../_base_/datasets/coco_detection.py',
+    '../_base_/schedules/schedule_1x.py', '../_base_/default_runtime.py'
+]
+model = dict(
+    rpn_head=dict(
+        anchor_generator=dict(type='LegacyAnchorGenerator', center_offset=0.5),
+        bbox_coder=dict(type='LegacyDeltaXYWHBBoxCoder'),
+        loss_bbox=dict(type='SmoothL1Loss', beta=1.0 / 9.0)),
+    roi_head=dict(
+        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=2, aligned=False)),
+        bbox_head=dict(
+            bbox_coder=dict(type='LegacyDeltaXYWHBBoxCoder'),
+            loss_bbox=dict(type='SmoothL1Loss', beta=1.0))),
+    train_cfg=dict(
+        rpn_proposal=dict(max_per_img=2000), rcnn=dict(assigner=dict(match_low_quality=True))))
