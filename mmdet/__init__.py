@@ -1,0 +1,8 @@
+"""A detection toolbox with the public face of mmdetection 2.x and per-image training directives."""
+
+from ._environment import digit_version, require_mmcv
+from .version import __version__, short_version, version_info
+
+mmcv_version = require_mmcv()
+
+__all__ = ['__version__', 'short_version', 'version_info', 'digit_version']

@@ -1,0 +1,13 @@
+"""Settings for the whole suite."""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / 'tests' / 'golden')]
+
+os.environ.setdefault('MPLBACKEND', 'Agg')
+torch.set_num_threads(1)  # the suite runs one process a core
