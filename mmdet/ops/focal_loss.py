@@ -1,0 +1,90 @@
+"""Focal loss (arXiv:1708.02002) of logits: finite, with a finite gradient, for every logit."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_REDUCTIONS = ('none', 'mean', 'sum')
+
+
+def _reduce(loss: Tensor, reduction: str) -> Tensor:
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f'reduction must be one of {_REDUCTIONS}, got {reduction!r}')
+    return loss if reduction == 'none' else loss.mean() if reduction == 'mean' else loss.sum()
+
+
+def _full_precision(logits: Tensor) -> Tensor:
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def binary_focal_terms(logits: Tensor, positive: Tensor, gamma: float, alpha: float) -> Tensor:
+    """Focal loss of independent yes/no decisions; ``positive`` is bool in the shape of ``logits``."""
+    against = torch.where(positive, -logits, logits)  # logit of the wrong answer
+    share = torch.where(positive, alpha, 1 - alpha).to(logits.dtype)
+    # the power's gradient is infinite at 0, which a far logit underflows to
+    wrongness = against.sigmoid().clamp(min=torch.finfo(logits.dtype).tiny)
+    return share * F.softplus(against) * wrongness.pow(gamma)
+
+
+def sigmoid_focal_loss(
+    input: Tensor,
+    target: Tensor,
+    gamma: float = 2.0,
+    alpha: float = 0.25,
+    weight: Tensor | None = None,
+    reduction: str = 'mean',
+) -> Tensor:
+    """Focal loss of C independent sigmoid outputs.
+
+    Args:
+        input: logits (n, C).
+        target: (n,) class in [0, C); any other value (C: background) is a negative for all classes.
+        gamma: power of the factor that quiets easy examples.
+        alpha: weight of positives; negatives get ``1 - alpha``.
+        weight: (C,) weight of each class.
+        reduction: ``'none'``, ``'mean'`` (over all n * C) or ``'sum'``.
+
+    Returns:
+        (n, C) for ``'none'``, else a scalar; float32 at least.
+
+    Raises:
+        ValueError: unknown reduction.
+    """
+    logits = _full_precision(input)
+    classes = torch.arange(logits.size(1), device=target.device)
+    loss = binary_focal_terms(logits, target[:, None] == classes, gamma, alpha)
+    return _reduce(loss if weight is None else loss * weight, reduction)
+
+
+def softmax_focal_loss(
+    input: Tensor,
+    target: Tensor,
+    gamma: float = 2.0,
+    alpha: float = 0.25,
+    weight: Tensor | None = None,
+    reduction: str = 'mean',
+) -> Tensor:
+    """Focal loss of one softmax over C classes.
+
+    Args:
+        input: logits (n, C).
+        target: (n,) class in [0, C); a negative one is left out (its loss is 0).
+        gamma: power of the factor that quiets easy examples.
+        alpha: factor on every example.
+        weight: (C,) weight of each class.
+        reduction: ``'none'``, ``'mean'`` (over all n) or ``'sum'``.
+
+    Returns:
+        (n,) for ``'none'``, else a scalar; float32 at least.
+
+    Raises:
+        ValueError: unknown reduction.
+    """
+    log_p = F.log_softmax(_full_precision(input), dim=1)
+    label = target.clamp(min=0)
+    log_pt = log_p.gather(1, label[:, None]).squeeze(1)
+    others = log_p.masked_fill(F.one_hot(label, log_p.size(1)).bool(), -torch.inf)
+    loss = -alpha * torch.exp(gamma * others.logsumexp(1)) * log_pt  # logsumexp: log(1 - p of the label)
+    if weight is not None:
+        loss = loss * weight[label]
+    return _reduce(loss * (target >= 0), reduction)

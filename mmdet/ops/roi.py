@@ -1,0 +1,184 @@
+"""Pooling of regions of interest. RoIs are (n, 5): index of the image in the batch, x1, y1, x2, y2 in image pixels."""
+
+import torch
+import torchvision.ops
+from torch import Tensor, nn
+from torch.nn.modules.utils import _pair
+
+_POOL_MODES = ('avg', 'max')
+
+
+def _full_precision(features: Tensor) -> Tensor:
+    """Half precision becomes float32 (coordinates of large maps do not fit in half); others stay."""
+    return features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
+
+
+def _check_rois(rois: Tensor) -> None:
+    if rois.ndim != 2 or rois.size(1) != 5:
+        raise ValueError(f'RoIs must be (n, 5): batch index, x1, y1, x2, y2; got {tuple(rois.shape)}')
+
+
+def roi_align(
+    input: Tensor,
+    rois: Tensor,
+    output_size: int | tuple[int, int],
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = 0,
+    pool_mode: str = 'avg',
+    aligned: bool = True,
+) -> Tensor:
+    """Pool each RoI into a grid of bins from bilinear samples (RoIAlign, arXiv:1703.06870).
+
+    Args:
+        input: features (N, C, H, W).
+        rois: (n, 5).
+        output_size: bins (h, w).
+        spatial_scale: feature cells per image pixel.
+        sampling_ratio: samples along each axis of a bin; 0: as many as the bin has cells, rounded up.
+        pool_mode: ``'avg'`` or ``'max'`` over the samples of a bin.
+        aligned: cell centres lie at half-integer coordinates; False: the old way, half a cell off and with
+            RoIs of at least one cell.
+
+    Returns:
+        (n, C, h, w) in the dtype of ``input``; computed in float32 at least.
+
+    Raises:
+        ValueError: wrong shape of ``rois``, unknown ``pool_mode``.
+    """
+    _check_rois(rois)
+    if pool_mode not in _POOL_MODES:
+        raise ValueError(f'roi_align: pool_mode must be one of {_POOL_MODES}, got {pool_mode!r}')
+    features = _full_precision(input)
+    rois = rois.to(features.dtype)
+    pool = torchvision.ops.roi_align if pool_mode == 'avg' else _roi_align_max
+    pooled = pool(features, rois, _pair(output_size), spatial_scale, sampling_ratio, aligned)
+    return pooled.to(input.dtype)
+
+
+def _roi_align_max(
+    features: Tensor,
+    rois: Tensor,
+    output_size: tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Tensor:
+    """Greatest sample of each bin; the gradient goes to that sample alone."""
+    batch = rois[:, 0].long()
+    shift = 0.5 if aligned else 0.0
+    start, end = rois[:, 1:].mul(spatial_scale).sub(shift).split(2, dim=1)  # x, y
+    size = end - start if aligned else (end - start).clamp(min=1)
+    xs, x_used = _sample_positions(start[:, 0], size[:, 0], output_size[1], sampling_ratio)
+    ys, y_used = _sample_positions(start[:, 1], size[:, 1], output_size[0], sampling_ratio)
+    candidates = [
+        _bilinear(features, batch, y, x).masked_fill(~(y_ok & x_ok)[:, None, None, None], -torch.inf)
+        for y, y_ok in zip(ys, y_used)
+        for x, x_ok in zip(xs, x_used)
+    ]
+    if not candidates:
+        return features.new_zeros(len(rois), features.size(1), *output_size) + features.sum() * 0
+    best = torch.stack(candidates).max(0).values
+    return torch.where(best == -torch.inf, best.new_zeros(()), best)  # a RoI without samples
+
+
+def _sample_positions(start: Tensor, size: Tensor, bins: int, ratio: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Along one axis: for the i-th sample of a bin, positions (n, bins) and which RoIs (n,) have that sample."""
+    bin_size = size / bins
+    counts = torch.full_like(size, ratio) if ratio > 0 else bin_size.ceil().clamp(min=0)
+    most = ratio if ratio > 0 else int(counts.max()) if len(counts) else 0
+    edges = start[:, None] + torch.arange(bins, device=start.device) * bin_size[:, None]
+    step = (bin_size / counts.clamp(min=1))[:, None]
+    return [edges + (i + 0.5) * step for i in range(most)], [counts > i for i in range(most)]
+
+
+def _bilinear(features: Tensor, batch: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
+    """Features at (n, h) x (n, w) positions of image ``batch[n]`` -> (n, C, h, w); zero further than a cell outside."""
+    height, width = features.shape[-2:]
+    y_low, y_high, y_frac, y_in = _neighbours(ys, height)
+    x_low, x_high, x_frac, x_in = _neighbours(xs, width)
+    maps = features.permute(0, 2, 3, 1)  # (N, H, W, C), so that indexing gives (n, h, w, C)
+    at = batch[:, None, None]
+    y_low, y_high, x_low, x_high = y_low[:, :, None], y_high[:, :, None], x_low[:, None], x_high[:, None]
+    y_frac, x_frac = y_frac[:, :, None, None], x_frac[:, None, :, None]
+    top = maps[at, y_low, x_low] * (1 - x_frac) + maps[at, y_low, x_high] * x_frac
+    bottom = maps[at, y_high, x_low] * (1 - x_frac) + maps[at, y_high, x_high] * x_frac
+    inside = (y_in[:, :, None] & x_in[:, None])[..., None]
+    return ((top * (1 - y_frac) + bottom * y_frac) * inside).permute(0, 3, 1, 2)
+
+
+def _neighbours(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Lower and upper cell of each position, the part of the upper one, and whether it counts as inside."""
+    inside = (position >= -1) & (position <= size)
+    position = position.clamp(0, size - 1)
+    low = position.floor()
+    return low.long(), (low + 1).clamp(max=size - 1).long(), position - low, inside
+
+
+def roi_pool(input: Tensor, rois: Tensor, output_size: int | tuple[int, int], spatial_scale: float = 1.0) -> Tensor:
+    """Greatest feature of each bin of each RoI, corners rounded to whole cells (RoIPool, arXiv:1504.08083).
+
+    Args:
+        input: features (N, C, H, W).
+        rois: (n, 5).
+        output_size: bins (h, w).
+        spatial_scale: feature cells per image pixel.
+
+    Returns:
+        (n, C, h, w) in the dtype of ``input``.
+
+    Raises:
+        ValueError: wrong shape of ``rois``.
+    """
+    _check_rois(rois)
+    features = _full_precision(input)
+    pooled = torchvision.ops.roi_pool(features, rois.to(features.dtype), _pair(output_size), spatial_scale)
+    return pooled.to(input.dtype)
+
+
+class RoIAlign(nn.Module):
+    """:func:`roi_align` as a layer; ``use_torchvision`` is accepted for old configs and changes nothing."""
+
+    def __init__(
+        self,
+        output_size: int | tuple[int, int],
+        spatial_scale: float = 1.0,
+        sampling_ratio: int = 0,
+        pool_mode: str = 'avg',
+        aligned: bool = True,
+        use_torchvision: bool = False,
+    ) -> None:
+        super().__init__()
+        self.output_size = _pair(output_size)
+        self.spatial_scale = float(spatial_scale)
+        self.sampling_ratio = int(sampling_ratio)
+        self.pool_mode = pool_mode
+        self.aligned = aligned
+        self.use_torchvision = use_torchvision
+
+    def forward(self, input: Tensor, rois: Tensor) -> Tensor:
+        """Features (N, C, H, W) and RoIs (n, 5) -> (n, C, h, w)."""
+        return roi_align(
+            input, rois, self.output_size, self.spatial_scale, self.sampling_ratio, self.pool_mode, self.aligned
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f'output_size={self.output_size}, spatial_scale={self.spatial_scale}, '
+            f'sampling_ratio={self.sampling_ratio}, pool_mode={self.pool_mode!r}, aligned={self.aligned}'
+        )
+
+
+class RoIPool(nn.Module):
+    """:func:`roi_pool` as a layer."""
+
+    def __init__(self, output_size: int | tuple[int, int], spatial_scale: float = 1.0) -> None:
+        super().__init__()
+        self.output_size = _pair(output_size)
+        self.spatial_scale = float(spatial_scale)
+
+    def forward(self, input: Tensor, rois: Tensor) -> Tensor:
+        """Features (N, C, H, W) and RoIs (n, 5) -> (n, C, h, w)."""
+        return roi_pool(input, rois, self.output_size, self.spatial_scale)
+
+    def extra_repr(self) -> str:
+        return f'output_size={self.output_size}, spatial_scale={self.spatial_scale}'
