@@ -1,0 +1,134 @@
+"""Small helpers on lists of per-image or per-level tensors."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_FLIP_DIMS = {'horizontal': (3,), 'vertical': (2,), 'diagonal': (2, 3)}
+
+
+def multi_apply(func: Callable, *args: Sequence, **kwargs: Any) -> tuple[list, ...]:
+    """Call ``func`` once for each tuple of items of ``args`` and regroup its outputs.
+
+    Args:
+        func: gives a tuple of K results.
+        args: sequences of the same length N; the i-th call gets the i-th item of each.
+        kwargs: given to every call.
+
+    Returns:
+        K lists of N results; an empty tuple where N is 0.
+    """
+    call = partial(func, **kwargs) if kwargs else func
+    return tuple(map(list, zip(*map(call, *args))))
+
+
+def unmap(data: Tensor, count: int, inds: Tensor, fill: float = 0) -> Tensor:
+    """Spread the M rows of ``data`` over ``count`` rows, the other rows being ``fill``.
+
+    Args:
+        data: (M, ...).
+        count: number of rows of the result.
+        inds: (count,) mask with M true entries: where the rows of ``data`` go.
+        fill: value of the other rows.
+    """
+    spread = data.new_full((count, *data.shape[1:]), fill)
+    spread[inds.bool()] = data
+    return spread
+
+
+def mask2ndarray(mask: Any) -> np.ndarray:
+    """Masks of any kind (``BitmapMasks``, ``PolygonMasks``, tensor, array) as an (n, h, w) array.
+
+    Raises:
+        TypeError: ``mask`` is none of these.
+    """
+    if hasattr(mask, 'to_ndarray'):
+        return mask.to_ndarray()
+    if isinstance(mask, Tensor):
+        return mask.detach().cpu().numpy()
+    if isinstance(mask, np.ndarray):
+        return mask
+    raise TypeError(f'masks must be BitmapMasks, PolygonMasks, a tensor or an array, got {type(mask).__name__}')
+
+
+def flip_tensor(src_tensor: Tensor, flip_direction: str) -> Tensor:
+    """Flip maps (N, C, H, W) along ``'horizontal'`` (W), ``'vertical'`` (H) or ``'diagonal'`` (both).
+
+    Raises:
+        ValueError: the tensor has not four axes, or the direction is unknown.
+    """
+    if src_tensor.ndim != 4:
+        raise ValueError(f'flip_tensor: expected a (N, C, H, W) tensor, got {tuple(src_tensor.shape)}')
+    if flip_direction not in _FLIP_DIMS:
+        raise ValueError(f'flip_tensor: direction must be one of {list(_FLIP_DIMS)}, got {flip_direction!r}')
+    return torch.flip(src_tensor, _FLIP_DIMS[flip_direction])
+
+
+def select_single_mlvl(mlvl_tensors: Sequence[Tensor], batch_id: int, detach: bool = True) -> list[Tensor]:
+    """One image's maps, (C, H, W) a level, out of the batch's (N, C, H, W) a level; cut off the graph by default."""
+    maps = [level[batch_id] for level in mlvl_tensors]
+    return [level.detach() for level in maps] if detach else maps
+
+
+def filter_scores_and_topk(
+    scores: Tensor, score_thr: float, topk: int, results: Mapping | Sequence | Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor, dict | list | Tensor | None]:
+    """The best ``topk`` (box, class) pairs whose score is above ``score_thr``, best first.
+
+    Args:
+        scores: (n, K) scores of n boxes.
+        score_thr: a pair stays if its score is greater.
+        topk: the greatest number of pairs.
+        results: other values of the n boxes: a tensor (n, ...), or a dict or list of such.
+
+    Returns:
+        scores (k,), labels (k,), box indices (k,), and ``results`` of these boxes (in the form it was given).
+
+    Raises:
+        NotImplementedError: ``results`` is of another type.
+    """
+    pairs = (scores > score_thr).nonzero()
+    picked = scores[pairs[:, 0], pairs[:, 1]]
+    picked, order = picked.sort(descending=True)
+    picked, order = picked[:topk], order[:topk]
+    keep, labels = pairs[order].unbind(1)
+    return picked, labels, keep, _take(results, keep)
+
+
+def _take(results: Any, keep: Tensor) -> Any:
+    if results is None:
+        return None
+    if isinstance(results, Tensor):
+        return results[keep]
+    if isinstance(results, Mapping):
+        return {name: value[keep] for name, value in results.items()}
+    if isinstance(results, list):
+        return [value[keep] for value in results]
+    raise NotImplementedError(f'results must be a tensor, a dict or a list of tensors, got {type(results).__name__}')
+
+
+def center_of_mass(mask: Tensor, esp: float = 1e-6) -> tuple[Tensor, Tensor]:
+    """Centre (y, x), in pixels, of a (h, w) mask or of any map of weights; (0, 0) where the mask is empty."""
+    height, width = mask.shape
+    ys = torch.arange(height, dtype=torch.float32, device=mask.device)
+    xs = torch.arange(width, dtype=torch.float32, device=mask.device)
+    total = mask.sum().float().clamp(min=esp)
+    return (mask.sum(1) * ys).sum() / total, (mask.sum(0) * xs).sum() / total
+
+
+def generate_coordinate(featmap_sizes: Sequence[int], device: str | torch.device = 'cuda') -> Tensor:
+    """Maps (N, 2, H, W) of each cell's x and y, both from -1 to 1, for features of shape (N, C, H, W).
+
+    The default device gives way to the CPU where there is no CUDA.
+    """
+    if torch.device(device).type == 'cuda' and not torch.cuda.is_available():
+        device = 'cpu'
+    num, height, width = featmap_sizes[0], featmap_sizes[-2], featmap_sizes[-1]
+    xs = torch.linspace(-1, 1, width, device=device)
+    ys = torch.linspace(-1, 1, height, device=device)
+    grid = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)])
+    return grid.expand(num, -1, -1, -1).contiguous()
