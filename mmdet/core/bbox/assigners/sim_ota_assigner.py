@@ -1,0 +1,156 @@
+"""Assignment by a cost with a number of positives of each object's own (YOLOX, https://arxiv.org/abs/2107.08430)."""
+
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdet.core.bbox.assigners.assign_result import AssignResult, labels_of
+from mmdet.core.bbox.assigners.base_assigner import BaseAssigner
+from mmdet.core.bbox.assigners.center_prior import depth_inside
+from mmdet.core.bbox.builder import BBOX_ASSIGNERS
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps
+
+FAR_COST = 100000.0  # cost of a prior that is not both in the object and near its centre
+NO_OVERLAP = -100000.0  # overlap of priors that no object considers
+
+
+@BBOX_ASSIGNERS.register_module()
+class SimOTAAssigner(BaseAssigner):
+    """Each ground truth takes its cheapest priors, about as many as the sum of its best overlaps.
+
+    Args:
+        center_radius: priors within this distance of an object's centre, in strides, are near it.
+        candidate_topk: so many of the best overlaps are summed up.
+        iou_weight: weight of the cost ``-log(overlap)``.
+        cls_weight: weight of the cost of the classification.
+    """
+
+    def __init__(
+        self,
+        center_radius: float = 2.5,
+        candidate_topk: int = 10,
+        iou_weight: float = 3.0,
+        cls_weight: float = 1.0,
+    ) -> None:
+        self.center_radius = center_radius
+        self.candidate_topk = candidate_topk
+        self.iou_weight = iou_weight
+        self.cls_weight = cls_weight
+
+    @torch.no_grad()
+    def assign(
+        self,
+        pred_scores: Tensor,
+        priors: Tensor,
+        decoded_bboxes: Tensor,
+        gt_bboxes: Tensor,
+        gt_labels: Tensor,
+        gt_bboxes_ignore: Tensor | None = None,
+        eps: float = 1e-7,
+    ) -> AssignResult:
+        """Assign the priors of one image; on the CPU where the device's memory does not suffice.
+
+        Args:
+            pred_scores: (n, K) in [0, 1].
+            priors: (n, 4) centre x, centre y, stride x, stride y in px.
+            decoded_bboxes: (n, 4) predicted boxes, xyxy px.
+            gt_bboxes: (G, 4) xyxy px.
+            gt_labels: (G,) long.
+            gt_bboxes_ignore: not used.
+            eps: added to overlaps, so that their logarithm is finite.
+
+        Returns:
+            Result of n priors; the overlap is -1e5 for priors that no object takes.
+        """
+        tensors = (pred_scores, priors, decoded_bboxes, gt_bboxes, gt_labels)
+        try:
+            return self._assign(*tensors, gt_bboxes_ignore, eps)
+        except torch.cuda.OutOfMemoryError:
+            warnings.warn('SimOTAAssigner: out of device memory; this image is assigned on the CPU', stacklevel=2)
+        torch.cuda.empty_cache()
+        result = self._assign(*(tensor.cpu() for tensor in tensors), None, eps)
+        for name in ('gt_inds', 'max_overlaps', 'labels'):
+            setattr(result, name, getattr(result, name).to(pred_scores.device))
+        return result
+
+    def _assign(
+        self,
+        pred_scores: Tensor,
+        priors: Tensor,
+        decoded_bboxes: Tensor,
+        gt_bboxes: Tensor,
+        gt_labels: Tensor,
+        gt_bboxes_ignore: Tensor | None = None,
+        eps: float = 1e-7,
+    ) -> AssignResult:
+        num_gts, num_priors = len(gt_bboxes), len(priors)
+        gt_inds = priors.new_zeros(num_priors, dtype=torch.long)
+        valid, in_box_and_center = self.get_in_gt_and_in_center_info(priors, gt_bboxes)
+        if num_gts == 0 or not len(in_box_and_center):
+            max_overlaps = decoded_bboxes.new_zeros(num_priors)
+            return AssignResult(num_gts, gt_inds, max_overlaps, torch.full_like(gt_inds, -1))
+        overlaps = bbox_overlaps(decoded_bboxes[valid], gt_bboxes)  # (v, G)
+        cost = self.cls_weight * classification_cost(pred_scores[valid], gt_labels)
+        cost = cost - self.iou_weight * torch.log(overlaps + eps) + FAR_COST * ~in_box_and_center
+        matched_overlaps, matched_gts = self.dynamic_k_matching(cost, overlaps, num_gts, valid)
+        gt_inds[valid] = matched_gts + 1
+        max_overlaps = torch.full_like(decoded_bboxes[:, 0], NO_OVERLAP)
+        max_overlaps[valid] = matched_overlaps
+        return AssignResult(num_gts, gt_inds, max_overlaps, labels_of(gt_inds, gt_labels))
+
+    def get_in_gt_and_in_center_info(self, priors: Tensor, gt_bboxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Which priors are considered.
+
+        Args:
+            priors: (n, 4) centre x, centre y, stride x, stride y in px.
+            gt_bboxes: (G, 4) xyxy px.
+
+        Returns:
+            (n,) bool: in some object or near some object's centre; and for those v priors (v, G) bool: both in this
+            object and near its centre.
+        """
+        in_gt = depth_inside(priors[:, :2], gt_bboxes) > 0
+        gt_centers = (gt_bboxes[:, :2] + gt_bboxes[:, 2:]) / 2
+        ways = (priors[:, None, :2] - gt_centers).abs()
+        near_center = (ways < self.center_radius * priors[:, None, 2:]).all(dim=-1)
+        valid = (in_gt | near_center).any(dim=1)
+        return valid, (in_gt & near_center)[valid]
+
+    def dynamic_k_matching(
+        self, cost: Tensor, pairwise_ious: Tensor, num_gt: int, valid_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Let each ground truth take its cheapest priors; a prior that several take goes to the cheapest of them.
+
+        Args:
+            cost: (v, G).
+            pairwise_ious: (v, G).
+            num_gt: G.
+            valid_mask: (n,) bool with v true entries; afterwards, in place, true for the matched priors only.
+
+        Returns:
+            Overlaps (m,) and ground truths (m,), from 0, of the matched priors.
+        """
+        topk_ious = pairwise_ious.topk(min(self.candidate_topk, len(pairwise_ious)), dim=0).values
+        counts = topk_ious.sum(dim=0).int().clamp(min=1)
+        ranks = cost.argsort(dim=0, stable=True).argsort(dim=0)
+        wanted = ranks < counts
+        best_gt = cost.masked_fill(~wanted, torch.inf).argmin(dim=1)
+        contested = wanted.sum(dim=1) > 1
+        best_gt = torch.where(contested, cost.argmin(dim=1), best_gt)
+        matched = wanted.any(dim=1)
+        valid_mask[valid_mask.clone()] = matched
+        matched_gts = best_gt[matched]
+        return pairwise_ious[matched].gather(1, matched_gts[:, None])[:, 0], matched_gts
+
+
+def classification_cost(scores: Tensor, gt_labels: Tensor) -> Tensor:
+    """(v, K) scores in [0, 1] and (G,) labels -> (v, G) binary cross entropy of the scores' roots, summed over K."""
+    roots = scores.float().sqrt()[:, None].expand(-1, len(gt_labels), -1)
+    targets = F.one_hot(gt_labels.long(), scores.size(1)).float().expand_as(roots)
+    with torch.autocast(scores.device.type, enabled=False):  # it forbids this function
+        return F.binary_cross_entropy(roots, targets, reduction='none').sum(dim=-1)
+
+
+__all__ = ['SimOTAAssigner', 'classification_cost']
