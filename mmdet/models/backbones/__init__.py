@@ -1,0 +1,11 @@
+"""Networks that turn images into feature maps."""
+
+from mmdet.models.backbones.hrnet import HRNet
+from mmdet.models.backbones.mobilenet_v2 import MobileNetV2
+from mmdet.models.backbones.regnet import RegNet
+from mmdet.models.backbones.res2net import Res2Net
+from mmdet.models.backbones.resnest import ResNeSt
+from mmdet.models.backbones.resnet import ResNet, ResNetV1d
+from mmdet.models.backbones.resnext import ResNeXt
+
+__all__ = ['HRNet', 'MobileNetV2', 'RegNet', 'Res2Net', 'ResNeSt', 'ResNeXt', 'ResNet', 'ResNetV1d']

@@ -1,0 +1,131 @@
+"""MobileNetV2 (https://arxiv.org/abs/1801.04381)."""
+
+from mmcv.cnn import ConvModule
+from mmcv.runner import BaseModule
+from torch import Tensor, nn
+
+from mmdet.models.backbones.resnet import scratch_init_cfg
+from mmdet.models.builder import BACKBONES
+from mmdet.models.utils.inverted_residual import InvertedResidual
+from mmdet.models.utils.make_divisible import make_divisible
+from mmdet.models.utils.weights import freeze, norm_layers_eval, resolve_init_cfg
+
+NUM_OUTPUTS = 8  # seven stages and the 1x1 convolution behind them
+
+
+@BACKBONES.register_module()
+class MobileNetV2(BaseModule):
+    """A convolution of stride 2, seven stages of inverted residuals, and a 1x1 convolution.
+
+    Args:
+        widen_factor: multiplier of all widths. Default: 1.
+        out_indices: outputs of ``forward``: 0 to 6 the stages (strides 2, 4, 8, 16, 16, 32, 32), 7 the last layer.
+        frozen_stages: the first convolution and this many stages are kept as they are; -1: all are trained.
+        conv_cfg: kind of convolution. Default: None, ``Conv2d``.
+        norm_cfg: kind of norm. Default: batch normalisation.
+        act_cfg: kind of activation. Default: ReLU6.
+        norm_eval: batch statistics stay as they are in training. Default: False.
+        with_cp: recompute activations in the backward pass. Default: False.
+        pretrained: deprecated form of ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
+        init_cfg: initial values. Default: None, Kaiming.
+
+    Raises:
+        ValueError: ``out_indices`` or ``frozen_stages`` out of range.
+    """
+
+    # how often a block widens its input, width, number of blocks and stride of each stage
+    arch_settings: list[list[int]] = [
+        [1, 16, 1, 1],
+        [6, 24, 2, 2],
+        [6, 32, 3, 2],
+        [6, 64, 4, 2],
+        [6, 96, 3, 1],
+        [6, 160, 3, 2],
+        [6, 320, 1, 1],
+    ]
+
+    def __init__(
+        self,
+        widen_factor: float = 1.0,
+        out_indices: tuple[int, ...] = (1, 2, 4, 7),
+        frozen_stages: int = -1,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        act_cfg: dict = dict(type='ReLU6'),  # noqa: B006
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        pretrained: str | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(resolve_init_cfg(init_cfg, pretrained, scratch_init_cfg()))
+        if not set(out_indices) <= set(range(NUM_OUTPUTS)):
+            raise ValueError(f'out_indices: expected numbers in [0, {NUM_OUTPUTS}), got {out_indices}')
+        if not -1 <= frozen_stages < NUM_OUTPUTS:
+            raise ValueError(f'frozen_stages: expected a number in [-1, {NUM_OUTPUTS}), got {frozen_stages}')
+        self.widen_factor = widen_factor
+        self.out_indices = out_indices
+        self.frozen_stages = frozen_stages
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
+        self.act_cfg = act_cfg
+        self.norm_eval = norm_eval
+        self.with_cp = with_cp
+
+        settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.in_channels = make_divisible(32 * widen_factor, 8)
+        self.conv1 = ConvModule(3, self.in_channels, kernel_size=3, stride=2, padding=1, **settings)
+        self.layers: list[str] = []
+        for i, (expand_ratio, channels, num_blocks, stride) in enumerate(self.arch_settings, 1):
+            out_channels = make_divisible(channels * widen_factor, 8)
+            self._add_output(f'layer{i}', self.make_layer(out_channels, num_blocks, stride, expand_ratio))
+        # the last layer is not made narrower
+        self.out_channel = int(1280 * widen_factor) if widen_factor > 1 else 1280
+        self._add_output('conv2', ConvModule(self.in_channels, self.out_channel, kernel_size=1, **settings))
+        self._freeze_stages()
+
+    def _add_output(self, name: str, layer: nn.Module) -> None:
+        self.add_module(name, layer)
+        self.layers.append(name)
+
+    def make_layer(self, out_channels: int, num_blocks: int, stride: int, expand_ratio: int) -> nn.Sequential:
+        """Build a stage, whose first block has ``stride`` and whose blocks widen their input ``expand_ratio`` times."""
+        blocks = []
+        for i in range(num_blocks):
+            blocks.append(
+                InvertedResidual(
+                    self.in_channels,
+                    out_channels,
+                    mid_channels=round(self.in_channels * expand_ratio),
+                    stride=stride if i == 0 else 1,
+                    with_expand_conv=expand_ratio != 1,
+                    conv_cfg=self.conv_cfg,
+                    norm_cfg=self.norm_cfg,
+                    act_cfg=self.act_cfg,
+                    with_cp=self.with_cp,
+                )
+            )
+            self.in_channels = out_channels
+        return nn.Sequential(*blocks)
+
+    def _freeze_stages(self) -> None:
+        """Keep the first convolution and the first ``frozen_stages`` stages as they are; -1: none."""
+        if self.frozen_stages >= 0:
+            freeze(self.conv1, *(getattr(self, f'layer{i}') for i in range(1, self.frozen_stages + 1)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Images ``(N, 3, H, W)`` to the outputs in ``out_indices``."""
+        x = self.conv1(x)
+        outs = []
+        for i, name in enumerate(self.layers):
+            x = getattr(self, name)(x)
+            if i in self.out_indices:
+                outs.append(x)
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> 'MobileNetV2':
+        """Training mode, except for what is frozen and, with ``norm_eval``, batch statistics."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            norm_layers_eval(self)
+        return self

@@ -1,0 +1,63 @@
+"""The model registries (one object, as the user's configs expect) and their build functions."""
+
+import warnings
+from typing import Any
+
+from mmcv.cnn import MODELS as MMCV_MODELS
+
+from mmdet.utils.registry import Registry
+
+MODELS = Registry('models', parent=MMCV_MODELS)
+
+BACKBONES = MODELS
+NECKS = MODELS
+ROI_EXTRACTORS = MODELS
+SHARED_HEADS = MODELS
+HEADS = MODELS
+LOSSES = MODELS
+DETECTORS = MODELS
+
+
+def build_backbone(cfg: dict) -> Any:
+    """Build a backbone from its config."""
+    return BACKBONES.build(cfg)
+
+
+def build_neck(cfg: dict) -> Any:
+    """Build a neck from its config."""
+    return NECKS.build(cfg)
+
+
+def build_roi_extractor(cfg: dict) -> Any:
+    """Build a RoI feature extractor from its config."""
+    return ROI_EXTRACTORS.build(cfg)
+
+
+def build_shared_head(cfg: dict) -> Any:
+    """Build a head shared by the branches of a RoI head from its config."""
+    return SHARED_HEADS.build(cfg)
+
+
+def build_head(cfg: dict) -> Any:
+    """Build a dense head, RoI head or one of its branches from its config."""
+    return HEADS.build(cfg)
+
+
+def build_loss(cfg: dict) -> Any:
+    """Build a loss from its config."""
+    return LOSSES.build(cfg)
+
+
+def build_detector(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | None = None) -> Any:
+    """Build a detector; ``train_cfg`` and ``test_cfg`` stand in the model's config or here, not in both.
+
+    Raises:
+        ValueError: one of the two is given twice.
+    """
+    for name, value in (('train_cfg', train_cfg), ('test_cfg', test_cfg)):
+        if value is None:
+            continue
+        warnings.warn(f'{name} beside the model is deprecated; put it inside `model`', UserWarning, stacklevel=2)
+        if cfg.get(name) is not None:
+            raise ValueError(f'{name} stands in `model` and beside it; keep the one in `model`')
+    return DETECTORS.build(cfg, default_args=dict(train_cfg=train_cfg, test_cfg=test_cfg))

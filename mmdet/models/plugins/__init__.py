@@ -1,0 +1,5 @@
+"""Layers that configs put into other layers."""
+
+from mmdet.models.plugins.dropblock import DropBlock
+
+__all__ = ['DropBlock']

@@ -1,0 +1,88 @@
+import copy
+
+import pytest
+import torch
+
+from mmdet.models.backbones.hrnet import HRModule, HRNet
+from mmdet.models.backbones.mobilenet_v2 import MobileNetV2
+from mmdet.models.backbones.resnet_blocks import BasicBlock
+
+
+def stage(branches, block='BASIC', modules=1):
+    return dict(
+        num_modules=modules,
+        num_branches=branches,
+        block=block,
+        num_blocks=(1,) * branches,
+        num_channels=tuple(4 * 2**i for i in range(branches)),
+    )
+
+
+EXTRA = dict(stage1=stage(1, 'BOTTLENECK'), stage2=stage(2), stage3=stage(3, modules=2), stage4=stage(4))
+
+
+def test_mobilenet_outputs_have_the_usual_widths_and_strides():
+    net = MobileNetV2(out_indices=range(8)).eval()
+    outs = net(torch.rand(1, 3, 64, 64))
+    assert [out.shape[1] for out in outs] == [16, 24, 32, 64, 96, 160, 320, 1280]
+    assert [64 // out.shape[-1] for out in outs] == [2, 4, 8, 16, 16, 32, 32, 32]
+
+
+@pytest.mark.parametrize(('factor', 'first', 'last'), [(0.5, 16, 1280), (1.4, 48, 1792)])
+def test_mobilenet_widths_follow_the_factor_but_the_last_is_not_narrower(factor, first, last):
+    net = MobileNetV2(widen_factor=factor)
+    assert net.conv1.conv.out_channels == first and net.out_channel == last
+
+
+def test_mobilenet_frozen_stages_and_norm_eval():
+    net = MobileNetV2(widen_factor=0.25, frozen_stages=2, norm_eval=True).train()
+    assert {n.split('.')[0] for n, p in net.named_parameters() if not p.requires_grad} == {'conv1', 'layer1', 'layer2'}
+    assert net.layer3.training and not net.layer3[0].linear_conv.bn.training
+    assert not net.layer2.training
+
+
+def test_mobilenet_refuses_numbers_out_of_range():
+    with pytest.raises(ValueError, match='out_indices'):
+        MobileNetV2(out_indices=(8,))
+    with pytest.raises(ValueError, match='frozen_stages'):
+        MobileNetV2(frozen_stages=8)
+
+
+def test_hrnet_branches_have_stride_4_to_32():
+    before = copy.deepcopy(EXTRA)
+    outs = HRNet(EXTRA).eval()(torch.rand(1, 3, 64, 64))
+    assert [out.shape[1:] for out in outs] == [(4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 2, 2)]
+    assert before == EXTRA
+
+
+def test_hrnet_without_multiscale_output_gives_the_finest_branch():
+    outs = HRNet(EXTRA, multiscale_output=False).eval()(torch.rand(1, 3, 64, 64))
+    assert [out.shape[1:] for out in outs] == [(4, 16, 16)]
+
+
+def test_hrnet_norm_eval_and_zero_init():
+    net = HRNet(EXTRA, zero_init_residual=True)
+    net.init_weights()
+    assert torch.count_nonzero(net.layer1[0].bn3.weight) == 0
+    assert not net.train().bn1.training
+    assert HRNet(EXTRA, norm_eval=False).train().bn1.training
+
+
+def test_hr_module_sums_resized_branches():
+    module = HRModule(2, BasicBlock, (1, 1), (1, 1), (1, 1)).eval()
+    for parameter in module.branches.parameters():
+        torch.nn.init.zeros_(parameter)  # blocks pass positive maps on
+    up, down = module.fuse_layers[0][1], module.fuse_layers[1][0]
+    torch.nn.init.constant_(up[0].weight, 10)
+    torch.nn.init.dirac_(down[0][0].weight)
+    fine, coarse = torch.arange(16.0).reshape(1, 1, 4, 4), torch.ones(1, 1, 2, 2)
+    outs = module([fine, coarse])
+    assert torch.allclose(outs[0], fine + 10, atol=1e-3)
+    assert torch.allclose(outs[1], fine[..., ::2, ::2] + 1, atol=1e-3)
+
+
+def test_hrnet_refuses_incomplete_descriptions():
+    with pytest.raises(KeyError, match=r"extra\['stage4'\] of HRNet lacks"):
+        HRNet({k: v for k, v in EXTRA.items() if k != 'stage4'})
+    with pytest.raises(ValueError, match='num_blocks: expected num_branches=2 entries'):
+        HRNet(dict(EXTRA, stage2=dict(stage(2), num_blocks=(1,))))
