@@ -1,0 +1,178 @@
+"""The registries of data sets and pipeline steps, and what builds data sets and loaders."""
+
+import copy
+import random
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.parallel import collate
+from mmcv.runner import get_dist_info
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+
+from mmdet.utils.registry import Registry, build_from_cfg
+
+DATASETS = Registry('dataset')
+PIPELINES = Registry('pipeline')
+
+# What may differ between the parts of a data set whose ``ann_file`` is a list.
+_PART_KEYS = ('ann_file', 'img_prefix', 'seg_prefix', 'proposal_file')
+
+
+def _concat_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
+    """One data set for each entry of the list ``cfg['ann_file']``, joined.
+
+    ``img_prefix``, ``seg_prefix`` and ``proposal_file`` may be lists of the same length, or one value for all.
+
+    Raises:
+        ValueError: lists of different lengths.
+    """
+    from mmdet.datasets.dataset_wrappers import ConcatDataset  # registers itself here
+
+    count = len(cfg['ann_file'])
+    lists = {key: cfg[key] for key in _PART_KEYS if isinstance(cfg.get(key), list | tuple)}
+    for key, values in lists.items():
+        if len(values) != count:
+            raise ValueError(
+                f'{key} has {len(values)} entries but ann_file has {count}; give one for each, or one text'
+            )
+    shared = {key: value for key, value in cfg.items() if key not in lists and key != 'separate_eval'}
+    parts = []
+    for i in range(count):
+        part = copy.deepcopy(shared)
+        part.update({key: values[i] for key, values in lists.items()})
+        parts.append(build_dataset(part, default_args))
+    return ConcatDataset(parts, cfg.get('separate_eval', True))
+
+
+def build_dataset(cfg: dict | Sequence[dict], default_args: dict | None = None) -> Dataset:
+    """Build a data set, with its wrappers, from a config.
+
+    Args:
+        cfg: config of a data set or of a wrapper (``ConcatDataset``, ``RepeatDataset``, ``ClassBalancedDataset``,
+            ``MultiImageMixDataset``), a list of them to be joined, or one whose ``ann_file`` is a list. It is not
+            changed.
+        default_args: arguments for the innermost data sets that their configs do not give.
+
+    Returns:
+        The data set.
+    """
+    from mmdet.datasets import dataset_wrappers as wrappers  # registers itself here
+
+    if isinstance(cfg, list | tuple):
+        return wrappers.ConcatDataset([build_dataset(part, default_args) for part in cfg])
+    cfg = dict(cfg)
+    if cfg.get('type') == 'ConcatDataset':
+        cfg['datasets'] = [build_dataset(part, default_args) for part in cfg['datasets']]
+        return build_from_cfg(cfg, DATASETS)
+    if cfg.get('type') in wrappers.WRAPPERS_OF_ONE:
+        cfg['dataset'] = build_dataset(cfg['dataset'], default_args)
+        return build_from_cfg(cfg, DATASETS)
+    if isinstance(cfg.get('ann_file'), list | tuple):
+        return _concat_dataset(cfg, default_args)
+    return build_from_cfg(cfg, DATASETS, default_args)
+
+
+def build_dataloader(
+    dataset: Dataset,
+    samples_per_gpu: int,
+    workers_per_gpu: int,
+    num_gpus: int = 1,
+    dist: bool = True,
+    shuffle: bool = True,
+    seed: int | None = None,
+    runner_type: str = 'EpochBasedRunner',
+    persistent_workers: bool = False,
+    class_aware_sampler: dict | None = None,
+    **kwargs: Any,
+) -> DataLoader:
+    """Build the loader of a data set.
+
+    Args:
+        dataset: what to load; to be shuffled it needs the attribute ``flag`` (aspect groups).
+        samples_per_gpu: images in one device's batch.
+        workers_per_gpu: loading processes for each device; 0 loads in this process.
+        num_gpus: devices of this process; counts only without ``dist``.
+        dist: one process a device: this process loads its own share.
+        shuffle: random order, with batches of one aspect group.
+        seed: of the order (with ``dist``) and of the loading processes; None: random.
+        runner_type: ``'IterBasedRunner'`` gives a stream without end, others epochs.
+        persistent_workers: keep the loading processes from epoch to epoch.
+        class_aware_sampler: None, or ``dict(num_sample_class=n)`` to sample classes evenly.
+        **kwargs: further arguments of ``DataLoader``, such as ``pin_memory``.
+
+    Returns:
+        The loader; its batches hold DataContainers.
+    """
+    rank, world_size = get_dist_info()
+    devices = 1 if dist else num_gpus
+    batch_size, num_workers = devices * samples_per_gpu, devices * workers_per_gpu
+    if runner_type == 'IterBasedRunner':
+        batching = dict(batch_sampler=_endless_batches(dataset, batch_size, world_size, rank, seed, shuffle))
+    else:
+        sampler = _epoch_sampler(dataset, samples_per_gpu, world_size, rank, seed, dist, shuffle, class_aware_sampler)
+        batching = dict(batch_size=batch_size, sampler=sampler)
+    if seed is not None:
+        kwargs.setdefault('worker_init_fn', partial(worker_init_fn, num_workers=num_workers, rank=rank, seed=seed))
+    return DataLoader(
+        dataset,
+        num_workers=num_workers,
+        collate_fn=partial(collate, samples_per_gpu=samples_per_gpu),
+        pin_memory=kwargs.pop('pin_memory', False),
+        persistent_workers=persistent_workers and num_workers > 0,
+        **batching,
+        **kwargs,
+    )
+
+
+def _endless_batches(
+    dataset: Dataset, batch_size: int, world_size: int, rank: int, seed: int | None, shuffle: bool
+) -> Sampler:
+    from mmdet.datasets.samplers import InfiniteBatchSampler, InfiniteGroupBatchSampler
+
+    if shuffle:
+        return InfiniteGroupBatchSampler(dataset, batch_size, world_size, rank, seed=seed)
+    return InfiniteBatchSampler(dataset, batch_size, world_size, rank, seed=seed, shuffle=False)
+
+
+def _epoch_sampler(
+    dataset: Dataset,
+    samples_per_gpu: int,
+    world_size: int,
+    rank: int,
+    seed: int | None,
+    dist: bool,
+    shuffle: bool,
+    class_aware: dict | None,
+) -> Sampler | None:
+    """The order of one epoch; None for the plain order of a single process."""
+    from mmdet.datasets import samplers
+
+    if class_aware is not None:
+        num_sample_class = class_aware.get('num_sample_class', 1)
+        return samplers.ClassAwareSampler(
+            dataset, samples_per_gpu, world_size, rank, seed=seed, num_sample_class=num_sample_class
+        )
+    if dist and shuffle:
+        return samplers.DistributedGroupSampler(dataset, samples_per_gpu, world_size, rank, seed=seed)
+    if dist:
+        return samplers.DistributedSampler(dataset, world_size, rank, shuffle=False, seed=seed)
+    return samplers.GroupSampler(dataset, samples_per_gpu) if shuffle else None
+
+
+def worker_init_fn(worker_id: int, num_workers: int, rank: int, seed: int) -> None:
+    """Seed the random generators of one loading process: ``seed + num_workers * rank + worker_id``.
+
+    Inside a loading process the seed that the loader drew for this pass over the data is added, so that the random
+    steps of a pipeline do not repeat with every epoch. The draw comes from the main process's generator, hence a
+    resumed run, which restores that one, goes on with the same numbers.
+    """
+    worker_seed = num_workers * rank + worker_id + seed
+    info = get_worker_info()
+    if info is not None:
+        worker_seed += info.seed - info.id
+    np.random.seed(worker_seed % 2**32)  # numpy takes no larger one
+    random.seed(worker_seed)
+    torch.manual_seed(worker_seed % 2**63)

@@ -1,0 +1,47 @@
+"""Which entries of a pipeline's results hold one value an object, and how they are filtered together."""
+
+from typing import Any
+
+import numpy as np
+
+# boxes -> what lies beside them, one entry a box
+COMPANIONS = {
+    'gt_bboxes': ('gt_labels', 'gt_extra_labels', 'gt_masks', 'gt_is_group_ofs'),
+    'gt_bboxes_ignore': ('gt_labels_ignore', 'gt_masks_ignore'),
+}
+
+
+def filter_instances(results: dict, keep: np.ndarray, bbox_key: str = 'gt_bboxes') -> None:
+    """Keep some objects, in place of the results' entries: boxes and everything that goes with them.
+
+    Args:
+        results: of a pipeline; entries that are not there are passed over.
+        keep: (n,) bool, or the numbers of those to keep.
+        bbox_key: name of the boxes.
+    """
+    index = np.flatnonzero(keep) if keep.dtype == bool else keep
+    for key in (bbox_key, *COMPANIONS.get(bbox_key, ())):
+        if key in results:
+            results[key] = take(results[key], index)
+
+
+def take(values: Any, index: np.ndarray) -> Any:
+    """Entries of an array, of instance masks or of a list."""
+    return [values[i] for i in index] if isinstance(values, list) else values[index]
+
+
+LABELS = ('gt_labels', 'gt_extra_labels', 'gt_is_group_ofs')
+
+
+def join_labels(results: dict, parts: list[dict]) -> None:
+    """Put the labels of several images' objects one behind the other, every kind that ``results`` has.
+
+    Raises:
+        KeyError: one of the images lacks a kind of labels.
+    """
+    for key in LABELS:
+        if key in results:
+            missing = [part for part in parts if key not in part]
+            if missing:
+                raise KeyError(f'{key}: {len(missing)} of the {len(parts)} images to be joined have none')
+            results[key] = np.concatenate([part[key] for part in parts])

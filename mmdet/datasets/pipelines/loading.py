@@ -1,0 +1,373 @@
+"""Reading images, annotations and proposals."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pycocotools.mask as mask_utils
+
+from mmdet.core.mask.structures import BitmapMasks, PolygonMasks
+
+from ..broken_images import join_prefix
+from ..builder import PIPELINES
+from .instances import filter_instances
+from .reading import DISK, FileReader
+
+
+def set_image(results: dict, img: np.ndarray) -> dict:
+    """Put a fresh image and its sizes into the results."""
+    results.update(img=img, img_shape=img.shape, ori_shape=img.shape, img_fields=['img'])
+    return results
+
+
+@PIPELINES.register_module()
+class LoadImageFromFile:
+    """Read the image ``img_info['filename']`` below ``img_prefix``.
+
+    Sets ``filename`` (whole path), ``ori_filename``, ``img``, ``img_shape`` and ``ori_shape`` (h, w, c), and
+    ``img_fields``.
+
+    Args:
+        to_float32: give float32 instead of uint8, still 0 to 255.
+        color_type: 'color', 'grayscale' or 'unchanged', as in ``mmcv.imfrombytes``.
+        channel_order: 'bgr' or 'rgb'.
+        file_client_args: see :class:`~mmdet.datasets.pipelines.reading.FileReader`.
+
+    Raises:
+        FileNotFoundError: (when called) the file is not there; it is named.
+        BrokenImageError: (when called) the file is broken; it is named.
+    """
+
+    def __init__(
+        self,
+        to_float32: bool = False,
+        color_type: str = 'color',
+        channel_order: str = 'bgr',
+        file_client_args: dict = DISK,
+    ) -> None:
+        self.to_float32 = to_float32
+        self.color_type = color_type
+        self.channel_order = channel_order
+        self.reader = FileReader(file_client_args)
+        self.file_client_args = self.reader.file_client_args
+
+    def __call__(self, results: dict) -> dict:
+        ori_filename = results['img_info']['filename']
+        filename = join_prefix(results.get('img_prefix'), ori_filename)
+        img = self.reader.read_image(filename, flag=self.color_type, channel_order=self.channel_order)
+        results.update(filename=filename, ori_filename=ori_filename)
+        return set_image(results, img.astype(np.float32) if self.to_float32 else img)
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(to_float32={self.to_float32}, color_type={self.color_type!r}, '
+            f'channel_order={self.channel_order!r}, file_client_args={self.file_client_args})'
+        )
+
+
+@PIPELINES.register_module()
+class LoadImageFromWebcam(LoadImageFromFile):
+    """Take the image that is there already, an array under ``img``, such as a frame of a camera."""
+
+    def __call__(self, results: dict) -> dict:
+        img = results['img']
+        results.update(filename=None, ori_filename=None)
+        return set_image(results, img.astype(np.float32) if self.to_float32 else img)
+
+
+@PIPELINES.register_module()
+class LoadMultiChannelImageFromFiles:
+    """Read an image whose channels lie in files of their own: ``img_info['filename']`` is the list of them.
+
+    Sets what :class:`LoadImageFromFile` sets (``filename`` and ``ori_filename`` are lists), and ``pad_shape``,
+    ``scale_factor`` and ``img_norm_cfg`` of an untouched image.
+
+    Args:
+        to_float32: give float32.
+        color_type: as in ``mmcv.imfrombytes``.
+        file_client_args: see :class:`~mmdet.datasets.pipelines.reading.FileReader`.
+    """
+
+    def __init__(self, to_float32: bool = False, color_type: str = 'unchanged', file_client_args: dict = DISK) -> None:
+        self.to_float32 = to_float32
+        self.color_type = color_type
+        self.reader = FileReader(file_client_args)
+        self.file_client_args = self.reader.file_client_args
+
+    def __call__(self, results: dict) -> dict:
+        ori_filenames = results['img_info']['filename']
+        filenames = [join_prefix(results.get('img_prefix'), name) for name in ori_filenames]
+        img = np.stack([self.reader.read_image(name, flag=self.color_type) for name in filenames], axis=-1)
+        results.update(filename=filenames, ori_filename=ori_filenames)
+        results = set_image(results, img.astype(np.float32) if self.to_float32 else img)
+        num_channels = 1 if img.ndim < 3 else img.shape[2]
+        norm = dict(mean=np.zeros(num_channels, np.float32), std=np.ones(num_channels, np.float32), to_rgb=False)
+        results.update(pad_shape=img.shape, scale_factor=1.0, img_norm_cfg=norm)
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(to_float32={self.to_float32}, color_type={self.color_type!r}, '
+            f'file_client_args={self.file_client_args})'
+        )
+
+
+@PIPELINES.register_module()
+class LoadAnnotations:
+    """Take boxes, labels, masks and segmentation maps from ``ann_info``.
+
+    ==================== =========================================================== =============================
+    reads                sets                                                        listed in
+    ==================== =========================================================== =============================
+    bboxes               gt_bboxes (n, 4) float32                                    bbox_fields
+    bboxes_ignore        gt_bboxes_ignore (m, 4)                                     bbox_fields
+    labels               gt_labels (n,) int64
+    masks                gt_masks, a BitmapMasks or PolygonMasks                     mask_fields
+    seg_map (file)       gt_semantic_seg (h, w)                                      seg_fields
+    gt_is_group_ofs      gt_is_group_ofs (n,) bool
+    ==================== =========================================================== =============================
+
+    Args:
+        with_bbox: take the boxes.
+        with_label: take the labels.
+        with_mask: take the masks.
+        with_seg: read the segmentation map ``seg_prefix/seg_map``.
+        poly2mask: turn polygons into bitmaps; otherwise they stay polygons, and masks must not be run lengths.
+        denorm_bbox: boxes are shares of the image's size; turn them into pixels.
+        file_client_args: see :class:`~mmdet.datasets.pipelines.reading.FileReader`.
+    """
+
+    def __init__(
+        self,
+        with_bbox: bool = True,
+        with_label: bool = True,
+        with_mask: bool = False,
+        with_seg: bool = False,
+        poly2mask: bool = True,
+        denorm_bbox: bool = False,
+        file_client_args: dict = DISK,
+    ) -> None:
+        self.with_bbox = with_bbox
+        self.with_label = with_label
+        self.with_mask = with_mask
+        self.with_seg = with_seg
+        self.poly2mask = poly2mask
+        self.denorm_bbox = denorm_bbox
+        self.reader = FileReader(file_client_args)
+        self.file_client_args = self.reader.file_client_args
+
+    def __call__(self, results: dict) -> dict | None:
+        if self.with_bbox:
+            results = self._load_bboxes(results)
+            if results is None:
+                return None
+        if self.with_label:
+            results = self._load_labels(results)
+        if self.with_mask:
+            results = self._load_masks(results)
+        if self.with_seg:
+            results = self._load_semantic_seg(results)
+        return results
+
+    def _load_bboxes(self, results: dict) -> dict | None:
+        """Boxes; a subclass may give None for an image that cannot be used."""
+        ann_info = results['ann_info']
+        results['gt_bboxes'] = ann_info['bboxes'].copy()
+        if self.denorm_bbox and len(results['gt_bboxes']):
+            height, width = results['img_shape'][:2]
+            results['gt_bboxes'] *= np.array([width, height, width, height], dtype=results['gt_bboxes'].dtype)
+        if ann_info.get('bboxes_ignore') is not None:
+            results['gt_bboxes_ignore'] = ann_info['bboxes_ignore'].copy()
+            add_field(results, 'bbox_fields', 'gt_bboxes_ignore')
+        add_field(results, 'bbox_fields', 'gt_bboxes')
+        if ann_info.get('gt_is_group_ofs') is not None:
+            results['gt_is_group_ofs'] = ann_info['gt_is_group_ofs'].copy()
+        return results
+
+    def _load_labels(self, results: dict) -> dict:
+        results['gt_labels'] = results['ann_info']['labels'].copy()
+        return results
+
+    def _poly2mask(self, mask_ann: list | dict, img_h: int, img_w: int) -> np.ndarray:
+        """One object's mask in a COCO file (polygons, or run lengths of either kind) as a bitmap (h, w) uint8."""
+        if isinstance(mask_ann, list):
+            rle = mask_utils.merge(mask_utils.frPyObjects(mask_ann, img_h, img_w))
+        elif isinstance(mask_ann['counts'], list):
+            rle = mask_utils.frPyObjects(mask_ann, img_h, img_w)
+        else:
+            rle = mask_ann
+        return mask_utils.decode(rle)
+
+    def process_polygons(self, polygons: list[Sequence[float]]) -> list[np.ndarray]:
+        """Polygons as arrays; those with less than three corners or a lone coordinate are left out."""
+        arrays = [np.array(polygon) for polygon in polygons]
+        return [polygon for polygon in arrays if len(polygon) % 2 == 0 and len(polygon) >= 6]
+
+    def _load_masks(self, results: dict) -> dict:
+        height, width = results['img_info']['height'], results['img_info']['width']
+        masks = results['ann_info']['masks']
+        if self.poly2mask:
+            gt_masks = BitmapMasks([self._poly2mask(mask, height, width) for mask in masks], height, width)
+        else:
+            gt_masks = PolygonMasks([self.process_polygons(polygons) for polygons in masks], height, width)
+        results['gt_masks'] = gt_masks
+        add_field(results, 'mask_fields', 'gt_masks')
+        return results
+
+    def _load_semantic_seg(self, results: dict) -> dict:
+        filename = join_prefix(results['seg_prefix'], results['ann_info']['seg_map'])
+        results['gt_semantic_seg'] = self.reader.read_image(filename, flag='unchanged').squeeze()
+        add_field(results, 'seg_fields', 'gt_semantic_seg')
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(with_bbox={self.with_bbox}, with_label={self.with_label}, '
+            f'with_mask={self.with_mask}, with_seg={self.with_seg}, poly2mask={self.poly2mask}, '
+            f'file_client_args={self.file_client_args})'
+        )
+
+
+def add_field(results: dict, fields: str, key: str) -> None:
+    """List ``key`` under ``fields`` ('bbox_fields', 'mask_fields', ...), once."""
+    names = results.setdefault(fields, [])
+    if key not in names:
+        names.append(key)
+
+
+@PIPELINES.register_module()
+class LoadPanopticAnnotations(LoadAnnotations):
+    """Boxes, labels, instance masks and the segmentation map of COCO panoptic annotations.
+
+    Masks and map come from one PNG (``seg_prefix/seg_map``), whose colours are the segments' ids; ``ann_info['masks']``
+    lists for each segment its ``id``, ``category`` and ``is_thing``. Pixels of no segment are 255 in the map.
+
+    Args: as in :class:`LoadAnnotations`.
+    """
+
+    def __init__(
+        self,
+        with_bbox: bool = True,
+        with_label: bool = True,
+        with_mask: bool = True,
+        with_seg: bool = True,
+        file_client_args: dict = DISK,
+    ) -> None:
+        super().__init__(
+            with_bbox=with_bbox,
+            with_label=with_label,
+            with_mask=with_mask,
+            with_seg=with_seg,
+            poly2mask=True,
+            denorm_bbox=False,
+            file_client_args=file_client_args,
+        )
+
+    def __call__(self, results: dict) -> dict | None:
+        if self.with_bbox:
+            results = self._load_bboxes(results)
+            if results is None:
+                return None
+        if self.with_label:
+            results = self._load_labels(results)
+        if self.with_mask or self.with_seg:
+            results = self._load_masks_and_semantic_segs(results)
+        return results
+
+    def _load_masks_and_semantic_segs(self, results: dict) -> dict:
+        filename = join_prefix(results['seg_prefix'], results['ann_info']['seg_map'])
+        ids = segment_ids(self.reader.read_image(filename, flag='color', channel_order='rgb'))
+        segments = results['ann_info']['masks']
+        if self.with_mask:
+            masks = [(ids == segment['id']).astype(np.uint8) for segment in segments if segment.get('is_thing')]
+            results['gt_masks'] = BitmapMasks(masks, *ids.shape)
+            add_field(results, 'mask_fields', 'gt_masks')
+        if self.with_seg:
+            seg = np.full_like(ids, 255)
+            for segment in segments:
+                seg[ids == segment['id']] = segment['category']
+            results['gt_semantic_seg'] = seg
+            add_field(results, 'seg_fields', 'gt_semantic_seg')
+        return results
+
+
+def segment_ids(rgb: np.ndarray) -> np.ndarray:
+    """Colours (h, w, 3) of a COCO panoptic PNG -> segment ids (h, w) int32: red + 256 green + 256^2 blue."""
+    return rgb.astype(np.int32) @ np.array([1, 256, 256**2], dtype=np.int32)
+
+
+@PIPELINES.register_module()
+class LoadProposals:
+    """Take ready-made proposals: ``results['proposals']``, (k, 4) boxes or (k, 5) with a score.
+
+    Args:
+        num_max_proposals: keep the first so many; None keeps all.
+
+    Raises:
+        ValueError: (when called) another shape.
+    """
+
+    def __init__(self, num_max_proposals: int | None = None) -> None:
+        self.num_max_proposals = num_max_proposals
+
+    def __call__(self, results: dict) -> dict:
+        proposals = np.asarray(results['proposals'], dtype=np.float32)
+        if proposals.size == 0:
+            proposals = np.zeros((0, 4), dtype=np.float32)
+        if proposals.ndim != 2 or proposals.shape[1] not in (4, 5):
+            raise ValueError(f'LoadProposals: expected proposals of shape (k, 4) or (k, 5), got {proposals.shape}')
+        results['proposals'] = proposals[: self.num_max_proposals, :4]
+        add_field(results, 'bbox_fields', 'proposals')
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(num_max_proposals={self.num_max_proposals})'
+
+
+@PIPELINES.register_module()
+class FilterAnnotations:
+    """Leave out objects that are too small, with their labels, extra labels and masks.
+
+    Args:
+        min_gt_bbox_wh: smallest width and height of a box, px; boxes must be larger.
+        min_gt_mask_area: smallest area of a mask, square px; as large is enough.
+        by_box: look at boxes.
+        by_mask: look at masks.
+        keep_empty: refuse an image (give None) of which no object is left; False keeps it without objects.
+
+    Raises:
+        ValueError: neither ``by_box`` nor ``by_mask``.
+    """
+
+    def __init__(
+        self,
+        min_gt_bbox_wh: tuple[float, float] = (1.0, 1.0),
+        min_gt_mask_area: int = 1,
+        by_box: bool = True,
+        by_mask: bool = False,
+        keep_empty: bool = True,
+    ) -> None:
+        if not (by_box or by_mask):
+            raise ValueError('FilterAnnotations: at least one of by_box and by_mask must be True')
+        self.min_gt_bbox_wh = min_gt_bbox_wh
+        self.min_gt_mask_area = min_gt_mask_area
+        self.by_box = by_box
+        self.by_mask = by_mask
+        self.keep_empty = keep_empty
+
+    def __call__(self, results: dict) -> dict | None:
+        keep = np.ones(len(results['gt_bboxes'] if self.by_box else results['gt_masks']), dtype=bool)
+        if self.by_box:
+            boxes = results['gt_bboxes']
+            keep &= ((boxes[:, 2:] - boxes[:, :2]) > np.array(self.min_gt_bbox_wh)).all(1)
+        if self.by_mask:
+            keep &= results['gt_masks'].areas >= self.min_gt_mask_area
+        if len(keep) == 0:
+            return results
+        filter_instances(results, keep)
+        return None if self.keep_empty and not keep.any() else results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(min_gt_bbox_wh={self.min_gt_bbox_wh}, min_gt_mask_area={self.min_gt_mask_area}, '
+            f'by_box={self.by_box}, by_mask={self.by_mask}, keep_empty={self.keep_empty})'
+        )

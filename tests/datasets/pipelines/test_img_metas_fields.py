@@ -1,0 +1,102 @@
+"""AddFieldToImgMetas, RobustCollect, ExtraFormatBundle."""
+
+import numpy as np
+import pytest
+import torch
+from mmcv.parallel import DataContainer as DC
+
+from mmdet.datasets.pipelines import AddFieldToImgMetas, Compose, ExtraFormatBundle, RobustCollect
+
+COLLECT = dict(type='Collect', keys=['img'], meta_keys=['filename'])
+
+
+def add(fields, values, **kwargs):
+    return dict(type='AddFieldToImgMetas', fields=fields, values=values, **kwargs)
+
+
+def run(*steps):
+    return Compose(steps)(dict(img=np.zeros((2, 3, 3)), filename='a.png'))
+
+
+def test_fields_reach_img_metas_after_collect():
+    metas = run(COLLECT, add(['rpn_head.loss_weight', 'ignore_negatives'], [0.5, 1]))['img_metas'].data
+    assert metas == {'filename': 'a.png', 'rpn_head.loss_weight': 0.5, 'ignore_negatives': 1}
+
+
+def test_replace_false_keeps_what_is_there():
+    metas = run(COLLECT, add(['filename', 'x'], ['b.png', 1], replace=False))['img_metas'].data
+    assert metas == {'filename': 'a.png', 'x': 1}
+
+
+def test_list_values_are_not_shared_between_images_nor_with_the_config():
+    values = [[1, 2], {'a': [3]}]
+    pipeline = Compose([COLLECT, add(['l', 'd'], values)])
+    first, second = (pipeline(dict(img=0, filename=''))['img_metas'].data for _ in range(2))
+    first['l'].append(9)
+    first['d']['a'].append(9)
+    values[0].append(8)
+    assert second['l'] == [1, 2] and second['d'] == {'a': [3]}
+    assert pipeline(dict(img=0, filename=''))['img_metas'].data['l'] == [1, 2]
+
+
+def test_fields_reach_every_version_of_test_time_augmentation():
+    inner = [dict(type='Resize'), dict(type='RandomFlip'), COLLECT]
+    tta = dict(type='MultiScaleFlipAug', img_scale=(8, 8), flip=True, transforms=inner)
+    metas = run(tta, add(['x'], [1]))['img_metas']
+    assert [m.data['x'] for m in metas] == [1, 1]
+
+
+@pytest.mark.parametrize(('fields', 'values'), [(['a', 'b'], [1]), (['a'], [1, 2]), ([], [0])])
+def test_unequal_lengths_in_a_pipeline_say_both(fields, values):
+    with pytest.raises(ValueError, match=f'{len(fields)} fields .* but {len(values)} values'):
+        Compose([COLLECT, add(fields, values)])
+    AddFieldToImgMetas(fields, values)  # alone it takes as many as there are pairs
+
+
+@pytest.mark.parametrize('before', [[], [dict(type='Pad', size_divisor=2)]])
+def test_place_before_collect_is_an_error_when_built(before):
+    with pytest.raises(ValueError, match='must come after Collect or RobustCollect; steps before it: (none|Pad)'):
+        Compose([*before, add(['a'], [1]), COLLECT])
+
+
+def test_place_after_robust_collect_or_a_nested_collect_is_right():
+    Compose([dict(type='RobustCollect', keys=['img']), add(['a'], [1])])
+    Compose([Compose([COLLECT]), add(['a'], [1])])
+
+
+def test_step_of_the_user_may_make_img_metas():
+    metas = run(lambda data: dict(img_metas=DC({}, cpu_only=True)), add(['a'], [1]))['img_metas'].data
+    assert metas == dict(a=1)
+    with pytest.raises(AssertionError, match=r'no img_metas; put this step after Collect.*There is: img, filename'):
+        run(lambda data: data, add(['a'], [1]))
+
+
+@pytest.mark.parametrize(
+    ('fields', 'values', 'error', 'text'),
+    [
+        ([3], [1], TypeError, r'fields must be texts, got 3 \(int\)'),
+        ('ignore_negatives', [1], TypeError, "fields must be a list, got 'ignore_negatives'"),
+        (['a'], 1, TypeError, 'values must be a list, got 1'),
+        (['rpn_head.loss_weight'], [-1], ValueError, 'finite number >= 0, got -1'),
+        (['roi_head.loss_weight'], [float('nan')], ValueError, 'got nan'),
+        (['rpn_head.loss_weight'], ['0.5'], ValueError, "got '0.5'"),
+        (['rpn_head.loss_weigth'], [1], ValueError, "did you mean 'rpn_head.loss_weight'"),
+        (['ignore_negative'], [1], ValueError, "did you mean 'ignore_negatives'"),
+        (['ignore_negatives'], ['1'], ValueError, 'expected 1'),
+    ],
+)
+def test_impossible_fields_are_reported_when_built(fields, values, error, text):
+    with pytest.raises(error, match=text):
+        Compose([COLLECT, add(fields, values)])
+
+
+def test_robust_collect_leaves_out_what_is_not_there():
+    out = RobustCollect(['a', 'b'], ['c', 'd'])(dict(a=1, c=2, x=3))
+    assert out['a'] == 1 and out['img_metas'].data == dict(c=2) and out['img_metas'].cpu_only
+    assert set(out) == {'a', 'img_metas'}
+
+
+def test_extra_bundle_makes_tensors_of_what_is_there():
+    out = ExtraFormatBundle()(dict(gt_extra_labels=np.array([2, 0]), other=[1]))
+    assert torch.equal(out['gt_extra_labels'].data, torch.tensor([2, 0])) and not out['gt_extra_labels'].stack
+    assert out['other'] == [1]
