@@ -1,0 +1,81 @@
+"""pycocotools' ``COCO`` with the snake-case names that the data sets use, quiet, and with errors that name the file."""
+
+import contextlib
+import io
+import json
+from collections.abc import Sequence
+
+from pycocotools.coco import COCO as _COCO
+from pycocotools.cocoeval import COCOeval
+
+
+class COCO(_COCO):
+    """An annotation file in COCO's format, indexed by image and by category.
+
+    Args:
+        annotation_file: path of the JSON file; None for an empty index.
+
+    Attributes:
+        img_ann_map: image id -> its annotations, in the file's order.
+        cat_img_map: category id -> ids of the images that have it, one entry an annotation.
+
+    Raises:
+        ValueError: the file is no JSON, is no mapping, or its entries lack what the format asks for.
+    """
+
+    def __init__(self, annotation_file: str | None = None):
+        # pycocotools prints its progress; every process of a run would repeat it
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                super().__init__(annotation_file)
+            except json.JSONDecodeError as err:
+                raise ValueError(f'{annotation_file} is no valid JSON: {err}') from err
+            except AssertionError as err:
+                raise ValueError(
+                    f'{annotation_file}: expected a JSON object with "images", "annotations" and "categories" ({err})'
+                ) from err
+            except (KeyError, TypeError) as err:
+                raise ValueError(
+                    f'{annotation_file}: an entry is not as the COCO format asks ({type(err).__name__}: {err}); images '
+                    'and categories need "id", annotations need "id", "image_id" and "category_id"'
+                ) from err
+        self.img_ann_map = self.imgToAnns
+        self.cat_img_map = self.catToImgs
+
+    def get_ann_ids(
+        self,
+        img_ids: Sequence[int] | int = (),
+        cat_ids: Sequence[int] | int = (),
+        area_rng: Sequence[float] = (),
+        iscrowd: bool | None = None,
+    ) -> list[int]:
+        """Ids of the annotations that pass all the filters; an empty filter lets everything pass."""
+        return self.getAnnIds(img_ids, cat_ids, area_rng, iscrowd)
+
+    def get_cat_ids(
+        self,
+        cat_names: Sequence[str] | str = (),
+        sup_names: Sequence[str] | str = (),
+        cat_ids: Sequence[int] | int = (),
+    ) -> list[int]:
+        """Ids of the categories that pass all the filters, in the file's order."""
+        return self.getCatIds(cat_names, sup_names, cat_ids)
+
+    def get_img_ids(self, img_ids: Sequence[int] | int = (), cat_ids: Sequence[int] | int = ()) -> list[int]:
+        """Ids of the images that are among ``img_ids`` and have all of ``cat_ids``."""
+        return list(self.getImgIds(img_ids, cat_ids))
+
+    def load_anns(self, ids: Sequence[int] | int) -> list[dict]:
+        """Annotations by id."""
+        return self.loadAnns(ids)
+
+    def load_cats(self, ids: Sequence[int] | int) -> list[dict]:
+        """Categories by id."""
+        return self.loadCats(ids)
+
+    def load_imgs(self, ids: Sequence[int] | int) -> list[dict]:
+        """Image entries by id."""
+        return self.loadImgs(ids)
+
+
+__all__ = ['COCO', 'COCOeval']

@@ -1,0 +1,147 @@
+"""Cityscapes: instances, evaluated in COCO's way or with Cityscapes' own scripts."""
+
+import glob
+import os.path as osp
+import tempfile
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import mmcv
+import pycocotools.mask as mask_utils
+from mmcv.utils import print_log
+
+from mmdet.core.evaluation import class_lists
+
+from .builder import DATASETS
+from .coco import CocoDataset
+from .coco_metrics import STEPPED_IOU_THRS
+from .palettes import CITYSCAPES_PALETTE
+
+# Ids of the classes in Cityscapes' own files.
+_CITYSCAPES_IDS = dict(person=24, rider=25, car=26, truck=27, bus=28, train=31, motorcycle=32, bicycle=33)
+
+
+@DATASETS.register_module()
+class CityscapesDataset(CocoDataset):
+    """Cityscapes with annotations in COCO's format; arguments are those of :class:`CocoDataset`."""
+
+    CLASSES = class_lists.CITYSCAPES
+    PALETTE = CITYSCAPES_PALETTE
+
+    def _filter_imgs(self, min_size: int = 32) -> list[int]:
+        """Numbers of the images to train on; one with crowds only counts as without objects."""
+        kept = super()._filter_imgs(min_size)
+        if not self.filter_empty_gt:
+            return kept
+        single = [not all(ann['iscrowd'] for ann in self.coco.img_ann_map[img_id]) for img_id in self.img_ids]
+        self._count_filtered('with crowds only', len(single) - sum(single))
+        self.img_ids = [img_id for img_id, use in zip(self.img_ids, single) if use]
+        return [i for i, use in zip(kept, single) if use]
+
+    def results2txt(self, results: Sequence[tuple], outfile_prefix: str) -> list[str]:
+        """Write results as Cityscapes' scripts want them: a list of instances for each image, and a PNG for each mask.
+
+        Args:
+            results: for each image detections of each class (n, 5) and masks of each class, n run lengths.
+            outfile_prefix: folder.
+
+        Returns:
+            The lists' file names.
+        """
+        files = []
+        for info, (dets, segms) in zip(self.data_infos, results):
+            segms, scores = segms if isinstance(segms, tuple) else (segms, [det[:, -1] for det in dets])
+            name = osp.splitext(osp.basename(info['filename']))[0]
+            lines = []
+            for label, masks in enumerate(segms):
+                class_id = _CITYSCAPES_IDS[self.CLASSES[label]]
+                for i, mask in enumerate(masks):
+                    png = f'{name}_{len(lines)}_{self.CLASSES[label]}.png'
+                    mmcv.imwrite(mask_utils.decode(mask) * 255, osp.join(outfile_prefix, png))
+                    lines.append(f'{png} {class_id} {float(scores[label][i])}\n')
+            files.append(osp.join(outfile_prefix, f'{name}_pred.txt'))
+            mmcv.mkdir_or_exist(outfile_prefix)
+            with open(files[-1], 'w') as file:
+                file.writelines(lines)
+        return files
+
+    def format_results(
+        self, results: Sequence[tuple], txtfile_prefix: str | None = None
+    ) -> tuple[list[str], tempfile.TemporaryDirectory | None]:
+        """Write results as Cityscapes' scripts want them.
+
+        Args:
+            results: one for each image.
+            txtfile_prefix: folder; None: a temporary one.
+
+        Returns:
+            The files, and the temporary folder, which goes with that object, or None.
+        """
+        self._check_count('results', results)
+        folder = tempfile.TemporaryDirectory() if txtfile_prefix is None else None
+        return self.results2txt(results, folder.name if folder else txtfile_prefix), folder
+
+    def evaluate(
+        self,
+        results: Sequence[Any],
+        metric: str | Sequence[str] = 'bbox',
+        logger=None,
+        outfile_prefix: str | None = None,
+        classwise: bool = False,
+        proposal_nums: Sequence[int] = (100, 300, 1000),
+        iou_thrs: Sequence[float] = STEPPED_IOU_THRS,
+    ) -> dict[str, float | str]:
+        """Evaluate with COCO's metrics, and with Cityscapes' own where ``metric`` has ``'cityscapes'``.
+
+        Other arguments are those of :meth:`CocoDataset.evaluate`; ``outfile_prefix`` is where results are written to.
+
+        Returns:
+            COCO's figures, and ``mAP`` and ``AP@50`` of Cityscapes.
+        """
+        metrics = [metric] if isinstance(metric, str) else list(metric)
+        out: dict[str, float | str] = OrderedDict()
+        if 'cityscapes' in metrics:
+            out.update(self._evaluate_cityscapes(results, outfile_prefix, logger))
+        metrics = [name for name in metrics if name != 'cityscapes']
+        if metrics:
+            out.update(super().evaluate(results, metrics, logger, outfile_prefix, classwise, proposal_nums, iou_thrs))
+        return out
+
+    def _write_for_metrics(
+        self, results: Sequence[Any], prefix: str | None
+    ) -> tuple[dict[str, str], tempfile.TemporaryDirectory | None]:
+        return CocoDataset.format_results(self, results, prefix)
+
+    def _evaluate_cityscapes(self, results: Sequence[Any], txtfile_prefix: str | None, logger) -> dict[str, float]:
+        """Run Cityscapes' scripts; the true maps are looked for beside the images: leftImg8bit -> gtFine.
+
+        Raises:
+            ImportError: the package cityscapesscripts is not installed.
+            FileNotFoundError: there are no true maps.
+        """
+        try:
+            import cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling as scripts
+        except ImportError as err:
+            raise ImportError(
+                "metric 'cityscapes' needs the package cityscapesscripts: pip install cityscapesscripts"
+            ) from err
+        print_log('Evaluating in the manner of Cityscapes...', logger=logger)
+        pattern = osp.join(self.img_prefix.replace('leftImg8bit', 'gtFine'), '*/*_gtFine_instanceIds.png')
+        truths = glob.glob(pattern)
+        if not truths:
+            raise FileNotFoundError(f'There are no true instance maps: {pattern}')
+        _, folder = self.format_results(results, txtfile_prefix)
+        try:
+            scripts.args.cityscapesPath = osp.join(self.img_prefix, '../..')
+            scripts.args.predictionPath = osp.abspath(folder.name if folder else txtfile_prefix)
+            scripts.args.predictionWalk = None
+            scripts.args.JSONOutput = False
+            scripts.args.colorized = False
+            scripts.args.gtInstancesFile = osp.join(scripts.args.predictionPath, 'gtInstances.json')
+            predictions = [scripts.getPrediction(truth, scripts.args) for truth in truths]
+            averages = scripts.evaluateImgLists(predictions, truths, scripts.args)['averages']
+        finally:
+            if folder is not None:
+                folder.cleanup()
+        return OrderedDict(mAP=float(averages['allAp']), **{'AP@50': float(averages['allAp50%'])})

@@ -1,0 +1,337 @@
+"""Data sets in COCO's format, and COCO's metrics."""
+
+import logging
+import os.path as osp
+import tempfile
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmcv.utils import print_log
+
+from mmdet.core.evaluation import class_lists
+from mmdet.core.evaluation.recall import eval_recalls
+
+from . import coco_metrics
+from .annotation_rules import fill_annotations, has_area, overlaps_image, repeated_ids
+from .api_wrappers.coco_api import COCO
+from .builder import DATASETS
+from .coco_results import (
+    boxes_to_xywh,
+    detections_to_json,
+    proposals_to_json,
+    segmentations_to_json,
+    write_result_files,
+)
+from .custom import CustomDataset
+from .palettes import COCO_PALETTE
+
+_LOGGER = logging.getLogger('mmdet')
+
+
+@DATASETS.register_module()
+class CocoDataset(CustomDataset):
+    """Images and objects of an annotation file in COCO's format; label i is ``CLASSES[i]``.
+
+    The arguments are those of :class:`CustomDataset`. ``classes`` may be some of the file's categories, in any order:
+    annotations of others are left out.
+
+    Attributes:
+        coco: the annotation file.
+        cat_ids: category ids of the classes that the file has, in the order of ``CLASSES``.
+        cat2label: category id -> label.
+        img_ids: image ids, in the order of ``data_infos``.
+
+    Raises:
+        ValueError: ids of images or annotations are there twice, or an image entry is incomplete.
+    """
+
+    CLASSES = class_lists.COCO
+    PALETTE = COCO_PALETTE
+
+    def load_annotations(self, ann_file: str) -> list[dict]:
+        """Read the annotation file: the image entries, with ``filename``."""
+        self.coco = COCO(ann_file)
+        twice = repeated_ids(self.coco.dataset)
+        if twice:
+            raise ValueError(f'{self.ann_file}: {"; ".join(twice)}. Number them anew, each once.')
+        fill_annotations(self.coco.dataset.get('annotations', ()), self.ann_file)
+        self._set_categories()
+        self.img_ids = self.coco.get_img_ids()
+        return [self._image_entry(img_id) for img_id in self.img_ids]
+
+    def _set_categories(self) -> None:
+        """Fix the label of every category: its place in ``CLASSES``."""
+        # some well-known files have names with blanks at their end
+        id_of = {cat['name'].strip(): cat['id'] for cat in self.coco.dataset.get('categories', [])}
+        names = [name.strip() for name in self.CLASSES]
+        self.cat2label = {id_of[name]: i for i, name in enumerate(names) if name in id_of}
+        self.cat_ids = list(self.cat2label)
+        in_file = [cat_id for cat_id in id_of.values() if cat_id in self.cat2label]
+        if in_file != self.cat_ids:
+            _LOGGER.warning(
+                '%s: the categories have another order in the file than in classes=%s. Labels follow classes here; '
+                'checkpoints of mmdetection 2.x trained with this config have labels in the order of the file.',
+                self.ann_file,
+                tuple(self.CLASSES),
+            )
+
+    def _image_entry(self, img_id: int) -> dict:
+        info = self.coco.imgs[img_id]
+        missing = [key for key in ('file_name', 'width', 'height') if key not in info]
+        if missing:
+            raise ValueError(f'{self.ann_file}: image {img_id} has no {", ".join(missing)}; it has {sorted(info)}')
+        info['filename'] = info['file_name']
+        return info
+
+    def get_ann_info(self, idx: int) -> dict:
+        """Annotations of an image; see :meth:`_parse_ann_info`."""
+        info = self.data_infos[idx]
+        return self._parse_ann_info(info, self.coco.img_ann_map.get(info['id'], []))
+
+    def _train_ann_info(self, idx: int) -> dict:
+        return self.get_ann_info(idx)  # has usable boxes only
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Category id of every annotation of an image, also of those that are not trained on."""
+        return [ann['category_id'] for ann in self.coco.img_ann_map.get(self.data_infos[idx]['id'], [])]
+
+    def _labels_in_image(self, idx: int) -> set[int]:
+        return {self.cat2label[cat] for cat in self.get_cat_ids(idx) if cat in self.cat2label}
+
+    def _filter_imgs(self, min_size: int = 32) -> list[int]:
+        """Numbers of the images to train on.
+
+        They have at least ``min_size`` px on the shorter side and, with ``filter_empty_gt``, an annotation of one of
+        the classes. ``img_ids`` is cut down to them as well.
+        """
+        occupied = {img_id for cat_id in self.cat_ids for img_id in self.coco.cat_img_map.get(cat_id, ())}
+        kept, reasons = [], Counter()
+        for i, info in enumerate(self.data_infos):
+            if self.filter_empty_gt and self.img_ids[i] not in occupied:
+                reasons['without an object of the classes'] += 1
+            elif min(info['width'], info['height']) < min_size:
+                reasons[f'smaller than {min_size} px'] += 1
+            else:
+                kept.append(i)
+        self.filtered.update(reasons)
+        self.img_ids = [self.img_ids[i] for i in kept]
+        return kept
+
+    def _usable_annotations(self, img_info: dict, ann_info: Sequence[dict]) -> list[dict]:
+        """The annotations of an image that count: of the classes, not ignored, with a usable box."""
+        anns = [ann for ann in ann_info if not ann.get('ignore', False) and ann['category_id'] in self.cat2label]
+        xywh = np.asarray([ann['bbox'] for ann in anns], dtype=np.float64).reshape(-1, 4)
+        areas = np.asarray([ann['area'] for ann in anns], dtype=np.float64)
+        usable = has_area(xywh, areas) & overlaps_image(xywh, np.asarray([img_info['width'], img_info['height']]))
+        return [ann for ann, use in zip(anns, usable) if use]
+
+    def _parse_ann_info(self, img_info: dict, ann_info: Sequence[dict]) -> dict:
+        """Arrays from the annotations of an image.
+
+        Returns:
+            ``bboxes`` (n, 4) float32 xyxy px, ``labels`` (n,) int64, ``bboxes_ignore`` (k, 4) (crowds), ``masks`` (n
+            segmentations as the file has them, or None), ``seg_map``, the file name of the segmentation map, and what
+            :meth:`_extra_fields` adds.
+        """
+        usable = self._usable_annotations(img_info, ann_info)
+        objects = [ann for ann in usable if not ann.get('iscrowd', False)]
+        crowds = [ann for ann in usable if ann.get('iscrowd', False)]
+        return dict(
+            bboxes=_xyxy(objects),
+            labels=np.asarray([self.cat2label[ann['category_id']] for ann in objects], dtype=np.int64),
+            bboxes_ignore=_xyxy(crowds),
+            masks=[ann.get('segmentation') for ann in objects],
+            seg_map=osp.splitext(img_info['filename'])[0] + self.seg_suffix,
+            **self._extra_fields(img_info, objects),
+        )
+
+    def _extra_fields(self, img_info: dict, objects: Sequence[dict]) -> dict:
+        """More entries for ``ann_info``, from the annotations that ``bboxes`` are of; for subclasses."""
+        return {}
+
+    def xyxy2xywh(self, bbox: np.ndarray) -> list[float]:
+        """A box (4+,) xyxy px as x, y, width, height."""
+        return boxes_to_xywh(np.asarray(bbox)[None])[0]
+
+    def _label2cat(self) -> dict[int, int]:
+        """Label -> category id, for results; labels of classes that the file does not have are not in it."""
+        return {label: cat for cat, label in self.cat2label.items()}
+
+    def _proposal2json(self, results: Sequence[np.ndarray]) -> list[dict]:
+        """Proposals, (n, 5) an image, as a list of COCO's results; the category is always 1."""
+        return proposals_to_json(self.img_ids, results)
+
+    def _det2json(self, results: Sequence[Sequence[np.ndarray]]) -> list[dict]:
+        """Detections, (n, 5) an image and class, as a list of COCO's results."""
+        return detections_to_json(self.img_ids, results, self._label2cat())
+
+    def _segm2json(self, results: Sequence[tuple]) -> tuple[list[dict], list[dict]]:
+        """Detections and run-length masks of each image as two lists of COCO's results: boxes and masks."""
+        return segmentations_to_json(self.img_ids, results, self._label2cat())
+
+    def results2json(self, results: Sequence[Any], outfile_prefix: str) -> dict[str, str]:
+        """Write results as COCO's JSON files, with xywh boxes.
+
+        Args:
+            results: for each image detections of each class, a pair of detections and masks, or proposals (n, 5).
+            outfile_prefix: the files are ``<prefix>.bbox.json``, ``.segm.json``, ``.proposal.json``.
+
+        Returns:
+            Kind of result (``'bbox'``, ``'proposal'``, ``'segm'``) -> file.
+
+        Raises:
+            TypeError: results of another kind.
+        """
+        first = results[0] if len(results) else []
+        if isinstance(first, np.ndarray):
+            return write_result_files(outfile_prefix, proposal=self._proposal2json(results))
+        if isinstance(first, tuple):
+            boxes, masks = self._segm2json(results)
+            return write_result_files(outfile_prefix, bbox=boxes, segm=masks)
+        if isinstance(first, list):
+            return write_result_files(outfile_prefix, bbox=self._det2json(results))
+        raise TypeError(
+            'results: expected for each image a list of arrays (n, 5), one for each class, a tuple of such a list and '
+            f'masks, or one array of proposals (n, 5), got {type(first).__name__}'
+        )
+
+    def fast_eval_recall(
+        self, results: Sequence[np.ndarray], proposal_nums: Sequence[int], iou_thrs: Sequence[float], logger=None
+    ) -> np.ndarray:
+        """Average recall of proposals (P,) for each number of them; classes are left aside, crowds too."""
+        gts = []
+        for img_id in self.img_ids:
+            anns = self.coco.img_ann_map.get(img_id, [])
+            gts.append(_xyxy([ann for ann in anns if not ann.get('ignore', False) and not ann.get('iscrowd', False)]))
+        return eval_recalls(gts, results, proposal_nums, iou_thrs, logger=logger).mean(axis=1)
+
+    def format_results(
+        self, results: Sequence[Any], jsonfile_prefix: str | None = None, **kwargs
+    ) -> tuple[dict[str, str], tempfile.TemporaryDirectory | None]:
+        """Write results as COCO's JSON files.
+
+        Args:
+            results: one for each image.
+            jsonfile_prefix: path and beginning of the files' names; None: a temporary folder.
+            **kwargs: not used.
+
+        Returns:
+            Kind of result -> file, and the temporary folder, which goes with that object, or None.
+
+        Raises:
+            TypeError: results are no list.
+            ValueError: not one result for each image.
+        """
+        if not isinstance(results, list):
+            raise TypeError(f'results: expected a list, got {type(results).__name__}')
+        self._check_count('results', results)
+        folder = tempfile.TemporaryDirectory() if jsonfile_prefix is None else None
+        prefix = osp.join(folder.name, 'results') if folder else jsonfile_prefix
+        return self.results2json(results, prefix), folder
+
+    def _write_for_metrics(
+        self, results: Sequence[Any], prefix: str | None
+    ) -> tuple[dict[str, str], tempfile.TemporaryDirectory | None]:
+        """Files that COCO's metrics read; for subclasses whose :meth:`format_results` writes others."""
+        return self.format_results(results, prefix)
+
+    def evaluate_det_segm(
+        self,
+        results: Sequence[Any],
+        result_files: dict[str, str],
+        coco_gt: COCO,
+        metrics: Sequence[str],
+        logger=None,
+        classwise: bool = False,
+        proposal_nums: Sequence[int] = (100, 300, 1000),
+        iou_thrs: Sequence[float] | None = None,
+        metric_items: Sequence[str] | str | None = None,
+    ) -> dict[str, float | str]:
+        """Evaluate results that are written already; see :meth:`evaluate`.
+
+        Args:
+            result_files: what :meth:`results2json` gave.
+            coco_gt: the annotations.
+            metrics: names of metrics.
+        """
+        thrs = coco_metrics.DEFAULT_IOU_THRS if iou_thrs is None else np.atleast_1d(iou_thrs)
+        out: dict[str, float | str] = OrderedDict()
+        for metric in metrics:
+            print_log(f'Evaluating {metric}...', logger=logger)
+            if metric == 'proposal_fast':
+                out.update(self._evaluate_proposal_fast(results, proposal_nums, thrs, logger))
+                continue
+            if metric not in result_files:
+                raise KeyError(f'metric {metric!r}: the results hold only {", ".join(result_files)}')
+            summary = coco_metrics.run_coco_eval(
+                coco_gt, result_files[metric], metric, self.cat_ids, self.img_ids, proposal_nums, thrs, logger
+            )
+            print_log('\n' + coco_metrics.figures_table(summary), logger=logger)
+            if classwise and metric != 'proposal':
+                print_log('\n' + coco_metrics.classwise_table(summary, coco_gt), logger=logger)
+            out.update(coco_metrics.select_items(summary, metric, metric_items))
+        return out
+
+    def _evaluate_proposal_fast(
+        self, results: Sequence[Any], proposal_nums: Sequence[int], iou_thrs: Sequence[float], logger
+    ) -> dict[str, float]:
+        if len(results) and not isinstance(results[0], np.ndarray):
+            raise KeyError(
+                "metric 'proposal_fast' needs proposals, one array (n, 5) for each image; the results are "
+                'detections of classes'
+            )
+        recalls = self.fast_eval_recall(results, proposal_nums, iou_thrs, logger='silent')
+        figures = OrderedDict((f'AR@{num}', float(recall)) for num, recall in zip(proposal_nums, recalls))
+        print_log(''.join(f'\n{name}\t{value:.4f}' for name, value in figures.items()), logger=logger)
+        return figures
+
+    def evaluate(
+        self,
+        results: Sequence[Any],
+        metric: str | Sequence[str] = 'bbox',
+        logger=None,
+        jsonfile_prefix: str | None = None,
+        classwise: bool = False,
+        proposal_nums: Sequence[int] = (100, 300, 1000),
+        iou_thrs: Sequence[float] | float | None = None,
+        metric_items: Sequence[str] | str | None = None,
+    ) -> dict[str, float | str]:
+        """Evaluate results with COCO's metrics.
+
+        Args:
+            results: for each image detections of each class (n, 5), a pair of these and masks, or proposals (n, 5).
+            metric: one or several of ``'bbox'``, ``'segm'``, ``'proposal'``, ``'proposal_fast'``.
+            logger: a logger, None (print) or ``'silent'``.
+            jsonfile_prefix: where the results are written to; None: nowhere that stays.
+            classwise: also print AP of each class.
+            proposal_nums: numbers of detections or proposals that recall is given for.
+            iou_thrs: thresholds that are averaged over; None: 0.5, 0.55, ... 0.95.
+            metric_items: which figures to give back: ``'mAP'``, ``'mAP_50'``, ... ``'AR@100'``, ...; None: the six of
+                precision for boxes and masks, those of recall for proposals.
+
+        Returns:
+            ``bbox_mAP``, ``bbox_mAP_50``, ..., ``bbox_mAP_copypaste`` (a text); ``AR@100``, ... for proposals. -1 where
+            there is nothing to find.
+
+        Raises:
+            KeyError: another metric or figure.
+            ValueError: not one result for each image.
+        """
+        metrics = [metric] if isinstance(metric, str) else list(metric)
+        coco_metrics.check_metrics(metrics, metric_items, proposal_nums)
+        result_files, folder = self._write_for_metrics(results, jsonfile_prefix)
+        try:
+            return self.evaluate_det_segm(
+                results, result_files, self.coco, metrics, logger, classwise, proposal_nums, iou_thrs, metric_items
+            )
+        finally:
+            if folder is not None:
+                folder.cleanup()
+
+
+def _xyxy(anns: Sequence[dict]) -> np.ndarray:
+    """Boxes (n, 4) float32 xyxy px of annotations, whose are xywh."""
+    xywh = np.asarray([ann['bbox'] for ann in anns], dtype=np.float64).reshape(-1, 4)
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1).astype(np.float32)

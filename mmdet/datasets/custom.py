@@ -1,0 +1,354 @@
+"""The base of the data sets: a list of images with annotations, and a pipeline that loads them."""
+
+import os.path as osp
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mmcv
+import numpy as np
+from terminaltables import AsciiTable
+from torch.utils.data import Dataset
+
+from .annotation_rules import drop_unusable
+from .broken_images import BrokenImageError, BrokenImages
+from .builder import DATASETS
+from .custom_metrics import map_metrics, only_metric, recall_metrics
+from .image_check import find_loader, read_image_size
+from .pipelines.compose import Compose
+
+# The default of ``file_client_args``; copied before it is used.
+DISK = dict(backend='disk')
+# So many images may turn out unusable, one after the other, before that is an error.
+MAX_REFETCH = 1000
+
+
+@DATASETS.register_module()
+class CustomDataset(Dataset):
+    """Images with annotations in mmdetection's own format, and the base of all data sets.
+
+    The annotation file is a pickle, JSON or YAML list with an entry for each image; boxes are xyxy px::
+
+        {'filename': 'a.jpg', 'width': 1280, 'height': 720,
+         'ann': {'bboxes': (n, 4), 'labels': (n,), 'bboxes_ignore': (k, 4), 'labels_ignore': (k,)}}
+
+    The last two of ``ann`` may be left out.
+
+    Args:
+        ann_file: annotation file.
+        pipeline: configs of the steps that load an image.
+        classes: names, a file with a name on each line, or None for the ``CLASSES`` of the data set's class.
+        data_root: what ``ann_file``, ``img_prefix``, ``seg_prefix`` and ``proposal_file`` are relative to.
+        img_prefix: folder of the images.
+        seg_prefix: folder of the segmentation maps.
+        seg_suffix: ending of their file names.
+        proposal_file: proposals made beforehand: a list with an array (n, 4 or 5) for each image.
+        test_mode: all images, without their annotations; else those that can be trained on.
+        filter_empty_gt: leave out images without objects in training, where the data set supports it.
+        file_client_args: arguments of ``mmcv.FileClient``.
+        skip_broken: in training, an image that cannot be read is logged, counted (``num_broken``) and another one takes
+            its place; else it is an error that names the file.
+
+    Attributes:
+        data_infos: one entry for each image.
+        flag: (n,) uint8, 1 for an image that is wider than high; training only.
+        filtered: why images were left out -> how many.
+        num_unfiltered: images before that.
+
+    Raises:
+        FileNotFoundError: there is no such annotation file.
+        ValueError: as many proposals as images are needed, or ``classes`` is not understood.
+    """
+
+    CLASSES: Sequence[str] | None = None
+    PALETTE: Sequence[tuple[int, int, int]] | None = None
+    _broken: BrokenImages | None = None  # for subclasses with a constructor of their own
+
+    def __init__(
+        self,
+        ann_file: str,
+        pipeline: Sequence[dict | Callable],
+        classes: str | Sequence[str] | None = None,
+        data_root: str | None = None,
+        img_prefix: str = '',
+        seg_prefix: str | None = None,
+        seg_suffix: str = '.png',
+        proposal_file: str | None = None,
+        test_mode: bool = False,
+        filter_empty_gt: bool = True,
+        file_client_args: dict = DISK,
+        skip_broken: bool = False,
+    ):
+        self.ann_file = _under(data_root, ann_file)
+        self.data_root = data_root
+        self.img_prefix = _under(data_root, img_prefix)
+        self.seg_prefix = _under(data_root, seg_prefix)
+        self.seg_suffix = seg_suffix
+        self.proposal_file = _under(data_root, proposal_file)
+        self.test_mode = test_mode
+        self.filter_empty_gt = filter_empty_gt
+        self.file_client = mmcv.FileClient(**dict(file_client_args))
+        self.CLASSES = self.get_classes(classes)
+        self.filtered: Counter[str] = Counter()
+
+        self.data_infos = self._load_file(self.ann_file, 'ann_file', self.load_annotations)
+        self.proposals = None
+        if self.proposal_file is not None:
+            self.proposals = self._load_file(self.proposal_file, 'proposal_file', self.load_proposals)
+            self._check_count('proposal_file', self.proposals)
+        self.num_unfiltered = len(self.data_infos)
+        if not test_mode:
+            self._keep_images(self._filter_imgs())
+            self._set_group_flag()
+        self._broken = BrokenImages(len(self.data_infos)) if skip_broken and not test_mode else None
+        self.pipeline = Compose(pipeline)
+
+    def __len__(self) -> int:
+        return len(self.data_infos)
+
+    def _load_file(self, path: str, argument: str, load: Callable[[str], Any]) -> Any:
+        """Fetch a file from where it is kept and load it."""
+        try:
+            if not hasattr(self.file_client.client, 'get_local_path'):
+                return load(path)
+            with self.file_client.get_local_path(path) as local_path:
+                return load(local_path)
+        except FileNotFoundError as err:
+            if err.filename not in (None, path):
+                raise  # of another file, which the message names
+            raise FileNotFoundError(
+                f'{type(self).__name__}: {argument} {path!r} is not there (data_root={self.data_root!r})'
+            ) from err
+
+    def _check_count(self, name: str, values: Sequence[Any]) -> None:
+        if len(values) != len(self.data_infos):
+            raise ValueError(
+                f'{type(self).__name__}: {name} has {len(values)} entries for {len(self.data_infos)} images '
+                f'of {self.ann_file}'
+            )
+
+    def _keep_images(self, indices: Sequence[int]) -> None:
+        self.data_infos = [self.data_infos[i] for i in indices]
+        if self.proposals is not None:
+            self.proposals = [self.proposals[i] for i in indices]
+
+    def load_annotations(self, ann_file: str) -> list[dict]:
+        """Read the annotation file: one entry for each image."""
+        return mmcv.load(ann_file)
+
+    def load_proposals(self, proposal_file: str) -> list[np.ndarray]:
+        """Read the proposals: one array (n, 4 or 5) for each image."""
+        return mmcv.load(proposal_file)
+
+    def get_ann_info(self, idx: int) -> dict:
+        """Annotations of an image: ``bboxes`` (n, 4) xyxy px, ``labels`` (n,), and more in some data sets."""
+        return self.data_infos[idx]['ann']
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Category id of every annotation of an image; here they are the labels."""
+        return np.asarray(self.data_infos[idx]['ann']['labels']).astype(int).tolist()
+
+    def _labels_in_image(self, idx: int) -> set[int]:
+        """Labels, in [0, number of classes), that occur in an image."""
+        return set(self.get_cat_ids(idx))
+
+    def get_cat2imgs(self) -> dict[int, list[int]]:
+        """Label -> numbers of the images that have it, for every class.
+
+        Raises:
+            ValueError: the data set has no classes.
+        """
+        if self.CLASSES is None:
+            raise ValueError(f'{type(self).__name__}.get_cat2imgs: CLASSES is None; give the argument classes')
+        cat2imgs: dict[int, list[int]] = {label: [] for label in range(len(self.CLASSES))}
+        for i in range(len(self)):
+            for label in self._labels_in_image(i):
+                cat2imgs[label].append(i)
+        return cat2imgs
+
+    def pre_pipeline(self, results: dict) -> None:
+        """Add what the steps of the pipeline expect to an image's entry."""
+        results['img_prefix'] = self.img_prefix
+        results['seg_prefix'] = self.seg_prefix
+        results['proposal_file'] = self.proposal_file
+        results['bbox_fields'] = []
+        results['mask_fields'] = []
+        results['seg_fields'] = []
+
+    def _filter_imgs(self, min_size: int = 32) -> list[int]:
+        """Numbers of the images to train on: those whose shorter side has at least ``min_size`` px."""
+        if self.filter_empty_gt:
+            warnings.warn(
+                f'{type(self).__name__} keeps images without objects: filter_empty_gt has no effect here', stacklevel=3
+            )
+        large = [min(info['width'], info['height']) >= min_size for info in self.data_infos]
+        self._count_filtered(f'smaller than {min_size} px', len(large) - sum(large))
+        return np.flatnonzero(large).tolist()
+
+    def _count_filtered(self, reason: str, count: int) -> None:
+        if count:
+            self.filtered[reason] += int(count)
+
+    def _set_group_flag(self) -> None:
+        """Set ``flag``: 1 for images wider than high, 0 for the others."""
+        sizes = np.asarray([(info['width'], info['height']) for info in self.data_infos]).reshape(-1, 2)
+        self.flag = (sizes[:, 0] > sizes[:, 1]).astype(np.uint8)
+
+    def _rand_another(self, idx: int) -> int:
+        """A random image of the same aspect group."""
+        return int(np.random.choice(np.flatnonzero(self.flag == self.flag[idx])))
+
+    def __getitem__(self, idx: int) -> Any:
+        """The image as the pipeline gives it.
+
+        In training another image of the same aspect group is taken where the pipeline gives None or, with
+        ``skip_broken``, where the file cannot be read.
+
+        Raises:
+            BrokenImageError: the image file cannot be read.
+            RuntimeError: no image can be used.
+        """
+        if self.test_mode:
+            return self._naming_broken_file(self.prepare_test_img, idx)
+        first = idx
+        for _ in range(MAX_REFETCH):
+            data = self._prepare_or_skip(idx)
+            if data is not None:
+                return data
+            idx = self._rand_another(idx)
+        raise RuntimeError(
+            f'{type(self).__name__}: {MAX_REFETCH} images in turn, from {self.data_infos[first]["filename"]} on, were '
+            f'not usable (broken files: {self.num_broken}); does the pipeline leave any boxes? {self.pipeline}'
+        )
+
+    @property
+    def num_broken(self) -> int:
+        """How many images could not be read so far, in all loading processes; stays 0 without ``skip_broken``."""
+        return 0 if self._broken is None else len(self._broken)
+
+    def _prepare_or_skip(self, idx: int) -> Any:
+        if self._broken is not None and idx in self._broken:
+            return None
+        try:
+            return self._naming_broken_file(self.prepare_train_img, idx)
+        except BrokenImageError as err:
+            if self._broken is None:
+                raise
+            self._broken.add(idx, err)
+            return None
+
+    def _naming_broken_file(self, prepare: Callable[[int], Any], idx: int) -> Any:
+        """Run the pipeline; if it fails and the image file is the reason, say so."""
+        try:
+            return prepare(idx)
+        except Exception as err:
+            reason = err if isinstance(err, BrokenImageError) else self._fault_of_file(idx)
+            if reason is None:
+                raise
+            hint = '' if self.test_mode else '; skip_broken=True in the data set goes on without such images'
+            raise BrokenImageError(f'{reason} (image {idx} of {self.ann_file}){hint}') from err
+
+    def _fault_of_file(self, idx: int) -> BrokenImageError | None:
+        """Why an image file cannot be read; None if it can, or if images are no files."""
+        loader = find_loader(self.pipeline)
+        try:
+            if loader is not None:
+                read_image_size(loader, self.data_infos[idx], self.img_prefix)
+        except BrokenImageError as err:
+            return err
+        return None
+
+    def prepare_train_img(self, idx: int) -> Any:
+        """Run the pipeline on an image with its annotations; None where it leaves nothing to train on."""
+        return self.pipeline(self._entry(idx, ann_info=self._train_ann_info(idx)))
+
+    def _train_ann_info(self, idx: int) -> dict:
+        """Annotations without boxes that have no area or lie outside the image, which would give infinite losses."""
+        info = self.data_infos[idx]
+        return drop_unusable(self.get_ann_info(idx), (info['width'], info['height']))
+
+    def prepare_test_img(self, idx: int) -> Any:
+        """Run the pipeline on an image without its annotations."""
+        return self.pipeline(self._entry(idx))
+
+    def _entry(self, idx: int, **extra) -> dict:
+        results = dict(img_info=self.data_infos[idx], **extra)
+        if self.proposals is not None:
+            results['proposals'] = self.proposals[idx]
+        self.pre_pipeline(results)
+        return results
+
+    @classmethod
+    def get_classes(cls, classes: str | Sequence[str] | None = None) -> Sequence[str] | None:
+        """Class names from the argument ``classes``.
+
+        Args:
+            classes: None for the class's own; the path of a file with a name on each line; or the names.
+
+        Raises:
+            ValueError: anything else.
+        """
+        if classes is None:
+            return cls.CLASSES
+        if isinstance(classes, str):
+            return mmcv.list_from_file(classes)
+        if isinstance(classes, list | tuple):
+            return classes
+        raise ValueError(
+            f'classes: expected a list or tuple of names, or the path of a file with one on each line, got {classes!r}'
+        )
+
+    def format_results(self, results: Sequence[Any], **kwargs) -> Any:
+        """Write results in a form for submission; what that is, only the data sets of a benchmark know."""
+
+    def evaluate(
+        self,
+        results: Sequence[Any],
+        metric: str | Sequence[str] = 'mAP',
+        logger=None,
+        proposal_nums: Sequence[int] = (100, 300, 1000),
+        iou_thr: float | Sequence[float] = 0.5,
+        scale_ranges: Sequence[tuple[float, float]] | None = None,
+    ) -> dict[str, float]:
+        """Evaluate detections with mAP, or proposals with recall.
+
+        Args:
+            results: for each image, detections of each class (n, 5), or for recall proposals (n, 4 or 5).
+            metric: ``'mAP'`` or ``'recall'``.
+            logger: a logger, None (print) or ``'silent'``.
+            proposal_nums: numbers of proposals that recall is given for.
+            iou_thr: one or several thresholds.
+            scale_ranges: ranges of size, in px, that mAP is given for.
+
+        Returns:
+            ``AP50`` ... and ``mAP``, or ``recall@100@0.5`` ... and, for several thresholds, ``AR@100`` ...
+
+        Raises:
+            KeyError: another metric.
+            ValueError: not one result for each image.
+        """
+        metric = only_metric(metric, ('mAP', 'recall'), type(self).__name__)
+        self._check_count('results', results)
+        annotations = [self.get_ann_info(i) for i in range(len(self))]
+        iou_thrs = np.atleast_1d(iou_thr).tolist()
+        if metric == 'recall':
+            return recall_metrics(annotations, results, proposal_nums, iou_thrs, logger)
+        return map_metrics(annotations, results, iou_thrs, scale_ranges, self.CLASSES, logger)
+
+    def __repr__(self) -> str:
+        """Number of images, and of instances of each class."""
+        kind = 'Test' if self.test_mode else 'Train'
+        title = f'{type(self).__name__} {kind} dataset with number of images {len(self)}'
+        if self.CLASSES is None:
+            return title
+        counts: Counter[int] = Counter()
+        for i in range(len(self)):
+            counts.update(np.asarray(self.get_ann_info(i)['labels']).tolist())
+        rows = [['class', 'instances'], *([name, counts[i]] for i, name in enumerate(self.CLASSES))]
+        return f'\n{title}, and instance counts:\n{AsciiTable(rows).table}'
+
+
+def _under(root: str | None, path: str | None) -> str | None:
+    """A relative path joined to the root; others, and None, stay."""
+    return path if root is None or path is None or osp.isabs(path) else osp.join(root, path)

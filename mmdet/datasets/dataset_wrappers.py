@@ -1,0 +1,294 @@
+"""Data sets made of data sets: joined, repeated, balanced by class, or with several images mixed into one."""
+
+import bisect
+import collections
+import copy
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from mmcv.utils import print_log
+from torch.utils.data import ConcatDataset as _ConcatDataset
+from torch.utils.data import Dataset
+
+from mmdet.utils.registry import build_from_cfg
+
+from .builder import DATASETS, PIPELINES
+from .coco import CocoDataset
+
+# Wrappers whose config holds one data set under the key ``dataset``.
+WRAPPERS_OF_ONE = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
+
+
+@DATASETS.register_module()
+class ConcatDataset(_ConcatDataset):
+    """Data sets one after the other.
+
+    Args:
+        datasets: at least one; classes are taken from the first.
+        separate_eval: evaluate each data set alone; else all results together, which needs data sets of one class that
+            is not ``CocoDataset``.
+
+    Attributes:
+        flag: aspect groups of all images, where the data sets have them (training).
+
+    Raises:
+        NotImplementedError: results of such data sets cannot be evaluated together.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], separate_eval: bool = True):
+        super().__init__(datasets)
+        self.CLASSES = datasets[0].CLASSES
+        self.PALETTE = getattr(datasets[0], 'PALETTE', None)
+        self.separate_eval = separate_eval
+        if not separate_eval:
+            self._check_joint_evaluation()
+        if all(hasattr(dataset, 'flag') for dataset in datasets):
+            self.flag = np.concatenate([dataset.flag for dataset in datasets])
+
+    def _check_joint_evaluation(self) -> None:
+        names = sorted({type(dataset).__name__ for dataset in self.datasets})
+        if any(isinstance(dataset, CocoDataset) for dataset in self.datasets):
+            raise NotImplementedError(
+                f'separate_eval=False: results of {", ".join(names)} cannot be evaluated together, as COCO metrics '
+                'need one annotation file; set separate_eval=True or merge the annotation files'
+            )
+        if len(names) > 1:
+            raise NotImplementedError(
+                f'separate_eval=False: data sets must be of one class, got {", ".join(names)}; set separate_eval=True'
+            )
+
+    def _locate(self, idx: int) -> tuple[Dataset, int]:
+        """The data set that holds an image, and the image's number in it."""
+        if not -len(self) <= idx < len(self):
+            raise IndexError(f'index {idx} is outside the {len(self)} images of the joined data sets')
+        idx %= len(self)
+        number = bisect.bisect_right(self.cumulative_sizes, idx)
+        return self.datasets[number], idx - (self.cumulative_sizes[number - 1] if number else 0)
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Category ids of the annotations of an image."""
+        dataset, own_idx = self._locate(idx)
+        return dataset.get_cat_ids(own_idx)
+
+    def get_ann_info(self, idx: int) -> dict:
+        """Annotations of an image."""
+        dataset, own_idx = self._locate(idx)
+        return dataset.get_ann_info(own_idx)
+
+    def evaluate(self, results: Sequence[Any], logger=None, **kwargs) -> dict[str, Any]:
+        """Evaluate the results of all the data sets.
+
+        Args:
+            results: one for each image, in order.
+            logger: a logger, None (print) or ``'silent'``.
+            **kwargs: handed to the data sets' ``evaluate``.
+
+        Returns:
+            With ``separate_eval`` the names of the metrics begin with the number of the data set: ``0_bbox_mAP``.
+
+        Raises:
+            ValueError: not one result for each image.
+        """
+        if len(results) != len(self):
+            raise ValueError(f'ConcatDataset.evaluate: {len(results)} results for {len(self)} images')
+        for dataset in self.datasets:
+            if not hasattr(dataset, 'evaluate'):
+                raise TypeError(f'{type(dataset).__name__} has no method evaluate')
+        if not self.separate_eval:
+            return self._evaluate_together(results, logger, **kwargs)
+        metrics = OrderedDict()
+        starts = [0, *self.cumulative_sizes[:-1]]
+        for i, (start, end, dataset) in enumerate(zip(starts, self.cumulative_sizes, self.datasets)):
+            print_log(f'\nEvaluating data set {i}: {getattr(dataset, "ann_file", type(dataset).__name__)}', logger)
+            own = dataset.evaluate(results[start:end], logger=logger, **kwargs)
+            metrics.update({f'{i}_{name}': value for name, value in own.items()})
+        return metrics
+
+    def _evaluate_together(self, results: Sequence[Any], logger, **kwargs) -> dict[str, Any]:
+        # one data set of all the images, whose annotations still come from where they belong
+        joint = copy.copy(self.datasets[0])
+        joint.data_infos = [info for dataset in self.datasets for info in dataset.data_infos]
+        joint.get_ann_info = self.get_ann_info
+        return joint.evaluate(results, logger=logger, **kwargs)
+
+
+@DATASETS.register_module()
+class RepeatDataset:
+    """A small data set, several times over, so that an epoch is long enough to be worth its start.
+
+    Args:
+        dataset: what is repeated.
+        times: how often, >= 1.
+    """
+
+    def __init__(self, dataset: Dataset, times: int):
+        self.dataset = dataset
+        self.times = times
+        self.CLASSES = dataset.CLASSES
+        self.PALETTE = getattr(dataset, 'PALETTE', None)
+        if hasattr(dataset, 'flag'):
+            self.flag = np.tile(dataset.flag, times)
+        self._ori_len = len(dataset)
+
+    def __getitem__(self, idx: int) -> Any:
+        return self.dataset[self._original(idx)]
+
+    def _original(self, idx: int) -> int:
+        if not -len(self) <= idx < len(self):
+            raise IndexError(f'index {idx} is outside the {len(self)} images ({self.times} x {self._ori_len})')
+        return idx % self._ori_len
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Category ids of the annotations of an image."""
+        return self.dataset.get_cat_ids(self._original(idx))
+
+    def get_ann_info(self, idx: int) -> dict:
+        """Annotations of an image."""
+        return self.dataset.get_ann_info(self._original(idx))
+
+    def __len__(self) -> int:
+        return self.times * self._ori_len
+
+
+@DATASETS.register_module()
+class ClassBalancedDataset:
+    """Repeats images of rare categories, as `LVIS <https://arxiv.org/abs/1908.03195>`_ does.
+
+    1. f(c): share of the images that have category c.
+    2. r(c) = max(1, sqrt(oversample_thr / f(c))): how often images of that category should come.
+    3. r(image) = max of r(c) over the categories of the image, rounded up; 1 for an image without any.
+
+    Args:
+        dataset: what is balanced; has ``get_cat_ids``.
+        oversample_thr: share of images below which a category counts as rare, in [0, 1].
+        filter_empty_gt: False: images without objects form a category of their own, and are repeated if they are rare.
+    """
+
+    def __init__(self, dataset: Dataset, oversample_thr: float, filter_empty_gt: bool = True):
+        self.dataset = dataset
+        self.oversample_thr = oversample_thr
+        self.filter_empty_gt = filter_empty_gt
+        self.CLASSES = dataset.CLASSES
+        self.PALETTE = getattr(dataset, 'PALETTE', None)
+        factors = self._get_repeat_factors(dataset, oversample_thr)
+        self.repeat_indices = [i for i, factor in enumerate(factors) for _ in range(math.ceil(factor))]
+        if hasattr(dataset, 'flag'):
+            self.flag = np.asarray(dataset.flag)[self.repeat_indices].astype(np.uint8)
+
+    def _get_repeat_factors(self, dataset: Dataset, repeat_thr: float) -> list[float]:
+        """r(image) for every image, before rounding."""
+        categories = [self._categories(dataset, i) for i in range(len(dataset))]
+        counts = collections.Counter(cat for cats in categories for cat in cats)
+        factors = {cat: max(1.0, math.sqrt(repeat_thr / (count / len(categories)))) for cat, count in counts.items()}
+        return [max((factors[cat] for cat in cats), default=1) for cats in categories]
+
+    def _categories(self, dataset: Dataset, idx: int) -> set[int | None]:
+        """Categories of an image; ``{None}`` stands for "no objects" where that counts as a category."""
+        cats = set(dataset.get_cat_ids(idx))
+        return cats if cats or self.filter_empty_gt else {None}
+
+    def __getitem__(self, idx: int) -> Any:
+        return self.dataset[self.repeat_indices[idx]]
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Category ids of the annotations of an image."""
+        return self.dataset.get_cat_ids(self.repeat_indices[idx])
+
+    def get_ann_info(self, idx: int) -> dict:
+        """Annotations of an image."""
+        return self.dataset.get_ann_info(self.repeat_indices[idx])
+
+    def __len__(self) -> int:
+        return len(self.repeat_indices)
+
+
+@DATASETS.register_module()
+class MultiImageMixDataset:
+    """Runs steps that mix several images (Mosaic, MixUp, CopyPaste) over a data set.
+
+    A step that needs more images has the method ``get_indexes(dataset)``; it finds them under ``mix_results``.
+
+    Args:
+        dataset: where the images come from, loaded by its own pipeline.
+        pipeline: configs of the steps.
+        dynamic_scale: no longer there; must be None.
+        skip_type_keys: types of steps that are left out; may be changed during training.
+        max_refetch: how often a step may give None (or find an unusable image) before this is an error.
+
+    Raises:
+        TypeError: a step is no config.
+        ValueError: ``dynamic_scale`` is given.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        pipeline: Sequence[dict],
+        dynamic_scale: tuple[int, int] | None = None,
+        skip_type_keys: Sequence[str] | None = None,
+        max_refetch: int = 15,
+    ):
+        if dynamic_scale is not None:
+            raise ValueError('dynamic_scale is no longer supported; let the pipeline resize to the scale instead')
+        self.pipeline: list[Callable] = []
+        self.pipeline_types: list[str] = []
+        for step in pipeline:
+            if not isinstance(step, dict):
+                raise TypeError(f'pipeline of MultiImageMixDataset: expected dicts, got {type(step).__name__}')
+            self.pipeline_types.append(step['type'])
+            self.pipeline.append(build_from_cfg(step, PIPELINES))
+        self.update_skip_type_keys(skip_type_keys)
+        self.dataset = dataset
+        self.max_refetch = max_refetch
+        self.num_samples = len(dataset)
+        self.CLASSES = dataset.CLASSES
+        self.PALETTE = getattr(dataset, 'PALETTE', None)
+        if hasattr(dataset, 'flag'):
+            self.flag = dataset.flag
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def __getitem__(self, idx: int) -> Any:
+        results = copy.deepcopy(self.dataset[idx])
+        for step, name in zip(self.pipeline, self.pipeline_types):
+            if self._skip_type_keys is None or name not in self._skip_type_keys:
+                results = self._run_step(step, name, results)
+        return results
+
+    def _run_step(self, step: Callable, name: str, results: dict) -> dict:
+        if hasattr(step, 'get_indexes'):
+            results['mix_results'] = self._retry(lambda: self._other_images(step), name, 'found no usable images')
+        # the step must not see what a rejected try left behind
+        updated = self._retry(lambda: step(copy.deepcopy(results)), name, 'gave no result')
+        updated.pop('mix_results', None)
+        return updated
+
+    def _other_images(self, step: Callable) -> list[dict] | None:
+        indexes = step.get_indexes(self.dataset)
+        indexes = indexes if isinstance(indexes, collections.abc.Sequence) else [indexes]
+        images = [copy.deepcopy(self.dataset[index]) for index in indexes]
+        return None if any(image is None for image in images) else images
+
+    def _retry(self, make: Callable[[], Any], name: str, failure: str) -> Any:
+        for _ in range(self.max_refetch):
+            made = make()
+            if made is not None:
+                return made
+        raise RuntimeError(
+            f'The step {name} of MultiImageMixDataset {failure} in {self.max_refetch} tries; check the pipeline of the '
+            'data set and of the step, or raise max_refetch'
+        )
+
+    def update_skip_type_keys(self, skip_type_keys: Sequence[str] | None) -> None:
+        """Choose the types of steps that are left out from now on; None: none.
+
+        Raises:
+            TypeError: not a sequence of texts.
+        """
+        if skip_type_keys is not None and not all(isinstance(key, str) for key in skip_type_keys):
+            raise TypeError(f'skip_type_keys: expected types of steps as texts, got {skip_type_keys!r}')
+        self._skip_type_keys = skip_type_keys

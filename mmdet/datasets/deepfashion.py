@@ -1,0 +1,15 @@
+"""DeepFashion."""
+
+from mmdet.core.evaluation import class_lists
+
+from .builder import DATASETS
+from .coco import CocoDataset
+from .palettes import DEEPFASHION_PALETTE
+
+
+@DATASETS.register_module()
+class DeepFashionDataset(CocoDataset):
+    """DeepFashion with annotations in COCO's format; arguments are those of :class:`CocoDataset`."""
+
+    CLASSES = class_lists.DEEPFASHION
+    PALETTE = DEEPFASHION_PALETTE

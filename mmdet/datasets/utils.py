@@ -1,0 +1,105 @@
+"""Small helpers around data sets: pipelines rewritten for a purpose, and the check of a model's number of classes."""
+
+import copy
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from mmcv.runner.hooks import HOOKS, Hook
+from torch import nn
+
+# Steps that load an image or its annotations and leave both as they are.
+LOADING_STEPS = ('LoadImageFromFile', 'LoadAnnotations', 'LoadPanopticAnnotations')
+
+# Modules, with all below them, and kinds of module whose num_classes counts something else than the data set's classes.
+_OTHER_CLASSES_NAMES = {'rpn_head', 'extra_bbox_head'}
+_OTHER_CLASSES_TYPES = ('VGG', 'FusedSemanticHead')
+
+
+def replace_ImageToTensor(pipelines: Sequence[dict]) -> list[dict]:  # noqa: N802 - public name
+    """A copy of the test pipeline's config that can make batches of several images.
+
+    ``ImageToTensor`` makes plain tensors, which cannot be padded to one size; ``DefaultFormatBundle`` takes its place,
+    also inside test-time augmentation.
+    """
+    pipelines = copy.deepcopy(list(pipelines))
+    for i, step in enumerate(pipelines):
+        if step['type'] == 'MultiScaleFlipAug':
+            step['transforms'] = replace_ImageToTensor(step['transforms'])
+        elif step['type'] == 'ImageToTensor':
+            warnings.warn(
+                '"ImageToTensor" is replaced by "DefaultFormatBundle" to test batches of several images; '
+                'write so in the test pipeline of the config to be rid of this warning.',
+                stacklevel=2,
+            )
+            pipelines[i] = {'type': 'DefaultFormatBundle'}
+    return pipelines
+
+
+def get_loading_pipeline(pipeline: Sequence[dict]) -> list[dict]:
+    """The two steps of a pipeline's config that load image and annotations, for looking at data as it is.
+
+    Raises:
+        ValueError: there are not exactly one of each.
+    """
+    steps = [step for step in pipeline if _is_loading_step(step['type'])]
+    if len(steps) != 2:
+        raise ValueError(
+            'Expected one step that loads the image and one that loads annotations '
+            f'({", ".join(LOADING_STEPS)}), got {[step["type"] for step in steps]} '
+            f'in the pipeline {[step["type"] for step in pipeline]}'
+        )
+    return steps
+
+
+def _is_loading_step(name: Any) -> bool:
+    return (name if isinstance(name, str) else getattr(name, '__name__', '')) in LOADING_STEPS
+
+
+def head_num_classes(model: nn.Module) -> dict[str, int]:
+    """``num_classes`` of every part of a model that predicts the data set's classes, by the part's name."""
+    counts = {}
+    for name, module in model.named_modules():
+        other = set(name.split('.')) & _OTHER_CLASSES_NAMES or type(module).__name__ in _OTHER_CLASSES_TYPES
+        if not other and isinstance(getattr(module, 'num_classes', None), int):
+            counts[name] = module.num_classes
+    return counts
+
+
+@HOOKS.register_module()
+class NumClassCheckHook(Hook):
+    """Stops an epoch before its first step when a head predicts another number of classes than the data set has."""
+
+    def _check_head(self, runner) -> None:
+        """Compare heads and data set.
+
+        Raises:
+            TypeError: the data set's ``CLASSES`` is a plain text, which has as many entries as letters.
+            ValueError: the numbers differ.
+        """
+        dataset, model = runner.data_loader.dataset, runner.model
+        names = getattr(dataset, 'CLASSES', None)
+        if names is None:
+            runner.logger.warning(
+                f'{type(dataset).__name__} has no CLASSES: whether num_classes of the model fits is not checked.'
+            )
+            return
+        if isinstance(names, str):
+            raise TypeError(
+                f"CLASSES of {type(dataset).__name__} is the text {names!r}; for one class write ('{names}',)"
+            )
+        wrong = {name: num for name, num in head_num_classes(model).items() if num != len(names)}
+        if wrong:
+            listed = ', '.join(f'{name} ({num})' for name, num in wrong.items())
+            raise ValueError(
+                f'num_classes of {listed} does not fit the {len(names)} CLASSES of {type(dataset).__name__}; '
+                f'set num_classes={len(names)} in the config'
+            )
+
+    def before_train_epoch(self, runner) -> None:
+        """Check against the training data."""
+        self._check_head(runner)
+
+    def before_val_epoch(self, runner) -> None:
+        """Check against the validation data."""
+        self._check_head(runner)

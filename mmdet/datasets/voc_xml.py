@@ -1,0 +1,47 @@
+"""Reading one annotation file in the XML format of PASCAL VOC."""
+
+import xml.etree.ElementTree as ElementTree
+from typing import NamedTuple
+
+import numpy as np
+
+
+class VocImage(NamedTuple):
+    """What an XML file says about its image."""
+
+    width: int  # px; 0 where it is not stated
+    height: int
+    folder: str
+    names: list[str]  # (n,) class of each object
+    corners: np.ndarray  # (n, 4) xmin, ymin, xmax, ymax as written: pixels counted from 1, both ends inclusive
+    difficult: np.ndarray  # (n,) bool
+
+
+def parse_voc_xml(path: str) -> VocImage:
+    """Read an annotation file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no XML, or an object has no name or no box of four numbers; the message names the file.
+    """
+    try:
+        root = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as err:
+        raise ValueError(f'{path} is no valid XML: {err}') from err
+    objects = root.findall('object')
+    try:
+        corners = [[int(float(obj.find(f'bndbox/{key}').text)) for key in _CORNERS] for obj in objects]
+        names = [obj.find('name').text.strip() for obj in objects]
+    except (AttributeError, TypeError, ValueError) as err:
+        raise ValueError(f'{path}: an object has no name, or no bndbox with {", ".join(_CORNERS)} ({err})') from err
+    return VocImage(
+        width=int(float(root.findtext('size/width') or 0)),
+        height=int(float(root.findtext('size/height') or 0)),
+        folder=root.findtext('folder') or '',
+        names=names,
+        corners=np.asarray(corners, dtype=np.int64).reshape(-1, 4),
+        difficult=np.asarray([int(obj.findtext('difficult') or 0) != 0 for obj in objects], dtype=bool),
+    )
+
+
+_CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')

@@ -1,0 +1,159 @@
+import cv2
+import numpy as np
+import pytest
+from coco_files import coco_content
+
+from mmdet.datasets.audit import AuditError, audit_dataset, short_counts
+from mmdet.datasets.builder import build_dataset
+
+LOAD = dict(type='LoadImageFromFile')
+COLLECT = dict(type='Collect', keys=['img'], meta_keys=())
+BOXES = [[(5, 0, 0, 10, 10), (7, 20, 20, 20, 20)], [(7, 5, 5, 30, 30)]]
+
+
+@pytest.fixture
+def cfg_of(write_coco, tmp_path):
+    """A function that writes content, with images, and gives a config of the data set."""
+
+    def make(content=None, name='ann.json', fields=None, **kwargs):
+        steps = [LOAD, COLLECT]
+        if fields:
+            steps.append(dict(type='AddFieldToImgMetas', fields=list(fields), values=list(fields.values())))
+        path = write_coco(content or coco_content(BOXES), name, images=True)
+        kwargs.setdefault('classes', ('cat', 'dog'))
+        return dict(type='CocoDataset', ann_file=path, img_prefix=str(tmp_path), pipeline=steps, **kwargs)
+
+    return make
+
+
+def problems_of(cfg, **kwargs):
+    with pytest.raises(AuditError) as error:
+        audit_dataset(build_dataset(cfg), logger='silent', **kwargs)
+    return error.value.problems
+
+
+def test_sound_data_pass_with_a_table(cfg_of, capsys):
+    fields = {'rpn_head.loss_weight': 0.5, 'ignore_negatives': True}
+    parts = [cfg_of(), dict(type='RepeatDataset', times=3, dataset=cfg_of(name='part.json', fields=fields))]
+    report = audit_dataset(build_dataset(dict(type='ConcatDataset', datasets=parts)), num_classes=2)
+    whole, partial = report.parts
+    assert (whole.images, whole.per_epoch, whole.boxes, whole.directives) == (2, 2, 3, '-')
+    assert (partial.images, partial.per_epoch, partial.per_class) == (2, 6, {'cat': 1, 'dog': 2})
+    assert partial.directives == 'rpn_head 0.5, ignore_negatives'
+    assert report.table() in capsys.readouterr().out
+    assert 'part.json' in report.table()
+
+
+def test_missing_classes_are_named_with_near_ones(cfg_of):
+    (problem,) = problems_of(cfg_of(classes=('cat', 'dogs')))
+    assert "1 of 2 classes are not in the annotation file: 'dogs'; did you mean 'dog'" in problem
+    assert "It has: 'cat', 'dog'" in problem
+    assert 'ann.json' in problem
+
+
+def test_no_image_left_says_why(cfg_of):
+    content = coco_content([[], [(5, 0, 0, 10, 10)]])
+    content['images'][1]['width'] = 20
+    (problem,) = problems_of(cfg_of(content))
+    assert '0 of 2 images are left: 1 without an object of the classes, 1 smaller than 32 px' in problem
+
+
+def test_number_of_classes_of_heads(cfg_of):
+    (problem,) = problems_of(cfg_of(), num_classes=80)
+    assert 'the head has num_classes=80, but the data set has 2 classes (cat, dog). Set num_classes=2.' in problem
+    (problem,) = problems_of(cfg_of(), num_classes={'roi_head.bbox_head': 3, 'mask_head': 2})
+    assert 'roi_head.bbox_head has num_classes=3' in problem
+
+
+def test_joined_data_sets_need_the_same_classes(cfg_of):
+    (problem,) = problems_of([cfg_of(), cfg_of(name='other.json', classes=('dog', 'cat'))])
+    assert 'other.json has other classes than' in problem
+    assert 'dog, cat instead of cat, dog' in problem
+
+
+def test_repeated_ids(cfg_of):
+    dataset = build_dataset(cfg_of())
+    dataset.coco.dataset['images'].append(dict(id=2))  # a subclass may load what the constructor refuses
+    with pytest.raises(AuditError, match=r'1 id\(s\) of images are there more than once: 2'):
+        audit_dataset(dataset, logger='silent')
+
+
+def test_unusable_boxes_are_counted_and_stop_only_if_strict(cfg_of, capsys):
+    boxes = [(5, 0, 0, 10, 10), (5, 1, 1, 0, 5), (5, 64, 0, 5, 5), (7, -5, -5, 4, 4), (7, 60, 40, 10, 10)]
+    content = coco_content([boxes])
+    content['annotations'].append(dict(content['annotations'][0], id=9, image_id=77))
+    cfg = cfg_of(content)
+    report = audit_dataset(build_dataset(cfg))
+    assert report.parts[0].per_class == {'cat': 1, 'dog': 1}
+    out = capsys.readouterr().out
+    assert '1 of 6 boxes are without area (less than 1 px wide or high, or area 0): 2; they are left out' in out
+    assert '2 of 6 boxes are outside their image: 3, 4' in out
+    assert '1 of 6 boxes are of images that the file does not have: 9' in out
+    assert len(problems_of(cfg, strict=True)) == 3
+
+
+def test_missing_and_unreadable_images(cfg_of, tmp_path):
+    cfg = cfg_of()
+    (tmp_path / '1.png').unlink()
+    (tmp_path / '2.png').write_bytes(b'not an image')
+    (problem,) = problems_of(cfg)
+    assert '2 of 2 images looked at cannot be read' in problem
+    assert str(tmp_path / '1.png') in problem
+    assert str(tmp_path / '2.png') in problem
+
+
+def test_size_unlike_the_file(cfg_of, tmp_path):
+    cfg = cfg_of()
+    cv2.imwrite(str(tmp_path / '2.png'), np.zeros((64, 48, 3), np.uint8))
+    (problem,) = problems_of(cfg)
+    assert '1 of 2 images looked at have another size' in problem
+    assert '2.png (64x48 stated, 48x64 read)' in problem
+
+
+def test_samples_are_spread_and_always_the_same(cfg_of, tmp_path):
+    cfg = cfg_of(coco_content([[(5, 0, 0, 9, 9)]] * 5))
+    (tmp_path / '2.png').unlink()
+    audit_dataset(build_dataset(cfg), logger='silent', sample_files=3)  # looks at 1, 3, 5
+    (tmp_path / '3.png').unlink()
+    assert '1 of 3 images' in problems_of(cfg, sample_files=3)[0]
+    audit_dataset(build_dataset(cfg), logger='silent', sample_files=0)
+
+
+def test_impossible_directive(cfg_of):
+    dataset = build_dataset(cfg_of(fields={'rpn_head.loss_weight': 1.0}))
+    dataset.pipeline.transforms[-1].values[0] = -1
+    with pytest.raises(AuditError, match='rpn_head.loss_weight: expected a finite number >= 0, got -1'):
+        audit_dataset(dataset, logger='silent')
+
+
+def test_all_problems_are_told_at_once(cfg_of, tmp_path):
+    cfg = cfg_of(classes=('cat', 'cow'))
+    (tmp_path / '1.png').unlink()
+    with pytest.raises(AuditError, match=r'found 3 problem\(s\)') as error:
+        audit_dataset(build_dataset(cfg), num_classes=3, logger='silent')
+    assert [f'  {i}. ' in str(error.value) for i in (1, 2, 3)] == [True] * 3
+
+
+def test_own_format_and_unknown_data_sets(tmp_path):
+    import mmcv
+
+    ann = dict(bboxes=np.asarray([[0, 0, 9, 9], [5, 5, 5, 9]], np.float32), labels=np.asarray([0, 4]))
+    mmcv.dump([dict(filename='a.png', width=64, height=48, ann=ann)], tmp_path / 'ann.pkl')
+    cfg = dict(type='CustomDataset', ann_file=f'{tmp_path}/ann.pkl', pipeline=[], classes=('cat', 'dog'))
+    with pytest.warns(UserWarning, match='filter_empty_gt has no effect'):
+        (problem,) = problems_of(cfg)
+    assert '1 boxes have labels outside 0 ... 1: 4 in a.png' in problem
+
+    class Numbers:
+        CLASSES = ('cat',)
+
+        def __len__(self):
+            return 3
+
+    assert audit_dataset(Numbers(), num_classes=1, logger='silent').parts[0].images == 3
+
+
+def test_many_classes_are_shortened():
+    assert short_counts({'a': 1, 'b': 2}) == 'b 2, a 1'
+    text = short_counts({f'c{i}': i for i in range(10)})
+    assert text == 'c9 9, c8 8, c7 7, c6 6, ... c1 1, c0 0 (10 classes, 1 of them without boxes)'
