@@ -1,5 +1,6 @@
 """Checks what the package stands on, before anything of it is used."""
 
+import logging
 import warnings
 from importlib import metadata
 
@@ -45,7 +46,10 @@ def mmcv_problem(found: dict[str, str]) -> str | None:
     ((name, version),) = found.items()
     low, high = (list(bound) for bound in MMCV_RANGE)
     if not low <= digit_version(version) < high:
-        return f'mmdet needs mmcv 1.7.x, but {name} {version} is installed; run: pip uninstall -y {name}, then {INSTALL_MMCV}'
+        return (
+            f'mmdet needs mmcv 1.7.x, but {name} {version} is installed; run: '
+            f'pip uninstall -y {name}, then {INSTALL_MMCV}'
+        )
     return None
 
 
@@ -56,6 +60,8 @@ def require_mmcv() -> str:
         ImportError: mmcv is missing, outside 1.7.x, or installed as both distributions.
     """
     problem = mmcv_problem(installed_distributions())
+    # mmcv imports torch's extension builder, which reports a missing CUDA runtime although nothing is to be built
+    logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # 1.7.x announces 2.0 at each import; it is the line that this package is written for
         warnings.filterwarnings('ignore', message='On January 1, 2023, MMCV')

@@ -1,0 +1,107 @@
+"""Evaluation during training: every so many epochs or iterations, with the best checkpoint kept."""
+
+import bisect
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from mmcv.runner import BaseRunner
+from mmcv.runner import DistEvalHook as BaseDistEvalHook
+from mmcv.runner import EvalHook as BaseEvalHook
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmdet.utils.rng import preserved_rng
+
+
+def _calc_dynamic_intervals(
+    start_interval: int, dynamic_interval_list: list[tuple[int, int]]
+) -> tuple[list[int], list[int]]:
+    """``1, [(10, 2)]`` -> milestones ``[0, 10]`` and intervals ``[1, 2]``."""
+    if not isinstance(dynamic_interval_list, list):
+        raise TypeError(f'dynamic_intervals: expected a list of (milestone, interval), got {dynamic_interval_list!r}')
+    milestones, intervals = zip((0, start_interval), *dynamic_interval_list)
+    return list(milestones), list(intervals)
+
+
+class _DynamicIntervals:
+    """Evaluation intervals that change at milestones, and evaluations that leave the training's randomness alone."""
+
+    def _set_intervals(self, dynamic_intervals: list[tuple[int, int]] | None) -> None:
+        self.use_dynamic_intervals = dynamic_intervals is not None
+        if self.use_dynamic_intervals:
+            milestones = _calc_dynamic_intervals(self.interval, dynamic_intervals)
+            self.dynamic_milestones, self.dynamic_intervals = milestones
+
+    def _decide_interval(self, runner: BaseRunner) -> None:
+        if self.use_dynamic_intervals:
+            progress = runner.epoch if self.by_epoch else runner.iter
+            step = bisect.bisect(self.dynamic_milestones, progress + 1)
+            self.interval = self.dynamic_intervals[step - 1]
+
+    def before_train_epoch(self, runner: BaseRunner) -> None:
+        """Set the interval; evaluate at the very start where ``start`` asks for it."""
+        self._decide_interval(runner)
+        super().before_train_epoch(runner)
+
+    def before_train_iter(self, runner: BaseRunner) -> None:
+        """The same for iterations."""
+        self._decide_interval(runner)
+        super().before_train_iter(runner)
+
+    def _score(self, runner: BaseRunner, results: list) -> None:
+        """Compute the metrics, and save the checkpoint where they are the best so far."""
+        runner.log_buffer.output['eval_iter_num'] = len(self.dataloader)
+        key_score = self.evaluate(runner, results)
+        # a score of 0 may be the first one; only None means that there is no score
+        if self.save_best and key_score is not None:
+            self._save_ckpt(runner, key_score)
+
+
+class EvalHook(_DynamicIntervals, BaseEvalHook):
+    """mmcv's hook for one process.
+
+    Args:
+        args, kwargs: of mmcv's ``EvalHook``: the loader, ``interval``, ``by_epoch``, ``start``, ``save_best``,
+            ``rule``, ``test_fn`` (model, loader -> results; default: mmcv's), and what the data set's ``evaluate``
+            takes.
+        dynamic_intervals: ``[(milestone, interval), ...]``: the interval from that epoch (iteration) on.
+    """
+
+    def __init__(self, *args: Any, dynamic_intervals: list[tuple[int, int]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._set_intervals(dynamic_intervals)
+
+    def _do_evaluate(self, runner: BaseRunner) -> None:
+        with preserved_rng():
+            results = self.test_fn(runner.model, self.dataloader)
+        self._score(runner, results)
+
+
+class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
+    """mmcv's hook for several processes, each of which tests its share of the images.
+
+    Args:
+        args, kwargs: of mmcv's ``DistEvalHook``.
+        dynamic_intervals: see :class:`EvalHook`.
+    """
+
+    def __init__(self, *args: Any, dynamic_intervals: list[tuple[int, int]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._set_intervals(dynamic_intervals)
+
+    def _do_evaluate(self, runner: BaseRunner) -> None:
+        if self.broadcast_bn_buffer:
+            self._share_batch_norm(runner)
+        tmpdir = self.tmpdir if self.tmpdir is not None else str(Path(runner.work_dir, '.eval_hook'))
+        with preserved_rng():
+            results = self.test_fn(runner.model, self.dataloader, tmpdir=tmpdir, gpu_collect=self.gpu_collect)
+        if runner.rank == 0:
+            self._score(runner, results)
+
+    @staticmethod
+    def _share_batch_norm(runner: BaseRunner) -> None:
+        """Running statistics of rank 0 for all: DDP keeps one of its own on each process."""
+        for module in runner.model.modules():
+            if isinstance(module, _BatchNorm) and module.track_running_stats:
+                dist.broadcast(module.running_var, 0)
+                dist.broadcast(module.running_mean, 0)

@@ -1,0 +1,31 @@
+"""Hooks that a runner calls during training; importing this package registers them."""
+
+from .amp_hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
+from .checkloss_hook import CheckInvalidLossHook
+from .ema import ExpMomentumEMAHook, LinearMomentumEMAHook
+from .memory_profiler_hook import MemoryProfilerHook
+from .resumable_checkpoint_hook import ResumableCheckpointHook
+from .set_epoch_info_hook import SetEpochInfoHook
+from .set_iter_hook import SetIterHook
+from .sync_norm_hook import SyncNormHook
+from .sync_random_size_hook import SyncRandomSizeHook
+from .timing_hook import DataShareHook
+from .yolox_lrupdater_hook import YOLOXLrUpdaterHook
+from .yolox_mode_switch_hook import YOLOXModeSwitchHook
+
+__all__ = [
+    'AmpOptimizerHook',
+    'CheckInvalidLossHook',
+    'DataShareHook',
+    'ExpMomentumEMAHook',
+    'GradientCumulativeAmpOptimizerHook',
+    'LinearMomentumEMAHook',
+    'MemoryProfilerHook',
+    'ResumableCheckpointHook',
+    'SetEpochInfoHook',
+    'SetIterHook',
+    'SyncNormHook',
+    'SyncRandomSizeHook',
+    'YOLOXLrUpdaterHook',
+    'YOLOXModeSwitchHook',
+]

@@ -1,0 +1,67 @@
+"""The package's logger, and the warnings of other packages that a user cannot act on."""
+
+import inspect
+import logging
+import warnings
+
+from mmcv.utils import get_logger
+
+LOGGER_NAME = 'mmdet'
+
+# (start of the message, category): raised inside other packages, about other packages' code
+UNHELPFUL_WARNINGS = (
+    ('On January 1, 2023, MMCV', UserWarning),
+    ('pkg_resources is deprecated', UserWarning),
+    ('pkg_resources is deprecated', DeprecationWarning),
+    ('Deprecated call to `pkg_resources', DeprecationWarning),
+    ('torch.meshgrid: in an upcoming release', UserWarning),
+    (r"'pin_memory' argument is set as true but no accelerator", UserWarning),
+    (r'`torch\.cuda\.amp\.GradScaler', FutureWarning),
+)
+
+
+def quiet_third_party() -> None:
+    """Hide announcements and deprecations inside other packages; warnings about the user's own run stay."""
+    for message, category in UNHELPFUL_WARNINGS:
+        warnings.filterwarnings('ignore', message=message, category=category)
+
+
+def get_root_logger(log_file: str | None = None, log_level: int | str = logging.INFO) -> logging.Logger:
+    """The logger ``mmdet``: terminal, and ``log_file`` too where one is given at the first call.
+
+    Args:
+        log_file: written by the process of rank 0 only.
+        log_level: level of that process; the others log errors only.
+    """
+    return get_logger(LOGGER_NAME, log_file, log_level)
+
+
+def get_caller_name() -> str:
+    """Name of the function that called the caller, as ``Class.method`` for a method."""
+    frame = inspect.currentframe().f_back.f_back
+    name = frame.f_code.co_name
+    owner = frame.f_locals.get('self')
+    return f'{type(owner).__name__}.{name}' if owner is not None else name
+
+
+def log_img_scale(img_scale: tuple[int, int], shape_order: str = 'hw', skip_square: bool = False) -> bool:
+    """Log an image scale with its height and width named, as configs write both orders.
+
+    Args:
+        img_scale: two sizes in pixels.
+        shape_order: ``'hw'`` or ``'wh'``: the order of ``img_scale``.
+        skip_square: say nothing where both are equal.
+
+    Returns:
+        Whether something was logged.
+
+    Raises:
+        ValueError: ``shape_order`` is neither ``'hw'`` nor ``'wh'``.
+    """
+    if shape_order not in ('hw', 'wh'):
+        raise ValueError(f"shape_order: expected 'hw' or 'wh', got {shape_order!r}")
+    height, width = img_scale if shape_order == 'hw' else reversed(img_scale)
+    if skip_square and height == width:
+        return False
+    get_root_logger().info(f'image scale in {get_caller_name()}: height {height}, width {width}')
+    return True
