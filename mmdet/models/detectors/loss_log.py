@@ -1,0 +1,75 @@
+"""From a dict of losses to the total that is differentiated and the numbers that are logged."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+# Values that one message between the processes holds. All must send the same length even where their names differ,
+# so that the difference is reported instead of hanging.
+MESSAGE_SLOTS = 64
+
+
+def parse_losses(losses: Mapping[str, Tensor | Sequence[Tensor]]) -> tuple[Tensor, dict[str, float]]:
+    """Total loss and numbers for the log.
+
+    Args:
+        losses: name to a tensor (its mean counts) or a list of tensors (the sum of their means). Those with ``loss``
+            in their name add up to the total; the others, such as accuracies, are only logged.
+
+    Returns:
+        the total, a scalar on the graph; name to number, ``loss`` being the total, as means over all processes. The
+        numbers reach the host in one copy.
+
+    Raises:
+        TypeError: a value is neither a tensor nor a list of tensors.
+        ValueError: no name has ``loss`` in it, or the processes of a run have different names.
+    """
+    scalars = {name: _scalar(name, value) for name, value in losses.items()}
+    counted = [value for name, value in scalars.items() if 'loss' in name]
+    if not counted:
+        raise ValueError(f"no loss among the model's outputs: none of {list(scalars)} has 'loss' in its name")
+    total = sum(counted)
+    scalars['loss'] = total
+    values = torch.stack([value.detach() for value in scalars.values()])
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        return total, _mean_over_processes(list(scalars), values)
+    return total, dict(zip(scalars, values.tolist()))
+
+
+def _scalar(name: str, value: Tensor | Sequence[Tensor]) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.float().mean()
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, Tensor) for item in value):
+        return sum(item.float().mean() for item in value)
+    raise TypeError(f'losses[{name!r}]: expected a tensor or a list of tensors, got {value!r}')
+
+
+def _mean_over_processes(names: list[str], values: Tensor) -> dict[str, float]:
+    """Means of ``values`` (n,) over the processes, after checking in the same message that all sent these names."""
+    order = sorted(range(len(names)), key=names.__getitem__)
+    mark = zlib.crc32('\n'.join(sorted(names)).encode()) & 0xFFFF  # 16 bits: sums of its square are exact in float64
+    slots = -(-(len(names) + 2) // MESSAGE_SLOTS) * MESSAGE_SLOTS
+    message = values.new_zeros(slots, dtype=torch.float64)
+    message[0], message[1] = mark, mark * mark
+    message[2 : 2 + len(names)] = values[order]
+    dist.all_reduce(message)
+    world_size = dist.get_world_size()
+    mark_sum, square_sum, *sums = message.tolist()
+    if square_sum * world_size != mark_sum**2:  # the variance of the marks over the processes is not 0
+        raise ValueError(_describe_difference(names))
+    means = {names[i]: total / world_size for i, total in zip(order, sums)}
+    return {name: means[name] for name in names}
+
+
+def _describe_difference(names: list[str]) -> str:
+    by_rank: list = [None] * dist.get_world_size()
+    dist.all_gather_object(by_rank, names)
+    common = set.intersection(*map(set, by_rank))
+    only = {rank: sorted(set(has) - common) for rank, has in enumerate(by_rank) if set(has) - common}
+    return (
+        f'the processes have different losses: rank {dist.get_rank()} has {names}; not on all ranks: {only}. A head '
+        'must return every loss for every batch, as a zero on the graph where there is nothing to learn'
+    )

@@ -1,0 +1,164 @@
+"""Detectors that propose regions first and look at each of them then."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from mmdet.models.builder import DETECTORS, build_head
+from mmdet.models.dense_heads.base_dense_head import as_config
+from mmdet.models.detectors.base import BaseDetector, stage_configs
+
+DUMMY_PROPOSALS = 1000  # regions that the second stage gets when only operations are counted
+
+
+@DETECTORS.register_module()
+class TwoStageDetector(BaseDetector):
+    """Backbone, neck, a head that proposes regions, and a RoI head that classifies and refines them.
+
+    Args:
+        backbone: config of the backbone.
+        neck: config of the neck; None: none.
+        rpn_head: config of the first stage; None: proposals come with the data.
+        roi_head: config of the second stage; None: none.
+        train_cfg: sections ``rpn``, ``rpn_proposal`` (absent: ``test_cfg.rpn``) and ``rcnn``.
+        test_cfg: sections ``rpn`` and ``rcnn``.
+        pretrained: deprecated; weights of the backbone.
+        init_cfg: initialisation of the weights.
+
+    Attributes:
+        last_objectness: the first stage's class scores of the last training pass, before the sigmoid, one map
+            (N, A, H, W) a level, detached; None before.
+        last_image: first image of that batch (3, H, W), a copy. Both are for looking into a training run.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict | None = None,
+        rpn_head: dict | None = None,
+        roi_head: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        pretrained: str | None = None,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self._build_trunk(backbone, neck, pretrained)
+        self.train_cfg = as_config(train_cfg)
+        self.test_cfg = as_config(test_cfg)
+        if rpn_head is not None:
+            self.rpn_head = build_head({**rpn_head, **stage_configs(self.train_cfg, self.test_cfg, 'rpn')})
+        if roi_head is not None:
+            stage = stage_configs(self.train_cfg, self.test_cfg, 'rcnn')
+            if pretrained:
+                stage['pretrained'] = pretrained
+            self.roi_head = build_head({**roi_head, **stage})
+        self.last_objectness: list[Tensor] | None = None
+        self.last_image: Tensor | None = None
+
+    @property
+    def with_rpn(self) -> bool:
+        """Whether there is a first stage."""
+        return getattr(self, 'rpn_head', None) is not None
+
+    @property
+    def with_roi_head(self) -> bool:
+        """Whether there is a second stage."""
+        return getattr(self, 'roi_head', None) is not None
+
+    def extract_feat(self, img: Tensor) -> Sequence[Tensor]:
+        """Images (N, 3, H, W) -> L feature maps (N, C, H, W)."""
+        return self._run_trunk(img)
+
+    def forward_dummy(self, img: Tensor) -> tuple:
+        """The network alone, without losses or boxes; for counting operations."""
+        feats = self.extract_feat(img)
+        rpn_outs = (self.rpn_head(feats),) if self.with_rpn else ()
+        height, width = img.shape[-2:]
+        proposals = img.new_tensor([[0, 0, width, height]]).expand(DUMMY_PROPOSALS, 4)
+        return (*rpn_outs, self.roi_head.forward_dummy(feats, proposals))
+
+    def forward_train(
+        self,
+        img: Tensor,
+        img_metas: list[dict],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        gt_bboxes_ignore: list[Tensor] | None = None,
+        gt_masks: list | None = None,
+        proposals: list[Tensor] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Losses of both stages.
+
+        Args:
+            img: (N, 3, H, W), normalised.
+            img_metas: meta information of the N images.
+            gt_bboxes: N times (G, 4).
+            gt_labels: N times (G,).
+            gt_bboxes_ignore: N times (G', 4) regions in which nothing is learnt.
+            gt_masks: N times the masks of the objects.
+            proposals: N times (n, 4 or 5), where there is no first stage.
+            kwargs: other keys of the batch; both stages get them.
+        """
+        super().forward_train(img, img_metas)
+        feats = self.extract_feat(img)
+        losses = {}
+        if self.with_rpn:
+            rpn_losses, proposals = self.rpn_head.forward_train(
+                feats,
+                img_metas,
+                gt_bboxes,
+                gt_labels=None,
+                gt_bboxes_ignore=gt_bboxes_ignore,
+                proposal_cfg=self.train_cfg.get('rpn_proposal') or self.test_cfg.rpn,
+                **kwargs,
+            )
+            losses.update(rpn_losses)
+        self._remember(img)
+        losses.update(
+            self.roi_head.forward_train(
+                feats, img_metas, proposals, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks, **kwargs
+            )
+        )
+        return losses
+
+    def _remember(self, img: Tensor) -> None:
+        """Keep ``last_image`` and ``last_objectness``, without the graph and without the rest of the batch."""
+        self.last_image = img[0].detach().clone()
+        self.last_objectness = getattr(self.rpn_head, 'last_objectness', None) if self.with_rpn else None
+
+    def simple_test(
+        self, img: Tensor, img_metas: list[dict], proposals: list[Tensor] | None = None, rescale: bool = False
+    ) -> list:
+        """Detections of each image, by class; with a mask head (boxes, masks).
+
+        Args:
+            img: (N, 3, H, W), normalised.
+            img_metas: meta information of the N images.
+            proposals: N times (n, 4 or 5); None: the first stage makes them.
+            rescale: give boxes in pixels of the original image.
+        """
+        feats = self.extract_feat(img)
+        if proposals is None:
+            proposals = self.rpn_head.simple_test_rpn(feats, img_metas)
+        return self.roi_head.simple_test(feats, proposals, img_metas, rescale=rescale)
+
+    async def async_simple_test(
+        self, img: Tensor, img_meta: list[dict], proposals: list[Tensor] | None = None, rescale: bool = False
+    ) -> list:
+        """As :meth:`simple_test`, for callers that await; it runs in the caller's thread."""
+        return self.simple_test(img, img_meta, proposals=proposals, rescale=rescale)
+
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = False) -> list:
+        """Detections of one image, merged over its augmented versions; a list with one entry.
+
+        Args:
+            imgs: (1, 3, H, W) for each version.
+            img_metas: for each version a list with one dict.
+            rescale: give boxes in pixels of the original image, otherwise of the first version.
+        """
+        feats = self.extract_feats(imgs)
+        proposals = self.rpn_head.aug_test_rpn(feats, img_metas)
+        return self.roi_head.aug_test(feats, proposals, img_metas, rescale=rescale)
