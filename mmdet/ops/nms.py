@@ -77,11 +77,13 @@ def nms(
     _check_boxes(boxes, scores, offset)
     shifted = _comparable(boxes, offset)
     ranking = scores.detach().to(shifted)  # the kernel wants one dtype
+    # boxes of equal score are visited in the order of torch's default sort, as compiled mmcv does: published results
+    # depend on it where many boxes tie
+    ranking, order = ranking.sort(descending=True)
     if score_threshold > 0:
-        above = (ranking > score_threshold).nonzero().squeeze(1)
-        keep = above[torchvision.ops.nms(shifted[above], ranking[above], float(iou_threshold))]
-    else:
-        keep = torchvision.ops.nms(shifted, ranking, float(iou_threshold))
+        above = ranking > score_threshold
+        ranking, order = ranking[above], order[above]
+    keep = order[torchvision.ops.nms(shifted[order], ranking, float(iou_threshold))]
     if max_num > 0:
         keep = keep[:max_num]
     return torch.cat([boxes[keep], scores[keep, None]], dim=1), keep

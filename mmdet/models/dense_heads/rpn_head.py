@@ -99,7 +99,8 @@ class RPNHead(AnchorHead):
         for level, (cls_score, bbox_pred, priors) in enumerate(zip(cls_score_list, bbox_pred_list, mlvl_anchors)):
             level_scores, level_deltas = self._objectness(cls_score), flatten_map(bbox_pred, 4)
             if 0 < limit < len(level_scores):
-                level_scores, best = level_scores.topk(limit)
+                # sort and not topk: equal scores, of saturated sigmoids, then stay in the order that nms gives them
+                level_scores, best = (part[:limit] for part in level_scores.sort(descending=True))
                 level_deltas, priors = level_deltas[best], priors[best]
             scores.append(level_scores)
             deltas.append(level_deltas)
