@@ -1,0 +1,27 @@
+"""Box heads: classes and boxes of each RoI."""
+
+from .bbox_head import BBoxHead
+from .convfc_bbox_head import ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
+from .custom_bbox_head import (
+    BBoxHeadWithWeightPerImage,
+    ConvFCBBoxHeadWithWeightPerImage,
+    CustomBBoxHeadWithWeightPerImage,
+    Shared2FCBBoxHeadWithWeightPerImage,
+    Shared4Conv1FCBBoxHeadWithWeightPerImage,
+)
+from .double_bbox_head import DoubleConvFCBBoxHead
+from .scnet_bbox_head import SCNetBBoxHead
+
+__all__ = [
+    'SCNetBBoxHead',
+    'BBoxHead',
+    'ConvFCBBoxHead',
+    'Shared2FCBBoxHead',
+    'Shared4Conv1FCBBoxHead',
+    'DoubleConvFCBBoxHead',
+    'CustomBBoxHeadWithWeightPerImage',
+    'BBoxHeadWithWeightPerImage',
+    'ConvFCBBoxHeadWithWeightPerImage',
+    'Shared2FCBBoxHeadWithWeightPerImage',
+    'Shared4Conv1FCBBoxHeadWithWeightPerImage',
+]

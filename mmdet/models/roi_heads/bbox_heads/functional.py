@@ -1,0 +1,46 @@
+"""The arithmetic of the box heads, without layers or settings. Boxes are xyxy px unless said otherwise."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# labels (n,), label weights (n,), box targets (n, 4), box weights (n, 4)
+Targets = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def sampled_targets(
+    pos_labels: Tensor, pos_targets: Tensor, num_neg: int, background: int, pos_weight: float
+) -> Targets:
+    """Targets of one image's sampled boxes: p positives, then the negatives.
+
+    Args:
+        pos_labels: (p,) classes of the positives.
+        pos_targets: (p, 4), what their boxes should become: codes or px.
+        num_neg: number of negatives.
+        background: label of the negatives.
+        pos_weight: label weight of the positives; that of the negatives is 1, and <= 0 means 1 too.
+
+    Returns:
+        Labels int64, label weights, box targets and box weights; the last two are 0 for negatives.
+    """
+    num_pos = len(pos_targets)
+    labels = F.pad(pos_labels.long(), (0, num_neg), value=background)
+    label_weights = pos_targets.new_ones(num_pos + num_neg)
+    if pos_weight > 0:
+        label_weights[:num_pos] = pos_weight
+    bbox_targets, bbox_weights = (F.pad(t, (0, 0, 0, num_neg)) for t in (pos_targets, torch.ones_like(pos_targets)))
+    return labels, label_weights, bbox_targets, bbox_weights
+
+
+def boxes_of_labels(bbox_pred: Tensor, labels: Tensor) -> Tensor:
+    """(n, 4 K) class-wise values and (n,) labels in ``[0, K)`` -> (n, 4), those of each row's label."""
+    columns = labels[:, None] * 4 + torch.arange(4, device=labels.device)
+    return bbox_pred.gather(1, columns)
+
+
+def unscale_boxes(boxes: Tensor, scale_factor: Any) -> Tensor:
+    """(n, 4 K) px of the network input -> px of the original image; ``scale_factor``: number or (w, h, w, h)."""
+    scale = torch.as_tensor(scale_factor, dtype=boxes.dtype, device=boxes.device)
+    return (boxes.unflatten(1, (boxes.size(1) // 4, 4)) / scale).flatten(1)

@@ -1,0 +1,33 @@
+"""Small helpers of the RoI heads: passing meta information on, and zeros that keep the graph."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+
+def takes_img_metas(function: Callable) -> bool:
+    """Whether ``function`` names a parameter ``img_metas``.
+
+    Methods that users wrote for mmdetection 2.x do not; they are called as they were written.
+    """
+    return 'img_metas' in inspect.signature(function).parameters
+
+
+def call_with_img_metas(function: Callable, *args: Any, img_metas: Sequence[dict] | None, **kwargs: Any) -> Any:
+    """``function(*args, img_metas=img_metas, **kwargs)``, without ``img_metas`` where it would not take them."""
+    parameters = inspect.signature(function).parameters.values()
+    if takes_img_metas(function) or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        kwargs['img_metas'] = img_metas
+    return function(*args, **kwargs)
+
+
+def attached_zero(tensor: Tensor) -> Tensor:
+    """A scalar 0 in the graph of ``tensor``: finite whatever its values, and its gradient is zero, not None."""
+    return tensor.reshape(-1)[:0].sum()
+
+
+def attached_zero_of(module: nn.Module) -> Tensor | float:
+    """A scalar 0 in the graph of every parameter of ``module``."""
+    return sum((attached_zero(p) for p in module.parameters()), 0.0)
