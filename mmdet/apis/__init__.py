@@ -1,0 +1,25 @@
+"""The few calls that a program makes: build, train, test, detect, draw."""
+
+from mmdet.utils.logger import get_root_logger
+
+from .inference import (
+    async_inference_detector,
+    inference_detector,
+    init_detector,
+    show_result_pyplot,
+)
+from .test import multi_gpu_test, single_gpu_test
+from .train import init_random_seed, set_random_seed, train_detector
+
+__all__ = [
+    'async_inference_detector',
+    'get_root_logger',
+    'inference_detector',
+    'init_detector',
+    'init_random_seed',
+    'multi_gpu_test',
+    'set_random_seed',
+    'show_result_pyplot',
+    'single_gpu_test',
+    'train_detector',
+]

@@ -1,0 +1,198 @@
+"""A detector from a config and a checkpoint, and detections on single images."""
+
+import asyncio
+import copy
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+import torch
+from mmcv import Config
+from mmcv.parallel import collate
+from torch import nn
+
+from mmdet.core.evaluation.class_names import get_classes
+from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.pipelines.compose import Compose
+from mmdet.datasets.utils import replace_ImageToTensor
+from mmdet.models.builder import build_detector
+from mmdet.utils.amp import amp_dtype, enable_autocast
+from mmdet.utils.checkpoint import load_checkpoint
+from mmdet.utils.logger import get_root_logger
+from mmdet.utils.parallel import module_device, unpack
+
+Image = str | os.PathLike | np.ndarray
+
+
+def init_detector(
+    config: str | os.PathLike | Config,
+    checkpoint: str | None = None,
+    device: str = 'cuda:0',
+    cfg_options: dict[str, Any] | None = None,
+) -> nn.Module:
+    """Build a detector for inference.
+
+    Args:
+        config: file or config; not changed.
+        checkpoint: weights; None leaves them at their initial values.
+        device: a machine without GPU takes the CPU in the place of any ``'cuda...'``.
+        cfg_options: changes to the config, e.g. ``{'model.test_cfg.rcnn.score_thr': 0.3}``.
+
+    Returns:
+        The model in evaluation mode, with ``cfg`` and ``CLASSES``.
+
+    Raises:
+        TypeError: ``config`` is neither a path nor a config.
+    """
+    if isinstance(config, (str, Path)):
+        config = Config.fromfile(str(config))
+    elif isinstance(config, Config):
+        config = copy.deepcopy(config)
+    else:
+        raise TypeError(f'config: expected a path or an mmcv.Config, got {type(config).__name__}')
+    if cfg_options:
+        config.merge_from_dict(cfg_options)
+    _leave_out_pretrained(config.model)
+    config.model.train_cfg = None
+    model = build_detector(config.model, test_cfg=config.get('test_cfg'))
+    meta = {}
+    if checkpoint is not None:
+        content = load_checkpoint(model, checkpoint, 'cpu', trusted=config.get('trust_checkpoint', False))
+        meta = content.get('meta', {})
+    model.CLASSES = meta.get('CLASSES') or _classes_of(config)
+    model.cfg = config
+    model.to(_usable_device(device))
+    if config.get('fp16'):
+        enable_autocast(model, amp_dtype(config.fp16.get('dtype', 'float16'), module_device(model)))
+    return model.eval()
+
+
+class LoadImage:
+    """A pipeline step of old code that loads ``results['img']``, a path or an array; see ``LoadImageFromWebcam``."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the image, its names and its shape."""
+        warnings.warn('LoadImage is an old name; use LoadImageFromWebcam for arrays', DeprecationWarning, stacklevel=2)
+        name = results['img'] if isinstance(results['img'], str) else None
+        image = mmcv.imread(results['img'])
+        shape = image.shape
+        return dict(
+            results, filename=name, ori_filename=name, img=image, img_fields=['img'], img_shape=shape, ori_shape=shape
+        )
+
+
+@torch.no_grad()
+def inference_detector(model: nn.Module, imgs: Image | Sequence[Image]) -> Any:
+    """Detect objects.
+
+    Args:
+        model: from :func:`init_detector`; not changed.
+        imgs: a path, a BGR array (H, W, 3), or a list of them, which goes through the model as one batch.
+
+    Returns:
+        The result of one image, or a list of results for a list.
+    """
+    many = isinstance(imgs, (list, tuple))
+    images = list(imgs) if many else [imgs]
+    if not images:
+        return []
+    results = model(return_loss=False, rescale=True, **_prepare(model, images))
+    return results if many else results[0]
+
+
+async def async_inference_detector(model: nn.Module, imgs: Image | Sequence[Image]) -> Any:
+    """:func:`inference_detector` in a thread of its own, so that the event loop goes on meanwhile."""
+    return await asyncio.to_thread(inference_detector, model, imgs)
+
+
+def show_result_pyplot(
+    model: nn.Module,
+    img: Image,
+    result: Any,
+    score_thr: float = 0.3,
+    title: str = 'result',
+    wait_time: float = 0,
+    palette: Any = None,
+    out_file: str | None = None,
+) -> None:
+    """Draw detections on an image.
+
+    Args:
+        model: the detector.
+        img: path or BGR array.
+        result: what :func:`inference_detector` gave for it.
+        score_thr: detections below are left out.
+        title: of the window.
+        wait_time: seconds that the window stays; 0 waits for a key.
+        palette: colours of the classes: a name such as ``'coco'``, or what the model's ``show_result`` takes.
+        out_file: write the picture there, without opening a window.
+    """
+    model = getattr(model, 'module', model)
+    model.show_result(
+        mmcv.imread(img) if isinstance(img, np.ndarray) else mmcv.imread(os.fspath(img)),
+        result,
+        score_thr=score_thr,
+        show=out_file is None,
+        wait_time=wait_time,
+        win_name=title,
+        bbox_color=palette,
+        text_color=(200, 200, 200),
+        mask_color=palette,
+        out_file=out_file,
+    )
+
+
+def _prepare(model: nn.Module, images: list[Image]) -> dict[str, Any]:
+    """One batch on the model's device, through the test pipeline of the model's config."""
+    steps = replace_ImageToTensor(_test_pipeline(model.cfg))
+    pipelines: dict[bool, Compose] = {}
+    samples = []
+    for image in images:
+        is_array = isinstance(image, np.ndarray)
+        if is_array not in pipelines:
+            pipelines[is_array] = Compose(_with_loading_of_arrays(steps) if is_array else steps)
+        source = dict(img=image) if is_array else dict(img_info=dict(filename=os.fspath(image)), img_prefix=None)
+        samples.append(pipelines[is_array](source))
+    return unpack(collate(samples, samples_per_gpu=len(samples)), module_device(model))
+
+
+def _test_pipeline(cfg: Config) -> list[dict[str, Any]]:
+    test = cfg.data.test
+    return (test[0] if isinstance(test, (list, tuple)) else test)['pipeline']
+
+
+def _with_loading_of_arrays(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [dict(steps[0], type='LoadImageFromWebcam'), *steps[1:]]
+
+
+def _leave_out_pretrained(model_cfg: dict[str, Any]) -> None:
+    """Weights come from the checkpoint: a pretrained backbone would be fetched in vain."""
+    if 'pretrained' in model_cfg:
+        model_cfg['pretrained'] = None
+    elif 'init_cfg' in model_cfg.get('backbone', {}):
+        model_cfg['backbone']['init_cfg'] = None
+
+
+def _classes_of(config: Config) -> Sequence[str]:
+    """Class names that the config's test data gives, else COCO's."""
+    test = config.get('data', {}).get('test', {})
+    test = test[0] if isinstance(test, (list, tuple)) else test
+    dataset = DATASETS.get(test.get('type', '')) if test else None
+    if test.get('classes') is not None and dataset is not None:
+        return dataset.get_classes(test['classes'])
+    if getattr(dataset, 'CLASSES', None) is not None:
+        return dataset.CLASSES
+    get_root_logger().warning('neither checkpoint nor config name the classes; those of COCO are used')
+    return get_classes('coco')
+
+
+def _usable_device(device: str | torch.device) -> torch.device:
+    device = torch.device(device)
+    if device.type == 'cuda' and not torch.cuda.is_available():
+        get_root_logger().info(f'{device} is not there: the detector runs on the CPU')
+        return torch.device('cpu')
+    return device

@@ -1,0 +1,168 @@
+"""What the command-line tools share: options, configs, processes, and errors without a traceback."""
+
+import argparse
+import contextlib
+import datetime
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from mmcv import Config, DictAction
+from mmcv.utils import import_modules_from_strings
+
+from mmdet.datasets.audit import AuditError
+from mmdet.utils.checkpoint import UnsafeCheckpointError
+from mmdet.utils.misc import update_data_root
+from mmdet.utils.registry import did_you_mean
+from mmdet.utils.replace_cfg_vals import replace_cfg_vals
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+DEFAULT_PORT = '29500'
+
+
+class UserError(ValueError):
+    """Something that the user of a command can put right; shown as one line."""
+
+
+@contextlib.contextmanager
+def reported_errors() -> Iterator[None]:
+    """Show errors that speak for themselves without the calls that led there, and leave with status 1.
+
+    ``MMDET_TRACEBACK=1`` in the environment shows everything.
+    """
+    shown = (UserError, UnsafeCheckpointError, AuditError)
+    if os.environ.get('MMDET_TRACEBACK') == '1':
+        shown = ()
+    try:
+        yield
+    except shown as error:
+        sys.exit(f'error: {error}')
+    finally:
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of both training and testing."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help="changes to the config, key=value; lists as key='[a,b]' or key=a,b, nested keys with dots",
+    )
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
+    parser.add_argument(
+        '--trust-checkpoint', action='store_true', help='allow checkpoint files that run code while they are read'
+    )
+    # torch.distributed.launch passes the first spelling (torch < 2) or the second one; torchrun none
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by launchers')
+
+
+def newer_option(args: argparse.Namespace, name: str) -> None:
+    """Let ``--options`` of old command lines mean the option ``name``.
+
+    Raises:
+        UserError: both are given.
+    """
+    if args.options and getattr(args, name):
+        raise UserError(f'--options is the old name of --{name.replace("_", "-")}; give one of them')
+    setattr(args, name, getattr(args, name) or args.options)
+
+
+def config_from_args(args: argparse.Namespace) -> Config:
+    """The config file with references resolved, ``$MMDET_DATASETS`` and ``--cfg-options`` applied.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
+    path = Path(args.config)
+    if not path.is_file():
+        folder = path.parent if path.parent.is_dir() else None
+        known = [str(file) for file in folder.glob('*.py')] if folder else []
+        raise UserError(f'there is no config {args.config}{did_you_mean(args.config, known)}')
+    cfg = replace_cfg_vals(Config.fromfile(args.config))
+    update_data_root(cfg)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    if cfg.get('custom_imports'):
+        import_modules_from_strings(**cfg['custom_imports'])
+    if getattr(args, 'trust_checkpoint', False):
+        cfg.trust_checkpoint = True
+    return cfg
+
+
+def one_gpu_id(args: argparse.Namespace) -> int:
+    """The GPU of a run without launcher.
+
+    Raises:
+        UserError: more than one GPU is asked for.
+    """
+    asked = getattr(args, 'gpus', None) or len(args.gpu_ids or [0])
+    if asked > 1:
+        raise UserError(
+            f'one process uses one GPU, {asked} were asked for; for several: '
+            f'bash tools/dist_{"train" if hasattr(args, "resume_from") else "test"}.sh CONFIG ... {asked}'
+        )
+    return args.gpu_ids[0] if args.gpu_ids else args.gpu_id
+
+
+def start_processes(launcher: str, cfg: Config) -> bool:
+    """Join the other processes of the run.
+
+    ``cfg.dist_params`` (``backend``, ``timeout`` in seconds, ...) goes to torch; without GPU ``nccl`` becomes ``gloo``.
+
+    Args:
+        launcher: ``'none'``, ``'pytorch'`` (torchrun), ``'slurm'`` or ``'mpi'``.
+
+    Returns:
+        Whether there are several processes to speak of (False for ``'none'``).
+    """
+    if launcher == 'none':
+        return False
+    if launcher == 'slurm':
+        _environment_from_slurm()
+    elif launcher == 'mpi':
+        _environment_from_mpi()
+    missing = [name for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT') if name not in os.environ]
+    if missing:
+        raise UserError(f'--launcher {launcher}: {missing[0]} is not set; start the processes with tools/dist_*.sh')
+    params = dict(cfg.get('dist_params') or {})
+    params.setdefault('backend', 'nccl')
+    if 'timeout' in params:
+        params['timeout'] = datetime.timedelta(seconds=params['timeout'])
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count())
+    elif params['backend'] == 'nccl':
+        params['backend'] = 'gloo'
+    dist.init_process_group(**params)
+    return True
+
+
+def _environment_from_slurm() -> None:
+    """torch's variables from those of ``srun``."""
+    tasks, rank = os.environ.get('SLURM_NTASKS'), os.environ.get('SLURM_PROCID')
+    if tasks is None or rank is None:
+        raise UserError('--launcher slurm: SLURM_NTASKS and SLURM_PROCID are not set; start with tools/slurm_*.sh')
+    if 'MASTER_ADDR' not in os.environ:
+        nodes = os.environ['SLURM_NODELIST']
+        shown = subprocess.run(['scontrol', 'show', 'hostname', nodes], capture_output=True, text=True, check=True)
+        os.environ['MASTER_ADDR'] = shown.stdout.split()[0]
+    os.environ.setdefault('MASTER_PORT', DEFAULT_PORT)
+    os.environ.update(WORLD_SIZE=tasks, RANK=rank, LOCAL_RANK=os.environ.get('SLURM_LOCALID', '0'))
+
+
+def _environment_from_mpi() -> None:
+    """torch's variables from those of Open MPI."""
+    names = {'WORLD_SIZE': 'SIZE', 'RANK': 'RANK', 'LOCAL_RANK': 'LOCAL_RANK'}
+    for ours, theirs in names.items():
+        value = os.environ.get(f'OMPI_COMM_WORLD_{theirs}')
+        if value is None:
+            raise UserError(f'--launcher mpi: OMPI_COMM_WORLD_{theirs} is not set; start with mpirun')
+        os.environ[ours] = value
+    os.environ.setdefault('MASTER_PORT', DEFAULT_PORT)
+    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')

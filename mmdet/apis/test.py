@@ -1,0 +1,178 @@
+"""Running a detector over a data set, in one process or several."""
+
+import itertools
+import pickle
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import torch
+import torch.distributed as dist
+from mmcv.runner import get_dist_info
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmdet.core.mask.utils import encode_mask_results
+from mmdet.utils.checkpoint import unwrap_model
+from mmdet.utils.parallel import unpack
+from mmdet.utils.progress import progress_bar
+
+
+@torch.no_grad()
+def single_gpu_test(
+    model: nn.Module,
+    data_loader: DataLoader,
+    show: bool = False,
+    out_dir: str | None = None,
+    show_score_thr: float = 0.3,
+) -> list[Any]:
+    """Detections of every image of a data set.
+
+    Args:
+        model: wrapped detector.
+        data_loader: of a data set in test mode.
+        show: open a window for each image.
+        out_dir: write a picture for each image there.
+        show_score_thr: detections below are not drawn.
+
+    Returns:
+        One result per image, in the order of the data set; masks are run-length encoded.
+    """
+    model.eval()
+    results: list[Any] = []
+    bar = progress_bar(len(data_loader.dataset))
+    for data in data_loader:
+        batch = model(return_loss=False, rescale=True, **data)
+        if show or out_dir:
+            _draw(unwrap_model(model), data_loader.dataset, data, batch, show, out_dir, show_score_thr)
+        results.extend(encode_masks(result) for result in batch)
+        bar.update(len(batch))
+    return results
+
+
+@torch.no_grad()
+def multi_gpu_test(
+    model: nn.Module, data_loader: DataLoader, tmpdir: str | None = None, gpu_collect: bool = False
+) -> list[Any] | None:
+    """Detections of every image of a data set, worked out by all processes together.
+
+    Args:
+        model: wrapped detector.
+        data_loader: gives this process its share: images rank, rank + processes, ...
+        tmpdir: folder that all processes can reach, through which results are collected; None makes one.
+        gpu_collect: send the results to one another instead.
+
+    Returns:
+        On rank 0 one result per image, in the order of the data set; None elsewhere.
+    """
+    model.eval()
+    results: list[Any] = []
+    rank, world_size = get_dist_info()
+    size = len(data_loader.dataset)
+    bar = progress_bar(size) if rank == 0 else None
+    for data in data_loader:
+        batch = model(return_loss=False, rescale=True, **data)
+        results.extend(encode_masks(result) for result in batch)
+        if bar is not None:
+            # samplers repeat images so that all shares are equally long
+            bar.update(max(1, min(len(batch) * world_size, size - bar.completed)))
+    if gpu_collect:
+        return collect_results_gpu(results, size)
+    return collect_results_cpu(results, size, tmpdir)
+
+
+def encode_masks(result: Any) -> Any:
+    """A result whose instance masks, where it has any, are run-length encoded."""
+    if isinstance(result, tuple):
+        boxes, masks = result
+        return boxes, encode_mask_results(masks)
+    if isinstance(result, dict) and 'ins_results' in result:
+        boxes, masks = result['ins_results']
+        return dict(result, ins_results=(boxes, encode_mask_results(masks)))
+    return result
+
+
+def collect_results_cpu(result_part: list[Any], size: int, tmpdir: str | None = None) -> list[Any] | None:
+    """Results of all processes through files.
+
+    Args:
+        result_part: of this process.
+        size: number of images; what samplers repeated beyond it is dropped.
+        tmpdir: folder on storage that all processes share; it is removed. None makes one under ``.dist_test``.
+
+    Returns:
+        All results in the order of the data set on rank 0, None elsewhere.
+    """
+    rank, world_size = get_dist_info()
+    folder = Path(tmpdir) if tmpdir is not None else _shared_folder(rank)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f'part_{rank}.pkl', 'wb') as file:
+        pickle.dump(result_part, file)
+    _barrier(world_size)
+    if rank != 0:
+        return None
+    parts = [pickle.loads((folder / f'part_{i}.pkl').read_bytes()) for i in range(world_size)]
+    shutil.rmtree(folder)
+    return interleave(parts, size)
+
+
+def collect_results_gpu(result_part: list[Any], size: int) -> list[Any] | None:
+    """Results of all processes through messages; arguments and result as :func:`collect_results_cpu`."""
+    rank, world_size = get_dist_info()
+    if world_size == 1:
+        return interleave([result_part], size)
+    parts: list[Any] = [None] * world_size
+    dist.all_gather_object(parts, result_part)
+    return interleave(parts, size) if rank == 0 else None
+
+
+def interleave(parts: list[list[Any]], size: int) -> list[Any]:
+    """Shares of images rank, rank + processes, ... put in one order, without what was repeated beyond ``size``."""
+    missing = object()
+    rows = itertools.zip_longest(*parts, fillvalue=missing)
+    return [result for row in rows for result in row if result is not missing][:size]
+
+
+def _shared_folder(rank: int) -> Path:
+    """A new folder below the working one, known to all processes."""
+    name = [None]
+    if rank == 0:
+        Path('.dist_test').mkdir(exist_ok=True)
+        name = [tempfile.mkdtemp(dir='.dist_test')]
+    if dist.is_available() and dist.is_initialized():
+        dist.broadcast_object_list(name, 0)
+    return Path(name[0])
+
+
+def _barrier(world_size: int) -> None:
+    if world_size > 1:
+        dist.barrier()
+
+
+def _draw(
+    model: nn.Module,
+    dataset: Any,
+    data: dict[str, Any],
+    results: list[Any],
+    show: bool,
+    out_dir: str | None,
+    score_thr: float,
+) -> None:
+    """Pictures of a batch, drawn on the images as they are on the disk."""
+    metas = unpack(data['img_metas'])
+    metas = metas[0] if isinstance(metas[0], (list, tuple)) else metas
+    palette = getattr(dataset, 'PALETTE', None)
+    for meta, result in zip(metas, results):
+        out_file = str(Path(out_dir, meta['ori_filename'])) if out_dir else None
+        model.show_result(
+            mmcv.imread(meta['filename']),
+            result,
+            bbox_color=palette,
+            text_color=palette,
+            mask_color=palette,
+            show=show,
+            out_file=out_file,
+            score_thr=score_thr,
+        )

@@ -1,0 +1,251 @@
+"""Training a detector from a config: seeds, loaders, wrappers, hooks, runner."""
+
+import logging
+import os
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv import Config, ConfigDict
+from mmcv.runner import HOOKS, BaseRunner, DistSamplerSeedHook, EpochBasedRunner, IterBasedRunner, get_dist_info
+from mmcv.utils import build_from_cfg
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader, Dataset
+
+from mmdet import __version__
+from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
+from mmdet.core.hook.set_iter_hook import SetIterHook
+from mmdet.core.hook.timing_hook import DataShareHook
+from mmdet.core.optimizers.builder import build_optimizer
+from mmdet.core.utils.dist_utils import sync_random_seed
+from mmdet.datasets.builder import build_dataloader, build_dataset
+from mmdet.utils.checkpoint import read_checkpoint, set_checkpoint_trust
+from mmdet.utils.compat_config import compat_cfg
+from mmdet.utils.logger import get_root_logger
+from mmdet.utils.misc import find_latest_checkpoint
+from mmdet.utils.runner import build_runner
+from mmdet.utils.util_distribution import build_ddp, build_dp, get_device
+
+from .checks import audit
+from .loaders import batch_test_pipeline, loader_args
+from .test import multi_gpu_test, single_gpu_test
+
+
+def init_random_seed(seed: int | None = None, device: str = 'cuda') -> int:
+    """The seed of a run, the same on all processes: ``seed``, else one drawn by rank 0.
+
+    Args:
+        seed: given by the user.
+        device: where the number is for a moment while it is sent; a machine without GPU uses the CPU.
+    """
+    return seed if seed is not None else sync_random_seed(None, device)
+
+
+def set_random_seed(seed: int, deterministic: bool = False) -> None:
+    """Seed python, numpy and torch.
+
+    Args:
+        seed: in [0, 2**32).
+        deterministic: choose cuDNN's deterministic algorithms, which may be slower.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    if deterministic:
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+
+
+def auto_scale_lr(cfg: Config, distributed: bool, logger: logging.Logger) -> None:
+    """Scale ``cfg.optimizer.lr`` with the batch size, where ``cfg.auto_scale_lr.enable`` asks for it.
+
+    The config's rate is meant for ``auto_scale_lr.base_batch_size`` images a step.
+
+    Args:
+        cfg: changed.
+        distributed: one process a GPU; else the GPUs are counted in ``cfg.gpu_ids``.
+        logger: is told.
+    """
+    settings = cfg.get('auto_scale_lr') or {}
+    if not settings.get('enable', False):
+        logger.info('the learning rate is not scaled with the batch size (auto_scale_lr.enable is not set)')
+        return
+    base = settings.get('base_batch_size')
+    if base is None:
+        logger.warning('auto_scale_lr.base_batch_size is missing: the learning rate is not scaled')
+        return
+    num_gpus = get_dist_info()[1] if distributed else len(cfg.get('gpu_ids', [0]))
+    samples = cfg.data.get('train_dataloader', {}).get('samples_per_gpu') or cfg.data.get('samples_per_gpu', 2)
+    batch = num_gpus * samples
+    rate = cfg.optimizer.lr * batch / base
+    logger.info(f'{num_gpus} x {samples} images a step, {base} expected: lr {cfg.optimizer.lr} becomes {rate}')
+    cfg.optimizer.lr = rate
+
+
+def train_detector(
+    model: nn.Module,
+    dataset: Dataset | list[Dataset],
+    cfg: Config,
+    distributed: bool = False,
+    validate: bool = False,
+    timestamp: str | None = None,
+    meta: dict[str, Any] | None = None,
+) -> None:
+    """Train a detector as its config says.
+
+    Args:
+        model: detector; it is moved to ``cfg.device`` and trained in place.
+        dataset: training data, or one data set for each entry of ``cfg.workflow``.
+        cfg: config in any spelling of mmdetection 2.x; not changed.
+        distributed: this is one of several processes (``torch.distributed`` is initialised).
+        validate: evaluate on ``cfg.data.val`` as ``cfg.evaluation`` says.
+        timestamp: names the log files.
+        meta: goes into checkpoints.
+    """
+    cfg = compat_cfg(cfg)
+    set_checkpoint_trust(cfg.get('trust_checkpoint', False))
+    logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
+    datasets = dataset if isinstance(dataset, (list, tuple)) else [dataset]
+    if getattr(model, 'CLASSES', None) is None:
+        model.CLASSES = getattr(datasets[0], 'CLASSES', None)
+    # every check that can fail comes before the first step
+    for part in datasets:
+        audit(part, model, cfg, logger)
+    loaders = _build_loaders(datasets, cfg, distributed)
+    val_loader = _build_val_loader(model, cfg, distributed, logger) if validate else None
+
+    model = _wrap(model, cfg, distributed)
+    auto_scale_lr(cfg, distributed, logger)
+    optimizer = build_optimizer(model, cfg.optimizer)
+    runner = _build_runner(model, optimizer, cfg, logger, timestamp, meta)
+    _register_hooks(runner, cfg, distributed)
+    if val_loader is not None:
+        _register_evaluation(runner, val_loader, cfg, distributed)
+    _load_or_resume(runner, cfg)
+    runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
+
+
+def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> list[DataLoader]:
+    """One loader for each entry of the workflow; validation losses need no shuffling."""
+    workflow = cfg.get('workflow', [('train', 1)])
+    if len(datasets) != len(workflow):
+        raise ValueError(f'workflow {list(workflow)} needs {len(workflow)} data sets, got {len(datasets)}')
+    args = loader_args(
+        cfg.data.train_dataloader,
+        samples_per_gpu=2,
+        workers_per_gpu=2,
+        num_gpus=len(cfg.get('gpu_ids', [0])),
+        dist=distributed,
+        seed=cfg.get('seed'),
+        runner_type=cfg.runner['type'],
+        persistent_workers=False,
+    )
+    return [
+        build_dataloader(part, **({'shuffle': False} if mode == 'val' else {}), **args)
+        for part, (mode, _) in zip(datasets, workflow)
+    ]
+
+
+def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: logging.Logger) -> DataLoader:
+    args = loader_args(
+        cfg.data.val_dataloader,
+        samples_per_gpu=1,
+        workers_per_gpu=2,
+        dist=distributed,
+        shuffle=False,
+        persistent_workers=False,
+    )
+    dataset = build_dataset(batch_test_pipeline(cfg.data.val, args['samples_per_gpu']), dict(test_mode=True))
+    audit(dataset, model, cfg, logger)
+    return build_dataloader(dataset, **args)
+
+
+def _wrap(model: nn.Module, cfg: Config, distributed: bool) -> nn.Module:
+    device = cfg.get('device') or get_device()
+    if not distributed:
+        return build_dp(model, device, device_ids=list(cfg.get('gpu_ids', [0])))
+    return build_ddp(
+        model,
+        device,
+        device_ids=[int(os.environ.get('LOCAL_RANK', 0))],
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+
+
+def _build_runner(
+    model: nn.Module,
+    optimizer: Optimizer,
+    cfg: Config,
+    logger: logging.Logger,
+    timestamp: str | None,
+    meta: dict[str, Any] | None,
+) -> BaseRunner:
+    parts = dict(model=model, optimizer=optimizer, work_dir=cfg.work_dir, logger=logger, meta=meta)
+    runner = build_runner(cfg.runner, default_args=parts)
+    if timestamp is not None:
+        # one name for the text log and the JSON lines
+        runner.timestamp = timestamp
+    return runner
+
+
+def _register_hooks(runner: BaseRunner, cfg: Config, distributed: bool) -> None:
+    checkpoint_config = cfg.get('checkpoint_config')
+    if checkpoint_config is not None:
+        checkpoint_config.setdefault('type', 'ResumableCheckpointHook')
+        checkpoint_config.setdefault('meta', ConfigDict(mmdet_version=__version__))
+    runner.register_training_hooks(
+        cfg.get('lr_config'),
+        _optimizer_hook(cfg),
+        checkpoint_config,
+        cfg.get('log_config'),
+        cfg.get('momentum_config'),
+        custom_hooks_config=cfg.get('custom_hooks'),
+    )
+    # behind the timer (LOW, 70), before the loggers (VERY_LOW, 90)
+    runner.register_hook(DataShareHook(), priority=80)
+    runner.register_hook(SetIterHook())
+    if distributed and isinstance(runner, EpochBasedRunner):
+        runner.register_hook(DistSamplerSeedHook())
+
+
+def _optimizer_hook(cfg: Config) -> Any:
+    """``optimizer_config``, and the hook for mixed precision where ``fp16`` is set and names no other."""
+    config, fp16 = cfg.get('optimizer_config'), cfg.get('fp16')
+    config = ConfigDict() if config is None else config
+    if fp16 is None or not isinstance(config, dict):
+        return config
+    kind = 'GradientCumulativeAmpOptimizerHook' if 'cumulative_iters' in config else 'AmpOptimizerHook'
+    return build_from_cfg({'type': kind, **config, **fp16}, HOOKS)
+
+
+def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, distributed: bool) -> None:
+    settings = dict(cfg.get('evaluation') or {})
+    settings.setdefault('by_epoch', not isinstance(runner, IterBasedRunner))
+    hook = DistEvalHook if distributed else EvalHook
+    settings.setdefault('test_fn', multi_gpu_test if distributed else single_gpu_test)
+    # behind the checkpoint of the same moment, which `save_best` may repeat under another name
+    runner.register_hook(hook(loader, **settings), priority='LOW')
+
+
+def resume_point(cfg: Config) -> str | None:
+    """The checkpoint that a run goes on from: ``resume_from``, else with ``auto_resume`` the work dir's latest."""
+    if cfg.get('resume_from'):
+        return cfg.resume_from
+    return find_latest_checkpoint(cfg.work_dir) if cfg.get('auto_resume') else None
+
+
+def resumed_seed(cfg: Config) -> int | None:
+    """The seed of the run that this one goes on from: samplers and loader workers draw from it again."""
+    path = resume_point(cfg)
+    return read_checkpoint(path).get('meta', {}).get('seed') if path else None
+
+
+def _load_or_resume(runner: BaseRunner, cfg: Config) -> None:
+    resume_from = resume_point(cfg)
+    if resume_from:
+        runner.resume(resume_from)
+    elif cfg.get('load_from'):
+        runner.load_checkpoint(cfg.load_from)

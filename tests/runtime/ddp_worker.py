@@ -1,0 +1,88 @@
+"""Runs on each of two processes: training steps in which one process has nothing to learn from."""
+
+import copy
+import random
+import sys
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from mmcv import Config
+from mmcv.parallel import DataContainer as DC
+
+from mmdet.apis.test import collect_results_cpu, collect_results_gpu
+from mmdet.models import build_detector
+from mmdet.utils import build_ddp
+
+EMPTY = dict(boxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+FULL = dict(boxes=torch.tensor([[8.0, 8, 40, 40]]), labels=torch.tensor([1]))
+# what the second process sees; the first one has an ordinary image
+CASES = {
+    'no objects': (EMPTY, {}),
+    'weight 0': (FULL, {'rpn_head.loss_weight': 0.0, 'roi_head.loss_weight': 0.0}),
+    'negatives ignored': (FULL, {'ignore_negatives': 1}),
+    'nothing left': (EMPTY, {'ignore_negatives': 1}),
+}
+
+
+def batch(truth: dict, directives: dict, seed: int) -> dict:
+    """A collated batch of one image."""
+    torch.manual_seed(seed)
+    shape = (64, 64, 3)
+    meta = dict(img_shape=shape, pad_shape=shape, ori_shape=shape, scale_factor=np.ones(4, np.float32), flip=False)
+    return dict(
+        img=DC([torch.rand(1, 3, 64, 64)], stack=True),
+        img_metas=DC([[{**meta, **directives}]], cpu_only=True),
+        gt_bboxes=DC([[truth['boxes']]]),
+        gt_labels=DC([[truth['labels']]]),
+    )
+
+
+def step(model, optimizer, data: dict) -> list[str]:
+    """One training step; gives the names of the losses."""
+    out = model.train_step(data, optimizer)
+    optimizer.zero_grad()
+    out['loss'].backward()
+    optimizer.step()
+    assert all(np.isfinite(value) for value in out['log_vars'].values()), out['log_vars']
+    return sorted(out['log_vars'])
+
+
+def same_on_all(value: object) -> bool:
+    """Whether the processes have equal values."""
+    values = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return all(other == values[0] for other in values)
+
+
+def check_steps(config: str, rank: int) -> None:
+    torch.manual_seed(0)
+    start = build_detector(Config.fromfile(config).model)
+    for name, (truth, directives) in CASES.items():
+        model = build_ddp(copy.deepcopy(start), 'cpu', broadcast_buffers=False)
+        optimizer = torch.optim.SGD(model.parameters(), 0.01)
+        data = batch(truth, directives, rank) if rank else batch(FULL, {}, rank)
+        for _ in range(2):  # a second step fails where a parameter got no gradient in the first
+            names = step(model, optimizer, copy.deepcopy(data))
+            assert same_on_all(names), name
+        weights = [p.detach().double().sum().item() for p in model.parameters()]
+        assert same_on_all(weights), name
+        moved = sum((a - b).abs().sum() for a, b in zip(model.module.parameters(), start.parameters()))
+        assert moved > 0, name
+
+
+def check_collection(rank: int) -> None:
+    part = [f'image {i}' for i in range(rank, 6, 2)]
+    for results in (collect_results_cpu(part, 5), collect_results_gpu(part, 5)):
+        assert results == ([f'image {i}' for i in range(5)] if rank == 0 else None)
+
+
+if __name__ == '__main__':
+    dist.init_process_group('gloo')
+    random.seed(0)
+    check_steps(sys.argv[1], dist.get_rank())
+    check_collection(dist.get_rank())
+    dist.barrier()
+    if dist.get_rank() == 0:
+        print('all processes agree')
+    dist.destroy_process_group()

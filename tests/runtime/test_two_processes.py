@@ -1,0 +1,35 @@
+import os
+import socket
+import subprocess
+
+import pytest
+from tiny import ROOT, python, write_config
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(('', 0))
+        return sock.getsockname()[1]
+
+
+def test_process_without_anything_to_learn_neither_hangs_nor_differs(tiny_data):
+    config = write_config(tiny_data)
+    done = python(
+        *('-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}'),
+        *(ROOT / 'tests/runtime/ddp_worker.py', config),
+    )
+    assert 'all processes agree' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ('script', 'args', 'tool'),
+    [('dist_train.sh', ['c.py'], 'train.py c.py'), ('dist_test.sh', ['c.py', 'k.pth'], 'test.py c.py k.pth')],
+)
+def test_shell_scripts_hand_everything_to_torchrun(script, args, tool):
+    env = {**os.environ, 'PYTHON': 'echo', 'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'host', 'PORT': '5'}
+    command = ['bash', str(ROOT / 'tools' / script), *args, '4', '--seed', '1']
+    said = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.strip()
+    assert said.startswith('-m torch.distributed.run --nnodes=2 --node_rank=1 --master_addr=host --master_port=5')
+    assert '--nproc_per_node=4' in said and said.endswith(f'{tool} --launcher pytorch --seed 1')
+    missing = subprocess.run(command[:3], capture_output=True, text=True)
+    assert missing.returncode == 2 and 'usage' in missing.stderr

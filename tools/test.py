@@ -1,0 +1,181 @@
+"""Test a detector: ``python tools/test.py CONFIG CHECKPOINT --eval bbox``."""
+
+import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import torch
+from mmcv import Config, DictAction
+from mmcv.cnn import fuse_conv_bn
+from mmcv.runner import get_dist_info
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmdet.apis import multi_gpu_test, single_gpu_test
+from mmdet.apis.checks import audit
+from mmdet.apis.launch import (
+    UserError,
+    add_common_arguments,
+    config_from_args,
+    newer_option,
+    one_gpu_id,
+    reported_errors,
+    start_processes,
+)
+from mmdet.apis.loaders import batch_test_pipeline, loader_args
+from mmdet.datasets import build_dataloader, build_dataset
+from mmdet.models import build_detector
+from mmdet.utils import (
+    build_ddp,
+    build_dp,
+    compat_cfg,
+    get_device,
+    get_root_logger,
+    load_checkpoint,
+    rfnext_init_model,
+    setup_multi_processes,
+)
+from mmdet.utils.amp import amp_dtype, enable_autocast
+from mmdet.utils.parallel import module_device
+
+# settings of the evaluation hook that a data set's `evaluate` does not take
+HOOK_KEYS = ('interval', 'tmpdir', 'start', 'gpu_collect', 'save_best', 'rule', 'dynamic_intervals', 'by_epoch')
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(description='Test (and evaluate) a detector')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='where the metrics are written as JSON')
+    parser.add_argument('--out', help='write all results to this .pkl file')
+    parser.add_argument('--fuse-conv-bn', action='store_true', help='fold batch norm into convolutions: a bit faster')
+    parser.add_argument('--gpu-ids', type=int, nargs='+', help='deprecated: the first of them is used; see --gpu-id')
+    parser.add_argument('--gpu-id', type=int, default=0, help='the GPU to use (without --launcher)')
+    parser.add_argument('--format-only', action='store_true', help='write result files for a test server only')
+    parser.add_argument('--eval', type=str, nargs='+', help='metrics, e.g. bbox segm proposal (COCO), mAP recall (VOC)')
+    parser.add_argument('--show', action='store_true', help='open a window for each image')
+    parser.add_argument('--show-dir', help='write a picture for each image there')
+    parser.add_argument('--show-score-thr', type=float, default=0.3, help='draw detections from this score on')
+    parser.add_argument('--gpu-collect', action='store_true', help='collect results by messages instead of files')
+    parser.add_argument('--tmpdir', help='folder for collecting results by files')
+    parser.add_argument('--options', nargs='+', action=DictAction, help='deprecated name of --eval-options')
+    parser.add_argument(
+        '--eval-options', nargs='+', action=DictAction, help="arguments of the data set's evaluation, key=value"
+    )
+    add_common_arguments(parser)
+    args = parser.parse_args(argv)
+    newer_option(args, 'eval_options')
+    return args
+
+
+def check_args(args: argparse.Namespace) -> None:
+    """Refuse what cannot work before anything is loaded.
+
+    Raises:
+        UserError: see there.
+    """
+    if not (args.out or args.eval or args.format_only or args.show or args.show_dir):
+        raise UserError('nothing to do: give at least one of --out, --eval, --format-only, --show, --show-dir')
+    if args.eval and args.format_only:
+        raise UserError('--eval and --format-only cannot be given together')
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        raise UserError(f'--out must end in .pkl or .pickle, got {args.out}')
+    if args.launcher != 'none' and (args.show or args.show_dir):
+        raise UserError('--show and --show-dir work in one process only (--launcher none)')
+    if '://' not in args.checkpoint and not Path(args.checkpoint).expanduser().is_file():
+        raise UserError(f'there is no checkpoint {args.checkpoint}')
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """The config in today's keys, with the options of the command line in it."""
+    cfg = config_from_args(args)
+    cfg.setdefault('runner', dict(type='EpochBasedRunner', max_epochs=cfg.get('total_epochs', 1)))
+    cfg = compat_cfg(cfg)
+    cfg.model['pretrained'] = None
+    if 'init_cfg' in cfg.model.get('backbone', {}):
+        cfg.model.backbone.init_cfg = None
+    cfg.model.train_cfg = None
+    cfg.gpu_ids = [one_gpu_id(args)]
+    cfg.device = get_device()
+    if cfg.get('cudnn_benchmark', False):
+        torch.backends.cudnn.benchmark = True
+    return cfg
+
+
+def build_test_loader(cfg: Config, distributed: bool) -> DataLoader:
+    """The loader of ``cfg.data.test``."""
+    args = loader_args(cfg.data.test_dataloader, samples_per_gpu=1, workers_per_gpu=2, dist=distributed, shuffle=False)
+    dataset = build_dataset(batch_test_pipeline(cfg.data.test, args['samples_per_gpu']), dict(test_mode=True))
+    return build_dataloader(dataset, **args)
+
+
+def build_model(cfg: Config, args: argparse.Namespace, dataset: Any) -> nn.Module:
+    """The detector with its weights, before it is wrapped."""
+    model = build_detector(cfg.model, test_cfg=cfg.get('test_cfg'))
+    rfnext_init_model(model, cfg)
+    checkpoint = load_checkpoint(model, args.checkpoint, 'cpu', trusted=cfg.get('trust_checkpoint', False))
+    if args.fuse_conv_bn:
+        model = fuse_conv_bn(model)
+    # old checkpoints do not name their classes
+    model.CLASSES = checkpoint.get('meta', {}).get('CLASSES') or dataset.CLASSES
+    return model.eval()
+
+
+def run(model: nn.Module, loader: DataLoader, cfg: Config, args: argparse.Namespace, distributed: bool) -> list | None:
+    """Results of all images; None on other processes than the first."""
+    model = model.to(cfg.device)
+    if cfg.get('fp16'):
+        enable_autocast(model, amp_dtype(cfg.fp16.get('dtype', 'float16'), module_device(model)))
+    if distributed:
+        wrapped = build_ddp(model, cfg.device, broadcast_buffers=False)
+        tmpdir = args.tmpdir or cfg.get('evaluation', {}).get('tmpdir')
+        return multi_gpu_test(
+            wrapped, loader, tmpdir, args.gpu_collect or cfg.get('evaluation', {}).get('gpu_collect', False)
+        )
+    wrapped = build_dp(model, cfg.device, device_ids=cfg.gpu_ids)
+    return single_gpu_test(wrapped, loader, args.show, args.show_dir, args.show_score_thr)
+
+
+def report(results: list, dataset: Any, cfg: Config, args: argparse.Namespace) -> None:
+    """Write and evaluate the results as the options ask."""
+    if args.out:
+        print(f'\nwriting results to {args.out}')
+        mmcv.dump(results, args.out)
+    options = dict(args.eval_options or {})
+    if args.format_only:
+        dataset.format_results(results, **options)
+    if args.eval:
+        settings = {key: value for key, value in (cfg.get('evaluation') or {}).items() if key not in HOOK_KEYS}
+        metric = dataset.evaluate(results, **{**settings, 'metric': args.eval, **options})
+        print(metric)
+        if args.work_dir:
+            stamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
+            mmcv.mkdir_or_exist(args.work_dir)
+            mmcv.dump(dict(config=args.config, metric=metric), str(Path(args.work_dir, f'eval_{stamp}.json')))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_args(argv)
+    check_args(args)
+    cfg = prepare_config(args)
+    setup_multi_processes(cfg)
+    distributed = start_processes(args.launcher, cfg)
+    logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
+    loader = build_test_loader(cfg, distributed)
+    model = build_model(cfg, args, loader.dataset)
+    audit(loader.dataset, model, cfg, logger)
+    results = run(model, loader, cfg, args, distributed)
+    if get_dist_info()[0] == 0:
+        report(results, loader.dataset, cfg, args)
+
+
+if __name__ == '__main__':
+    with reported_errors():
+        main(sys.argv[1:])
