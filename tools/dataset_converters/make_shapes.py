@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import mmcv
 import numpy as np
 from pycocotools import mask as coco_mask
+
+from mmdet.utils.progress import progress_bar
 
 CLASSES = ('disc', 'square', 'triangle', 'star', 'cross', 'ring')
 SETS = ('clean', 'partial', 'val')
@@ -212,13 +213,14 @@ def draw_set(folder: Path, name: str, count: int, size: int, max_objects: int, s
     (folder / name).mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
     print(f'{name}: {count} images')
-    for index in mmcv.track_iter_progress(list(range(count))):
+    bar = progress_bar(count)
+    for index in range(count):
         scene = draw_scene(np.random.default_rng([seed, SETS.index(name), index]), size, max_objects)
         file_name = f'{index:06d}.png'
         cv2.imwrite(str(folder / name / file_name), scene.image)
         images.append(dict(id=index + 1, file_name=file_name, width=size, height=size))
         annotations += scene_annotations(scene, index + 1)
-    print()
+        bar.update()
     for number, row in enumerate(annotations, 1):
         row['id'] = number
     categories = [dict(id=i + 1, name=c, supercategory='shape') for i, c in enumerate(CLASSES)]
