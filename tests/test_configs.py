@@ -1,0 +1,37 @@
+"""Every config of the tree resolves, and every model it describes can be built."""
+
+from pathlib import Path
+
+import pytest
+import torch.nn as nn
+from mmcv import Config
+
+from mmdet.models.builder import build_detector
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
+KEYS_OF_A_RUN = {'model', 'data', 'optimizer', 'lr_config', 'runner', 'checkpoint_config', 'log_config'}
+
+
+def without_checkpoints(node):
+    """A model config with nothing to download."""
+    if isinstance(node, dict):
+        drop = ('init_cfg',) if (node.get('init_cfg') or {}).get('type') == 'Pretrained' else ()
+        return {k: None if k in drop else without_checkpoints(v) for k, v in node.items()}
+    return type(node)(map(without_checkpoints, node)) if isinstance(node, (list, tuple)) else node
+
+
+@pytest.fixture(autouse=True)
+def no_random_numbers(monkeypatch):
+    """Building is what is tested, not the initial values, which take long to draw."""
+    for name in dir(nn.init):
+        if name.endswith('_') and not name.startswith('_'):
+            monkeypatch.setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
+
+
+@pytest.mark.parametrize('path', [p for p in CONFIGS if not p.startswith('configs/common')])
+def test_config_resolves_and_its_model_builds(path):
+    cfg = Config.fromfile(ROOT / path)
+    assert set(cfg) >= KEYS_OF_A_RUN
+    model = build_detector(Config(dict(model=without_checkpoints(cfg.model.to_dict()))).model)
+    assert type(model).__name__ == cfg.model.type
