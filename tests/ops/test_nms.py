@@ -40,6 +40,12 @@ def test_nms_score_threshold_and_max_num():
     assert nms(BOXES, SCORES, 0.9, max_num=2)[1].tolist() == [0, 1]
 
 
+def test_nms_visits_equal_scores_in_the_order_of_sort():
+    scores = torch.ones(300)
+    boxes = torch.arange(300.0)[:, None] * 10 + torch.tensor([0.0, 0, 5, 5])
+    assert nms(boxes, scores, 0.5)[1].equal(scores.sort(descending=True).indices)
+
+
 def test_nms_takes_arrays_and_half_precision():
     dets, inds = nms(BOXES.numpy(), SCORES.numpy(), 0.5)
     assert isinstance(dets, np.ndarray) and inds.tolist() == [0, 2]

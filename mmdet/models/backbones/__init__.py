@@ -7,5 +7,6 @@ from mmdet.models.backbones.res2net import Res2Net
 from mmdet.models.backbones.resnest import ResNeSt
 from mmdet.models.backbones.resnet import ResNet, ResNetV1d
 from mmdet.models.backbones.resnext import ResNeXt
+from mmdet.models.backbones.trident_resnet import TridentResNet
 
-__all__ = ['HRNet', 'MobileNetV2', 'RegNet', 'Res2Net', 'ResNeSt', 'ResNeXt', 'ResNet', 'ResNetV1d']
+__all__ = ['TridentResNet', 'HRNet', 'MobileNetV2', 'RegNet', 'Res2Net', 'ResNeSt', 'ResNeXt', 'ResNet', 'ResNetV1d']

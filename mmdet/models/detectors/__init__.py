@@ -1,15 +1,29 @@
 """Whole detectors: backbone, neck and heads put together."""
 
 from mmdet.models.detectors.base import BaseDetector
+from mmdet.models.detectors.cascade_rcnn import CascadeRCNN
 from mmdet.models.detectors.fast_rcnn import FastRCNN
 from mmdet.models.detectors.faster_rcnn import FasterRCNN
+from mmdet.models.detectors.grid_rcnn import GridRCNN
+from mmdet.models.detectors.htc import HybridTaskCascade
 from mmdet.models.detectors.mask_rcnn import MaskRCNN
+from mmdet.models.detectors.mask_scoring_rcnn import MaskScoringRCNN
+from mmdet.models.detectors.point_rend import PointRend
 from mmdet.models.detectors.retinanet import RetinaNet
 from mmdet.models.detectors.rpn import RPN
+from mmdet.models.detectors.scnet import SCNet
 from mmdet.models.detectors.single_stage import SingleStageDetector
+from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
 from mmdet.models.detectors.two_stage import TwoStageDetector
 
 __all__ = [
+    'TridentFasterRCNN',
+    'PointRend',
+    'MaskScoringRCNN',
+    'GridRCNN',
+    'SCNet',
+    'HybridTaskCascade',
+    'CascadeRCNN',
     'RPN',
     'BaseDetector',
     'FastRCNN',

@@ -8,6 +8,9 @@ from .bbox_heads import (
     ConvFCBBoxHeadWithWeightPerImage,
     CustomBBoxHeadWithWeightPerImage,
     DoubleConvFCBBoxHead,
+    SABLHead,
+    SABLHeadWithWeightPerImage,
+    SCNetBBoxHead,
     Shared2FCBBoxHead,
     Shared2FCBBoxHeadWithWeightPerImage,
     Shared4Conv1FCBBoxHead,
@@ -15,35 +18,72 @@ from .bbox_heads import (
 )
 from .cascade_roi_head import CascadeRoIHead
 from .double_roi_head import DoubleHeadRoIHead
+from .dynamic_roi_head import DynamicRoIHead
+from .grid_roi_head import GridRoIHead
 from .htc_roi_head import HybridTaskCascadeRoIHead
-from .mask_heads import FCNMaskHead
+from .mask_heads import (
+    CoarseMaskHead,
+    FCNMaskHead,
+    FeatureRelayHead,
+    FusedSemanticHead,
+    GlobalContextHead,
+    GridHead,
+    HTCMaskHead,
+    MaskIoUHead,
+    MaskPointHead,
+    SCNetMaskHead,
+    SCNetSemanticHead,
+)
+from .mask_scoring_roi_head import MaskScoringRoIHead
+from .pisa_roi_head import PISARoIHead
+from .point_rend_roi_head import PointRendRoIHead
 from .roi_extractors import BaseRoIExtractor, GenericRoIExtractor, SingleRoIExtractor
 from .scnet_roi_head import SCNetRoIHead
 from .shared_heads import ResLayer
 from .standard_roi_head import StandardRoIHead
 from .standard_roi_head_with_extra import StandardRoIHeadWithExtraBBoxHead
+from .trident_roi_head import TridentRoIHead
 
 __all__ = [
-    'SCNetRoIHead',
-    'HybridTaskCascadeRoIHead',
-    'CascadeRoIHead',
+    'TridentRoIHead',
+    'PointRendRoIHead',
+    'MaskPointHead',
+    'CoarseMaskHead',
+    'SABLHeadWithWeightPerImage',
+    'SABLHead',
+    'PISARoIHead',
+    'MaskScoringRoIHead',
+    'MaskIoUHead',
+    'BBoxHead',
+    'BBoxHeadWithWeightPerImage',
+    'BaseRoIExtractor',
     'BaseRoIHead',
+    'CascadeRoIHead',
+    'ConvFCBBoxHead',
+    'ConvFCBBoxHeadWithWeightPerImage',
+    'CustomBBoxHeadWithWeightPerImage',
+    'DoubleConvFCBBoxHead',
+    'DoubleHeadRoIHead',
+    'DynamicRoIHead',
+    'FCNMaskHead',
+    'FeatureRelayHead',
+    'FusedSemanticHead',
+    'GenericRoIExtractor',
+    'GlobalContextHead',
+    'GridHead',
+    'GridRoIHead',
+    'HTCMaskHead',
+    'HybridTaskCascadeRoIHead',
+    'ResLayer',
+    'SCNetBBoxHead',
+    'SCNetMaskHead',
+    'SCNetRoIHead',
+    'SCNetSemanticHead',
+    'Shared2FCBBoxHead',
+    'Shared2FCBBoxHeadWithWeightPerImage',
+    'Shared4Conv1FCBBoxHead',
+    'Shared4Conv1FCBBoxHeadWithWeightPerImage',
+    'SingleRoIExtractor',
     'StandardRoIHead',
     'StandardRoIHeadWithExtraBBoxHead',
-    'DoubleHeadRoIHead',
-    'BBoxHead',
-    'ConvFCBBoxHead',
-    'Shared2FCBBoxHead',
-    'Shared4Conv1FCBBoxHead',
-    'DoubleConvFCBBoxHead',
-    'CustomBBoxHeadWithWeightPerImage',
-    'BBoxHeadWithWeightPerImage',
-    'ConvFCBBoxHeadWithWeightPerImage',
-    'Shared2FCBBoxHeadWithWeightPerImage',
-    'Shared4Conv1FCBBoxHeadWithWeightPerImage',
-    'FCNMaskHead',
-    'BaseRoIExtractor',
-    'SingleRoIExtractor',
-    'GenericRoIExtractor',
-    'ResLayer',
 ]

@@ -8,8 +8,9 @@ from torch import Tensor
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 
-from .cascade_roi_head import CascadeRoIHead, Context
+from .cascade_roi_head import CascadeRoIHead
 from .cascade_stages import TrainingBatch, fuse_semantic, train_semantic_head
+from .cascade_test_mixin import Context
 from .test_mixins import Features
 
 
@@ -81,19 +82,16 @@ class HybridTaskCascadeRoIHead(CascadeRoIHead):
 
     def _mask_flow(self, mask_feats: Tensor, last: int, all_stages: bool = False) -> list[Tensor]:
         """Mask logits (n, K, h, w) of stage ``last``, or of all stages up to it, for RoI features (n, C, h, w)."""
-        logits = []
-        res_feat = None
+        if not self.mask_info_flow:
+            stages = range(last + 1) if all_stages else [last]
+            return [self.mask_head[stage](mask_feats, return_feat=False) for stage in stages]
+        logits, res_feat = [], None
         for stage in range(last + 1):
-            wanted = all_stages or stage == last
-            head = self.mask_head[stage]
-            if not self.mask_info_flow:
-                if wanted:
-                    logits.append(head(mask_feats, return_feat=False))
-            elif wanted:
-                stage_logits, res_feat = head(mask_feats, res_feat)
+            if all_stages or stage == last:
+                stage_logits, res_feat = self.mask_head[stage](mask_feats, res_feat)
                 logits.append(stage_logits)
             else:
-                res_feat = head(mask_feats, res_feat, return_logits=False)
+                res_feat = self.mask_head[stage](mask_feats, res_feat, return_logits=False)
         return logits
 
     def _mask_predictions(self, x: Features, rois: Tensor, context: Context) -> list[Tensor]:

@@ -137,11 +137,23 @@ class MaskTestMixin:
         counts = [len(det) for det in det_bboxes]
         if not any(counts):
             return [self._no_masks() for _ in img_metas]
-        boxes = [
-            det[:, :4] * scale_tensor(meta['scale_factor'], det) if rescale else det[:, :4]
-            for det, meta in zip(det_bboxes, img_metas)
-        ]
-        mask_preds = self._mask_forward(x, bbox2roi(boxes))['mask_pred'].split(counts)
+        boxes = network_boxes(det_bboxes, img_metas, rescale)
+        mask_pred = self._test_mask_pred(x, bbox2roi(boxes), torch.cat(det_labels))
+        return self._paste_masks(mask_pred.split(counts), boxes, det_labels, img_metas, rescale)
+
+    def _test_mask_pred(self, x: Features, mask_rois: Tensor, det_labels: Tensor) -> Tensor:
+        """Mask logits (n, K, h, w), or (n, 1, h, w), of RoIs (n, 5) found to be of the classes ``det_labels`` (n,)."""
+        return self._mask_forward(x, mask_rois)['mask_pred']
+
+    def _paste_masks(
+        self,
+        mask_preds: Sequence[Tensor],
+        boxes: Sequence[Tensor],
+        det_labels: Sequence[Tensor],
+        img_metas: Sequence[dict],
+        rescale: bool,
+    ) -> list[Masks]:
+        """Mask logits of each image's RoIs, boxes px of the network input -> masks of each image."""
         return [
             self.mask_head.get_seg_masks(
                 pred, box, label, self.test_cfg, meta['ori_shape'], meta['scale_factor'], rescale
@@ -180,7 +192,7 @@ class MaskTestMixin:
         view_masks = []
         for x, (img_meta,) in zip(feats, img_metas):
             mask_rois = bbox2roi([view_boxes(det_bboxes[:, :4], img_meta)])
-            mask_pred = self._mask_forward(x, mask_rois)['mask_pred']
+            mask_pred = self._test_mask_pred(x, mask_rois, det_labels)
             view_masks.append(mask_pred.detach().sigmoid().cpu().numpy())
         masks = merge_aug_masks(view_masks, img_metas, self.test_cfg)
         ori_shape = img_metas[0][0]['ori_shape']
@@ -188,6 +200,17 @@ class MaskTestMixin:
 
     def _no_masks(self) -> Masks:
         return [[] for _ in range(self.mask_head.num_classes)]
+
+
+def network_boxes(det_bboxes: Sequence[Tensor], img_metas: Sequence[dict], rescale: bool) -> list[Tensor]:
+    """Boxes of each image's detections (k_i, 5), in px of the network input (k_i, 4).
+
+    With ``rescale`` the detections are in px of the original image.
+    """
+    return [
+        det[:, :4] * scale_tensor(meta['scale_factor'], det) if rescale else det[:, :4]
+        for det, meta in zip(det_bboxes, img_metas)
+    ]
 
 
 def scale_tensor(scale_factor: Any, like: Tensor) -> Tensor:

@@ -49,6 +49,15 @@ def test_proposals_nms_pre_counts_for_each_level_and_max_per_img_for_all(build_h
     assert len(head.get_bboxes(*maps, img_metas=[meta()])[0]) == 3
 
 
+def test_proposals_of_equal_scores_are_cut_in_the_order_of_sort(build_head, meta):
+    """Scores of sigmoids saturate at 1; topk would leave other boxes."""
+    head = build_head(test=dict(nms_pre=5))
+    (proposals,) = head.get_bboxes(*maps_of([[[20.0] * 20] * 20]), img_metas=[meta(200, 200)])
+    cells = torch.ones(400).sort(descending=True).indices[:5].tolist()
+    wanted = {(max(x - 4, 0), max(y - 4, 0), x + 4, y + 4) for x, y in ((k % 20 * 8, k // 20 * 8) for k in cells)}
+    assert {tuple(box) for box in proposals[:, :4].tolist()} == wanted
+
+
 @pytest.mark.parametrize('min_size, number', [(-1, 4), (0, 4), (3.5, 4), (4, 1)])
 def test_proposals_must_be_larger_than_min_bbox_size(build_head, meta, min_size, number):
     """Clipped to the image, three of the four anchors have a side of 4 px."""

@@ -10,9 +10,12 @@ from .custom_bbox_head import (
     Shared4Conv1FCBBoxHeadWithWeightPerImage,
 )
 from .double_bbox_head import DoubleConvFCBBoxHead
+from .sabl_head import SABLHead, SABLHeadWithWeightPerImage
 from .scnet_bbox_head import SCNetBBoxHead
 
 __all__ = [
+    'SABLHeadWithWeightPerImage',
+    'SABLHead',
     'SCNetBBoxHead',
     'BBoxHead',
     'ConvFCBBoxHead',

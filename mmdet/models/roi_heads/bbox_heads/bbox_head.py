@@ -23,7 +23,7 @@ from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.utils.builder import build_linear_layer
 
 from ..calls import attached_zero, takes_img_metas
-from .functional import Targets, boxes_of_labels, sampled_targets, unscale_boxes
+from .functional import Targets, boxes_of_labels, refined_rows, sampled_targets, unscale_boxes
 
 # Defaults of the constructor, which are part of its signature. They are copied before use, never written to.
 BBOX_CODER = dict(
@@ -356,14 +356,10 @@ class BBoxHead(BaseModule):
         Returns:
             N times (m_i, 4).
         """
-        refined = []
-        for i, (is_gt, img_meta) in enumerate(zip(pos_is_gts, img_metas)):
-            inds = (rois[:, 0] == i).nonzero().squeeze(1)
-            keep = inds.new_ones(len(inds), dtype=torch.bool)
-            keep[: len(is_gt)] = is_gt == 0
-            inds = inds[keep]
-            refined.append(self.regress_by_class(rois[inds, 1:], labels[inds], bbox_preds[inds], img_meta))
-        return refined
+        return [
+            self.regress_by_class(rois[rows, 1:], labels[rows], bbox_preds[rows], img_meta)
+            for rows, img_meta in zip(refined_rows(rois, pos_is_gts), img_metas)
+        ]
 
     def regress_by_class(self, rois: Tensor, label: Tensor, bbox_pred: Tensor, img_meta: dict) -> Tensor:
         """Boxes of each RoI for its label, clipped to the image.

@@ -1,5 +1,6 @@
 """The arithmetic of the box heads, without layers or settings. Boxes are xyxy px unless said otherwise."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -44,3 +45,21 @@ def unscale_boxes(boxes: Tensor, scale_factor: Any) -> Tensor:
     """(n, 4 K) px of the network input -> px of the original image; ``scale_factor``: number or (w, h, w, h)."""
     scale = torch.as_tensor(scale_factor, dtype=boxes.dtype, device=boxes.device)
     return (boxes.unflatten(1, (boxes.size(1) // 4, 4)) / scale).flatten(1)
+
+
+def refined_rows(rois: Tensor, pos_is_gts: Sequence[Tensor]) -> list[Tensor]:
+    """For each of N images the rows of its RoIs that a next stage starts from: all but those that are ground truth.
+
+    Args:
+        rois: (n, 5), image index first; in each image the positives come first.
+        pos_is_gts: for each image, 1 where a positive is a ground-truth box.
+
+    Returns:
+        N times (m_i,) long.
+    """
+    rows = []
+    for i, is_gt in enumerate(pos_is_gts):
+        inds = (rois[:, 0] == i).nonzero().squeeze(1)
+        positives, negatives = inds[: len(is_gt)], inds[len(is_gt) :]
+        rows.append(torch.cat([positives[is_gt == 0], negatives]))
+    return rows

@@ -16,7 +16,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.utils.registry import did_you_mean
 
 from ..calls import attached_zero
-from .paste import image_masks
+from .paste import image_masks, masks_of_labels
 from .paste import paste_masks as _do_paste_mask  # noqa: F401 - the name that mmdetection 2.x code imports
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -192,7 +192,8 @@ class FCNMaskHead(BaseModule):
         """Masks of one image's detections.
 
         Args:
-            mask_pred: (n, K, h, w) logits, K = 1 when class agnostic; an array holds scores in [0, 1].
+            mask_pred: (n, K, h, w) logits, or (n, 1, h, w), one mask whatever the label; an array holds scores in
+                [0, 1].
             det_bboxes: (n, 4) or (n, 5) xyxy px of the network input.
             det_labels: (n,) in ``[0, K)``.
             rcnn_test_cfg: has ``mask_thr_binary``; negative keeps soft masks.
@@ -203,18 +204,16 @@ class FCNMaskHead(BaseModule):
         Returns:
             For each of ``num_classes`` classes a list of arrays (H, W), bool, or uint8 for soft masks.
         """
-        if isinstance(mask_pred, Tensor):
-            mask_pred = mask_pred.sigmoid()
-        else:
-            mask_pred = det_bboxes.new_tensor(mask_pred)
+        logits = isinstance(mask_pred, Tensor)
+        mask_pred = mask_pred if logits else det_bboxes.new_tensor(mask_pred)
+        mask_pred = masks_of_labels(mask_pred, det_labels)[:, None]
+        mask_pred = mask_pred.sigmoid() if logits else mask_pred
         scale = torch.as_tensor(scale_factor, dtype=torch.float32, device=det_bboxes.device).expand(4)
         bboxes = det_bboxes[:, :4] / scale if rescale else det_bboxes[:, :4]
         img_h, img_w = ori_shape[:2]
         if not rescale:
             w_scale, h_scale = scale[:2].tolist()
             img_h, img_w = round(img_h * h_scale), round(img_w * w_scale)
-        if not self.class_agnostic:
-            mask_pred = mask_pred[torch.arange(len(det_labels), device=det_labels.device), det_labels][:, None]
         masks = image_masks(mask_pred, bboxes, img_h, img_w, rcnn_test_cfg.mask_thr_binary)
         by_class: list[list[np.ndarray]] = [[] for _ in range(self.num_classes)]
         for label, mask in zip(det_labels.tolist(), masks):

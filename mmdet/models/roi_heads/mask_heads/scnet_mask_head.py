@@ -31,6 +31,4 @@ class SCNetMaskHead(FCNMaskHead):
             return super()._build_convs()
         if self.conv_kernel_size != 3:
             raise ValueError(f'conv_kernel_size: residual blocks need 3, got {self.conv_kernel_size}')
-        return residual_convs(
-            self.num_convs, self.in_channels, self.conv_out_channels, self.conv_cfg, self.norm_cfg
-        )
+        return residual_convs(self.num_convs, self.in_channels, self.conv_out_channels, self.conv_cfg, self.norm_cfg)

@@ -26,6 +26,4 @@ class SCNetSemanticHead(FusedSemanticHead):
     def _build_convs(self) -> nn.Module:
         if not self.conv_to_res:
             return super()._build_convs()
-        return residual_convs(
-            self.num_convs, self.in_channels, self.conv_out_channels, self.conv_cfg, self.norm_cfg
-        )
+        return residual_convs(self.num_convs, self.in_channels, self.conv_out_channels, self.conv_cfg, self.norm_cfg)

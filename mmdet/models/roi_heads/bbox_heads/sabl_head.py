@@ -1,0 +1,447 @@
+"""The box head of SABL, side-aware boundary localisation (https://arxiv.org/abs/1912.04260).
+
+n: sampled boxes (or RoIs) of the batch; K: classes, label K being background; S: buckets of a side. The four sides of a
+box come in the order left, right, top, down; values of a side run from the box's edge inwards.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmcv.runner import BaseModule
+from torch import Tensor
+
+from mmdet.core.bbox.builder import build_bbox_coder
+from mmdet.core.bbox.transforms import clip_boxes
+from mmdet.core.post_processing.bbox_nms import multiclass_nms
+from mmdet.core.utils.misc import multi_apply
+from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.losses.accuracy import accuracy
+
+from ..calls import attached_zero
+from .custom_bbox_head import CustomBBoxHeadWithWeightPerImage
+from .functional import Targets, refined_rows, sampled_targets, unscale_boxes
+
+# Defaults of the constructor, which are part of its signature; never written to.
+BBOX_CODER = dict(type='BucketingBBoxCoder', num_buckets=14, scale_factor=1.7)
+LOSS_CLS = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
+LOSS_BBOX_CLS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
+LOSS_BBOX_REG = dict(type='SmoothL1Loss', beta=0.1, loss_weight=1.0)
+
+Pair = tuple[Tensor, Tensor]  # of the buckets (logits, labels or weights) and of the offsets in them, (n, 4 S) each
+
+
+@HEADS.register_module()
+class SABLHead(BaseModule):
+    """Says for each side of a box in which bucket it lies, and where in it.
+
+    Args:
+        num_classes: number of classes K, without background.
+        cls_in_channels, reg_in_channels: channels of the RoI features, for the two branches.
+        roi_feat_size: height and width of the RoI features.
+        reg_feat_up_ratio: the features of the sides are upsampled by this, to the coder's number of buckets.
+        reg_pre_kernel, reg_pre_num: kernel and number of the convolutions before the features are split by side.
+        reg_post_kernel, reg_post_num: the same for those, one-dimensional, afterwards.
+        cls_out_channels: features of the fully connected layers of the classification.
+        reg_offset_out_channels, reg_cls_out_channels: features of those for the offsets and for the buckets.
+        num_cls_fcs, num_reg_fcs: number of fully connected layers.
+        reg_class_agnostic: must be True.
+        norm_cfg: kind of norm of the convolutions.
+        bbox_coder: a ``BucketingBBoxCoder``.
+        loss_cls, loss_bbox_cls, loss_bbox_reg: losses of the classes, of the buckets and of the offsets.
+        init_cfg: initialisation; by default Xavier for the box branch, normal for the predictions.
+
+    Raises:
+        ValueError: boxes for each class are asked for.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        cls_in_channels: int = 256,
+        reg_in_channels: int = 256,
+        roi_feat_size: int = 7,
+        reg_feat_up_ratio: int = 2,
+        reg_pre_kernel: int = 3,
+        reg_post_kernel: int = 3,
+        reg_pre_num: int = 2,
+        reg_post_num: int = 1,
+        cls_out_channels: int = 1024,
+        reg_offset_out_channels: int = 256,
+        reg_cls_out_channels: int = 256,
+        num_cls_fcs: int = 1,
+        num_reg_fcs: int = 0,
+        reg_class_agnostic: bool = True,
+        norm_cfg: dict | None = None,
+        bbox_coder: dict = BBOX_CODER,
+        loss_cls: dict = LOSS_CLS,
+        loss_bbox_cls: dict = LOSS_BBOX_CLS,
+        loss_bbox_reg: dict = LOSS_BBOX_REG,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not reg_class_agnostic:
+            raise ValueError('SABLHead predicts one box for all classes: reg_class_agnostic must be True')
+        self.num_classes = num_classes
+        self.reg_in_channels = reg_in_channels
+        self.reg_class_agnostic = reg_class_agnostic
+        self.reg_feat_up_ratio = reg_feat_up_ratio
+        self.with_cls = self.with_reg = True
+        self.bbox_coder = build_bbox_coder(bbox_coder)
+        self.side_num = math.ceil(self.bbox_coder.num_buckets / 2)
+        self.loss_cls = build_loss(loss_cls)
+        self.loss_bbox_cls = build_loss(loss_bbox_cls)
+        self.loss_bbox_reg = build_loss(loss_bbox_reg)
+
+        self.relu = nn.ReLU(inplace=True)
+        self.cls_fcs = self._add_fc_branch(num_cls_fcs, cls_in_channels, roi_feat_size, cls_out_channels)
+        self.fc_cls = nn.Linear(
+            cls_out_channels if num_cls_fcs else cls_in_channels * roi_feat_size**2, num_classes + 1
+        )
+        self._build_side_layers(reg_pre_num, reg_pre_kernel, reg_post_num, reg_post_kernel, norm_cfg)
+        self.reg_cls_fcs = self._add_fc_branch(num_reg_fcs, reg_in_channels, 1, reg_cls_out_channels)
+        self.reg_offset_fcs = self._add_fc_branch(num_reg_fcs, reg_in_channels, 1, reg_offset_out_channels)
+        self.fc_reg_cls = nn.Linear(reg_cls_out_channels if num_reg_fcs else reg_in_channels, 1)
+        self.fc_reg_offset = nn.Linear(reg_offset_out_channels if num_reg_fcs else reg_in_channels, 1)
+        if init_cfg is None:
+            self.init_cfg = self._default_init_cfg()
+
+    def _build_side_layers(
+        self, pre_num: int, pre_kernel: int, post_num: int, post_kernel: int, norm_cfg: dict | None
+    ) -> None:
+        """Make what turns RoI features into features of the rows and of the columns."""
+        channels, ratio = self.reg_in_channels, self.reg_feat_up_ratio
+
+        def convs(number: int, kernel: tuple[int, int]) -> nn.ModuleList:
+            padding = kernel[0] // 2, kernel[1] // 2
+            return nn.ModuleList(
+                ConvModule(channels, channels, kernel, padding=padding, norm_cfg=norm_cfg) for _ in range(number)
+            )
+
+        if ratio > 1:
+            self.upsample_x = nn.ConvTranspose1d(channels, channels, ratio, stride=ratio)
+            self.upsample_y = nn.ConvTranspose1d(channels, channels, ratio, stride=ratio)
+        self.reg_pre_convs = convs(pre_num, (pre_kernel, pre_kernel))
+        self.reg_post_conv_xs = convs(post_num, (1, post_kernel))
+        self.reg_post_conv_ys = convs(post_num, (post_kernel, 1))
+        self.reg_conv_att_x = nn.Conv2d(channels, 1, 1)
+        self.reg_conv_att_y = nn.Conv2d(channels, 1, 1)
+
+    def _default_init_cfg(self) -> list[dict]:
+        """Normal weights for the predictions, Xavier for what precedes them in the box branch."""
+        predictions = {'fc_cls': 0.01, 'fc_reg_cls': 0.001, 'fc_reg_offset': 0.001}
+        rest = [dict(name=name) for name, _ in self.named_children() if name.startswith(('reg_', 'cls_', 'upsample'))]
+        return [
+            *(dict(type='Normal', std=std, override=dict(name=name)) for name, std in predictions.items()),
+            dict(type='Xavier', distribution='uniform', override=rest),
+        ]
+
+    def _add_fc_branch(
+        self, num_branch_fcs: int, in_channels: int, roi_feat_size: int, fc_out_channels: int
+    ) -> nn.ModuleList:
+        """Fully connected layers on flattened features (n, in_channels, roi_feat_size, roi_feat_size)."""
+        widths = [in_channels * roi_feat_size**2] + [fc_out_channels] * num_branch_fcs
+        return nn.ModuleList(nn.Linear(*pair) for pair in zip(widths, widths[1:]))
+
+    @property
+    def custom_cls_channels(self) -> bool:
+        """Always False: the classification has K + 1 outputs."""
+        return False
+
+    @property
+    def custom_activation(self) -> bool:
+        """Always False: scores are a softmax."""
+        return False
+
+    @property
+    def custom_accuracy(self) -> bool:
+        """Always False."""
+        return False
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Pair]:
+        """RoI features (n, C, h, w) -> class logits (n, K + 1), and bucket logits and offsets, (n, 4 S) each."""
+        return self.cls_forward(x), self.reg_forward(x)
+
+    def cls_forward(self, cls_x: Tensor) -> Tensor:
+        """RoI features (n, C, h, w) -> class logits (n, K + 1)."""
+        return self.fc_cls(self._fully_connected(cls_x.flatten(1), self.cls_fcs))
+
+    def reg_forward(self, reg_x: Tensor) -> Pair:
+        """RoI features (n, C, h, w) -> bucket logits and offsets, (n, 4 S) each."""
+        predictions = [
+            self.reg_pred(feat, self.reg_offset_fcs, self.reg_cls_fcs)
+            for feat in self.side_aware_feature_extractor(reg_x)
+        ]
+        offsets, buckets = (
+            torch.cat([self.side_aware_split(axis) for axis in both_axes], dim=1) for both_axes in zip(*predictions)
+        )
+        return buckets, offsets
+
+    def side_aware_feature_extractor(self, reg_x: Tensor) -> Pair:
+        """RoI features (n, C, h, w) -> features of the columns (n, r w, C) and of the rows (n, r h, C), r the ratio."""
+        for conv in self.reg_pre_convs:
+            reg_x = conv(reg_x)
+        columns, rows = self.attention_pool(reg_x)
+        columns, rows = columns[:, :, None], rows[..., None]
+        for conv in self.reg_post_conv_xs:
+            columns = conv(columns)
+        for conv in self.reg_post_conv_ys:
+            rows = conv(rows)
+        columns, rows = columns[:, :, 0], rows[..., 0]
+        if self.reg_feat_up_ratio > 1:
+            columns, rows = self.relu(self.upsample_x(columns)), self.relu(self.upsample_y(rows))
+        return columns.transpose(1, 2), rows.transpose(1, 2)
+
+    def attention_pool(self, reg_x: Tensor) -> Pair:
+        """(n, C, h, w) -> weighted means over the rows (n, C, w) and over the columns (n, C, h)."""
+        x_weights, y_weights = self.reg_conv_att_x(reg_x).sigmoid(), self.reg_conv_att_y(reg_x).sigmoid()
+        columns = (reg_x * (x_weights / x_weights.sum(2, keepdim=True))).sum(2)
+        rows = (reg_x * (y_weights / y_weights.sum(3, keepdim=True))).sum(3)
+        return columns, rows
+
+    def reg_pred(self, x: Tensor, offset_fcs: nn.ModuleList, cls_fcs: nn.ModuleList) -> Pair:
+        """Features (n, L, C) at L places along an axis -> offsets and bucket logits, (n, L) each."""
+        offsets = self.fc_reg_offset(self._fully_connected(x, offset_fcs))
+        buckets = self.fc_reg_cls(self._fully_connected(x, cls_fcs))
+        return offsets[..., 0], buckets[..., 0]
+
+    def side_aware_split(self, feat: Tensor) -> Tensor:
+        """(n, L) along an axis -> (n, 2 S): the first half, and the second from the end; they share an odd middle."""
+        half = math.ceil(feat.size(1) / 2)
+        return torch.cat([feat[:, :half], feat[:, -half:].flip(1)], dim=1)
+
+    def _fully_connected(self, x: Tensor, fcs: nn.ModuleList) -> Tensor:
+        for fc in fcs:
+            x = self.relu(fc(x))
+        return x
+
+    def bbox_pred_split(self, bbox_pred: Pair, num_proposals_per_img: Sequence[int]) -> tuple[Pair, ...]:
+        """Predictions of a batch -> those of each image."""
+        buckets, offsets = (part.split(list(num_proposals_per_img)) for part in bbox_pred)
+        return tuple(zip(buckets, offsets))
+
+    def get_targets(
+        self,
+        sampling_results: Sequence[Any],
+        gt_bboxes: Sequence[Tensor],
+        gt_labels: Sequence[Tensor],
+        rcnn_train_cfg: Any,
+        img_metas: Sequence[dict] | None = None,
+    ) -> tuple[Tensor, Tensor, Pair, Pair]:
+        """Targets of the sampled boxes of a batch.
+
+        Args:
+            sampling_results: one for each of N images.
+            gt_bboxes, gt_labels: unused; the sampling results hold what is needed.
+            rcnn_train_cfg: has ``pos_weight``.
+            img_metas: meta information of each image; None: there is none.
+
+        Returns:
+            Labels (n,), label weights (n,), targets of the buckets and of the offsets, and their weights.
+        """
+        metas = img_metas or [None] * len(sampling_results)
+        images = [
+            self._get_target_single(
+                res.pos_bboxes, res.neg_bboxes, res.pos_gt_bboxes, res.pos_gt_labels, meta, rcnn_train_cfg
+            )
+            for res, meta in zip(sampling_results, metas, strict=True)
+        ]
+        labels, label_weights, targets, weights = (torch.cat(part) for part in zip(*images))
+        return labels, label_weights, targets.chunk(2, dim=1), weights.chunk(2, dim=1)
+
+    def bucket_target(
+        self,
+        pos_proposals_list: Sequence[Tensor],
+        neg_proposals_list: Sequence[Tensor],
+        pos_gt_bboxes_list: Sequence[Tensor],
+        pos_gt_labels_list: Sequence[Tensor],
+        rcnn_train_cfg: Any,
+        concat: bool = True,
+    ) -> tuple:
+        """Targets of given boxes: labels, label weights, then targets and weights of buckets, the same of offsets.
+
+        Args:
+            pos_proposals_list: N times (p_i, 4) px.
+            neg_proposals_list: N times (q_i, 4) px.
+            pos_gt_bboxes_list: N times (p_i, 4) px.
+            pos_gt_labels_list: N times (p_i,).
+            rcnn_train_cfg: has ``pos_weight``.
+            concat: join the images; otherwise each part is a list with one tensor for each image.
+        """
+        lists = pos_proposals_list, neg_proposals_list, pos_gt_bboxes_list, pos_gt_labels_list
+        parts = multi_apply(self._bucket_target_single, *lists, [rcnn_train_cfg] * len(pos_proposals_list))
+        return tuple(torch.cat(part) for part in parts) if concat else tuple(parts)
+
+    def _bucket_target_single(
+        self, pos_proposals: Tensor, neg_proposals: Tensor, pos_gt_bboxes: Tensor, pos_gt_labels: Tensor, cfg: Any
+    ) -> tuple[Tensor, ...]:
+        """Targets of one image, in the order of :meth:`bucket_target`."""
+        labels, label_weights, targets, weights = self._get_target_single(
+            pos_proposals, neg_proposals, pos_gt_bboxes, pos_gt_labels, None, cfg
+        )
+        (buckets, offsets), (bucket_weights, offset_weights) = targets.chunk(2, dim=1), weights.chunk(2, dim=1)
+        return labels, label_weights, buckets, bucket_weights, offsets, offset_weights
+
+    def _get_target_single(
+        self,
+        pos_bboxes: Tensor,
+        neg_bboxes: Tensor,
+        pos_gt_bboxes: Tensor,
+        pos_gt_labels: Tensor,
+        img_metas: dict | None = None,
+        cfg: Any = None,
+    ) -> Targets:
+        """Targets of one image's sampled boxes, positives first.
+
+        Args:
+            pos_bboxes: (p, 4) px.
+            neg_bboxes: (q, 4) px.
+            pos_gt_bboxes: (p, 4) px, the objects that the positives belong to.
+            pos_gt_labels: (p,) in ``[0, K)``.
+            img_metas: meta information of this image; unused here.
+            cfg: has ``pos_weight``, the label weight of positives; <= 0 means 1.
+
+        Returns:
+            Labels (p + q,), label weights (p + q,), targets (p + q, 8 S) and their weights (p + q, 8 S): the buckets',
+            then the offsets'.
+        """
+        offsets, offset_weights, buckets, bucket_weights = self.bbox_coder.encode(pos_bboxes, pos_gt_bboxes)
+        num_neg = len(neg_bboxes)
+        labels, label_weights, targets, _ = sampled_targets(
+            pos_gt_labels, torch.cat([buckets, offsets], dim=1), num_neg, self.num_classes, cfg.pos_weight
+        )
+        weights = F.pad(torch.cat([bucket_weights, offset_weights], dim=1), (0, 0, 0, num_neg))
+        return labels, label_weights, targets, weights
+
+    def _cls_avg_factor(self, label_weights: Tensor) -> Tensor:
+        """Divisor of the classification loss: the boxes with a weight > 0, at least 1."""
+        return (label_weights > 0).sum().clamp(min=1).to(label_weights)
+
+    def loss(
+        self,
+        cls_score: Tensor | None,
+        bbox_pred: Pair | None,
+        rois: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Pair | None,
+        bbox_weights: Pair | None,
+        reduction_override: str | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of a batch; without boxes they are zeros in the graph of the predictions.
+
+        Args:
+            cls_score: (n, K + 1) logits, or None.
+            bbox_pred: bucket logits and offsets, or None.
+            rois: (n, 5); unused.
+            labels, label_weights, bbox_targets, bbox_weights: of :meth:`get_targets`.
+            reduction_override: reduction in place of the losses' own.
+
+        Returns:
+            ``loss_cls`` and ``acc`` (percent), ``loss_bbox_cls`` and ``loss_bbox_reg``.
+        """
+        losses = {}
+        options = dict(reduction_override=reduction_override)
+        if cls_score is not None:
+            factor = self._cls_avg_factor(label_weights)
+            losses['loss_cls'] = (
+                self.loss_cls(cls_score, labels, label_weights, avg_factor=factor, **options)
+                if len(labels)
+                else attached_zero(cls_score)
+            )
+            losses['acc'] = accuracy(cls_score, labels)
+        if bbox_pred is not None:
+            losses.update(self._bbox_losses(bbox_pred, bbox_targets, bbox_weights, options))
+        return losses
+
+    def _bbox_losses(self, preds: Pair, targets: Pair, weights: Pair, options: dict[str, Any]) -> dict[str, Tensor]:
+        """``loss_bbox_cls``, divided by the number of sides, and ``loss_bbox_reg``, by the number of boxes."""
+        if not len(preds[0]):
+            return dict(loss_bbox_cls=attached_zero(preds[0]), loss_bbox_reg=attached_zero(preds[1]))
+        sides, wanted, side_weights = (pair[0].reshape(-1, self.side_num) for pair in (preds, targets, weights))
+        return dict(
+            loss_bbox_cls=self.loss_bbox_cls(sides, wanted, side_weights, avg_factor=len(sides), **options),
+            loss_bbox_reg=self.loss_bbox_reg(preds[1], targets[1], weights[1], avg_factor=len(preds[1]), **options),
+        )
+
+    def get_bboxes(
+        self,
+        rois: Tensor,
+        cls_score: Tensor | Sequence[Tensor] | None,
+        bbox_pred: Pair | None,
+        img_shape: Sequence[int] | None,
+        scale_factor: Any,
+        rescale: bool = False,
+        cfg: Any = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Detections of one image; the confidence of a box multiplies its scores. See :meth:`BBoxHead.get_bboxes`.
+
+        Args:
+            rois: (n, 5), image index, then xyxy px; n may be 0.
+            cls_score: (n, K + 1) logits; of several, the mean is taken.
+            bbox_pred: bucket logits and offsets; None keeps the RoIs.
+            img_shape: (h, w, c) of the image; boxes are clipped to it.
+            scale_factor: network input / original image, a number or (w, h, w, h).
+            rescale: give boxes in px of the original image.
+            cfg: has ``score_thr``, ``nms`` and ``max_per_img``; None leaves out suppression.
+
+        Returns:
+            Detections (k, 5) and labels (k,); without ``cfg`` boxes (n, 4) and scores (n, K + 1).
+        """
+        if isinstance(cls_score, (list, tuple)):
+            cls_score = sum(cls_score) / len(cls_score)
+        scores = None if cls_score is None else F.softmax(cls_score, dim=1)
+        if bbox_pred is not None:
+            bboxes, confidences = self.bbox_coder.decode(rois[:, 1:], bbox_pred, img_shape)
+        else:
+            bboxes, confidences = rois[:, 1:].clone(), None
+            bboxes = bboxes if img_shape is None else clip_boxes(bboxes, img_shape, offset=1)
+        if rescale:
+            bboxes = unscale_boxes(bboxes, scale_factor)
+        if cfg is None:
+            return bboxes, scores
+        return multiclass_nms(bboxes, scores, cfg.score_thr, cfg.nms, cfg.max_per_img, score_factors=confidences)
+
+    @torch.no_grad()
+    def refine_bboxes(
+        self,
+        rois: Tensor,
+        labels: Tensor,
+        bbox_preds: Pair,
+        pos_is_gts: Sequence[Tensor],
+        img_metas: Sequence[dict],
+    ) -> list[Tensor]:
+        """Regressed boxes of a training batch, as proposals of the next stage; see :meth:`BBoxHead.refine_bboxes`."""
+        return [
+            self.regress_by_class(rois[rows, 1:], labels[rows], tuple(part[rows] for part in bbox_preds), img_meta)
+            for rows, img_meta in zip(refined_rows(rois, pos_is_gts), img_metas)
+        ]
+
+    def regress_by_class(self, rois: Tensor, label: Tensor, bbox_pred: Pair, img_meta: dict) -> Tensor:
+        """Boxes of each RoI, clipped to the image.
+
+        Args:
+            rois: (n, 4) px, or (n, 5) with the image index first.
+            label: unused: there is one box for all classes.
+            bbox_pred: bucket logits and offsets.
+            img_meta: has ``img_shape``.
+
+        Returns:
+            New RoIs, shaped like ``rois``.
+
+        Raises:
+            ValueError: ``rois`` has neither 4 nor 5 columns.
+        """
+        if rois.size(1) not in (4, 5):
+            raise ValueError(f'rois: expected (n, 4) or (n, 5), got {tuple(rois.shape)}')
+        bboxes, _ = self.bbox_coder.decode(rois[:, -4:], bbox_pred, img_meta['img_shape'])
+        return torch.cat([rois[:, :-4], bboxes], dim=1)
+
+
+@HEADS.register_module()
+class SABLHeadWithWeightPerImage(CustomBBoxHeadWithWeightPerImage, SABLHead):
+    """:class:`SABLHead` with a loss weight for each image."""
