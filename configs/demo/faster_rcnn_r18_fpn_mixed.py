@@ -2,26 +2,27 @@
 # missing. See docs/head_weights.md and docs/ignore_negatives.md for what the two directives of `partial` do.
 _base_ = ['../_base_/models/faster_rcnn_r50_fpn.py', '../_base_/default_runtime.py']
 
-classes = ('disc', 'square', 'triangle', 'star', 'cross', 'ring')
+classes = ('disc', 'square', 'triangle')
 model = dict(
-    backbone=dict(depth=18, frozen_stages=-1, norm_eval=False, init_cfg=None),
-    neck=dict(in_channels=[64, 128, 256, 512], out_channels=128),
+    backbone=dict(depth=18, stem_channels=32, base_channels=32, frozen_stages=-1, norm_eval=False, init_cfg=None),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, norm_cfg=dict(type='BN', requires_grad=True)),
     rpn_head=dict(
         type='RPNHeadWithWeightPerImage',
-        in_channels=128,
-        feat_channels=128,
+        in_channels=64,
+        feat_channels=64,
         anchor_generator=dict(scales=[4])),
     roi_head=dict(
-        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=2), out_channels=128, finest_scale=28),
+        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=2), out_channels=64, finest_scale=28),
         bbox_head=dict(
             type='Shared2FCBBoxHeadWithWeightPerImage',
-            in_channels=128,
-            fc_out_channels=512,
+            in_channels=64,
+            fc_out_channels=256,
+            reg_class_agnostic=True,
             num_classes=len(classes))),
     train_cfg=dict(
         rpn=dict(sampler=dict(type='RandomSamplerWithIgnore')),
         rpn_proposal=dict(nms_pre=500, max_per_img=200),
-        rcnn=dict(sampler=dict(type='RandomSamplerWithIgnore', num=64))),
+        rcnn=dict(sampler=dict(type='RandomSamplerWithIgnore', num=64, pos_fraction=0.5))),
     test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=200)))
 
 dataset_type = 'CocoDataset'
@@ -65,7 +66,7 @@ val = dict(
     img_prefix=data_root + 'val/',
     pipeline=test_pipeline)
 data = dict(
-    samples_per_gpu=8,
+    samples_per_gpu=4,
     workers_per_gpu=1,
     persistent_workers=True,
     train=dict(
@@ -86,11 +87,11 @@ data = dict(
         ]),
     val=val,
     test=val)
-evaluation = dict(interval=1, metric='bbox')
+evaluation = dict(interval=2, metric='bbox')
 
-optimizer = dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=0.0001)
+optimizer = dict(type='AdamW', lr=0.001, weight_decay=0.05)
 optimizer_config = dict(grad_clip=dict(max_norm=10, norm_type=2))
-lr_config = dict(policy='step', warmup='linear', warmup_iters=100, warmup_ratio=0.01, step=[4, 5])
-runner = dict(type='EpochBasedRunner', max_epochs=6)
+lr_config = dict(policy='CosineAnnealing', min_lr=0, warmup='linear', warmup_iters=50, warmup_ratio=0.01)
+runner = dict(type='EpochBasedRunner', max_epochs=10)
 checkpoint_config = dict(interval=1, max_keep_ckpts=2)
 log_config = dict(interval=20, hooks=[dict(type='TextLoggerHook'), dict(type='TensorboardLoggerHook')])

@@ -6,6 +6,8 @@
 ``WORK_DIR/report.md`` links all the rest.
 """
 
+import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
+
 import argparse
 from pathlib import Path
 

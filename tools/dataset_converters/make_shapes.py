@@ -24,14 +24,15 @@ from pycocotools import mask as coco_mask
 
 from mmdet.utils.progress import progress_bar
 
-CLASSES = ('disc', 'square', 'triangle', 'star', 'cross', 'ring')
+# the texture of each class; its colours, angle and scale are random
+TEXTURES = dict(disc='plain', square='checks', triangle='stripes', star='dots', cross='waves', ring='noise')
 SETS = ('clean', 'partial', 'val')
 
-# shares of objects whose side falls in COCO's small (< 32 px), medium and large (> 96 px) range
-SIZE_RANGES = ((14, 32), (32, 96), (96, 150))
-SIZE_SHARES = (0.35, 0.5, 0.15)
-MIN_VISIBLE = 0.35  # an object of which less can be seen is not an object of the scene
-MIN_CONTRAST = 40.0  # between the mean colour of an object and of what it covers, in grey levels
+# shares of objects whose side is drawn from COCO's small (< 32 px), medium and large (> 96 px) range
+SIZE_RANGES = ((20, 32), (32, 96), (96, 140))
+SIZE_SHARES = (0.2, 0.6, 0.2)
+MIN_VISIBLE = 0.8  # an object of which less can be seen is not an object of the scene
+MIN_CONTRAST = 60.0  # between the mean colour of an object and of what it covers, in grey levels
 
 
 class Scene(NamedTuple):
@@ -39,7 +40,7 @@ class Scene(NamedTuple):
 
     image: np.ndarray  # (H, W, 3) uint8, BGR
     masks: np.ndarray  # (n, H, W) bool, the visible pixels of each object
-    labels: np.ndarray  # (n,) index into CLASSES
+    labels: np.ndarray  # (n,) index into the drawn classes
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -97,37 +98,39 @@ def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
     return np.clip(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
-def pattern(rng: np.random.Generator, size: int) -> np.ndarray:
-    """(size, size) in [0, 1]: stripes, a checkerboard, dots, a gradient, noise or nothing."""
+def pattern(kind: str, rng: np.random.Generator, size: int, pitch: float) -> np.ndarray:
+    """(size, size) float32 in [0, 1]: a pattern of TEXTURES with a random angle, repeating every ``pitch`` pixels."""
     ys, xs = np.mgrid[0:size, 0:size].astype(np.float32)
-    angle, pitch = rng.uniform(0, np.pi), rng.uniform(5, 16)
+    angle = rng.uniform(0, np.pi)
     u = (xs * np.cos(angle) + ys * np.sin(angle)) / pitch
     v = (ys * np.cos(angle) - xs * np.sin(angle)) / pitch
-    kind = rng.integers(6)
-    if kind == 0:
-        return (np.floor(u) % 2).astype(np.float32)
-    if kind == 1:
-        return ((np.floor(u) + np.floor(v)) % 2).astype(np.float32)
-    if kind == 2:
+    if kind == 'dots':
         return (((u % 1 - 0.5) ** 2 + (v % 1 - 0.5) ** 2) < 0.09).astype(np.float32)
-    if kind == 3:
-        return (u - u.min()) / (np.ptp(u) + 1e-6)
-    return smooth_noise(rng, size, int(rng.integers(4, 40))) if kind == 4 else np.zeros((size, size), np.float32)
+    if kind == 'checks':
+        return ((np.floor(2 * u) + np.floor(2 * v)) % 2).astype(np.float32)
+    if kind == 'stripes':
+        return (np.floor(2 * u) % 2).astype(np.float32)
+    if kind == 'waves':
+        return (0.5 + 0.5 * np.sin(2 * np.pi * (u + 0.3 * np.sin(2 * np.pi * v)))).astype(np.float32)
+    if kind == 'noise':
+        return smooth_noise(rng, size, max(4, int(3 * size / pitch)))
+    return np.zeros((size, size), np.float32)
 
 
-def textured(rng: np.random.Generator, size: int, depth: float) -> np.ndarray:
-    """(size, size, 3) float32 in [0, 255]: a random colour modulated by a pattern of relative strength ``depth``."""
+def textured(kind: str, rng: np.random.Generator, size: int, pitch: float, depth: float) -> np.ndarray:
+    """(size, size, 3) float32 in [0, 255]: two random colours mixed by a pattern of relative strength ``depth``."""
     first, second = rng.uniform(20, 235, (2, 3))
-    mixed = first + depth * pattern(rng, size)[..., None] * (second - first)
+    mixed = first + depth * pattern(kind, rng, size, pitch)[..., None] * (second - first)
     return mixed.astype(np.float32)
 
 
 def background(rng: np.random.Generator, size: int) -> np.ndarray:
     """(size, size, 3) float32: smooth colour, a texture, and clutter of lines, arcs and open strokes."""
     image = np.stack([smooth_noise(rng, size, 5) for _ in range(3)], axis=-1) * 160 + 40
-    image = 0.65 * image + 0.35 * textured(rng, size, 0.6)
+    kind = list(TEXTURES.values())[rng.integers(len(TEXTURES))]
+    image = 0.65 * image + 0.35 * textured(kind, rng, size, rng.uniform(6, 24), 0.6)
     image = np.ascontiguousarray(image, np.float32)
-    for _ in range(rng.integers(6, 18)):
+    for _ in range(rng.integers(3, 10)):
         colour = rng.uniform(20, 235, 3).tolist()
         points = rng.integers(0, size, (rng.integers(2, 5), 1, 2)).astype(np.int32)
         width = int(rng.integers(1, 4))
@@ -145,23 +148,23 @@ def background(rng: np.random.Generator, size: int) -> np.ndarray:
 # scenes
 
 
-def draw_scene(rng: np.random.Generator, size: int, max_objects: int) -> Scene:
-    """Draw one image of ``size`` x ``size`` px with up to ``max_objects`` objects that may cover each other."""
+def draw_scene(rng: np.random.Generator, classes: list[str], size: int, max_objects: int) -> Scene:
+    """Draw one image of ``size`` x ``size`` px with up to ``max_objects`` objects that may overlap a little."""
     image = background(rng, size)
     masks, labels, areas = [], [], []
     for _ in range(rng.integers(1, max_objects + 1)):
-        label = int(rng.integers(len(CLASSES)))
+        label = int(rng.integers(len(classes)))
         low, high = SIZE_RANGES[rng.choice(len(SIZE_RANGES), p=SIZE_SHARES)]
         radius = rng.uniform(low, min(high, 0.8 * size)) / 2
         centre = rng.uniform(0.6 * radius, size - 0.6 * radius, 2)  # the border may cut an object
-        mask = shape_mask(CLASSES[label], centre, radius, rng.uniform(0.75, 1.0), rng.uniform(0, 2 * np.pi), size)
+        mask = shape_mask(classes[label], centre, radius, rng.uniform(0.85, 1.0), rng.uniform(-0.4, 0.4), size)
         if not visible_enough([*masks, mask], [*areas, mask.sum()]):
             continue
-        image[mask] = contrasting_fill(rng, image, mask, size)
+        image[mask] = contrasting_fill(TEXTURES[classes[label]], rng, image, mask, radius)
         masks = [m & ~mask for m in masks] + [mask]
         labels.append(label)
         areas.append(mask.sum())
-    image += rng.normal(0, rng.uniform(2, 10), image.shape)
+    image += rng.normal(0, rng.uniform(2, 8), image.shape)
     image *= rng.uniform(0.75, 1.2)
     stacked = np.stack(masks) if masks else np.zeros((0, size, size), bool)
     return Scene(np.clip(image, 0, 255).astype(np.uint8), stacked, np.array(labels, np.int64))
@@ -174,11 +177,14 @@ def visible_enough(masks: list[np.ndarray], areas: list[int]) -> bool:
     return all(seen >= max(MIN_VISIBLE * whole, 60) for seen, whole in zip(rest, areas))
 
 
-def contrasting_fill(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
+def contrasting_fill(
+    kind: str, rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, radius: float
+) -> np.ndarray:
     """(pixels of the mask, 3): a texture whose mean differs from what it covers, so that the object can be seen."""
     covered = image[mask].mean(0)
+    pitch = max(5.0, rng.uniform(0.4, 0.7) * radius)
     for _ in range(8):
-        fill = textured(rng, size, rng.uniform(0.2, 0.8))[mask]
+        fill = textured(kind, rng, len(image), pitch, rng.uniform(0.5, 1.0))[mask]
         if np.abs(fill.mean(0) - covered).max() >= MIN_CONTRAST:
             break
     return fill
@@ -208,14 +214,14 @@ def scene_annotations(scene: Scene, image_id: int) -> list[dict]:
     return rows
 
 
-def draw_set(folder: Path, name: str, count: int, size: int, max_objects: int, seed: int) -> dict:
+def draw_set(folder: Path, name: str, count: int, classes: list[str], size: int, max_objects: int, seed: int) -> dict:
     """Draw ``count`` images into ``folder/name`` and give the set's COCO dictionary."""
     (folder / name).mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
     print(f'{name}: {count} images')
     bar = progress_bar(count)
     for index in range(count):
-        scene = draw_scene(np.random.default_rng([seed, SETS.index(name), index]), size, max_objects)
+        scene = draw_scene(np.random.default_rng([seed, SETS.index(name), index]), classes, size, max_objects)
         file_name = f'{index:06d}.png'
         cv2.imwrite(str(folder / name / file_name), scene.image)
         images.append(dict(id=index + 1, file_name=file_name, width=size, height=size))
@@ -223,7 +229,7 @@ def draw_set(folder: Path, name: str, count: int, size: int, max_objects: int, s
         bar.update()
     for number, row in enumerate(annotations, 1):
         row['id'] = number
-    categories = [dict(id=i + 1, name=c, supercategory='shape') for i, c in enumerate(CLASSES)]
+    categories = [dict(id=i + 1, name=c, supercategory='shape') for i, c in enumerate(classes)]
     return dict(info=dict(description=f'shapes, {name}'), images=images, annotations=annotations, categories=categories)
 
 
@@ -250,8 +256,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--partial', type=int, default=200, help='images of the partly annotated training set')
     parser.add_argument('--val', type=int, default=200, help='images of the validation set')
     parser.add_argument('--missing', type=float, default=0.5, help='share of the boxes that `partial` leaves out')
+    parser.add_argument(
+        '--classes', nargs='+', default=['disc', 'square', 'triangle'], choices=list(TEXTURES), help='shapes to draw'
+    )
     parser.add_argument('--size', type=int, default=192, help='side of the square images in px')
-    parser.add_argument('--max-objects', type=int, default=7, help='most objects of one image')
+    parser.add_argument('--max-objects', type=int, default=5, help='most objects of one image')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     if not 0 <= args.missing <= 1:
@@ -265,7 +274,7 @@ def main() -> None:
     args = parse_args()
     annotations = args.out_dir / 'annotations'
     for name in SETS:
-        coco = draw_set(args.out_dir, name, getattr(args, name), args.size, args.max_objects, args.seed)
+        coco = draw_set(args.out_dir, name, getattr(args, name), args.classes, args.size, args.max_objects, args.seed)
         if name == 'partial':
             write_json(coco, annotations / 'partial_complete.json')
             coco = leave_out(coco, args.missing, args.seed)

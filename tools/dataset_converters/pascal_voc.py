@@ -13,6 +13,8 @@ Boxes whose corners coincide or are swapped, which have no area, are reported wi
 nor as missed, and ``bboxes_ignore`` in the pickle.
 """
 
+import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
+
 import argparse
 import os
 from collections.abc import Sequence

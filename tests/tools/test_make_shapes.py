@@ -1,0 +1,73 @@
+"""The generator of drawn data sets, run as a process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / 'tools' / 'dataset_converters' / 'make_shapes.py'
+
+
+def make(folder, *options):
+    command = [sys.executable, str(SCRIPT), str(folder), *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def annotations(folder, name):
+    return json.loads((folder / 'annotations' / f'{name}.json').read_text())
+
+
+@pytest.fixture(scope='module')
+def shapes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('shapes')
+    run = make(folder, '--clean', 6, '--partial', 8, '--val', 3, '--seed', 4, '--classes', 'disc', 'star', 'ring')
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+def test_shapes_files_have_the_stated_sizes_and_classes(shapes):
+    coco = annotations(shapes, 'clean')
+    assert [c['name'] for c in coco['categories']] == ['disc', 'star', 'ring']
+    assert len(coco['images']) == len(list((shapes / 'clean').glob('*.png'))) == 6
+    for image in coco['images']:
+        assert cv2.imread(str(shapes / 'clean' / image['file_name'])).shape == (image['height'], image['width'], 3)
+
+
+def test_shapes_boxes_are_tight_around_their_masks(shapes):
+    for row in annotations(shapes, 'val')['annotations']:
+        ys, xs = np.nonzero(coco_mask.decode(row['segmentation']))
+        x, y, w, h = row['bbox']
+        assert [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1] == [x, y, x + w, y + h]
+        assert row['area'] == len(xs)
+
+
+def test_shapes_partial_set_lacks_half_of_its_boxes(shapes):
+    complete, partial = annotations(shapes, 'partial_complete'), annotations(shapes, 'partial')
+    count = len(complete['annotations'])
+    assert len(partial['annotations']) == count - round(count / 2)
+    assert {a['id'] for a in partial['annotations']} < {a['id'] for a in complete['annotations']}
+    assert partial['images'] == complete['images']
+
+
+def test_shapes_larger_set_of_the_same_seed_begins_alike(shapes, tmp_path):
+    make(tmp_path, '--clean', 2, '--partial', 0, '--val', 0, '--seed', 4, '--classes', 'disc', 'star', 'ring')
+    for name in ('000000.png', '000001.png'):
+        assert (tmp_path / 'clean' / name).read_bytes() == (shapes / 'clean' / name).read_bytes()
+
+
+def test_shapes_another_seed_draws_other_images(shapes, tmp_path):
+    make(tmp_path, '--clean', 1, '--partial', 0, '--val', 0, '--seed', 5, '--classes', 'disc', 'star', 'ring')
+    assert (tmp_path / 'clean' / '000000.png').read_bytes() != (shapes / 'clean' / '000000.png').read_bytes()
+
+
+@pytest.mark.parametrize('option, value', [('--missing', '1.5'), ('--size', '10'), ('--classes', 'cube')])
+def test_shapes_impossible_option_names_it(tmp_path, option, value):
+    run = make(tmp_path, option, value)
+    assert run.returncode == 2
+    assert option in run.stderr
