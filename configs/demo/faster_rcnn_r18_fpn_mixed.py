@@ -87,11 +87,11 @@ data = dict(
         ]),
     val=val,
     test=val)
-evaluation = dict(interval=2, metric='bbox')
+evaluation = dict(interval=3, metric='bbox')
 
 optimizer = dict(type='AdamW', lr=0.001, weight_decay=0.05)
 optimizer_config = dict(grad_clip=dict(max_norm=10, norm_type=2))
 lr_config = dict(policy='CosineAnnealing', min_lr=0, warmup='linear', warmup_iters=50, warmup_ratio=0.01)
-runner = dict(type='EpochBasedRunner', max_epochs=10)
+runner = dict(type='EpochBasedRunner', max_epochs=12)
 checkpoint_config = dict(interval=1, max_keep_ckpts=2)
 log_config = dict(interval=20, hooks=[dict(type='TextLoggerHook'), dict(type='TensorboardLoggerHook')])

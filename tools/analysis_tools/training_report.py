@@ -99,7 +99,7 @@ def draw_pictures(dataset, results: list, count: int, score_thr: float, folder: 
     return paths
 
 
-def report_text(config: str, figures: dict[str, float], classes: dict[str, float], pictures: list[str]) -> str:
+def report_text(config: str, figures: dict[str, float], pictures: list[str]) -> str:
     """Markdown of the report; every link is relative to its folder."""
     lines = [
         '# Report',
@@ -112,18 +112,15 @@ def report_text(config: str, figures: dict[str, float], classes: dict[str, float
         '| --- | --- |',
     ]
     lines += [f'| {title} | {figures[name]:.3f} |' for name, title in FIGURES.items() if name in figures]
-    if classes:
-        lines += ['', '| class | AP |', '| --- | --- |', *(f'| {name} | {ap:.3f} |' for name, ap in classes.items())]
     lines += ['', '## Training', '', '![losses](losses.png)', '', '![AP](ap.png)', '', '## Validation pictures', '']
     lines += ['Ground truth on the left, detections on the right.', '', *(f'![{p}]({p})\n' for p in pictures)]
     return '\n'.join(lines)
 
 
-def evaluate(dataset, results: list, metric: str) -> tuple[dict[str, float], dict[str, float]]:
-    """The twelve COCO figures by short name, and AP by class."""
+def evaluate(dataset, results: list, metric: str) -> dict[str, float]:
+    """The twelve COCO figures by short name."""
     values = dataset.evaluate(results, metric=metric, metric_items=list(FIGURES), classwise=True)
-    figures = {name: float(values[f'{metric}_{name}']) for name in FIGURES}
-    return figures, {name: float(ap) for name, ap in getattr(dataset, 'classwise_ap', {}).items()}
+    return {name: float(values[f'{metric}_{name}']) for name in FIGURES}
 
 
 def parse_args() -> argparse.Namespace:
@@ -148,10 +145,10 @@ def main() -> None:
     save_curves(loss_curves(rows), 'iteration', 'loss', args.work_dir / 'losses.png')
     save_curves(ap_curves(rows, args.metric), 'epoch', 'AP', args.work_dir / 'ap.png')
     pictures = draw_pictures(dataset, results, args.pictures, args.score_thr, args.work_dir / 'pictures')
-    figures, classes = evaluate(dataset, results, args.metric)
+    figures = evaluate(dataset, results, args.metric)
     links = [path.relative_to(args.work_dir).as_posix() for path in pictures]
     report = args.work_dir / 'report.md'
-    report.write_text(report_text(args.config, figures, classes, links), encoding='utf-8')
+    report.write_text(report_text(args.config, figures, links), encoding='utf-8')
     print(f'AP {figures["mAP"]:.3f}, AP50 {figures["mAP_50"]:.3f}; the report is {report}')
 
 
