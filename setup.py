@@ -1,4 +1,4 @@
-"""Install with ``pip install -e .`` into an environment that has torch, torchvision and an mmcv 1.7.x of either kind."""
+"""Install with ``pip install -e .`` where torch, torchvision and an mmcv 1.7.x of either kind are."""
 
 from pathlib import Path
 
