@@ -24,8 +24,8 @@ from mmdet.utils.registry import did_you_mean, nearest
 RPN_HEAD = 'rpn_head'
 ROI_HEAD = 'roi_head'
 BBOX_HEAD = 'bbox_head'
-MASK_HEAD = 'mask_head'
-WEIGHTED_HEADS = (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD)
+# only heads that obey a weight: a key that nothing reads must be an error, not a silent wish
+WEIGHTED_HEADS = (RPN_HEAD, ROI_HEAD, BBOX_HEAD)
 
 IGNORE_NEGATIVES = 'ignore_negatives'
 
@@ -50,7 +50,7 @@ def loss_weight(img_meta: dict | None, head: str, fallback: str | None = None) -
 
     Args:
         img_meta: meta information of one image; None or an empty dict means no directive.
-        head: ``'rpn_head'``, ``'roi_head'``, ``'bbox_head'`` or ``'mask_head'``.
+        head: ``'rpn_head'``, ``'roi_head'`` or ``'bbox_head'``.
         fallback: head whose weight applies where ``head`` has none of its own.
 
     Returns:

@@ -22,7 +22,8 @@ def test_loss_weight_reads_the_head_it_is_asked_for():
 def test_loss_weight_own_key_goes_before_the_fallback():
     meta = {'roi_head.loss_weight': 2.0, 'bbox_head.loss_weight': 3.0}
     assert directives.loss_weight(meta, 'bbox_head', fallback='roi_head') == 3.0
-    assert directives.loss_weight(meta, 'mask_head', fallback='roi_head') == 2.0
+    del meta['bbox_head.loss_weight']
+    assert directives.loss_weight(meta, 'bbox_head', fallback='roi_head') == 2.0
 
 
 @pytest.mark.parametrize('value', [-1, -0.001, math.nan, math.inf, '2', True, None, [1.0]])
@@ -63,7 +64,7 @@ def test_scale_weights_one_gives_the_same_objects():
         ('ignore_negatives', 'yes'),
         ('ignore_negatives', 2),
         ('roi_head.loss_weight', math.nan),
-        ('mask_head.loss_weight', -2),
+        ('bbox_head.loss_weight', -2),
     ],
 )
 def test_check_directive_impossible_value_names_the_key(key, value):
@@ -78,6 +79,7 @@ def test_check_directive_impossible_value_names_the_key(key, value):
         ('ignore_negative', 'ignore_negatives'),
         ('Ignore_Negatives', 'ignore_negatives'),
         ('rcnn_head.loss_weight', 'rpn_head.loss_weight'),
+        ('mask_head.loss_weight', 'bbox_head.loss_weight'),  # no mask head obeys a weight
     ],
 )
 def test_check_directive_near_miss_names_the_directive(key, near):

@@ -1,4 +1,8 @@
-"""Names of the classes of Open Images, in the order of their labels."""
+"""Names of the classes of Open Images.
+
+They were not checked against the data set's own files: compare their order with `class-descriptions-boxable.csv` before
+labels are read by it.
+"""
 
 from .class_lists import split_names
 
