@@ -13,9 +13,10 @@ from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 
 from .base_roi_head import BaseRoIHead
 from .calls import call_with_img_metas
-from .cascade_stages import TrainingBatch, assign_and_sample, mask_losses, name_stage_losses, refine_proposals
+from .cascade_stages import mask_losses, name_stage_losses, refine_proposals
 from .cascade_test_mixin import CascadeTestMixin, Context
 from .test_mixins import Features, scale_tensor
+from .training_batch import TrainingBatch, assign_and_sample
 
 
 @HEADS.register_module()

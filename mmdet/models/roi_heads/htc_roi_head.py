@@ -9,9 +9,10 @@ from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 
 from .cascade_roi_head import CascadeRoIHead
-from .cascade_stages import TrainingBatch, fuse_semantic, train_semantic_head
+from .cascade_stages import fuse_semantic, train_semantic_head
 from .cascade_test_mixin import Context
 from .test_mixins import Features
+from .training_batch import TrainingBatch
 
 
 @HEADS.register_module()

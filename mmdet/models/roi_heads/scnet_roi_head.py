@@ -11,10 +11,11 @@ from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 
 from .calls import call_with_img_metas
 from .cascade_roi_head import CascadeRoIHead
-from .cascade_stages import TrainingBatch, fuse_semantic, mask_losses, train_semantic_head
+from .cascade_stages import fuse_semantic, mask_losses, train_semantic_head
 from .cascade_test_mixin import Context
 from .standard_roi_head import positive_rows
 from .test_mixins import Features
+from .training_batch import TrainingBatch
 
 
 @HEADS.register_module()

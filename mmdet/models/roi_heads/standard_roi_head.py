@@ -13,6 +13,7 @@ from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from .base_roi_head import BaseRoIHead
 from .calls import call_with_img_metas
 from .test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor
+from .training_batch import TrainingBatch, assign_and_sample
 
 
 @HEADS.register_module()
@@ -107,20 +108,8 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         gt_bboxes_ignore: list[Tensor] | None,
     ) -> list[Any]:
         """Assign the proposals of each image and sample from them."""
-        results = []
-        for i, proposals in enumerate(proposal_list):
-            ignored = gt_bboxes_ignore[i] if gt_bboxes_ignore is not None else None
-            assigned = self.bbox_assigner.assign(proposals, gt_bboxes[i], ignored, gt_labels[i])
-            sampled = self.bbox_sampler.sample(
-                assigned,
-                proposals,
-                gt_bboxes[i],
-                gt_labels[i],
-                feats=[level[i][None] for level in x],
-                img_metas=img_metas[i],  # one image's dict: samplers read its directives
-            )
-            results.append(sampled)
-        return results
+        batch = TrainingBatch(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, None)
+        return assign_and_sample(self.bbox_assigner, self.bbox_sampler, batch, proposal_list)[1]
 
     def _bbox_forward(self, x: Features, rois: Tensor) -> dict[str, Any]:
         """Features and predictions of RoIs (n, 5): ``cls_score``, ``bbox_pred``, ``bbox_feats``."""
