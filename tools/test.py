@@ -41,6 +41,7 @@ from mmdet.utils import (
     setup_multi_processes,
 )
 from mmdet.utils.amp import amp_dtype, enable_autocast
+from mmdet.utils.config_error import config_key
 from mmdet.utils.parallel import module_device
 
 # settings of the evaluation hook that a data set's `evaluate` does not take
@@ -111,7 +112,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
 def build_test_loader(cfg: Config, distributed: bool) -> DataLoader:
     """The loader of ``cfg.data.test``."""
     args = loader_args(cfg.data.test_dataloader, samples_per_gpu=1, workers_per_gpu=2, dist=distributed, shuffle=False)
-    dataset = build_dataset(batch_test_pipeline(cfg.data.test, args['samples_per_gpu']), dict(test_mode=True))
+    with config_key('data.test'):
+        dataset = build_dataset(batch_test_pipeline(cfg.data.test, args['samples_per_gpu']), dict(test_mode=True))
     return build_dataloader(dataset, **args)
 
 

@@ -25,12 +25,14 @@ from mmdet.apis.launch import (
     reported_errors,
     start_processes,
 )
+from mmdet.apis.config_check import check_config
 from mmdet.apis.loaders import train_pipeline
 from mmdet.apis.train import resumed_seed
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from mmdet.utils.checkpoint import set_checkpoint_trust
-from mmdet.utils import collect_env, get_device, get_root_logger, rfnext_init_model, setup_multi_processes
+from mmdet.utils.config_error import config_key
+from mmdet.utils import collect_env, compat_cfg, get_device, get_root_logger, rfnext_init_model, setup_multi_processes
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -96,7 +98,8 @@ def workflow_datasets(cfg: Config) -> list:
         part = copy.deepcopy(cfg.data.train if mode == 'train' else cfg.data.val)
         if mode != 'train':
             part['pipeline'] = train_pipeline(cfg.data.train)
-        datasets.append(build_dataset(part))
+        with config_key(f'data.{mode}'):
+            datasets.append(build_dataset(part))
     return datasets
 
 
@@ -104,6 +107,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
     cfg = prepare_config(args)
+    check_config(compat_cfg(cfg))
     setup_multi_processes(cfg)
     distributed = start_processes(args.launcher, cfg)
     mmcv.mkdir_or_exist(os.path.abspath(cfg.work_dir))

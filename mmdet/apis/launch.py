@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from mmcv import Config, DictAction
-from mmcv.utils import import_modules_from_strings
 
 from mmdet.datasets.audit import AuditError
 from mmdet.utils.checkpoint import UnsafeCheckpointError
+from mmdet.utils.config_error import ConfigError, is_placed
+from mmdet.utils.custom_imports import import_custom_modules
 from mmdet.utils.misc import update_data_root
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals
@@ -32,18 +33,35 @@ class UserError(ValueError):
 def reported_errors() -> Iterator[None]:
     """Show errors that speak for themselves without the calls that led there, and leave with status 1.
 
+    Those are mistakes in options and configs, and what a part of this package or of mmcv says of its arguments while
+    it is built. Errors of the user's own classes keep their calls.
+
     ``MMDET_TRACEBACK=1`` in the environment shows everything.
     """
-    shown = (UserError, UnsafeCheckpointError, AuditError)
+    shown = (UserError, UnsafeCheckpointError, AuditError, ConfigError)
     if os.environ.get('MMDET_TRACEBACK') == '1':
         shown = ()
     try:
         yield
     except shown as error:
         sys.exit(f'error: {error}')
+    except (KeyError, TypeError, ValueError) as error:
+        if not shown or not _is_about_config(error):
+            raise
+        text = error.args[0] if isinstance(error, KeyError) else error
+        sys.exit(f'error: {text} (MMDET_TRACEBACK=1 shows the calls)')
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _is_about_config(error: Exception) -> bool:
+    """Whether a part of this package or of mmcv has refused its place in a config."""
+    origin = error.__traceback__
+    while origin is not None and origin.tb_next is not None:
+        origin = origin.tb_next
+    raised_in = origin.tb_frame.f_globals.get('__name__', '') if origin else ''
+    return is_placed(error) and raised_in.partition('.')[0] in ('mmdet', 'mmcv')
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +96,7 @@ def config_from_args(args: argparse.Namespace) -> Config:
 
     Raises:
         UserError: there is no such file.
+        ConfigImportError: a module of ``custom_imports`` is not there.
     """
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     path = Path(args.config)
@@ -85,12 +104,11 @@ def config_from_args(args: argparse.Namespace) -> Config:
         folder = path.parent if path.parent.is_dir() else None
         known = [str(file) for file in folder.glob('*.py')] if folder else []
         raise UserError(f'there is no config {args.config}{did_you_mean(args.config, known)}')
-    cfg = replace_cfg_vals(Config.fromfile(args.config))
+    cfg = replace_cfg_vals(Config.fromfile(args.config, import_custom_modules=False))
     update_data_root(cfg)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    if cfg.get('custom_imports'):
-        import_modules_from_strings(**cfg['custom_imports'])
+    import_custom_modules(cfg)
     if getattr(args, 'trust_checkpoint', False):
         cfg.trust_checkpoint = True
     return cfg

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from mmcv import Config, ConfigDict
 from mmcv.runner import HOOKS, BaseRunner, DistSamplerSeedHook, EpochBasedRunner, IterBasedRunner, get_dist_info
-from mmcv.utils import build_from_cfg
 from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
@@ -23,12 +22,15 @@ from mmdet.core.utils.dist_utils import sync_random_seed
 from mmdet.datasets.builder import build_dataloader, build_dataset
 from mmdet.utils.checkpoint import read_checkpoint, set_checkpoint_trust
 from mmdet.utils.compat_config import compat_cfg
+from mmdet.utils.config_error import config_key
 from mmdet.utils.logger import get_root_logger
 from mmdet.utils.misc import find_latest_checkpoint
+from mmdet.utils.registry import build_from_cfg
 from mmdet.utils.runner import build_runner
 from mmdet.utils.util_distribution import build_ddp, build_dp, get_device
 
 from .checks import audit
+from .config_check import check_config
 from .loaders import batch_test_pipeline, loader_args
 from .test import multi_gpu_test, single_gpu_test
 
@@ -105,6 +107,7 @@ def train_detector(
         meta: goes into checkpoints.
     """
     cfg = compat_cfg(cfg)
+    check_config(cfg)
     set_checkpoint_trust(cfg.get('trust_checkpoint', False))
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     datasets = dataset if isinstance(dataset, (list, tuple)) else [dataset]
@@ -157,7 +160,8 @@ def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: 
         shuffle=False,
         persistent_workers=False,
     )
-    dataset = build_dataset(batch_test_pipeline(cfg.data.val, args['samples_per_gpu']), dict(test_mode=True))
+    with config_key('data.val'):
+        dataset = build_dataset(batch_test_pipeline(cfg.data.val, args['samples_per_gpu']), dict(test_mode=True))
     audit(dataset, model, cfg, logger)
     return build_dataloader(dataset, **args)
 
@@ -218,7 +222,8 @@ def _optimizer_hook(cfg: Config) -> Any:
     if fp16 is None or not isinstance(config, dict):
         return config
     kind = 'GradientCumulativeAmpOptimizerHook' if 'cumulative_iters' in config else 'AmpOptimizerHook'
-    return build_from_cfg({'type': kind, **config, **fp16}, HOOKS)
+    with config_key('optimizer_config'):
+        return build_from_cfg({'type': kind, **config, **fp16}, HOOKS)
 
 
 def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, distributed: bool) -> None:

@@ -12,6 +12,7 @@ from mmcv.parallel import collate
 from mmcv.runner import get_dist_info
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from mmdet.utils.config_error import building
 from mmdet.utils.registry import Registry, build_from_cfg
 
 DATASETS = Registry('dataset')
@@ -59,15 +60,23 @@ def build_dataset(cfg: dict | Sequence[dict], default_args: dict | None = None) 
     Returns:
         The data set.
     """
+    with building(cfg):
+        return _build_dataset(cfg, default_args)
+
+
+def _build_dataset(cfg: dict | Sequence[dict], default_args: dict | None) -> Dataset:
     from mmdet.datasets import dataset_wrappers as wrappers  # registers itself here
 
     if isinstance(cfg, list | tuple):
         return wrappers.ConcatDataset([build_dataset(part, default_args) for part in cfg])
+    if not isinstance(cfg, dict):
+        return build_from_cfg(cfg, DATASETS)  # which says what is wrong
     cfg = dict(cfg)
-    if cfg.get('type') == 'ConcatDataset':
+    # without the inner data sets it is left to the last line to say so
+    if cfg.get('type') == 'ConcatDataset' and 'datasets' in cfg:
         cfg['datasets'] = [build_dataset(part, default_args) for part in cfg['datasets']]
         return build_from_cfg(cfg, DATASETS)
-    if cfg.get('type') in wrappers.WRAPPERS_OF_ONE:
+    if cfg.get('type') in wrappers.WRAPPERS_OF_ONE and 'dataset' in cfg:
         cfg['dataset'] = build_dataset(cfg['dataset'], default_args)
         return build_from_cfg(cfg, DATASETS)
     if isinstance(cfg.get('ann_file'), list | tuple):

@@ -4,10 +4,20 @@ import warnings
 from typing import Any
 
 from mmcv.cnn import MODELS as MMCV_MODELS
+from mmcv.runner import Sequential
 
-from mmdet.utils.registry import Registry
+from mmdet.utils.config_error import config_key
+from mmdet.utils.registry import Registry, build_from_cfg
 
-MODELS = Registry('models', parent=MMCV_MODELS)
+
+def build_model_from_cfg(cfg: dict | list[dict], registry: Registry, default_args: dict | None = None) -> Any:
+    """Build a module, or for a list of configs a sequence of them."""
+    if isinstance(cfg, list):
+        return Sequential(*(build_from_cfg(part, registry, default_args) for part in cfg))
+    return build_from_cfg(cfg, registry, default_args)
+
+
+MODELS = Registry('models', build_func=build_model_from_cfg, parent=MMCV_MODELS)
 
 BACKBONES = MODELS
 NECKS = MODELS
@@ -52,6 +62,7 @@ def build_detector(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | No
     """Build a detector; ``train_cfg`` and ``test_cfg`` stand in the model's config or here, not in both.
 
     Raises:
+        KeyError, TypeError: a type, or an argument, is unknown; the text has its place: ``model.roi_head.bbox_head``.
         ValueError: one of the two is given twice.
     """
     for name, value in (('train_cfg', train_cfg), ('test_cfg', test_cfg)):
@@ -60,4 +71,5 @@ def build_detector(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | No
         warnings.warn(f'{name} beside the model is deprecated; put it inside `model`', UserWarning, stacklevel=2)
         if cfg.get(name) is not None:
             raise ValueError(f'{name} stands in `model` and beside it; keep the one in `model`')
-    return DETECTORS.build(cfg, default_args=dict(train_cfg=train_cfg, test_cfg=test_cfg))
+    with config_key('model'):
+        return DETECTORS.build(cfg, default_args=dict(train_cfg=train_cfg, test_cfg=test_cfg))

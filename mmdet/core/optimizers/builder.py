@@ -4,12 +4,15 @@ import copy
 from typing import Any
 
 from mmcv.runner.optimizer import OPTIMIZER_BUILDERS as MMCV_OPTIMIZER_BUILDERS
+from mmcv.runner.optimizer import OPTIMIZERS
 from torch import nn
 from torch.optim import Optimizer
 
-from mmdet.utils.registry import Registry, build_from_cfg, did_you_mean
+from mmdet.utils.config_error import building, config_key
+from mmdet.utils.registry import Registry, build_from_cfg, did_you_mean, resolve
 
 OPTIMIZER_BUILDERS = Registry('optimizer builder', parent=MMCV_OPTIMIZER_BUILDERS)
+DEFAULT_CONSTRUCTOR = 'DefaultOptimizerConstructor'
 
 
 def build_optimizer_constructor(cfg: dict[str, Any]) -> Any:
@@ -33,10 +36,29 @@ def build_optimizer(model: nn.Module, cfg: dict[str, Any]) -> Optimizer:
         cfg: ``type`` and arguments of an optimizer; ``constructor`` names what divides parameters into groups
             (default ``DefaultOptimizerConstructor``) by the rules in ``paramwise_cfg``. It is not changed.
     """
+    check_optimizer(cfg)
     cfg = copy.deepcopy(cfg)
     constructor = dict(
-        type=cfg.pop('constructor', 'DefaultOptimizerConstructor'),
+        type=cfg.pop('constructor', DEFAULT_CONSTRUCTOR),
         paramwise_cfg=cfg.pop('paramwise_cfg', None),
         optimizer_cfg=cfg,
     )
-    return build_optimizer_constructor(constructor)(model)
+    with config_key('optimizer'):
+        return build_optimizer_constructor(constructor)(model)
+
+
+def check_optimizer(cfg: dict[str, Any]) -> None:
+    """Check ``type`` and arguments of an optimizer's config without building it.
+
+    A constructor from elsewhere may read the config in its own way; then nothing is checked.
+
+    Raises:
+        ConfigKeyError, ConfigTypeError: type or argument unknown, or an argument missing.
+    """
+    constructor = cfg.get('constructor', DEFAULT_CONSTRUCTOR)
+    cls = OPTIMIZER_BUILDERS.get(constructor) or MMCV_OPTIMIZER_BUILDERS.get(constructor)
+    if cls is None or not cls.__module__.startswith(('mmcv.', 'mmdet.')):
+        return
+    with config_key('optimizer'), building(cfg):
+        settings = {key: value for key, value in cfg.items() if key not in ('constructor', 'paramwise_cfg')}
+        resolve(settings, OPTIMIZERS, dict(params=()))

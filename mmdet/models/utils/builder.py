@@ -4,7 +4,8 @@ from typing import Any
 
 import torch.nn as nn
 
-from mmdet.utils.registry import Registry, build_from_cfg
+from mmdet.utils.config_error import building
+from mmdet.utils.registry import Registry, build_from_cfg, look_up
 
 TRANSFORMER = Registry('Transformer')
 LINEAR_LAYERS = Registry('linear layers')
@@ -34,5 +35,5 @@ def build_linear_layer(cfg: dict | None, *args: Any, **kwargs: Any) -> nn.Module
         raise KeyError(f"the config of a linear layer needs 'type', got the keys {sorted(cfg)}")
     settings = dict(cfg)
     layer_type = settings.pop('type')
-    LINEAR_LAYERS._check_known(dict(type=layer_type))
-    return LINEAR_LAYERS.get(layer_type)(*args, **kwargs, **settings)
+    with building(cfg):
+        return look_up(layer_type, LINEAR_LAYERS)(*args, **kwargs, **settings)

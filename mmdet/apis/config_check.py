@@ -1,0 +1,135 @@
+"""The look at a config before anything of it is built: names and arguments of all but the model.
+
+The model is built first of all and reports its own mistakes; data sets take their time to read annotations, and the
+hooks come after them, so what is wrong with those is told here.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmcv import Config
+from mmcv.runner import HOOKS, RUNNERS
+from mmcv.utils import Registry
+
+from mmdet.core.optimizers.builder import check_optimizer
+from mmdet.datasets.builder import DATASETS, PIPELINES
+from mmdet.utils.config_error import ConfigKeyError, ConfigTypeError, building, config_key
+from mmdet.utils.registry import did_you_mean, inherited_arguments, resolve
+
+SPLITS = ('train', 'val', 'test')
+
+# arguments that whoever builds the object adds
+RUNNER_PARTS = dict.fromkeys(('model', 'optimizer', 'work_dir', 'logger', 'meta'))
+
+# keys of a step that hold further steps, and of a data set's wrapper that hold data sets
+STEPS_KEYS = ('transforms', 'policies')
+DATASET_KEYS = ('dataset', 'datasets')
+
+
+def check_config(cfg: Config) -> None:
+    """Check data sets, pipelines, optimizer, runner and hooks of a training config.
+
+    Args:
+        cfg: in today's keys, see :func:`mmdet.utils.compat_cfg`; not changed.
+
+    Raises:
+        ConfigKeyError, ConfigTypeError: a type or an argument is unknown, or one is missing; the text begins with
+            the keys that lead there.
+    """
+    if cfg.get('optimizer') is not None:
+        check_optimizer(cfg.optimizer)
+    _check('runner', cfg.get('runner'), RUNNERS, RUNNER_PARTS)
+    for name, hook in _hooks(cfg):
+        _check_hook(name, hook)
+    for split in SPLITS:
+        part = cfg.get('data', {}).get(split)
+        if part:
+            with config_key(f'data.{split}'), building(part):
+                check_dataset(part)
+
+
+def check_dataset(cfg: Any) -> None:
+    """Check the config of a data set, those of the data sets in a wrapper, and their pipelines.
+
+    Raises:
+        ConfigKeyError, ConfigTypeError: see :func:`check_config`.
+    """
+    for part in cfg if isinstance(cfg, list | tuple) else [cfg]:
+        with building(part):
+            joined = isinstance(part, dict) and isinstance(part.get('ann_file'), list | tuple)
+            # a list of annotation files makes a ConcatDataset, which takes this one
+            own = {k: v for k, v in part.items() if k != 'separate_eval'} if joined else part
+            resolve(own, DATASETS)
+            for key in DATASET_KEYS:
+                if key in part:
+                    check_dataset(part[key])
+            check_pipeline(part.get('pipeline') or [])
+
+
+def check_pipeline(steps: Any) -> None:
+    """Check the configs of steps, and of the steps within them.
+
+    Raises:
+        ConfigKeyError, ConfigTypeError: see :func:`check_config`.
+    """
+    for step in steps:
+        if isinstance(step, list | tuple):
+            check_pipeline(step)
+        elif isinstance(step, dict):
+            with building(step):
+                cls, _ = resolve(step, PIPELINES)
+                # steps of other packages within a step, such as those of Albu, have registries of their own
+                inner = [step[key] for key in STEPS_KEYS if isinstance(step.get(key), list | tuple)]
+                for part in inner if cls.__module__.startswith('mmdet.') and step['type'] != 'Albu' else []:
+                    check_pipeline(part)
+
+
+def _hooks(cfg: Config) -> Iterator[tuple[str, Any]]:
+    """Configs of hooks, with ``type``, and their keys."""
+    for name, kind in (('lr_config', 'LrUpdaterHook'), ('momentum_config', 'MomentumUpdaterHook')):
+        if isinstance(cfg.get(name), dict):
+            yield name, _of_policy(name, cfg[name], kind)
+    for name, kind in (('optimizer_config', 'OptimizerHook'), ('checkpoint_config', 'CheckpointHook')):
+        # mixed precision chooses another hook, and checks it when it is built
+        if isinstance(cfg.get(name), dict) and not (name == 'optimizer_config' and cfg.get('fp16')):
+            yield name, {'type': kind, **cfg[name]}
+    log_config = cfg.get('log_config') or {}
+    for i, hook in enumerate(log_config.get('hooks', [])):
+        yield f'log_config.hooks[{i}]', {'interval': log_config.get('interval'), **hook}
+    custom = cfg.get('custom_hooks') or []
+    for i, hook in enumerate([custom] if isinstance(custom, dict) else custom):
+        if isinstance(hook, dict):
+            yield f'custom_hooks[{i}]', {key: value for key, value in hook.items() if key != 'priority'}
+
+
+def _of_policy(name: str, cfg: dict, suffix: str) -> dict:
+    """The hook that mmcv makes of a schedule: ``policy='step'`` is the type ``StepLrUpdaterHook``."""
+    settings = dict(cfg)
+    policy = settings.pop('policy', None)
+    policies = [known.removesuffix(suffix) for known in HOOKS.module_dict if known.endswith(suffix)]
+    with config_key(name):
+        if not isinstance(policy, str):
+            raise ConfigKeyError(f"needs 'policy', one of {', '.join(sorted(policies))}.")
+        title = policy.title() if policy == policy.lower() else policy
+        if title + suffix not in HOOKS:
+            near = did_you_mean(title, policies)
+            raise ConfigKeyError(f'there is no policy {policy!r}{near} Known are: {", ".join(sorted(policies))}.')
+    return {'type': title + suffix, **settings}
+
+
+def _check_hook(name: str, cfg: dict) -> None:
+    cls, arguments = _check(name, cfg, HOOKS)
+    # most hooks of mmcv hand their **kwargs to the parent; a user's own may do otherwise
+    accepted = inherited_arguments(cls) if cls.__module__.startswith(('mmcv.', 'mmdet.')) else None
+    unknown = [key for key in arguments if accepted is not None and key not in accepted]
+    if unknown:
+        with config_key(name):
+            raise ConfigTypeError(
+                f'{cls.__name__} (in {cls.__module__}) does not take {unknown[0]!r}'
+                f'{did_you_mean(unknown[0], accepted)} It accepts: {", ".join(accepted)}.'
+            )
+
+
+def _check(name: str, cfg: Any, registry: Registry, provided: dict | None = None) -> Any:
+    with config_key(name), building(cfg):
+        return resolve(cfg, registry, provided)
