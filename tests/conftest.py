@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / 'tests' / 'golden')]
+sys.path[:0] = [str(ROOT / 'tests' / folder) for folder in ('golden', 'runtime')]
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
 torch.set_num_threads(1)  # the suite runs one process a core

@@ -1,19 +1,38 @@
-"""What the pages show is run: python blocks are executed, command lines are parsed by the script that they call."""
+"""What the pages show is run: python blocks are executed, command lines are parsed by the script that they call.
+
+A block that begins with ``# file: NAME`` is a file that the blocks after it may use.
+"""
 
 import importlib.util
 import re
 import shlex
 import sys
-from pathlib import Path
 
 import pytest
+from mmcv.runner import HOOKS
+from pages import ROOT, blocks, snippets, write_files
 
-ROOT = Path(__file__).resolve().parents[2]
+from mmdet.datasets.builder import DATASETS, PIPELINES
+from mmdet.models.builder import MODELS
+
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').rglob('*.md'))]
 
 
-def blocks(page, language):
-    return re.findall(rf'^```{language}\n(.*?)^```', page.read_text(), re.DOTALL | re.MULTILINE)
+@pytest.fixture
+def page_folder(tmp_path, monkeypatch):
+    """The current directory for the snippets of a page; what they register and import is forgotten afterwards."""
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    modules = set(sys.modules)
+    yield tmp_path
+    for registry in (MODELS, DATASETS, PIPELINES, HOOKS):
+        for name, entry in list(registry.module_dict.items()):
+            if entry.__module__ == 'builtins':  # of code that was executed without a module
+                del registry.module_dict[name]
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], '__file__', '')).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def commands():
@@ -24,9 +43,10 @@ def commands():
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda p: p.name)
-def test_python_blocks_of_the_page_run(page):
+def test_python_blocks_of_the_page_run(page, page_folder):
+    write_files(page, page_folder)
     namespace = {}
-    for block in blocks(page, 'python'):
+    for block in snippets(page):
         exec(compile(block, str(page), 'exec'), namespace)
 
 
@@ -36,7 +56,7 @@ def test_links_of_the_page_lead_somewhere(page):
     assert [t for t in targets if not (page.parent / t).exists()] == []
 
 
-@pytest.mark.parametrize('line', commands())
+@pytest.mark.parametrize('line', list(commands()))
 def test_command_line_is_accepted_by_its_script(line, monkeypatch):
     script, *arguments = shlex.split(line, comments=True)[1:]
     spec = importlib.util.spec_from_file_location('script_of_a_page', ROOT / script)
