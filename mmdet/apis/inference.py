@@ -22,6 +22,7 @@ from mmdet.datasets.utils import replace_ImageToTensor
 from mmdet.models.builder import build_detector
 from mmdet.utils.amp import amp_dtype, enable_autocast
 from mmdet.utils.checkpoint import load_checkpoint
+from mmdet.utils.custom_imports import import_custom_modules
 from mmdet.utils.logger import get_root_logger
 from mmdet.utils.parallel import module_device, unpack
 
@@ -47,15 +48,17 @@ def init_detector(
 
     Raises:
         TypeError: ``config`` is neither a path nor a config.
+        ImportError: a module of its ``custom_imports`` is not there.
     """
     if isinstance(config, (str, Path)):
-        config = Config.fromfile(str(config))
+        config = Config.fromfile(str(config), import_custom_modules=False)
     elif isinstance(config, Config):
         config = copy.deepcopy(config)
     else:
         raise TypeError(f'config: expected a path or an mmcv.Config, got {type(config).__name__}')
     if cfg_options:
         config.merge_from_dict(cfg_options)
+    import_custom_modules(config)
     _leave_out_pretrained(config.model)
     config.model.train_cfg = None
     model = build_detector(config.model, test_cfg=config.get('test_cfg'))

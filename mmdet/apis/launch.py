@@ -45,7 +45,7 @@ def reported_errors() -> Iterator[None]:
         yield
     except shown as error:
         sys.exit(f'error: {error}')
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OSError, TypeError, ValueError) as error:
         if not shown or not _is_about_config(error):
             raise
         text = error.args[0] if isinstance(error, KeyError) else error

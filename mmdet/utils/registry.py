@@ -80,7 +80,7 @@ class Registry(_MMCVRegistry):
         scope: str | None = None,
     ) -> None:
         if scope is None:
-            scope = sys._getframe(1).f_globals['__name__'].partition('.')[0]
+            scope = sys._getframe(1).f_globals.get('__name__', '').partition('.')[0]
         if build_func is None:
             build_func = parent.build_func if isinstance(parent, Registry) else build_from_cfg
         super().__init__(name, build_func, parent, scope)

@@ -3,6 +3,7 @@
 import pytest
 
 from mmdet.apis.launch import UserError, reported_errors
+from mmdet.datasets import build_dataset
 from mmdet.models.builder import MODELS
 from mmdet.utils.registry import Registry
 
@@ -20,6 +21,11 @@ def test_wrong_type_is_one_line():
 def test_refusal_of_a_part_of_the_tree_is_one_line_with_its_place():
     text = shown(lambda: MODELS.build(dict(type='ResNet', depth=49)))
     assert text.startswith('error: ResNet knows the depths') and '[in ResNet] (MMDET_TRACEBACK=1' in text
+
+
+def test_missing_annotation_file_is_one_line_with_its_place():
+    text = shown(lambda: build_dataset(dict(type='CocoDataset', ann_file='nowhere.json', pipeline=[])))
+    assert text.startswith("error: CocoDataset: ann_file 'nowhere.json' is not there")
 
 
 def test_error_of_a_class_of_the_user_keeps_its_calls():

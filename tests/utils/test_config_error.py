@@ -1,5 +1,7 @@
 """Where in a config an error arose."""
 
+import copy
+
 import pytest
 
 from mmdet.utils.config_error import building, config_key, find, path_text
@@ -33,6 +35,24 @@ def parts():
             if hidden:
                 registry.build(dict(type='Lamp', watt=hidden))
 
+    @registry.register_module()
+    class Copier:
+        """Builds what it is given from copies with further keys."""
+
+        def __init__(self, lamp=None, room=None, settings=None):
+            if lamp:
+                registry.build(dict(lamp, colour='red'))
+            if room:
+                registry.build(dict(room, settings=copy.deepcopy(settings)))
+
+    @registry.register_module()
+    class Teacher:
+        """Builds another whole, which has a name of its own."""
+
+        def __init__(self, pupil):
+            with config_key('model'):
+                registry.build(pupil)
+
     return registry
 
 
@@ -59,6 +79,21 @@ def test_unknown_type_inside_lists_and_copies_is_placed(parts):
 def test_settings_handed_to_a_part_are_placed_where_the_user_wrote_them(parts):
     cfg = dict(type='House', room=dict(type='Room'), settings=dict(lamp=dict(type='Lamp', wats=1)))
     assert text_of(parts, cfg, TypeError).startswith('model.settings.lamp: Lamp (in ')
+
+
+def test_copy_with_further_keys_is_placed_where_the_original_stands(parts):
+    cfg = dict(type='Copier', lamp=dict(type='Lampe', watts=1))
+    assert text_of(parts, cfg).startswith("model.lamp: 'Lampe' is not")
+
+
+def test_copied_settings_are_placed_where_the_user_wrote_them(parts):
+    cfg = dict(type='Copier', room=dict(type='Room'), settings=dict(lamp=dict(type='Lampe')))
+    assert text_of(parts, cfg).startswith("model.settings.lamp: 'Lampe' is not")
+
+
+def test_whole_inside_a_whole_has_one_name_at_the_front(parts):
+    cfg = dict(type='Teacher', pupil=dict(type='Room', lamps=[dict(type='Lampe')]))
+    assert text_of(parts, cfg).startswith("model.pupil.lamps[0]: 'Lampe' is not")
 
 
 def test_a_part_that_the_config_does_not_show_is_placed_at_its_maker(parts):
