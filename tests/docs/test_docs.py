@@ -24,15 +24,14 @@ def page_folder(tmp_path, monkeypatch):
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    modules = set(sys.modules)
     yield tmp_path
+    own = {name for name, module in sys.modules.items() if str(getattr(module, '__file__', '')).startswith(str(tmp_path))}
     for registry in (MODELS, DATASETS, PIPELINES, HOOKS):
         for name, entry in list(registry.module_dict.items()):
-            if entry.__module__ == 'builtins':  # of code that was executed without a module
+            if entry.__module__ in own | {'builtins'}:  # the latter is code that was executed without a module
                 del registry.module_dict[name]
-    for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], '__file__', '')).startswith(str(tmp_path)):
-            del sys.modules[name]
+    for name in own:
+        del sys.modules[name]
 
 
 def commands():
