@@ -25,7 +25,8 @@ def page_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
-    own = {name for name, module in sys.modules.items() if str(getattr(module, '__file__', '')).startswith(str(tmp_path))}
+    files = {name: str(getattr(module, '__file__', '')) for name, module in sys.modules.items()}
+    own = {name for name, file in files.items() if file.startswith(str(tmp_path))}
     for registry in (MODELS, DATASETS, PIPELINES, HOOKS):
         for name, entry in list(registry.module_dict.items()):
             if entry.__module__ in own | {'builtins'}:  # the latter is code that was executed without a module

@@ -9,7 +9,7 @@ from mmdet.utils.registry import Registry
 
 LAMP = """
 from mmdet.models.builder import MODELS
-class Lamp:
+class Lantern:
     class Bulb: pass
 """
 
@@ -21,7 +21,7 @@ def own_parts(tmp_path, monkeypatch):
     (folder / 'deep').mkdir(parents=True)
     for file in (folder / '__init__.py', folder / 'deep/__init__.py', folder / 'first.py'):
         file.write_text('')
-    (folder / 'deep/lamp.py').write_text(LAMP)
+    (folder / 'deep/lantern.py').write_text(LAMP)
     (folder / 'vase.py').write_text("SHELF.register_module(name='Vase')(dict)\n")
     (folder / 'broken.py').write_text('import surely_not_installed\n')
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -32,13 +32,13 @@ def own_parts(tmp_path, monkeypatch):
 
 
 def test_import_custom_modules_imports_them(own_parts):
-    import_custom_modules(dict(custom_imports=dict(imports='own_parts.deep.lamp')))
-    assert sys.modules['own_parts.deep.lamp'].Lamp
+    import_custom_modules(dict(custom_imports=dict(imports='own_parts.deep.lantern')))
+    assert sys.modules['own_parts.deep.lantern'].Lantern
 
 
 def test_missing_package_tells_of_the_path():
-    wrong = dict(custom_imports=dict(imports=['no_such_parts.lamp']))
-    with pytest.raises(ImportError, match=r"^custom_imports: there is no module 'no_such_parts.lamp'; .*PYTHONPATH"):
+    wrong = dict(custom_imports=dict(imports=['no_such_parts.lantern']))
+    with pytest.raises(ImportError, match=r"^custom_imports: there is no module 'no_such_parts.lantern'; .*PYTHONPATH"):
         import_custom_modules(wrong)
 
 
@@ -59,8 +59,8 @@ def test_allowed_failure_is_a_warning():
 
 
 def test_class_in_a_module_that_was_not_imported_is_found(own_parts):
-    text = where_it_stands('Lamp', [])
-    assert str(own_parts / 'deep/lamp.py') in text and "imports=['own_parts.deep.lamp']" in text
+    text = where_it_stands('Lantern', [])
+    assert str(own_parts / 'deep/lantern.py') in text and "imports=['own_parts.deep.lantern']" in text
 
 
 def test_registered_name_is_found_and_inner_classes_are_not(own_parts):
@@ -70,8 +70,8 @@ def test_registered_name_is_found_and_inner_classes_are_not(own_parts):
 
 
 def test_imported_class_without_decorator_is_told_so(own_parts):
-    import_custom_modules(dict(custom_imports=dict(imports=['own_parts.deep.lamp'])))
-    assert 'own_parts.deep.lamp has a Lamp, and is imported, but does not register it' in where_it_stands('Lamp', [])
+    import_custom_modules(dict(custom_imports=dict(imports=['own_parts.deep.lantern'])))
+    assert 'own_parts.deep.lantern has a Lantern, and is imported, but does not register it' in where_it_stands('Lantern', [])
 
 
 def test_file_of_the_tree_that_nobody_imports_names_its_init(monkeypatch):
@@ -81,5 +81,5 @@ def test_file_of_the_tree_that_nobody_imports_names_its_init(monkeypatch):
 
 
 def test_unknown_type_says_where_its_class_stands(own_parts):
-    with pytest.raises(KeyError, match=r'There is a Lamp in .*lamp.py, which is not imported: custom_imports='):
-        Registry('shelf').build(dict(type='Lamp'))
+    with pytest.raises(KeyError, match=r'There is a Lantern in .*lantern.py, which is not imported: custom_imports='):
+        Registry('shelf').build(dict(type='Lantern'))
