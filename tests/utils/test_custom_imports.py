@@ -71,7 +71,8 @@ def test_registered_name_is_found_and_inner_classes_are_not(own_parts):
 
 def test_imported_class_without_decorator_is_told_so(own_parts):
     import_custom_modules(dict(custom_imports=dict(imports=['own_parts.deep.lantern'])))
-    assert 'own_parts.deep.lantern has a Lantern, and is imported, but does not register it' in where_it_stands('Lantern', [])
+    text = where_it_stands('Lantern', [])
+    assert 'own_parts.deep.lantern has a Lantern, and is imported, but does not register it' in text
 
 
 def test_file_of_the_tree_that_nobody_imports_names_its_init(monkeypatch):
