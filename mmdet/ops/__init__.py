@@ -1,5 +1,6 @@
 """Operators behind one face: torchvision's kernels with mmcv's arguments, names and conventions."""
 
+from mmdet.ops.carafe import CARAFE, CARAFEPack, carafe
 from mmdet.ops.deform_conv import (
     DeformConv2d,
     DeformConv2dPack,
@@ -8,21 +9,41 @@ from mmdet.ops.deform_conv import (
     deform_conv2d,
     modulated_deform_conv2d,
 )
+from mmdet.ops.deform_roi_pool import (
+    DeformRoIPool,
+    DeformRoIPoolPack,
+    ModulatedDeformRoIPoolPack,
+    deform_roi_pool,
+)
 from mmdet.ops.focal_loss import sigmoid_focal_loss, softmax_focal_loss
+from mmdet.ops.merge_cells import BaseMergeCell, ConcatCell, GlobalPoolingCell, SumCell
 from mmdet.ops.nms import batched_nms, nms, nms_match, soft_nms
 from mmdet.ops.point_sample import SimpleRoIAlign, points_in_image, read_at_points, read_masks_at_points
 from mmdet.ops.roi import RoIAlign, RoIPool, roi_align, roi_pool
+from mmdet.ops.saconv import SAConv2d
 
 __all__ = [
+    'BaseMergeCell',
+    'CARAFE',
+    'CARAFEPack',
+    'ConcatCell',
     'DeformConv2d',
     'DeformConv2dPack',
+    'DeformRoIPool',
+    'DeformRoIPoolPack',
+    'GlobalPoolingCell',
     'ModulatedDeformConv2d',
     'ModulatedDeformConv2dPack',
+    'ModulatedDeformRoIPoolPack',
     'RoIAlign',
     'RoIPool',
+    'SAConv2d',
     'SimpleRoIAlign',
+    'SumCell',
     'batched_nms',
+    'carafe',
     'deform_conv2d',
+    'deform_roi_pool',
     'modulated_deform_conv2d',
     'nms',
     'nms_match',

@@ -1,5 +1,7 @@
 """Networks that turn images into feature maps."""
 
+from mmdet.models.backbones.detectors_resnet import DetectoRS_ResNet
+from mmdet.models.backbones.detectors_resnext import DetectoRS_ResNeXt
 from mmdet.models.backbones.hrnet import HRNet
 from mmdet.models.backbones.mobilenet_v2 import MobileNetV2
 from mmdet.models.backbones.regnet import RegNet
@@ -9,4 +11,16 @@ from mmdet.models.backbones.resnet import ResNet, ResNetV1d
 from mmdet.models.backbones.resnext import ResNeXt
 from mmdet.models.backbones.trident_resnet import TridentResNet
 
-__all__ = ['TridentResNet', 'HRNet', 'MobileNetV2', 'RegNet', 'Res2Net', 'ResNeSt', 'ResNeXt', 'ResNet', 'ResNetV1d']
+__all__ = [
+    'DetectoRS_ResNeXt',
+    'DetectoRS_ResNet',
+    'HRNet',
+    'MobileNetV2',
+    'RegNet',
+    'Res2Net',
+    'ResNeSt',
+    'ResNeXt',
+    'ResNet',
+    'ResNetV1d',
+    'TridentResNet',
+]

@@ -7,7 +7,7 @@ from mmcv.runner import BaseModule, Sequential
 from torch import Tensor, cat, nn
 
 from mmdet.models.backbones.resnet import ResNet
-from mmdet.models.backbones.resnet_blocks import Bottleneck, choose_conv_cfg
+from mmdet.models.backbones.resnet_blocks import Bottleneck
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.res_layer import make_downsample
 
@@ -53,7 +53,7 @@ class Bottle2neck(Bottleneck):
 
     def _make_slices(self) -> None:
         """Build a 3x3 convolution and a norm for each slice but the last."""
-        conv_cfg = choose_conv_cfg(self.conv_cfg, self.dcn)
+        conv_cfg = self._middle_conv_cfg()
         self.convs = nn.ModuleList(
             build_conv_layer(
                 conv_cfg,

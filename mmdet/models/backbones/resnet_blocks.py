@@ -180,10 +180,14 @@ class Bottleneck(BaseModule):
         self.downsample = downsample
         self._make_plugins(plugins or [], (width, width, outplanes))
 
+    def _middle_conv_cfg(self) -> dict | None:
+        """The kind of the 3x3 convolution: deformable where ``dcn`` says so."""
+        return choose_conv_cfg(self.conv_cfg, self.dcn)
+
     def _make_middle(self, width: int, groups: int) -> None:
-        """Build what stands between the two 1x1 convolutions: the 3x3, deformable where ``dcn`` says so."""
+        """Build what stands between the two 1x1 convolutions: the 3x3."""
         self.conv2 = build_conv_layer(
-            choose_conv_cfg(self.conv_cfg, self.dcn),
+            self._middle_conv_cfg(),
             width,
             width,
             kernel_size=3,

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmdet.models.builder import NECKS
+from mmdet.models.necks.levels import check_inputs, used_levels
 
 EXTRA_CONV_SOURCES = ('on_input', 'on_lateral', 'on_output')
 
@@ -60,24 +61,25 @@ class FPN(BaseModule):
         init_cfg: dict | list[dict] | None = dict(type='Xavier', layer='Conv2d', distribution='uniform'),  # noqa: B006
     ) -> None:
         super().__init__(init_cfg)
-        if not isinstance(in_channels, (list, tuple)):
-            raise TypeError(f'in_channels: expected a list with one number a level, got {in_channels!r}')
+        used = used_levels(in_channels, num_outs, start_level, end_level)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.num_ins = len(in_channels)
         self.num_outs = num_outs
         self.start_level = start_level
         self.end_level = end_level
-        self.backbone_end_level = self.num_ins if end_level in (-1, self.num_ins - 1) else end_level + 1
+        self.backbone_end_level = used.stop
         self.add_extra_convs = 'on_input' if add_extra_convs is True else add_extra_convs
         self.relu_before_extra_convs = relu_before_extra_convs
         self.no_norm_on_lateral = no_norm_on_lateral
         self.upsample_cfg = dict(upsample_cfg)
-        self._check_settings()
+        if self.add_extra_convs is not False and self.add_extra_convs not in EXTRA_CONV_SOURCES:
+            raise ValueError(
+                f'add_extra_convs: expected False, True or one of {EXTRA_CONV_SOURCES}, got {self.add_extra_convs!r}'
+            )
 
         settings = dict(conv_cfg=conv_cfg, act_cfg=act_cfg, inplace=False)
         lateral_norm = None if no_norm_on_lateral else norm_cfg
-        used = range(start_level, self.backbone_end_level)
         self.lateral_convs = nn.ModuleList(
             ConvModule(in_channels[i], out_channels, 1, norm_cfg=lateral_norm, **settings) for i in used
         )
@@ -91,33 +93,13 @@ class FPN(BaseModule):
                 ConvModule(channels, out_channels, 3, stride=2, padding=1, norm_cfg=norm_cfg, **settings)
             )
 
-    def _check_settings(self) -> None:
-        """Refuse numbers of levels that do not fit, and unknown kinds of extra levels."""
-        if self.add_extra_convs is not False and self.add_extra_convs not in EXTRA_CONV_SOURCES:
-            raise ValueError(
-                f'add_extra_convs: expected False, True or one of {EXTRA_CONV_SOURCES}, got {self.add_extra_convs!r}'
-            )
-        used = self.backbone_end_level - self.start_level
-        if not 0 <= self.start_level < self.backbone_end_level <= self.num_ins:
-            raise ValueError(
-                f'start_level={self.start_level} and end_level={self.end_level} '
-                f'do not fit the {self.num_ins} inputs of in_channels'
-            )
-        if self.num_outs < used:
-            raise ValueError(f'num_outs={self.num_outs} is less than the {used} inputs used')
-        if self.num_outs > used and self.backbone_end_level < self.num_ins:
-            raise ValueError(
-                f'num_outs={self.num_outs} asks for extra levels, but end_level={self.end_level} is not the last input'
-            )
-
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """``len(in_channels)`` maps, finest first, to ``num_outs`` maps ``(N, out_channels, H_i, W_i)``.
 
         Raises:
             ValueError: another number of inputs than ``in_channels`` has.
         """
-        if len(inputs) != self.num_ins:
-            raise ValueError(f'{type(self).__name__}: expected {self.num_ins} inputs, got {len(inputs)}')
+        check_inputs(type(self).__name__, inputs, self.num_ins)
         laterals = [conv(inputs[i + self.start_level]) for i, conv in enumerate(self.lateral_convs)]
         laterals = self._top_down(laterals)
         outs = self._smooth(laterals)
