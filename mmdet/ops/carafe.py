@@ -69,8 +69,10 @@ def predicted_kernels(encoded: Tensor, kernel_size: int, group_size: int, scale_
         (N, group_size * kernel_size ** 2, scale_factor * H, scale_factor * W); the weights of a kernel are positive
         and sum to 1.
     """
-    masks = F.pixel_shuffle(encoded, scale_factor)
-    return masks.unflatten(1, (group_size, kernel_size**2)).softmax(dim=2).flatten(1, 2)
+    masks = encoded.unflatten(1, (group_size, kernel_size**2, scale_factor, scale_factor)).softmax(dim=2)
+    # F.pixel_shuffle would do this, but has no backward pass for a batch without images
+    masks = masks.permute(0, 1, 2, 5, 3, 6, 4)  # (N, groups, cells, H, scale, W, scale)
+    return masks.flatten(5, 6).flatten(3, 4).flatten(1, 2)
 
 
 class CARAFE(nn.Module):

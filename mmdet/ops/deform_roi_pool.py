@@ -77,7 +77,7 @@ def _pool_image(feature: Tensor, corners: Tensor, offset: Tensor, size: tuple[in
     corner = (start[:, :, None, None] + bin_size[:, :, None, None] * grid) + offset * extent[:, :, None, None]
     inside_bin = (torch.stack([column, row], dim=1) + 0.5) * (bin_size / counts.clamp(min=1))[roi]
     position = corner[roi] + inside_bin[:, :, None, None]  # (S, 2, h, w)
-    values = _bilinear(feature, position.permute(0, 2, 3, 1).reshape(1, len(roi), -1, 2))  # (C, S, h * w)
+    values = _bilinear(feature, position.permute(0, 2, 3, 1).flatten(1, 2)[None])  # (C, S, h * w)
     weight = 1 / counts.prod(1).clamp(min=1)
     values = values.transpose(0, 1) * weight[roi][:, None, None]
     pooled = values.new_zeros(len(corners), feature.size(0), size[0] * size[1]).index_add(0, roi, values)
