@@ -11,7 +11,6 @@ from mmdet.models.backbones.resnet_blocks import Bottleneck as ResNetBottleneck
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.res_layer import ResLayer as PlainResLayer
 from mmdet.models.utils.weights import run_block
-from mmdet.ops import SAConv2d
 
 
 class Bottleneck(ResNetBottleneck):
@@ -57,12 +56,10 @@ class Bottleneck(ResNetBottleneck):
         constant_init(self.rfp_conv, 0)
 
     def init_weights(self) -> None:
-        """Initial values as ``init_cfg`` says; what this block has beyond ResNet's starts without effect."""
+        """Initial values as ``init_cfg`` says; fed back features have no weight at first."""
         super().init_weights()
         if self.rfp_conv is not None:
             constant_init(self.rfp_conv, 0)
-        if isinstance(self.conv2, SAConv2d):
-            self.conv2.init_weights()
 
     def rfp_forward(self, x: Tensor, rfp_feat: Tensor | None) -> Tensor:
         """As ``forward``, with features added to the sum of both paths.
