@@ -1,7 +1,7 @@
 """Cells that merge two feature maps of any sizes into one, as in NAS-FPN (https://arxiv.org/abs/1904.07392)."""
 
 import math
-from abc import abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -72,9 +72,9 @@ class BaseMergeCell(nn.Module):
             conv = ConvModule(out_channels, out_channels, 3, **settings) if wanted else nn.Sequential()
             self.add_module(name, conv)
 
-    @abstractmethod
     def _binary_op(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Merge two maps of one size."""
+        raise NotImplementedError(f'{type(self).__name__} must say how it merges two maps: _binary_op')
 
     def forward(self, x1: Tensor, x2: Tensor, out_size: tuple[int, int] | None = None) -> Tensor:
         """Merge two maps.
@@ -106,7 +106,7 @@ class BaseMergeCell(nn.Module):
 class SumCell(BaseMergeCell):
     """The sum of two maps. Arguments as of :class:`BaseMergeCell`, the channels being those of the inputs."""
 
-    def __init__(self, in_channels: int, out_channels: int, **kwargs) -> None:
+    def __init__(self, in_channels: int, out_channels: int, **kwargs: Any) -> None:
         super().__init__(in_channels, out_channels, **kwargs)
 
     def _binary_op(self, x1: Tensor, x2: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class SumCell(BaseMergeCell):
 class ConcatCell(BaseMergeCell):
     """The channels of two maps one after the other. Arguments as of :class:`BaseMergeCell`."""
 
-    def __init__(self, in_channels: int, out_channels: int, **kwargs) -> None:
+    def __init__(self, in_channels: int, out_channels: int, **kwargs: Any) -> None:
         super().__init__(2 * in_channels, out_channels, **kwargs)
 
     def _binary_op(self, x1: Tensor, x2: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class GlobalPoolingCell(BaseMergeCell):
         kwargs: as of :class:`BaseMergeCell`.
     """
 
-    def __init__(self, in_channels: int | None = None, out_channels: int | None = None, **kwargs) -> None:
+    def __init__(self, in_channels: int | None = None, out_channels: int | None = None, **kwargs: Any) -> None:
         super().__init__(in_channels or 256, out_channels or 256, **kwargs)
 
     def _binary_op(self, x1: Tensor, x2: Tensor) -> Tensor:

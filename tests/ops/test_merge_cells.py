@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck
 
-from mmdet.ops import ConcatCell, GlobalPoolingCell, SumCell
+from mmdet.ops import BaseMergeCell, ConcatCell, GlobalPoolingCell, SumCell
 from mmdet.ops.merge_cells import resize_map
 
 FINE = torch.arange(16.0).view(1, 1, 4, 4)
@@ -91,3 +91,8 @@ def test_gradients(cls):
 def test_what_does_not_fit_is_refused(run, message):
     with pytest.raises(ValueError, match=message):
         run()
+
+
+def test_a_cell_of_ones_own_must_say_how_it_merges():
+    with pytest.raises(NotImplementedError, match='BaseMergeCell must say how it merges'):
+        BaseMergeCell(1, 1)(FINE, FINE)
