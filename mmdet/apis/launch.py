@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from mmcv import Config, DictAction
 
+from mmdet.apis.stage_plan import StagePlanError
 from mmdet.datasets.audit import AuditError
 from mmdet.utils.checkpoint import UnsafeCheckpointError
 from mmdet.utils.config_error import ConfigError, is_placed
@@ -38,7 +39,7 @@ def reported_errors() -> Iterator[None]:
 
     ``MMDET_TRACEBACK=1`` in the environment shows everything.
     """
-    shown = (UserError, UnsafeCheckpointError, AuditError, ConfigError)
+    shown = (UserError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)
     if os.environ.get('MMDET_TRACEBACK') == '1':
         shown = ()
     try:

@@ -3,6 +3,7 @@
 from .amp_hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
 from .checkloss_hook import CheckInvalidLossHook
 from .ema import ExpMomentumEMAHook, LinearMomentumEMAHook
+from .freeze_hook import FreezeHook
 from .memory_profiler_hook import MemoryProfilerHook
 from .resumable_checkpoint_hook import ResumableCheckpointHook
 from .set_epoch_info_hook import SetEpochInfoHook
@@ -18,6 +19,7 @@ __all__ = [
     'CheckInvalidLossHook',
     'DataShareHook',
     'ExpMomentumEMAHook',
+    'FreezeHook',
     'GradientCumulativeAmpOptimizerHook',
     'LinearMomentumEMAHook',
     'MemoryProfilerHook',

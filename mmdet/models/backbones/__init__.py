@@ -10,10 +10,12 @@ from mmdet.models.backbones.resnest import ResNeSt
 from mmdet.models.backbones.resnet import ResNet, ResNetV1d
 from mmdet.models.backbones.resnext import ResNeXt
 from mmdet.models.backbones.trident_resnet import TridentResNet
+from mmdet.models.backbones.vgg import VGG
 
 __all__ = [
     'DetectoRS_ResNeXt',
     'DetectoRS_ResNet',
+    'TridentResNet',
     'HRNet',
     'MobileNetV2',
     'RegNet',
@@ -22,5 +24,5 @@ __all__ = [
     'ResNeXt',
     'ResNet',
     'ResNetV1d',
-    'TridentResNet',
+    'VGG',
 ]

@@ -12,6 +12,7 @@ from .custom_bbox_head import (
 from .double_bbox_head import DoubleConvFCBBoxHead
 from .sabl_head import SABLHead, SABLHeadWithWeightPerImage
 from .scnet_bbox_head import SCNetBBoxHead
+from .vgg_bbox_head import VGGBBoxHead
 
 __all__ = [
     'SABLHeadWithWeightPerImage',
@@ -27,4 +28,5 @@ __all__ = [
     'ConvFCBBoxHeadWithWeightPerImage',
     'Shared2FCBBoxHeadWithWeightPerImage',
     'Shared4Conv1FCBBoxHeadWithWeightPerImage',
+    'VGGBBoxHead',
 ]

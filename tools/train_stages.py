@@ -1,0 +1,59 @@
+"""Train a two-stage detector in stages: ``python tools/train_stages.py CONFIG``."""
+
+import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import mmcv
+
+from mmdet.apis import init_random_seed
+from mmdet.apis.launch import (
+    add_common_arguments,
+    config_from_args,
+    one_gpu_id,
+    reported_errors,
+    start_processes,
+)
+from mmdet.apis.stages import StagedTraining
+from mmdet.utils import get_device, get_root_logger, setup_multi_processes
+from mmdet.utils.checkpoint import set_checkpoint_trust
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(
+        description="Run the stages that a config's `stages` names; a run that was killed goes on where it was"
+    )
+    parser.add_argument('config', help='config file with stages=[...]')
+    parser.add_argument('--work-dir', help='where everything goes; default: work_dirs/NAME_OF_CONFIG')
+    parser.add_argument('--seed', type=int, default=0, help='random seed')
+    parser.add_argument('--gpu-id', type=int, default=0, help='the GPU to use (without --launcher)')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_args(argv)
+    args.gpu_ids = None
+    cfg = config_from_args(args)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    cfg.gpu_ids, cfg.device = [one_gpu_id(args)], get_device()
+    setup_multi_processes(cfg)
+    set_checkpoint_trust(cfg.get('trust_checkpoint', False))
+    distributed = start_processes(args.launcher, cfg)
+    mmcv.mkdir_or_exist(os.path.abspath(cfg.work_dir))
+    timestamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
+    logger = get_root_logger(str(Path(cfg.work_dir, f'{timestamp}.log')), cfg.get('log_level', 'INFO'))
+    cfg.seed = init_random_seed(args.seed, cfg.device)
+    cfg.dump(str(Path(cfg.work_dir, Path(args.config).name)))
+    StagedTraining(cfg, distributed, logger, timestamp).run()
+
+
+if __name__ == '__main__':
+    with reported_errors():
+        main(sys.argv[1:])
