@@ -193,9 +193,9 @@ class StagedTraining:
         load_state_dict(model, self._weights_of(stage.name))
         figures = {}
         if stage.detector != 'RPN':
-            figures.update(self._figures(model, cfg, cfg.data.val, self._metric()))
+            figures.update(self._figures(model, cfg.data.val, self._metric()))
         if stage.detector != 'FastRCNN':
-            figures.update(self._figures(self._proposal_model(stage.name, 'val'), cfg, cfg.data.val, None))
+            figures.update(self._figures(self._proposal_model(stage.name, 'val'), cfg.data.val, None))
         return figures
 
     def _evaluate_final(self) -> dict[str, float]:
@@ -209,12 +209,17 @@ class StagedTraining:
             save_checkpoint(
                 model, self.folder / 'final.pth', meta=dict(CLASSES=model.CLASSES, config=self.cfg.pretty_text)
             )
-        return self._figures(model, self.cfg, self.cfg.data.val, self._metric())
+        figures = self._figures(model, self.cfg.data.val, self._metric())
+        if 'rpn_head' in self.cfg.model:
+            proposing = build_detector(stage_model(self.cfg.model, 'RPN'))
+            load_state_dict(proposing, model.state_dict())
+            figures.update(self._figures(proposing, self.cfg.data.val, None))
+        return figures
 
     def _metric(self) -> str:
         return (self.cfg.get('evaluation') or {}).get('metric', 'bbox')
 
-    def _figures(self, model: nn.Module, cfg: Config, dataset_cfg: Any, metric: Any) -> dict[str, float]:
+    def _figures(self, model: nn.Module, dataset_cfg: Any, metric: Any) -> dict[str, float]:
         """Evaluate a model on a data set; ``metric`` None means the recall of proposals."""
         results = self._detect(model, dataset_cfg)
         if results is None:
