@@ -21,6 +21,7 @@ from .coco import CocoDataset
 from .custom import CustomDataset
 from .image_check import find_loader, read_image_size
 from .pipelines.custom_formatting import AddFieldToImgMetas
+from .pipelines.image_directives import AddDirectives
 
 # The table names all classes up to this number, else the most and the least frequent ones.
 MAX_CLASSES_SHOWN = 8
@@ -226,7 +227,9 @@ def describe_directives(dataset: Dataset) -> tuple[str, list[str]]:
     """What the data set's pipeline tells the heads and samplers about its images, and what is wrong with that."""
     fields: dict[str, Any] = {}
     for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
-        if isinstance(step, AddFieldToImgMetas):
+        if isinstance(step, AddDirectives):
+            fields |= step.directives
+        elif isinstance(step, AddFieldToImgMetas):
             new = dict(zip(step.fields, step.values))
             fields = {**fields, **new} if step.replace else {**new, **fields}
     try:

@@ -23,6 +23,7 @@ from .formatting import (
     WrapFieldsToLists,
     to_tensor,
 )
+from .image_directives import AddDirectives
 from .instaboost import InstaBoost
 from .loading import (
     FilterAnnotations,
@@ -57,6 +58,7 @@ from .transforms import (
 )
 
 __all__ = [
+    'AddDirectives',
     'AddFieldToImgMetas',
     'Albu',
     'AutoAugment',

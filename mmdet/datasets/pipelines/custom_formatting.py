@@ -11,6 +11,7 @@ from mmdet.core.directives import check_directive
 from ..builder import PIPELINES
 from .compose import Step, step_name
 from .formatting import META_KEYS, Collect, to_tensor
+from .image_directives import DIRECTIVES
 
 BUILT_IN_STEPS = 'mmdet.datasets.pipelines.'
 
@@ -21,7 +22,8 @@ class AddFieldToImgMetas:
 
     This is how a data set gets its training directives, such as ``rpn_head.loss_weight`` or ``ignore_negatives`` (see
     :mod:`mmdet.core.directives`); other fields may have any value. The step goes after ``Collect`` (``RobustCollect``,
-    or a ``MultiScaleFlipAug`` that ends with them). Every image gets a copy of its own of a list or dict.
+    or a ``MultiScaleFlipAug`` that ends with them); directives of images that are mixed need ``AddDirectives``. Every
+    image gets a copy of its own of a list or dict.
 
     Args:
         fields: names.
@@ -109,7 +111,7 @@ class RobustCollect(Collect):
         super().__init__(keys, meta_keys)
 
     def __call__(self, results: dict) -> dict:
-        metas = {key: results[key] for key in self.meta_keys if key in results}
+        metas = {key: results[key] for key in self.meta_keys if key in results} | results.get(DIRECTIVES, {})
         return dict(img_metas=DC(metas, cpu_only=True), **{key: results[key] for key in self.keys if key in results})
 
 

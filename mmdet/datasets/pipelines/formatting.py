@@ -11,6 +11,7 @@ from torch import Tensor
 from mmdet.utils.registry import did_you_mean
 
 from ..builder import PIPELINES
+from .image_directives import DIRECTIVES
 
 META_KEYS = (
     'filename',
@@ -183,6 +184,8 @@ class DefaultFormatBundle:
 class Collect:
     """Keep what the model needs: the values of ``keys``, and ``img_metas``.
 
+    Directives of the image (``AddDirectives``) go into ``img_metas`` as well.
+
     Args:
         keys: names of the values to keep.
         meta_keys: names of the values that go into ``img_metas``, a dict in a data container that stays on the CPU.
@@ -196,7 +199,7 @@ class Collect:
         self.meta_keys = meta_keys
 
     def __call__(self, results: dict) -> dict:
-        metas = {key: self._get(results, key) for key in self.meta_keys}
+        metas = {key: self._get(results, key) for key in self.meta_keys} | results.get(DIRECTIVES, {})
         return dict(img_metas=DC(metas, cpu_only=True), **{key: self._get(results, key) for key in self.keys})
 
     def _get(self, results: dict, key: str) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 from mmdet.core.mask.structures import BitmapMasks
 
 from ...builder import PIPELINES
+from ..image_directives import join_directives
 from ..instances import filter_instances, join_labels
 
 
@@ -15,8 +16,9 @@ class CopyPaste:
     """Paste objects of another image of the same size over this one (https://arxiv.org/abs/2012.07177).
 
     The data set around it (``MultiImageMixDataset``) gives the other image in ``mix_results``, which then holds what of
-    it was pasted. Objects that get covered
-    are cut; they are left out where little of them is to be seen. Images without masks take their boxes for masks.
+    it was pasted. Objects that get covered are cut; they are left out where little of them is to be seen. Images
+    without masks take their boxes for masks. Training directives are merged: the pasted pixels count for the other
+    image, the remaining ones for this one.
 
     Args:
         max_num_pasted: most objects that are pasted.
@@ -96,6 +98,7 @@ class CopyPaste:
         filter_instances(dst_results, visible)
         dst_results['img'] = np.where(pasted[..., None], src_results['img'], dst_results['img'])
         join_labels(dst_results, [dst_results, src_results])
+        join_directives(dst_results, [dst_results, src_results], [np.sum(~pasted), np.sum(pasted)])
         dst_results['gt_bboxes'] = np.concatenate([dst_results['gt_bboxes'], src_results['gt_bboxes']])
         joined = np.concatenate([dst_results['gt_masks'].masks, src_results['gt_masks'].masks])
         dst_results['gt_masks'] = BitmapMasks(joined, *joined.shape[1:])

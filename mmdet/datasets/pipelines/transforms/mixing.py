@@ -1,7 +1,7 @@
 """Mosaic and MixUp: images made of several (YOLOX, https://arxiv.org/abs/2107.08430).
 
 The data set around them (``MultiImageMixDataset``) asks a step's ``get_indexes`` for the other images and puts their
-results into ``mix_results``.
+results into ``mix_results``. Training directives of the images are merged by the area that is seen of each.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import numpy as np
 
 from ...builder import PIPELINES
 from ..boxes import clip_boxes, inside_image, sides_above, usable_after_warp
+from ..image_directives import join_directives
 from ..instances import filter_instances, join_labels
 
 Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2 px
@@ -109,17 +110,19 @@ class Mosaic:
         height, width = self.img_scale[0] * 2, self.img_scale[1] * 2
         canvas = np.full((height, width, *results['img'].shape[2:]), self.pad_val, dtype=results['img'].dtype)
         center = self.sample()
-        boxes = []
+        boxes, areas = [], []
         for part, loc in zip(parts, ('top_left', 'top_right', 'bottom_left', 'bottom_right')):
             img, factor = fit_inside(part['img'], self.img_scale)
             paste, cut = self._mosaic_combine(loc, center, img.shape[1::-1])
             canvas[paste[1] : paste[3], paste[0] : paste[2]] = img[cut[1] : cut[3], cut[0] : cut[2]]
             shift = np.array([paste[0] - cut[0], paste[1] - cut[1]] * 2, dtype=np.float32)
             boxes.append(part['gt_bboxes'] * np.float32(factor) + shift)
+            areas.append((paste[2] - paste[0]) * (paste[3] - paste[1]))
         results['img'] = canvas
         results['img_shape'] = canvas.shape
         results['gt_bboxes'] = np.concatenate(boxes)
         join_labels(results, parts)
+        join_directives(results, parts, areas)
         self._clean_boxes(results)
         return results
 
@@ -248,7 +251,26 @@ class MixUp:
         results['img'] = (0.5 * img.astype(np.float32) + 0.5 * background).astype(np.uint8)
         results['img_shape'] = results['img'].shape
         self._join_objects(results, other, boxes, (x, y))
+        seen = self._area_on_layer(other['img'].shape, scale, layer.shape, flips, (x, y), img.shape)
+        join_directives(results, [results, other], [img.shape[0] * img.shape[1], seen])
         return results
+
+    @staticmethod
+    def _area_on_layer(
+        img_shape: tuple[int, ...],
+        scale: float,
+        layer_shape: tuple[int, ...],
+        flips: bool,
+        offset_xy: tuple[int, int],
+        shape_hw: tuple[int, ...],
+    ) -> float:
+        """What is seen, px², of the other image (not of the room beside it) in the part of its layer that is used."""
+        height, width = img_shape[0] * scale, img_shape[1] * scale
+        left = layer_shape[1] - width if flips else 0.0
+        x, y = offset_xy
+        seen_w = min(left + width, x + shape_hw[1]) - max(left, x)
+        seen_h = min(height, y + shape_hw[0]) - y
+        return max(seen_w, 0.0) * max(seen_h, 0.0)
 
     def _make_layer(self, img: np.ndarray, factor: float, flips: bool) -> tuple[np.ndarray, float]:
         """The other image (h, w, c), fitted on its canvas and scaled with it; and its whole factor."""
