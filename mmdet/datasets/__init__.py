@@ -4,12 +4,14 @@ from .audit import AuditError, audit_dataset
 from .builder import DATASETS, PIPELINES, build_dataloader, build_dataset
 from .cityscapes import CityscapesDataset
 from .coco import CocoDataset
+from .coco_occluded import OccludedSeparatedCocoDataset
 from .custom import CustomDataset
 from .dataset_wrappers import ClassBalancedDataset, ConcatDataset, MultiImageMixDataset, RepeatDataset
 from .deepfashion import DeepFashionDataset
 from .lvis import LVISDataset, LVISV05Dataset, LVISV1Dataset
 from .my_coco import MyCocoDataset
 from .objects365 import Objects365V1Dataset, Objects365V2Dataset
+from .openimages import OpenImagesChallengeDataset, OpenImagesDataset
 from .samplers import DistributedGroupSampler, DistributedSampler, GroupSampler
 from .utils import NumClassCheckHook, get_loading_pipeline, replace_ImageToTensor
 from .voc import VOCDataset
@@ -36,6 +38,9 @@ __all__ = [
     'NumClassCheckHook',
     'Objects365V1Dataset',
     'Objects365V2Dataset',
+    'OccludedSeparatedCocoDataset',
+    'OpenImagesChallengeDataset',
+    'OpenImagesDataset',
     'PIPELINES',
     'RepeatDataset',
     'VOCDataset',

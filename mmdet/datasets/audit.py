@@ -25,6 +25,8 @@ from .pipelines.image_directives import AddDirectives
 
 # The table names all classes up to this number, else the most and the least frequent ones.
 MAX_CLASSES_SHOWN = 8
+# Side, px, of the image that boxes are looked at in which are shares of their image's size.
+NOMINAL_SIDE = 1024
 
 
 class AuditError(ValueError):
@@ -205,11 +207,14 @@ def custom_boxes(dataset: CustomDataset) -> BoxTable:
     """All boxes of the images that a data set uses; their ids are file names."""
     anns = [dataset.get_ann_info(i) for i in range(len(dataset))]
     boxes = [np.asarray(ann['bboxes'], dtype=np.float64).reshape(-1, 4) for ann in anns]
+    if dataset.BOXES_ARE_SHARES:
+        boxes, sizes = [own * NOMINAL_SIDE for own in boxes], [(NOMINAL_SIDE, NOMINAL_SIDE)] * len(anns)
+    else:
+        sizes = [(info['width'], info['height']) for info in dataset.data_infos]
     xyxy = np.concatenate([np.zeros((0, 4)), *boxes])
     image = np.repeat(np.arange(len(anns)), [len(own) for own in boxes])
     wh = xyxy[:, 2:] - xyxy[:, :2]
     files = np.asarray([info['filename'] for info in dataset.data_infos], dtype=object)
-    infos = dataset.data_infos
     labels = np.concatenate([np.zeros(0), *(np.asarray(ann['labels']).reshape(-1) for ann in anns)])
     return BoxTable(
         ids=files[image],
@@ -219,7 +224,7 @@ def custom_boxes(dataset: CustomDataset) -> BoxTable:
         image=image,
         counts=np.ones(len(xyxy), dtype=bool),
         kept=np.ones(len(xyxy), dtype=bool),
-        sizes_wh=np.asarray([(info['width'], info['height']) for info in infos], dtype=float).reshape(-1, 2),
+        sizes_wh=np.asarray(sizes, dtype=float).reshape(-1, 2),
     )
 
 

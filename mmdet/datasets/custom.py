@@ -63,6 +63,7 @@ class CustomDataset(Dataset):
 
     CLASSES: Sequence[str] | None = None
     PALETTE: Sequence[tuple[int, int, int]] | None = None
+    BOXES_ARE_SHARES = False  # of the image's width and height, not px
     _broken: BrokenImages | None = None  # for subclasses with a constructor of their own
 
     def __init__(
@@ -80,12 +81,12 @@ class CustomDataset(Dataset):
         file_client_args: dict = DISK,
         skip_broken: bool = False,
     ):
-        self.ann_file = _under(data_root, ann_file)
+        self.ann_file = under(data_root, ann_file)
         self.data_root = data_root
-        self.img_prefix = _under(data_root, img_prefix)
-        self.seg_prefix = _under(data_root, seg_prefix)
+        self.img_prefix = under(data_root, img_prefix)
+        self.seg_prefix = under(data_root, seg_prefix)
         self.seg_suffix = seg_suffix
-        self.proposal_file = _under(data_root, proposal_file)
+        self.proposal_file = under(data_root, proposal_file)
         self.test_mode = test_mode
         self.filter_empty_gt = filter_empty_gt
         self.file_client = mmcv.FileClient(**dict(file_client_args))
@@ -349,6 +350,6 @@ class CustomDataset(Dataset):
         return f'\n{title}, and instance counts:\n{AsciiTable(rows).table}'
 
 
-def _under(root: str | None, path: str | None) -> str | None:
+def under(root: str | None, path: str | None) -> str | None:
     """A relative path joined to the root; others, and None, stay."""
     return path if root is None or path is None or osp.isabs(path) else osp.join(root, path)
