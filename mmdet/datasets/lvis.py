@@ -1,11 +1,11 @@
 """LVIS: more than a thousand classes, most of them rare, and not every image checked for every class."""
 
-import contextlib
-import io
+import importlib.util
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+import mmcv
 import numpy as np
 from mmcv.utils import print_log
 
@@ -14,14 +14,15 @@ from mmdet.core.evaluation import lvis_class_lists
 from .builder import DATASETS
 from .coco import CocoDataset
 from .coco_metrics import STEPPED_IOU_THRS
+from .lvis_metrics import LVISFigures, evaluate_lvis, mean_of_known
 
-# Figures of the lvis package: how they are called in results.
+# The figures that results hold.
 _FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'APr', 'APc', 'APf')
 
 
 @DATASETS.register_module()
 class LVISV05Dataset(CocoDataset):
-    """LVIS 0.5; evaluated with the package ``lvis``, which knows which classes an image was checked for.
+    """LVIS 0.5; its AP heeds which classes an image was checked for (see :mod:`mmdet.datasets.lvis_metrics`).
 
     Arguments are those of :class:`CocoDataset`.
     """
@@ -54,7 +55,7 @@ class LVISV05Dataset(CocoDataset):
             logger: a logger, None (print) or ``'silent'``.
             jsonfile_prefix: where the results are written to; None: nowhere that stays.
             classwise: also print AP of each class.
-            proposal_nums: numbers of detections that recall is given for; the largest one counts for AP.
+            proposal_nums: numbers of proposals that recall is given for; of detections 300 an image count.
             iou_thrs: thresholds that are averaged over.
 
         Returns:
@@ -62,8 +63,8 @@ class LVISV05Dataset(CocoDataset):
             COCO's figures for proposals.
 
         Raises:
-            ImportError: the package ``lvis`` is not installed.
             KeyError: another metric.
+            ValueError: not one result for each image, or an image that does not say what it was checked for.
         """
         metrics = [metric] if isinstance(metric, str) else list(metric)
         # the package knows no recall without classes; COCO's evaluation also reports metrics that are not known
@@ -90,41 +91,51 @@ class LVISV05Dataset(CocoDataset):
         proposal_nums: Sequence[int],
         iou_thrs: Sequence[float],
     ) -> dict[str, float | str]:
-        """One run of the package ``lvis``."""
+        """LVIS's figures: by the package ``lvis`` where it is installed, else by :mod:`mmdet.datasets.lvis_metrics`."""
         if metric not in files:
             raise KeyError(f'metric {metric!r}: the results hold only {", ".join(files)}')
-        try:
-            from lvis import LVIS, LVISEval, LVISResults
-        except ImportError as err:
-            raise ImportError('LVIS metrics need the package lvis: pip install lvis') from err
         print_log(f'Evaluating {metric}...', logger=logger)
+        if importlib.util.find_spec('lvis') is not None:
+            found = self._run_package(files[metric], metric, proposal_nums, iou_thrs)
+        else:
+            found = evaluate_lvis(
+                {img_id: self.coco.imgs[img_id] for img_id in self.img_ids},
+                self.coco.dataset.get('annotations', ()),
+                {cat_id: self.coco.cats[cat_id] for cat_id in self.cat_ids},
+                mmcv.load(files[metric]),
+                metric,
+                iou_thrs,
+            )
+        lines = [f'{name:<8} {value:7.4f}' for name, value in found.figures.items()]
+        print_log('\n' + '\n'.join(lines), logger=logger)
+        if classwise:
+            aps = zip(self.cat_ids, found.class_aps)
+            rows = [f'{self.coco.cats[cat_id]["name"]}: {ap:.3f}' for cat_id, ap in aps]
+            print_log('\n' + '\n'.join(rows), logger=logger)
+        figures = {name: found.figures[name] for name in _FIGURES}
+        out: dict[str, float | str] = OrderedDict(
+            (f'{metric}_{name}', round(value, 3)) for name, value in figures.items()
+        )
+        out[f'{metric}_mAP_copypaste'] = ' '.join(f'{name}:{value:.3f}' for name, value in figures.items())
+        return out
+
+    def _run_package(
+        self, file: str, metric: str, proposal_nums: Sequence[int], iou_thrs: Sequence[float]
+    ) -> LVISFigures:
+        """One run of the package ``lvis``."""
+        from lvis import LVIS, LVISEval, LVISResults
+
         ground_truth = LVIS(self.ann_file)
-        run = LVISEval(ground_truth, LVISResults(ground_truth, files[metric]), metric)
+        run = LVISEval(ground_truth, LVISResults(ground_truth, file), metric)
         run.params.img_ids = list(self.img_ids)
         run.params.cat_ids = list(self.cat_ids)
         run.params.max_dets = max(proposal_nums)
         run.params.iou_thrs = np.asarray(iou_thrs)
         run.run()
-        table = io.StringIO()
-        with contextlib.redirect_stdout(table):
-            run.print_results()
-        print_log('\n' + table.getvalue(), logger=logger)
-        if classwise:
-            print_log(self._class_table(run.eval['precision'][..., 0]), logger=logger)
-        figures = run.get_results()
-        out: dict[str, float | str] = OrderedDict(
-            (f'{metric}_{name}', round(float(figures[name]), 3)) for name in _FIGURES if name in figures
-        )
-        out[f'{metric}_mAP_copypaste'] = ' '.join(f'{name}:{float(figures[name]):.3f}' for name in _FIGURES)
-        return out
-
-    def _class_table(self, precision: np.ndarray) -> str:
-        """AP of each class, from precision (thresholds, recalls, classes)."""
-        lines = []
-        for k, cat_id in enumerate(self.cat_ids):
-            known = precision[:, :, k][precision[:, :, k] > -1]
-            lines.append(f'{self.coco.cats[cat_id]["name"]}: {known.mean() if known.size else float("nan"):.3f}')
-        return '\n' + '\n'.join(lines)
+        precision = run.eval['precision'][..., 0]  # (T, 101, K)
+        class_aps = np.asarray([mean_of_known(precision[:, :, k]) for k in range(precision.shape[2])])
+        figures = OrderedDict((name, float(value)) for name, value in run.get_results().items())
+        return LVISFigures(figures, np.where(class_aps < 0, np.nan, class_aps))
 
 
 LVISDataset = LVISV05Dataset
