@@ -1,13 +1,16 @@
 """Cityscapes: instances, evaluated in COCO's way or with Cityscapes' own scripts."""
 
+import contextlib
 import glob
 import os.path as osp
 import tempfile
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import Any
 
 import mmcv
+import numpy as np
 import pycocotools.mask as mask_utils
 from mmcv.utils import print_log
 
@@ -124,7 +127,7 @@ class CityscapesDataset(CocoDataset):
             import cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling as scripts
         except ImportError as err:
             raise ImportError(
-                "metric 'cityscapes' needs the package cityscapesscripts: pip install cityscapesscripts"
+                f"metric 'cityscapes' needs the package cityscapesscripts: pip install cityscapesscripts ({err})"
             ) from err
         print_log('Evaluating in the manner of Cityscapes...', logger=logger)
         pattern = osp.join(self.img_prefix.replace('leftImg8bit', 'gtFine'), '*/*_gtFine_instanceIds.png')
@@ -140,8 +143,34 @@ class CityscapesDataset(CocoDataset):
             scripts.args.colorized = False
             scripts.args.gtInstancesFile = osp.join(scripts.args.predictionPath, 'gtInstances.json')
             predictions = [scripts.getPrediction(truth, scripts.args) for truth in truths]
-            averages = scripts.evaluateImgLists(predictions, truths, scripts.args)['averages']
+            scripts.args.quiet = True
+            averages = _instance_averages(scripts, predictions, truths)
         finally:
             if folder is not None:
                 folder.cleanup()
         return OrderedDict(mAP=float(averages['allAp']), **{'AP@50': float(averages['allAp50%'])})
+
+
+def _instance_averages(scripts: ModuleType, predictions: list[str], truths: list[str]) -> dict[str, float]:
+    """The steps of the scripts' ``evaluateImgLists``, without its file ``matches.json`` in the current folder.
+
+    Release 2.3.0 fails while it writes that file, and calls ``np.in1d``, which numpy 2.4 has not.
+    """
+    with _with_in1d():
+        scripts.setInstanceLabels(scripts.args)
+        true_instances = scripts.getGtInstances(truths, scripts.args)
+        matches = scripts.matchGtWithPreds(predictions, truths, true_instances, scripts.args)
+        return scripts.computeAverages(scripts.evaluateMatches(matches, scripts.args), scripts.args)
+
+
+@contextlib.contextmanager
+def _with_in1d() -> Iterator[None]:
+    """numpy with its old function ``in1d``, for the time of the call."""
+    if hasattr(np, 'in1d'):
+        yield
+        return
+    np.in1d = lambda values, test: np.isin(np.ravel(values), test)  # noqa: NPY201 - the package's own need
+    try:
+        yield
+    finally:
+        del np.in1d  # noqa: NPY201

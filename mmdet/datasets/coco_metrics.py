@@ -14,6 +14,7 @@ from terminaltables import AsciiTable
 
 from mmdet.utils.registry import did_you_mean
 
+from .annotation_rules import few
 from .api_wrappers.coco_api import COCO, COCOeval
 
 METRICS = ('bbox', 'segm', 'proposal', 'proposal_fast')
@@ -94,7 +95,12 @@ def run_coco_eval(
         proposal_nums: numbers of detections an image, rising.
         iou_thrs: thresholds.
         logger: where a note about empty results goes.
+
+    Raises:
+        ValueError: masks are to be evaluated, and an annotation has none.
     """
+    if metric == 'segm':
+        _check_masks(coco_gt, cat_ids, img_ids)
     coco_dt = _load_results(coco_gt, result_file, metric, logger)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         run = COCOeval(coco_gt, coco_dt, 'bbox' if metric == 'proposal' else metric)
@@ -110,6 +116,13 @@ def run_coco_eval(
     precision = run.eval['precision'][:, :, :, 0, -1]  # (thresholds, recalls, categories)
     class_aps = np.asarray([_mean_of_known(precision[..., k]) for k in range(precision.shape[2])])
     return Summary(_figures(run), np.where(class_aps < 0, np.nan, class_aps), list(run.params.catIds))
+
+
+def _check_masks(coco_gt: COCO, cat_ids: Sequence[int], img_ids: Sequence[int]) -> None:
+    anns = coco_gt.load_anns(coco_gt.get_ann_ids(img_ids=img_ids, cat_ids=cat_ids))
+    without = [ann['id'] for ann in anns if not ann.get('segmentation')]
+    if without:
+        raise ValueError(f"metric 'segm': {len(without)} annotations have no segmentation: {few(without)}")
 
 
 def _load_results(coco_gt: COCO, result_file: str, metric: str, logger) -> COCO:

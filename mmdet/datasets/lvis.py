@@ -1,12 +1,10 @@
 """LVIS: more than a thousand classes, most of them rare, and not every image checked for every class."""
 
-import importlib.util
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import mmcv
-import numpy as np
 from mmcv.utils import print_log
 
 from mmdet.core.evaluation import lvis_class_lists
@@ -14,7 +12,7 @@ from mmdet.core.evaluation import lvis_class_lists
 from .builder import DATASETS
 from .coco import CocoDataset
 from .coco_metrics import STEPPED_IOU_THRS
-from .lvis_metrics import LVISFigures, evaluate_lvis, mean_of_known
+from .lvis_metrics import evaluate_lvis
 
 # The figures that results hold.
 _FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'APr', 'APc', 'APf')
@@ -67,7 +65,7 @@ class LVISV05Dataset(CocoDataset):
             ValueError: not one result for each image, or an image that does not say what it was checked for.
         """
         metrics = [metric] if isinstance(metric, str) else list(metric)
-        # the package knows no recall without classes; COCO's evaluation also reports metrics that are not known
+        # LVIS knows no recall without classes; COCO's evaluation also reports metrics that are not known
         coco_style = [name for name in metrics if name not in ('bbox', 'segm')]
         out: dict[str, float | str] = OrderedDict()
         if coco_style:
@@ -76,7 +74,7 @@ class LVISV05Dataset(CocoDataset):
         try:
             for name in metrics:
                 if name not in coco_style:
-                    out.update(self._run_lvis(files, name, logger, classwise, proposal_nums, iou_thrs))
+                    out.update(self._run_lvis(files, name, logger, classwise, iou_thrs))
         finally:
             if folder is not None:
                 folder.cleanup()
@@ -88,24 +86,20 @@ class LVISV05Dataset(CocoDataset):
         metric: str,
         logger,
         classwise: bool,
-        proposal_nums: Sequence[int],
         iou_thrs: Sequence[float],
     ) -> dict[str, float | str]:
-        """LVIS's figures: by the package ``lvis`` where it is installed, else by :mod:`mmdet.datasets.lvis_metrics`."""
+        """LVIS's figures of one metric."""
         if metric not in files:
             raise KeyError(f'metric {metric!r}: the results hold only {", ".join(files)}')
         print_log(f'Evaluating {metric}...', logger=logger)
-        if importlib.util.find_spec('lvis') is not None:
-            found = self._run_package(files[metric], metric, proposal_nums, iou_thrs)
-        else:
-            found = evaluate_lvis(
-                {img_id: self.coco.imgs[img_id] for img_id in self.img_ids},
-                self.coco.dataset.get('annotations', ()),
-                {cat_id: self.coco.cats[cat_id] for cat_id in self.cat_ids},
-                mmcv.load(files[metric]),
-                metric,
-                iou_thrs,
-            )
+        found = evaluate_lvis(
+            {img_id: self.coco.imgs[img_id] for img_id in self.img_ids},
+            self.coco.dataset.get('annotations', ()),
+            {cat_id: self.coco.cats[cat_id] for cat_id in self.cat_ids},
+            mmcv.load(files[metric]),
+            metric,
+            iou_thrs,
+        )
         lines = [f'{name:<8} {value:7.4f}' for name, value in found.figures.items()]
         print_log('\n' + '\n'.join(lines), logger=logger)
         if classwise:
@@ -118,24 +112,6 @@ class LVISV05Dataset(CocoDataset):
         )
         out[f'{metric}_mAP_copypaste'] = ' '.join(f'{name}:{value:.3f}' for name, value in figures.items())
         return out
-
-    def _run_package(
-        self, file: str, metric: str, proposal_nums: Sequence[int], iou_thrs: Sequence[float]
-    ) -> LVISFigures:
-        """One run of the package ``lvis``."""
-        from lvis import LVIS, LVISEval, LVISResults
-
-        ground_truth = LVIS(self.ann_file)
-        run = LVISEval(ground_truth, LVISResults(ground_truth, file), metric)
-        run.params.img_ids = list(self.img_ids)
-        run.params.cat_ids = list(self.cat_ids)
-        run.params.max_dets = max(proposal_nums)
-        run.params.iou_thrs = np.asarray(iou_thrs)
-        run.run()
-        precision = run.eval['precision'][..., 0]  # (T, 101, K)
-        class_aps = np.asarray([mean_of_known(precision[:, :, k]) for k in range(precision.shape[2])])
-        figures = OrderedDict((name, float(value)) for name, value in run.get_results().items())
-        return LVISFigures(figures, np.where(class_aps < 0, np.nan, class_aps))
 
 
 LVISDataset = LVISV05Dataset

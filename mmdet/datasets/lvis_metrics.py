@@ -5,7 +5,8 @@
   that matches none is neither right nor wrong.
 * At most 300 detections of an image count.
 
-Matching and averaging are COCO's. Only pairs of image and class that have anything are looked at.
+Matching and averaging are COCO's. Only pairs of image and class that have anything are looked at. The figures equal
+those of the package ``lvis`` 0.5.3, which is not used: it fails with numpy >= 1.24 and with results without detections.
 """
 
 from collections import OrderedDict, defaultdict

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from coco_files import coco_content
 
+from mmdet.datasets import DATASETS
 from mmdet.datasets.cityscapes import CityscapesDataset
 from mmdet.datasets.deepfashion import DeepFashionDataset
 from mmdet.datasets.lvis import LVISV05Dataset, LVISV1Dataset
@@ -74,3 +75,7 @@ def test_objects365_categories_are_sorted_by_id(write_coco, caplog):
 def test_classes_and_colours(kind, count):
     assert len(set(kind.CLASSES)) == count
     assert kind.PALETTE is None or len(kind.PALETTE) == count
+
+
+def test_lvis_without_a_version_is_the_first():
+    assert DATASETS.get('LVISDataset') is LVISV05Dataset

@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from mmdet.datasets.builder import PIPELINES
-from mmdet.datasets.pipelines import Collect, Compose, DefaultFormatBundle, ImageToTensor, ToDataContainer, to_tensor
+from mmdet.datasets.pipelines import (
+    Collect,
+    Compose,
+    DefaultFormatBundle,
+    ImageToTensor,
+    ToDataContainer,
+    ToTensor,
+    Transpose,
+    to_tensor,
+)
 
 COLLECT = dict(type='Collect', keys=['img'], meta_keys=['img_shape'])
 
@@ -153,3 +162,13 @@ def test_former_spelling_gives_the_same_classes(module):
         old = importlib.import_module(f'mmdet.datasets.pipelines.{module}')
     new = importlib.import_module(f'mmdet.datasets.pipelines.{module.replace("format", "formatt")}')
     assert all(getattr(old, name) is getattr(new, name) for name in old.__all__)
+
+
+def test_to_tensor_and_transpose_touch_their_keys_only():
+    image = np.arange(24).reshape(2, 3, 4)
+    steps = Compose([Transpose(['img'], (2, 0, 1)), ToTensor(['img', 'label'])])
+    out = steps(dict(img=image, label=3, other=image))
+    assert out['img'].shape == (4, 2, 3) and out['img'][1, 0, 2] == image[0, 2, 1]
+    assert out['label'].tolist() == [3] and out['other'] is image
+    lines = ['Compose(', "    Transpose(keys=['img'], order=(2, 0, 1))", "    ToTensor(keys=['img', 'label'])", ')']
+    assert repr(steps).splitlines() == lines

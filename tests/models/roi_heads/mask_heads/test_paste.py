@@ -64,3 +64,21 @@ def test_chunks_cover_all_masks_within_the_memory_bound():
 def test_boxes_without_area_or_outside_give_finite_masks(box):
     (mask,) = paste.image_masks(torch.ones(1, 1, 3, 3), torch.tensor([box], dtype=torch.float32), 9, 12, 0.5)
     assert mask.shape == (9, 12) and (max(box) < 9 and min(box) > 0 or not mask.any())
+
+
+def test_what_is_in_use_at_a_time_stays_within_the_bound(monkeypatch):
+    chunks, sample, used = paste._chunks, paste.F.grid_sample, []
+
+    def counted(masks, grid, **options):
+        out = sample(masks, grid, **options)
+        used.append(grid.numel() * grid.element_size() + out.numel() * out.element_size())
+        return out
+
+    masks = torch.rand(7, 1, 28, 28)
+    boxes = torch.tensor([[0.0, 0.0, 60.0, 40.0]]).repeat(7, 1)
+    whole = paste.image_masks(masks, boxes, 40, 60, 0.5)
+    monkeypatch.setattr(paste, '_chunks', lambda n, h, w, device: chunks(n, h, w, torch.device('cuda')))
+    monkeypatch.setattr(paste, 'CHUNK_BYTES', 3 * 40 * 60 * paste.BYTES_PER_PIXEL + 5)
+    monkeypatch.setattr(paste.F, 'grid_sample', counted)
+    assert all(np.array_equal(a, b) for a, b in zip(whole, paste.image_masks(masks, boxes, 40, 60, 0.5)))
+    assert len(used) == 3 and max(used) == 3 * 40 * 60 * paste.BYTES_PER_PIXEL <= paste.CHUNK_BYTES
