@@ -209,7 +209,8 @@ class ClassBalancedDataset:
 class MultiImageMixDataset:
     """Runs steps that mix several images (Mosaic, MixUp, CopyPaste) over a data set.
 
-    A step that needs more images has the method ``get_indexes(dataset)``; it finds them under ``mix_results``.
+    A step that needs more images has the method ``get_indexes(dataset)``; it finds them under ``mix_results``. Training
+    directives that the images have from ``AddDirectives`` are merged with them.
 
     Args:
         dataset: where the images come from, loaded by its own pipeline.
@@ -261,6 +262,11 @@ class MultiImageMixDataset:
 
     def _run_step(self, step: Callable, name: str, results: dict) -> dict:
         if hasattr(step, 'get_indexes'):
+            if 'img_metas' in results:
+                raise ValueError(
+                    f'{name}: the images are collected already; Collect and what follows it belong into the pipeline of '
+                    'MultiImageMixDataset, after the mixing; directives of a data set are then given by AddDirectives'
+                )
             results['mix_results'] = self._retry(lambda: self._other_images(step), name, 'found no usable images')
         # the step must not see what a rejected try left behind
         updated = self._retry(lambda: step(copy.deepcopy(results)), name, 'gave no result')

@@ -141,3 +141,10 @@ def test_mix_gives_up(add_next):
         MultiImageMixDataset(Numbers([[0]]), [], dynamic_scale=(1, 1))
     with pytest.raises(TypeError, match='expected dicts, got int'):
         MultiImageMixDataset(Numbers([[0]]), [3])
+
+
+def test_mix_refuses_images_that_are_collected_already(add_next, monkeypatch):
+    mixed = MultiImageMixDataset(Numbers([[0], [1]]), [dict(type=add_next)])
+    monkeypatch.setattr(Numbers, '__getitem__', lambda self, idx: dict(value=idx, img_metas={}))
+    with pytest.raises(ValueError, match='AddNext: the images are collected already; .* AddDirectives'):
+        mixed[0]
