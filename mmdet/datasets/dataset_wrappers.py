@@ -264,8 +264,9 @@ class MultiImageMixDataset:
         if hasattr(step, 'get_indexes'):
             if 'img_metas' in results:
                 raise ValueError(
-                    f'{name}: the images are collected already; Collect and what follows it belong into the pipeline of '
-                    'MultiImageMixDataset, after the mixing; directives of a data set are then given by AddDirectives'
+                    f'{name}: the images are collected already; Collect and what follows it belong into the pipeline '
+                    'of MultiImageMixDataset, after the mixing; directives of a data set are then given by '
+                    'AddDirectives'
                 )
             results['mix_results'] = self._retry(lambda: self._other_images(step), name, 'found no usable images')
         # the step must not see what a rejected try left behind

@@ -60,7 +60,8 @@ def match(dets: Objects, objects: Objects, ious: np.ndarray, iou_thrs: np.ndarra
     free = np.ones((*shape, len(objects.areas)), dtype=bool)
     right, ignored = (np.zeros((*shape, len(dets.areas)), dtype=bool) for _ in range(2))
     ranges, rows = np.ix_(*map(np.arange, shape))
-    for d, iou in enumerate(ious if len(objects.areas) else ()):
+    for d in np.flatnonzero((ious >= thrs.min()).any(1)):
+        iou = ious[d]
         # an object inside the range goes before any outside; of equal ones the last
         worth = np.where(free & (iou >= thrs), iou + 2.0 * ~outside[:, None], -1.0)[..., ::-1]
         best = worth.shape[-1] - 1 - worth.argmax(-1)  # (A, T)
