@@ -69,6 +69,17 @@ def test_voc_2007_averages_eleven_points(voc):
     assert recall == {'recall@1@0.5': pytest.approx(1 / 6)}
 
 
+def test_voc_2012_averages_the_area(voc, tmp_path):
+    (tmp_path / 'VOC2012').symlink_to(tmp_path / 'VOC2007')
+    dataset = VOCDataset(test_mode=True, **dict(voc, img_prefix=str(tmp_path / 'VOC2012')))
+    assert dataset.year == 2012
+    two = dict(bboxes=np.asarray([[0, 0, 10, 20], [30, 0, 40, 20]]), labels=np.zeros(2, int))
+    dataset.get_ann_info = lambda idx: two
+    none = np.zeros((0, 5), np.float32)
+    results = [[np.asarray([[0, 0, 10, 20, 0.9]], np.float32), none], [none, none], [none, none]]
+    assert dataset.evaluate(results, logger='silent')['mAP'] == pytest.approx(1 / 6)  # one of six, at precision 1
+
+
 def test_the_year_must_be_known(voc, tmp_path):
     (tmp_path / 'cells').symlink_to(tmp_path / 'VOC2007')
     with pytest.raises(ValueError, match="holds neither 'VOC2007' nor 'VOC2012'"):
