@@ -17,10 +17,10 @@ from typing import Any
 from mmdet.utils.registry import did_you_mean
 
 from .directives import (
-    BBOX_HEAD,
     IGNORE_NEGATIVES,
     KNOWN_DIRECTIVES,
     ROI_HEAD,
+    RPN_HEAD,
     WEIGHTED_HEADS,
     check_directive,
     ignores_negatives,
@@ -28,8 +28,8 @@ from .directives import (
     loss_weight_key,
 )
 
-# head -> the head whose weight applies where it has none of its own, as the heads read them
-FALLBACKS = {BBOX_HEAD: ROI_HEAD}
+# head -> the head whose weight applies where it has none of its own, as the heads of a RoI head read them
+FALLBACKS = {head: ROI_HEAD for head in WEIGHTED_HEADS if head not in (RPN_HEAD, ROI_HEAD)}
 HEAD_OF_KEY = {loss_weight_key(head): head for head in WEIGHTED_HEADS}
 
 
