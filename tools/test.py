@@ -28,6 +28,7 @@ from mmdet.apis.launch import (
     start_processes,
 )
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
+from mmdet.apis.results import evaluation_settings
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import (
@@ -43,9 +44,6 @@ from mmdet.utils import (
 from mmdet.utils.amp import amp_dtype, enable_autocast
 from mmdet.utils.config_error import config_key
 from mmdet.utils.parallel import module_device
-
-# settings of the evaluation hook that a data set's `evaluate` does not take
-HOOK_KEYS = ('interval', 'tmpdir', 'start', 'gpu_collect', 'save_best', 'rule', 'dynamic_intervals', 'by_epoch')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -153,8 +151,7 @@ def report(results: list, dataset: Any, cfg: Config, args: argparse.Namespace) -
     if args.format_only:
         dataset.format_results(results, **options)
     if args.eval:
-        settings = {key: value for key, value in (cfg.get('evaluation') or {}).items() if key not in HOOK_KEYS}
-        metric = dataset.evaluate(results, **{**settings, 'metric': args.eval, **options})
+        metric = dataset.evaluate(results, **evaluation_settings(cfg, args.eval, options))
         print(metric)
         if args.work_dir:
             stamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())

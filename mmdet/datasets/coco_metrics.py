@@ -101,7 +101,7 @@ def run_coco_eval(
     """
     if metric == 'segm':
         _check_masks(coco_gt, cat_ids, img_ids)
-    coco_dt = _load_results(coco_gt, result_file, metric, logger)
+    coco_dt = load_results(coco_gt, result_file, metric, logger)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         run = COCOeval(coco_gt, coco_dt, 'bbox' if metric == 'proposal' else metric)
         run.params.catIds = list(cat_ids)
@@ -125,7 +125,7 @@ def _check_masks(coco_gt: COCO, cat_ids: Sequence[int], img_ids: Sequence[int]) 
         raise ValueError(f"metric 'segm': {len(without)} annotations have no segmentation: {few(without)}")
 
 
-def _load_results(coco_gt: COCO, result_file: str, metric: str, logger) -> COCO:
+def load_results(coco_gt: COCO, result_file: str, metric: str, logger) -> COCO:
     """Results as pycocotools wants them; an empty list, which it refuses, as well."""
     entries = mmcv.load(result_file)
     if not entries:

@@ -13,6 +13,7 @@ from .class_names import (
     oid_v6_classes,
     voc_classes,
 )
+from .confusion_matrix import confusion_matrix
 from .eval_hooks import DistEvalHook, EvalHook
 from .mean_ap import average_precision, eval_map, print_map_summary
 from .panoptic_utils import INSTANCE_OFFSET
@@ -25,6 +26,7 @@ __all__ = [
     'average_precision',
     'cityscapes_classes',
     'coco_classes',
+    'confusion_matrix',
     'dataset_aliases',
     'eval_map',
     'eval_recalls',

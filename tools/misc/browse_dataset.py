@@ -1,0 +1,170 @@
+"""Draw the images of ``data.train`` as the network is fed with them: after the pipeline, with boxes, masks and directives.
+
+    python tools/misc/browse_dataset.py CONFIG --output-dir pictures --not-show
+
+Boxes to ignore (``gt_bboxes_ignore``) are dashed and hatched. Below each image stand its file and its training directives:
+the weights of heads, and whether negatives are ignored. The steps of ``--skip-type`` are left out of the pipeline;
+pictures can be drawn after any of them, and ``Normalize`` is undone where it is kept.
+"""
+
+import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmcv import DictAction
+from mmcv.parallel import DataContainer
+from torch import Tensor
+
+from mmdet.apis.launch import UserError, config_from_args, reported_errors
+from mmdet.core.visualization.sample import directive_lines, draw_sample
+from mmdet.datasets import build_dataset
+from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
+from mmdet.datasets import PIPELINES
+from mmdet.utils import compat_cfg
+from mmdet.utils.progress import progress_bar
+
+MIN_PICTURE_SIDE = 420  # px; smaller images are enlarged so that labels can be read
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--skip-type',
+        type=str,
+        nargs='+',
+        default=['DefaultFormatBundle', 'Normalize', 'Collect'],
+        help='steps to leave out of the pipeline',
+    )
+    parser.add_argument('--output-dir', default=None, type=str, help='write the pictures there')
+    parser.add_argument('--not-show', default=False, action='store_true', help='open no windows')
+    parser.add_argument('--show-interval', type=float, default=2, help='seconds that each window stays')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value')
+    return parser.parse_args(argv)
+
+
+class KeepMetas:
+    """Makes ``img_metas`` as ``Collect`` does, and keeps everything else: later steps may add to them."""
+
+    def __init__(self, meta_keys: Iterable[str] = META_KEYS) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def __call__(self, results: dict) -> dict:
+        metas = {key: results[key] for key in self.meta_keys if key in results}
+        return dict(results, img_metas=DataContainer(metas, cpu_only=True))
+
+
+def without_steps(pipeline: list[dict], skipped: list[str]) -> list[dict | Callable]:
+    """The steps of a pipeline's config that are not of the types ``skipped``; ``Collect`` leaves its meta information."""
+    steps: list[dict | Callable] = []
+    for step in pipeline:
+        if step['type'] not in skipped:
+            steps.append(step)
+        elif isinstance(PIPELINES.get(step['type']), type) and issubclass(PIPELINES.get(step['type']), Collect):
+            steps.append(KeepMetas(step.get('meta_keys', META_KEYS)))
+    return steps
+
+
+def skip_steps(dataset: Any, skipped: list[str]) -> Any:
+    """A data set's config, or a list of them, with the steps left out of every pipeline in it."""
+    if isinstance(dataset, (list, tuple)):
+        return [skip_steps(part, skipped) for part in dataset]
+    changed = dict(dataset)
+    if 'pipeline' in changed:
+        changed['pipeline'] = without_steps(changed['pipeline'], skipped)
+    for key in ('dataset', 'datasets'):
+        if key in changed:
+            changed[key] = skip_steps(changed[key], skipped)
+    return changed
+
+
+def plain(value: Any) -> Any:
+    """What is in a data container, tensors as arrays."""
+    value = value.data if isinstance(value, DataContainer) else value
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+
+
+def to_picture(img: np.ndarray, norm: dict | None) -> np.ndarray:
+    """The image (H, W, 3) uint8, blue-green-red, from what a pipeline gives.
+
+    Args:
+        img: (H, W, 3), or (3, H, W) after formatting.
+        norm: ``img_norm_cfg`` of the image; it is undone where the image is not whole numbers any more.
+    """
+    if img.shape[0] == 3 and img.shape[-1] != 3:
+        img = img.transpose(1, 2, 0)
+    if norm is not None and img.dtype != np.uint8 and not np.array_equal(img, np.clip(np.round(img), 0, 255)):
+        img = mmcv.imdenormalize(
+            np.ascontiguousarray(img, dtype=np.float32), np.asarray(norm['mean']), np.asarray(norm['std']), norm['to_rgb']
+        )
+    return np.ascontiguousarray(img.round().clip(0, 255).astype(np.uint8))
+
+
+def draw(item: dict, dataset: Any) -> tuple[str, np.ndarray]:
+    """File name and picture of one item of a data set.
+
+    Raises:
+        UserError: the pipeline gives no image.
+    """
+    item = {key: plain(value) for key, value in item.items()}
+    if not isinstance(item.get('img'), np.ndarray):
+        raise UserError(f'the pipeline gives no single image to draw; it gives {sorted(item)}')
+    metas = item.get('img_metas', item)
+    image = to_picture(item['img'], metas.get('img_norm_cfg'))
+    name = metas.get('ori_filename') or metas.get('filename') or 'image'
+    boxes = np.asarray(item.get('gt_bboxes', np.zeros((0, 4)))).reshape(-1, 4)
+    palette = getattr(dataset, 'PALETTE', None)
+    picture = draw_sample(
+        image,
+        boxes,
+        item.get('gt_labels', np.zeros(len(boxes), dtype=np.int64)),
+        item.get('gt_masks'),
+        item.get('gt_bboxes_ignore'),
+        [str(name), *directive_lines(metas)],
+        getattr(dataset, 'CLASSES', None),
+        bbox_color=palette or 'green',
+        mask_color=palette,
+        scale=max(1, -(-MIN_PICTURE_SIDE // min(image.shape[:2]))),
+    )
+    return str(name), picture
+
+
+def free_path(folder: str, name: str, taken: set[str]) -> str:
+    """A file in ``folder`` that was not written before: data sets may repeat images, or share names."""
+    path, number = Path(name), 0
+    while str(path) in taken:
+        number += 1
+        path = Path(name).with_name(f'{Path(name).stem}_{number}{Path(name).suffix}')
+    taken.add(str(path))
+    return str(Path(folder, path.name if path.is_absolute() else path))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; gives the number of pictures."""
+    args = parse_args(argv)
+    if args.not_show and args.output_dir is None:
+        raise UserError('nothing to do: give --output-dir, or leave out --not-show')
+    dataset = build_dataset(skip_steps(compat_cfg(config_from_args(args)).data.train, args.skip_type))
+    bar = progress_bar(len(dataset))
+    taken: set[str] = set()
+    for i in range(len(dataset)):
+        name, picture = draw(dataset[i], dataset)
+        if args.output_dir is not None:
+            mmcv.imwrite(picture, free_path(args.output_dir, name, taken))
+        if not args.not_show:
+            mmcv.imshow(picture, 'browse_dataset', int(1000 * args.show_interval))
+        bar.update()
+    print(f'{len(dataset)} images drawn' + (f' to {args.output_dir}' if args.output_dir else ''))
+    return len(dataset)
+
+
+if __name__ == '__main__':
+    with reported_errors():
+        main(sys.argv[1:])
