@@ -32,7 +32,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     plot.add_argument('--title', type=str, help='title of the figure')
     plot.add_argument('--legend', type=str, nargs='+', default=None, help='a name for each key of each log')
     plot.add_argument('--backend', type=str, default=None, help="matplotlib's backend")
-    plot.add_argument('--style', type=str, default='dark', help="a style of matplotlib, or seaborn's dark, whitegrid ...")
+    plot.add_argument(
+        '--style', type=str, default='dark', help="a style of matplotlib, or seaborn's dark, whitegrid ..."
+    )
     plot.add_argument('--out', type=str, default=None, help='write the figure there; default: open a window')
     times = tasks.add_parser('cal_train_time', help='time of an iteration')
     times.add_argument('json_logs', type=str, nargs='+', help='*.log.json of work folders')
@@ -73,7 +75,9 @@ def legends(args: argparse.Namespace) -> list[str]:
     """
     count = len(args.json_logs) * len(args.keys)
     if args.legend is None:
-        return [f'{Path(log).name} {key}' if len(args.json_logs) > 1 else key for log in args.json_logs for key in args.keys]
+        return [
+            f'{Path(log).name} {key}' if len(args.json_logs) > 1 else key for log in args.json_logs for key in args.keys
+        ]
     if len(args.legend) != count:
         raise UserError(f'--legend: expected {count} names (keys x logs), got {len(args.legend)}')
     return args.legend

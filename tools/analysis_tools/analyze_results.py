@@ -3,8 +3,8 @@
     python tools/analysis_tools/analyze_results.py CONFIG results.pkl SHOW_DIR --topk 20
 
 ``results.pkl`` is what ``tools/test.py --out`` wrote for ``data.test``; it holds boxes, or boxes and masks (which are
-drawn; the order is by the boxes). The pictures are in ``SHOW_DIR/good`` and ``SHOW_DIR/bad``, their mAP in their names.
-Images without objects have no mAP and are left out.
+drawn; the order is by the boxes). The pictures are in ``SHOW_DIR/good`` and ``SHOW_DIR/bad``, their mAP in their
+names. Images without objects have no mAP and are left out.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv

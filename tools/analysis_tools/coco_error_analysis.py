@@ -70,7 +70,9 @@ def plot_bars(values: np.ndarray, groups: list[str], title: str, path: Path) -> 
     figure, axes = plt.subplots(figsize=(max(6.0, 1.3 * len(groups)), 4), layout='constrained')
     places = np.arange(len(groups))
     for i, (name, row, colour) in enumerate(zip(CURVES, values.clip(min=0), COLOURS)):
-        bars = axes.bar(places + (i - 3) * 0.12, row, width=0.12, color=colour, edgecolor='black', linewidth=0.5, label=name)
+        bars = axes.bar(
+            places + (i - 3) * 0.12, row, width=0.12, color=colour, edgecolor='black', linewidth=0.5, label=name
+        )
         axes.bar_label(bars, fmt='%.2f', fontsize=5, rotation=90, padding=2)
     axes.set_xticks(places, groups, rotation=30, ha='right')
     axes.set(ylabel='area under the curve', title=title, ylim=(0, 1.2))
@@ -105,7 +107,7 @@ def load(args: argparse.Namespace, metric: str) -> tuple[COCO, COCO]:
 
 
 def analyse(metric: str, args: argparse.Namespace) -> np.ndarray:
-    """Draw everything for boxes or masks; gives the areas under the curves (7, classes + 1, areas), all classes last."""
+    """Draw everything for boxes or masks; gives the areas under the curves (7, K + 1, areas), all classes last."""
     coco_gt, coco_dt = load(args, metric)
     folder = Path(args.out_dir, metric)
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,8 @@
     python tools/analysis_tools/confusion_matrix.py CONFIG results.pkl SAVE_DIR
 
 Rows are the classes of objects, columns those of detections; the last row holds detections where there is nothing, the
-last column objects that are missed. Each object and each detection counts once. ``SAVE_DIR/confusion_matrix.png`` shows
-per cent of each row (or column, see ``--normalise``), ``confusion_matrix.csv`` has the numbers.
+last column objects that are missed. Each object and each detection counts once. ``SAVE_DIR/confusion_matrix.png``
+shows per cent of each row (or column, see ``--normalise``), ``confusion_matrix.csv`` has the numbers.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
@@ -37,7 +37,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--color-theme', default='plasma', help="one of matplotlib's colour maps")
     parser.add_argument('--score-thr', type=float, default=0.3, help='leave out detections that score less')
     parser.add_argument('--tp-iou-thr', type=float, default=0.5, help='overlap of a detection with its object')
-    parser.add_argument('--nms-iou-thr', type=float, default=None, help='suppress detections once more, at this overlap')
+    parser.add_argument(
+        '--nms-iou-thr', type=float, default=None, help='suppress detections once more, at this overlap'
+    )
     parser.add_argument('--normalise', choices=NORMALISATIONS, default='row', help='what the picture shows shares of')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value')
     args = parser.parse_args(argv)

@@ -1,4 +1,5 @@
-"""Evaluate results that are written already: ``python tools/analysis_tools/eval_metric.py CONFIG results.pkl --eval bbox``."""
+"""Evaluate results that are written already: ``python tools/analysis_tools/eval_metric.py CONFIG results.pkl --eval
+bbox``."""
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
 

@@ -1,7 +1,7 @@
 """Count operations and parameters of a detector: ``python tools/analysis_tools/get_flops.py CONFIG --shape 1280 800``.
 
-One multiplication with its addition counts as one, as in the tables of papers on detection; what stands outside modules,
-such as the products of attention, is not counted. A second stage works on 1000 proposals.
+One multiplication with its addition counts as one, as in the tables of papers on detection; what stands outside
+modules, such as the products of attention, is not counted. A second stage works on 1000 proposals.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv

@@ -33,7 +33,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('--device', default='cuda:0', help='where to compute; without GPU: the CPU')
-    parser.add_argument('--input-shape', type=int, nargs='+', default=[608, 608], help="width and height of the network's input")
+    parser.add_argument(
+        '--input-shape', type=int, nargs='+', default=[608, 608], help="width and height of the network's input"
+    )
     parser.add_argument('--algorithm', default='differential_evolution', help=' or '.join(ALGORITHMS))
     parser.add_argument('--iters', default=1000, type=int, help='at most so many rounds')
     parser.add_argument('--output-dir', default=None, type=str, help='folder for the result')

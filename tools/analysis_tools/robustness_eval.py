@@ -9,34 +9,32 @@ import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
 
 import argparse
 import sys
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mmcv
 
 from mmdet.apis.launch import UserError, reported_errors
-from mmdet.core.evaluation.robustness import COCO_FIGURES, SELECTIONS, Robustness, figures_table, summarise
+from mmdet.core.evaluation.robustness import COCO_FIGURES, PRINTS, Robustness, summarise_tasks, summary_text
 
 METRICS = (None, *COCO_FIGURES)
-PRINTS = ('P', 'mPC', 'rPC')
-TITLES = {
-    'P': 'performance on clean images (P)',
-    'mPC': 'mean performance under corruption (mPC)',
-    'rPC': 'relative performance under corruption (rPC), %',
-}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('filename', help='figures that test_robustness.py wrote')
-    parser.add_argument('--dataset', type=str, choices=['coco', 'voc', 'cityscapes'], default='coco', help='kind of data')
+    parser.add_argument(
+        '--dataset', type=str, choices=['coco', 'voc', 'cityscapes'], default='coco', help='kind of data'
+    )
     parser.add_argument('--task', type=str, nargs='+', choices=['bbox', 'segm'], default=['bbox'], help='what to print')
-    parser.add_argument('--metric', nargs='+', choices=METRICS, default=None, help='figures; default: all (COCO), AP50 (VOC)')
-    parser.add_argument('--prints', type=str, nargs='+', choices=PRINTS, default='mPC', help='what to print')
-    parser.add_argument('--aggregate', type=str, choices=['all', 'benchmark'], default='benchmark', help='corruptions to use')
+    parser.add_argument(
+        '--metric', nargs='+', choices=METRICS, default=None, help='figures; default: all (COCO), AP50 (VOC)'
+    )
+    parser.add_argument('--prints', type=str, nargs='+', choices=[*PRINTS], default='mPC', help='what to print')
+    parser.add_argument(
+        '--aggregate', type=str, choices=['all', 'benchmark'], default='benchmark', help='corruptions to use'
+    )
     return parser.parse_args(argv)
 
 
@@ -54,54 +52,16 @@ def read(filename: str) -> dict[str, dict[int, Any]]:
     return output
 
 
-def figure_of(measured: dict[str, Any], name: str, keys: dict[str, str], task: str) -> float:
-    """A figure such as AP, from a flat dict, or from one for each task as mmdetection 2.x writes it.
-
-    Raises:
-        KeyError: it is not there.
-    """
-    nested = measured.get(task)
-    return nested[name] if isinstance(nested, dict) else measured[keys[name]]
-
-
-def summaries(
-    output: dict[str, dict[int, Any]], dataset: str, tasks: Sequence[str], metrics: Sequence[str] | None, aggregate: str
-) -> dict[str, tuple[list[str], Robustness]]:
-    """Names of figures and their P, mPC and rPC for each task.
-
-    Raises:
-        UserError: something was not measured.
-    """
-    chosen = {}
-    for task in ['bbox'] if dataset == 'voc' else tasks:
-        names = list(metrics or (['AP50'] if dataset == 'voc' else COCO_FIGURES))
-        # VOC has one figure, the mean AP over its classes
-        keys = {name: 'mAP' if dataset == 'voc' else f'{task}_{COCO_FIGURES[name]}' for name in names}
-        try:
-            table = figures_table(output, SELECTIONS[aggregate], names, partial(figure_of, keys=keys, task=task))
-            chosen[task] = names, summarise(table)
-        except KeyError as error:
-            raise UserError(f'{task}: {error} was not measured') from error
-        except ValueError as error:
-            raise UserError(f'{task}: {error}') from error
-    return chosen
-
-
-def print_summary(task: str, names: Sequence[str], summary: Robustness, prints: str | Sequence[str]) -> None:
-    """Print some of the three for each figure."""
-    values = dict(P=summary.clean, mPC=summary.corrupted, rPC=100 * summary.relative)
-    for kind in [prints] if isinstance(prints, str) else prints:
-        print(f'{task}: {TITLES[kind]}')
-        for name, value in zip(names, values[kind].tolist()):
-            print(f'  {name:6} {value:.3f}')
-
-
 def main(argv: list[str] | None = None) -> dict[str, tuple[list[str], Robustness]]:
     """Run the command; gives what is printed."""
     args = parse_args(argv)
-    chosen = summaries(read(args.filename), args.dataset, args.task, args.metric, args.aggregate)
+    output = read(args.filename)
+    try:
+        chosen = summarise_tasks(output, args.dataset, args.task, args.metric, args.aggregate)
+    except (KeyError, ValueError) as error:
+        raise UserError(f'{args.filename}: {error.args[0]}') from error
     for task, (names, summary) in chosen.items():
-        print_summary(task, names, summary, args.prints)
+        print(summary_text(task, names, summary, args.prints))
     return chosen
 
 

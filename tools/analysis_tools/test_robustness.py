@@ -2,8 +2,8 @@
 
     python tools/analysis_tools/test_robustness.py CONFIG CHECKPOINT --out robustness.pkl --eval bbox
 
-Each kind of damage at each severity is tested on all of ``data.test``. The detections of the last test are in the file of
-``--out``, the figures of all tests in the one beside it, ``robustness_results.pkl``, which
+Each kind of damage at each severity is tested on all of ``data.test``. The detections of the last test are in the file
+of ``--out``, the figures of all tests in the one beside it, ``robustness_results.pkl``, which
 ``tools/analysis_tools/robustness_eval.py`` reads.
 """
 
@@ -23,11 +23,19 @@ from mmcv.runner import get_dist_info
 from torch import nn
 from torch.utils.data import Dataset
 
-import robustness_eval
 from mmdet.apis import init_detector, multi_gpu_test, set_random_seed, single_gpu_test
 from mmdet.apis.launch import UserError, add_common_arguments, config_from_args, reported_errors, start_processes
 from mmdet.apis.results import build_test_dataset
-from mmdet.core.evaluation.robustness import ALL, COCO_FIGURES, MAX_SEVERITY, SELECTIONS, expand_corruptions
+from mmdet.core.evaluation.robustness import (
+    ALL,
+    COCO_FIGURES,
+    MAX_SEVERITY,
+    PRINTS,
+    SELECTIONS,
+    expand_corruptions,
+    summarise_tasks,
+    summary_text,
+)
 from mmdet.datasets import CocoDataset, build_dataloader
 from mmdet.utils import build_ddp, build_dp, get_device, setup_multi_processes
 
@@ -52,7 +60,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--corruptions', type=str, nargs='+', default='benchmark', choices=[*SELECTIONS, *ALL], help='kinds of damage')
     add('--severities', type=int, nargs='+', default=[0, 1, 2, 3, 4, 5], help='0 (clean) to 5')
     add('--eval', type=str, nargs='+', choices=METRICS, help='metrics of COCO')
-    add('--iou-thr', type=float, default=0.5, help='overlap for mAP of data sets that are not evaluated in the way of COCO')
+    add(
+        '--iou-thr',
+        type=float,
+        default=0.5,
+        help='overlap for mAP of data sets that are not evaluated in the way of COCO',
+    )
     add('--summaries', type=truth, default=False, help="print each test's tables (true or false)")
     add('--workers', type=int, default=32, help='loading processes, at most as many as there are processors')
     add('--show', action='store_true', help='open a window for each image')
@@ -60,8 +73,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--show-score-thr', type=float, default=0.3, help='draw detections from this score on')
     add('--tmpdir', help='folder for collecting the results of several processes')
     add('--seed', type=int, default=None, help='of the damage')
-    add('--final-prints', type=str, nargs='+', choices=robustness_eval.PRINTS, default='mPC', help='what to print last')
-    add('--final-prints-aggregate', type=str, choices=['all', 'benchmark'], default='benchmark', help='of which corruptions')
+    add('--final-prints', type=str, nargs='+', choices=[*PRINTS], default='mPC', help='what to print last')
+    add(
+        '--final-prints-aggregate',
+        type=str,
+        choices=['all', 'benchmark'],
+        default='benchmark',
+        help='of which corruptions',
+    )
     add_common_arguments(parser)
     return parser.parse_args(argv)
 
@@ -86,9 +105,7 @@ def planned(args: argparse.Namespace) -> dict[int, list[str]]:
     """Severity -> corruptions to test; clean images are tested once, as ``'None'``."""
     names = [name for name in expand_corruptions(args.corruptions) if name != 'None']
     return {
-        severity: names if severity else ['None']
-        for severity in sorted(set(args.severities))
-        if severity == 0 or names
+        severity: names if severity else ['None'] for severity in sorted(set(args.severities)) if severity == 0 or names
     }
 
 
@@ -149,14 +166,12 @@ def report(figures: dict[str, dict[int, Any]], coco: bool, args: argparse.Namesp
     print(f'figures written to {path}')
     tasks = [task for task in args.eval or ['bbox'] if task in ('bbox', 'segm')]
     try:
-        chosen = robustness_eval.summaries(
-            figures, 'coco' if coco else 'voc', tasks, None, args.final_prints_aggregate
-        )
-    except UserError as error:
-        print(f'no summary: {error}')
+        chosen = summarise_tasks(figures, 'coco' if coco else 'voc', tasks, None, args.final_prints_aggregate)
+    except (KeyError, ValueError) as error:
+        print(f'no summary: {error.args[0]}')
         return
     for task, (names, summary) in chosen.items():
-        robustness_eval.print_summary(task, names, summary, args.final_prints)
+        print(summary_text(task, names, summary, args.final_prints))
 
 
 def main(argv: list[str] | None = None) -> None:

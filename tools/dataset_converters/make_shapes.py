@@ -4,10 +4,10 @@
 
 writes under the folder
 
-* ``clean/`` and ``annotations/clean.json``: a training set of which every object is annotated;
-* ``partial/`` and ``annotations/partial.json``: one of which a share of the boxes (half by default) is left out of the
-  annotations, and ``annotations/partial_complete.json`` with all of them;
-* ``val/`` and ``annotations/val.json``: a fully annotated validation set.
+* ``clean/`` and ``annotations/clean.json``: a training set of which every object is annotated; * ``partial/`` and
+``annotations/partial.json``: one of which a share of the boxes (half by default) is left out of the annotations, and
+``annotations/partial_complete.json`` with all of them; * ``val/`` and ``annotations/val.json``: a fully annotated
+validation set.
 
 Every image is drawn from a generator seeded by (seed, set, index): the same options give the same files, and a larger
 set begins with the images of a smaller one.

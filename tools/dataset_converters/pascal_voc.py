@@ -5,12 +5,12 @@ The folder is either a devkit, with ``VOC2007`` and/or ``VOC2012`` in it, or one
 ``train.json`` ....
 
 Boxes: VOC counts pixels from 1, and both corners belong to the box. The first pixel is the stretch from 0 to 1 here:
-(xmin, ymin, xmax, ymax) becomes xyxy (xmin - 1, ymin - 1, xmax, ymax), so that a box over a whole image of w x h px has
-just that width and height. What reaches out of the image is cut off.
+(xmin, ymin, xmax, ymax) becomes xyxy (xmin - 1, ymin - 1, xmax, ymax), so that a box over a whole image of w x h px
+has just that width and height. What reaches out of the image is cut off.
 
 Boxes whose corners coincide or are swapped, which have no area, are reported with their files and left out, or with
-``--keep-degenerate`` written. Difficult objects are crowds in COCO's JSON (``iscrowd`` 1), which neither count as found
-nor as missed, and ``bboxes_ignore`` in the pickle.
+``--keep-degenerate`` written. Difficult objects are crowds in COCO's JSON (``iscrowd`` 1), which neither count as
+found nor as missed, and ``bboxes_ignore`` in the pickle.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv

@@ -1,10 +1,11 @@
-"""Draw the images of ``data.train`` as the network is fed with them: after the pipeline, with boxes, masks and directives.
+"""Draw the images of ``data.train`` as the network is fed with them: after the pipeline, with boxes, masks and
+directives.
 
     python tools/misc/browse_dataset.py CONFIG --output-dir pictures --not-show
 
-Boxes to ignore (``gt_bboxes_ignore``) are dashed and hatched. Below each image stand its file and its training directives:
-the weights of heads, and whether negatives are ignored. The steps of ``--skip-type`` are left out of the pipeline;
-pictures can be drawn after any of them, and ``Normalize`` is undone where it is kept.
+Boxes to ignore (``gt_bboxes_ignore``) are dashed and hatched. Below each image stand its file and its training
+directives: the weights of heads, and whether negatives are ignored. The steps of ``--skip-type`` are left out of the
+pipeline; pictures can be drawn after any of them, and ``Normalize`` is undone where it is kept.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
@@ -62,7 +63,7 @@ class KeepMetas:
 
 
 def without_steps(pipeline: list[dict], skipped: list[str]) -> list[dict | Callable]:
-    """The steps of a pipeline's config that are not of the types ``skipped``; ``Collect`` leaves its meta information."""
+    """The steps of a pipeline's config that are not of the types ``skipped``; ``Collect`` leaves its metas."""
     steps: list[dict | Callable] = []
     for step in pipeline:
         if step['type'] not in skipped:
@@ -102,7 +103,10 @@ def to_picture(img: np.ndarray, norm: dict | None) -> np.ndarray:
         img = img.transpose(1, 2, 0)
     if norm is not None and img.dtype != np.uint8 and not np.array_equal(img, np.clip(np.round(img), 0, 255)):
         img = mmcv.imdenormalize(
-            np.ascontiguousarray(img, dtype=np.float32), np.asarray(norm['mean']), np.asarray(norm['std']), norm['to_rgb']
+            np.ascontiguousarray(img, dtype=np.float32),
+            np.asarray(norm['mean']),
+            np.asarray(norm['std']),
+            norm['to_rgb'],
         )
     return np.ascontiguousarray(img.round().clip(0, 255).astype(np.uint8))
 

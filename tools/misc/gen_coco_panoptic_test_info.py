@@ -2,8 +2,8 @@
 
     python tools/misc/gen_coco_panoptic_test_info.py data/coco/annotations
 
-The folder must hold ``image_info_test-dev2017.json`` and ``panoptic_val2017.json``, whose categories say what is a thing;
-``panoptic_image_info_test-dev2017.json`` is written beside them.
+The folder must hold ``image_info_test-dev2017.json`` and ``panoptic_val2017.json``, whose categories say what is a
+thing; ``panoptic_image_info_test-dev2017.json`` is written beside them.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv

@@ -1,9 +1,10 @@
-"""Write names and sizes of the images of ``data.val`` to a file, for data sets whose annotations lack sizes (Open Images).
+"""Write names and sizes of the images of ``data.val`` to a file, for data sets whose annotations lack sizes (Open
+Images).
 
     python tools/misc/get_image_metas.py CONFIG --out validation-image-metas.pkl
 
-The annotation file is a CSV of Open Images (column ``ImageID``), a text file of its challenge, or JSON of COCO. The result
-is a list of ``dict(filename=..., ori_shape=(height, width, channels))``.
+The annotation file is a CSV of Open Images (column ``ImageID``), a text file of its challenge, or JSON of COCO. The
+result is a list of ``dict(filename=..., ori_shape=(height, width, channels))``.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv

@@ -2,9 +2,9 @@
 
     python tools/misc/split_coco.py --data-root data/coco --out-dir data/coco_semi_annos --labeled-percent 1 5 10
 
-Reads ``annotations/instances_train2017.json``. For each share and fold ``instances_train2017.FOLD@PERCENT.json`` holds the
-chosen images with their annotations, and ``instances_train2017.FOLD@PERCENT-unlabeled.json`` the other ones. The number of
-the fold is the seed of the choice.
+Reads ``annotations/instances_train2017.json``. For each share and fold ``instances_train2017.FOLD@PERCENT.json`` holds
+the chosen images with their annotations, and ``instances_train2017.FOLD@PERCENT-unlabeled.json`` the other ones. The
+number of the fold is the seed of the choice.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv

@@ -22,8 +22,8 @@ def boxes_of_result(result: Any) -> Sequence[np.ndarray]:
     boxes = result[0] if isinstance(result, tuple) else result
     if not isinstance(boxes, list):
         raise TypeError(
-            'results: expected for each image a list of arrays (n, 5), one for each class, or a pair of such a list and '
-            f'masks, got {type(boxes).__name__}'
+            'results: expected for each image a list of arrays (n, 5), one for each class, or a pair of such a list '
+            f'and masks, got {type(boxes).__name__}'
         )
     return boxes
 

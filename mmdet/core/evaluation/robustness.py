@@ -5,6 +5,7 @@ rPC = mPC / P.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,12 @@ COCO_FIGURES = {
     'ARs': 'AR_s@100',
     'ARm': 'AR_m@100',
     'ARl': 'AR_l@100',
+}
+
+PRINTS = {
+    'P': 'performance on clean images (P)',
+    'mPC': 'mean performance under corruption (mPC)',
+    'rPC': 'relative performance under corruption (rPC), %',
 }
 
 
@@ -100,3 +107,58 @@ def summarise(table: np.ndarray) -> Robustness:
     corrupted = np.nanmean(table[:, 1:], axis=(0, 1))
     relative = np.divide(corrupted, clean, out=np.full_like(clean, np.nan), where=clean > 0)
     return Robustness(clean, corrupted, relative)
+
+
+def _figure_of(measured: Mapping[str, Any], name: str, keys: Mapping[str, str], task: str) -> float:
+    """A figure such as AP, from a flat dict, or from one for each task as mmdetection 2.x writes it."""
+    nested = measured.get(task)
+    return nested[name] if isinstance(nested, Mapping) else measured[keys[name]]
+
+
+def summarise_tasks(
+    output: Mapping[str, Mapping[int, Any]],
+    dataset: str,
+    tasks: Sequence[str],
+    names: Sequence[str] | None,
+    aggregate: str,
+) -> dict[str, tuple[list[str], Robustness]]:
+    """P, mPC and rPC of a robustness test.
+
+    Args:
+        output: corruption -> severity -> what the data set's ``evaluate`` gave.
+        dataset: ``'voc'``, or another, which is evaluated in COCO's way.
+        tasks: ``'bbox'``, ``'segm'``; VOC has boxes only.
+        names: of :data:`COCO_FIGURES`; None: all of them, or AP50 for VOC.
+        aggregate: ``'all'`` or ``'benchmark'``, the corruptions to use.
+
+    Returns:
+        For each task the names, and their figures.
+
+    Raises:
+        KeyError: a figure was not measured.
+        ValueError: see :func:`summarise`.
+    """
+    voc = dataset == 'voc'
+    chosen = {}
+    for task in ['bbox'] if voc else tasks:
+        names_of_task = list(names or (['AP50'] if voc else COCO_FIGURES))
+        # VOC has one figure, the mean AP over its classes
+        keys = {name: 'mAP' if voc else f'{task}_{COCO_FIGURES[name]}' for name in names_of_task}
+        try:
+            table = figures_table(
+                output, SELECTIONS[aggregate], names_of_task, partial(_figure_of, keys=keys, task=task)
+            )
+        except KeyError as error:
+            raise KeyError(f'{task}: {error.args[0]} was not measured') from error
+        chosen[task] = names_of_task, summarise(table)
+    return chosen
+
+
+def summary_text(task: str, names: Sequence[str], summary: Robustness, prints: str | Sequence[str]) -> str:
+    """Lines with some of ``'P'``, ``'mPC'`` and ``'rPC'`` for each figure."""
+    values = dict(P=summary.clean, mPC=summary.corrupted, rPC=100 * summary.relative)
+    lines = []
+    for kind in [prints] if isinstance(prints, str) else prints:
+        lines.append(f'{task}: {PRINTS[kind]}')
+        lines += [f'  {name:6} {value:.3f}' for name, value in zip(names, values[kind].tolist())]
+    return '\n'.join(lines)
