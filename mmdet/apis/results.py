@@ -1,5 +1,6 @@
 """What the tools that look at written results share: the test data and the results of it."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from mmcv import Config
 from torch.utils.data import Dataset
 
 from mmdet.datasets.builder import build_dataset
-from mmdet.utils.compat_config import compat_cfg
+from mmdet.utils.compat_config import compat_loader_args
 
 from .launch import UserError
 
@@ -23,7 +24,7 @@ def build_test_dataset(cfg: Config, **changes: Any) -> Dataset:
         cfg: in any spelling of mmdetection 2.x; not changed.
         **changes: other values for arguments of the data set, e.g. ``pipeline``.
     """
-    test = compat_cfg(cfg).data.test
+    test = compat_loader_args(copy.deepcopy(cfg)).data.test
     if changes:
         for part in test if isinstance(test, (list, tuple)) else [test]:
             part.update(changes)

@@ -102,7 +102,7 @@ def load(args: argparse.Namespace, metric: str) -> tuple[COCO, COCO]:
     coco_gt = COCO(args.ann)
     try:
         return coco_gt, load_results(coco_gt, args.result, metric)
-    except (AssertionError, IndexError, KeyError, TypeError) as error:
+    except (AssertionError, IndexError, KeyError) as error:
         raise UserError(f'{args.result} holds no {metric} results for the images of {args.ann} ({error!r})') from error
 
 

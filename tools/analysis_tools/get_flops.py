@@ -7,6 +7,7 @@ modules, such as the products of attention, is not counted. A second stage works
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
 
 import argparse
+import copy
 import math
 import sys
 
@@ -15,7 +16,6 @@ from mmcv.cnn import get_model_complexity_info
 
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.models import build_detector
-from mmdet.utils import compat_cfg
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -48,7 +48,7 @@ def complexity(cfg: Config, shape: tuple[int, int, int]) -> tuple[float, float]:
     Raises:
         UserError: the detector cannot run on plain tensors.
     """
-    cfg = compat_cfg(cfg)
+    cfg = copy.deepcopy(cfg)
     for part in ('backbone', 'neck'):
         if isinstance(cfg.model.get(part), dict):
             cfg.model[part].pop('init_cfg', None)

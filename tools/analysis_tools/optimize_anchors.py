@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.core.anchor.optimize import evolved_anchors, fitted_sizes, kmeans_anchors, mean_best_iou
 from mmdet.datasets import build_dataset
-from mmdet.utils import compat_cfg
+from mmdet.utils.compat_config import compat_loader_args
 
 ALGORITHMS = ('k-means', 'differential_evolution')
 
@@ -87,7 +87,7 @@ def plain_dataset(cfg: Config) -> Dataset:
     Raises:
         UserError: it is a wrapper around data sets.
     """
-    train = compat_cfg(cfg).data.train
+    train = compat_loader_args(cfg).data.train
     while isinstance(train, dict) and 'dataset' in train:
         train = train['dataset']
     if not isinstance(train, dict) or 'datasets' in train:

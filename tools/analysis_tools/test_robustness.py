@@ -110,7 +110,13 @@ def planned(args: argparse.Namespace) -> dict[int, list[str]]:
 
 
 def damaged_dataset(cfg: Config, corruption: str, severity: int) -> Dataset:
-    """``data.test`` with the damage done directly after an image is loaded."""
+    """``data.test`` with the damage done directly after an image is loaded.
+
+    Raises:
+        UserError: it is several data sets.
+    """
+    if not isinstance(cfg.data.test, dict) or 'pipeline' not in cfg.data.test:
+        raise UserError('data.test must be one data set with a pipeline')
     pipeline = copy.deepcopy(list(cfg.data.test.pipeline))
     if severity:
         pipeline.insert(1, dict(type='Corrupt', corruption=corruption, severity=severity))

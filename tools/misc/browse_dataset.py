@@ -27,7 +27,7 @@ from mmdet.core.visualization.sample import directive_lines, draw_sample
 from mmdet.datasets import build_dataset
 from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
 from mmdet.datasets import PIPELINES
-from mmdet.utils import compat_cfg
+from mmdet.utils.compat_config import compat_loader_args
 from mmdet.utils.progress import progress_bar
 
 MIN_PICTURE_SIDE = 420  # px; smaller images are enlarged so that labels can be read
@@ -155,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     if args.not_show and args.output_dir is None:
         raise UserError('nothing to do: give --output-dir, or leave out --not-show')
-    dataset = build_dataset(skip_steps(compat_cfg(config_from_args(args)).data.train, args.skip_type))
+    dataset = build_dataset(skip_steps(compat_loader_args(config_from_args(args)).data.train, args.skip_type))
     bar = progress_bar(len(dataset))
     taken: set[str] = set()
     for i in range(len(dataset)):

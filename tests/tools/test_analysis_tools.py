@@ -1,0 +1,178 @@
+"""The tools of ``tools/analysis_tools``, each as one process on one small data set."""
+
+import csv
+import json
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tool_process import run_tool
+
+ANALYSIS = 'tools/analysis_tools'
+ROWS = [
+    dict(mode='train', epoch=1, iter=2, loss=3.0, time=9.0),
+    dict(mode='train', epoch=1, iter=4, loss=2.0, time=0.5),
+    dict(mode='val', epoch=1, iter=4, bbox_mAP=0.25),
+]
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A log of one epoch."""
+    path = tmp_path / 'a.log.json'
+    path.write_text('\n'.join(map(json.dumps, [dict(env_info='x'), *ROWS])))
+    return path
+
+
+def test_analyze_logs_draws_one_epoch_and_names_the_keys_there_are(log, tmp_path):
+    out = tmp_path / 'curve.png'
+    run_tool(f'{ANALYSIS}/analyze_logs.py', 'plot_curve', log, '--keys', 'bbox_mAP', '--out', out, folder=tmp_path)
+    assert cv2.imread(str(out)).std() > 5
+    done = run_tool(
+        f'{ANALYSIS}/analyze_logs.py', 'plot_curve', log, '--keys', 'bbox_map', folder=tmp_path, check=False
+    )
+    assert done.status == 1
+    assert "no 'bbox_map'; did you mean 'bbox_mAP'? It has: loss, time, bbox_mAP" in done.error
+
+
+def test_analyze_logs_times_iterations_without_the_first_row(log, tmp_path):
+    done = run_tool(f'{ANALYSIS}/analyze_logs.py', 'cal_train_time', log, folder=tmp_path)
+    assert 'average: 0.5000 s/iter' in done.text
+    done = run_tool(f'{ANALYSIS}/analyze_logs.py', 'cal_train_time', log, '--include-outliers', folder=tmp_path)
+    assert 'average: 4.7500 s/iter' in done.text
+
+
+def test_analyze_results_draws_best_and_worst_images(world, tmp_path):
+    done = run_tool(
+        *(f'{ANALYSIS}/analyze_results.py', world / 'tiny.py', world / 'results.pkl', tmp_path, '--topk', 2),
+        folder=tmp_path,
+    )
+    assert '2 best and 2 worst of 8 images' in done.text and '2 without objects' in done.text
+    assert {path.name for path in (tmp_path / 'bad').iterdir()} == {'3_0.000.png', '4_0.000.png'}
+    good = list((tmp_path / 'good').iterdir())
+    assert len(good) == 2 and all(path.stem.endswith('_1.000') for path in good)
+    assert cv2.imread(str(good[0])).shape[0] >= 420
+
+
+def test_benchmark_states_the_speed(world, tmp_path):
+    options = ('--cfg-options', 'data.workers_per_gpu=0', '--max-iter', 7, '--fuse-conv-bn')
+    done = run_tool(f'{ANALYSIS}/benchmark.py', world / 'tiny.py', world / 'weights.pth', *options, folder=tmp_path)
+    assert float(done.text.split('run 1: ')[1].split()[0]) > 0
+
+
+def test_confusion_matrix_counts_into_a_table_and_a_picture(world, tmp_path):
+    done = run_tool(
+        f'{ANALYSIS}/confusion_matrix.py', world / 'tiny.py', world / 'results.pkl', tmp_path, folder=tmp_path
+    )
+    with open(tmp_path / 'confusion_matrix.csv', newline='') as file:
+        rows = list(csv.reader(file))
+    assert rows[0][1:] == ['red', 'green', 'background']
+    # images 0, 2 are red and found, 4 is red and missed; 1, 5 are green and found, 3 is taken for red
+    assert [row[1:] for row in rows[1:]] == [['2', '0', '1'], ['1', '2', '0'], ['0', '1', '0']]
+    assert '4 of 6 objects' in done.text
+    assert cv2.imread(str(tmp_path / 'confusion_matrix.png')).std() > 5
+
+
+def test_eval_metric_evaluates_and_formats(world, tmp_path):
+    files = (f'{ANALYSIS}/eval_metric.py', world / 'tiny.py', world / 'results.pkl')
+    done = run_tool(*files, '--eval', 'bbox', '--eval-options', 'classwise=True', folder=tmp_path)
+    assert 'Average Precision' in done.text and 'category' in done.text
+    run_tool(*files, '--format-only', '--eval-options', f'jsonfile_prefix={tmp_path}/x', folder=tmp_path)
+    assert len(json.loads((tmp_path / 'x.bbox.json').read_text())) == 6
+    assert '--eval' in run_tool(*files, folder=tmp_path, check=False).error
+
+
+def test_results_of_another_data_set_are_refused(world, tmp_path):
+    (tmp_path / 'short.pkl').write_bytes(pickle.dumps([]))
+    done = run_tool(
+        *(f'{ANALYSIS}/eval_metric.py', world / 'tiny.py', tmp_path / 'short.pkl', '--eval', 'bbox'),
+        folder=tmp_path,
+        check=False,
+    )
+    assert '0 results for the 8 images' in done.error
+
+
+def test_get_flops_counts_both_stages(world, tmp_path):
+    done = run_tool(
+        *(f'{ANALYSIS}/get_flops.py', world / 'tiny.py', '--shape', 60, 64, '--size-divisor', 32), folder=tmp_path
+    )
+    assert '(3, 64, 64)' in done.text
+    # by hand: the second stage alone has 1000 proposals x (16 x 7 x 7 x 32 + 32 x 32 + 32 x (3 + 8)) multiply-adds
+    assert float(done.text.split('GFLOPs')[0].split()[-1]) > 1000 * (16 * 49 * 32 + 32 * 32 + 32 * 11) / 1e9 - 0.005
+
+
+def test_coco_error_analysis_draws_every_class(world, tmp_path):
+    results = pickle.loads((world / 'results.pkl').read_bytes())
+    entries = [
+        dict(image_id=i, category_id=k + 1, bbox=[x1, y1, x2 - x1, y2 - y1], score=score)
+        for i, image in enumerate(results)
+        for k, dets in enumerate(image)
+        for x1, y1, x2, y2, score in dets.tolist()
+    ]
+    (tmp_path / 'r.bbox.json').write_text(json.dumps(entries))
+    done = run_tool(
+        *(f'{ANALYSIS}/coco_error_analysis.py', tmp_path / 'r.bbox.json', tmp_path / 'out', '--ann', world / 'ann.json'),
+        *('--extraplots',),
+        folder=tmp_path,
+    )
+    names = {path.name for path in (tmp_path / 'out/bbox').iterdir()}
+    assert {f'{k}-all.png' for k in ('red', 'green', 'allclass')} <= names
+    assert {'red-bars.png', 'sizes.png', 'red-small.png'} <= names and 'red-large.png' not in names
+    assert '| red' in done.text and 'allclass' in done.text
+
+
+YOLO_HEAD = "model = dict(_delete_=True, bbox_head=dict(anchor_generator=dict(type='YOLOAnchorGenerator', base_sizes={})))"
+
+
+def test_optimize_anchors_writes_base_sizes(world, tmp_path):
+    sizes = [[(30, 30)], [(10, 10)]]
+    (tmp_path / 'yolo.py').write_text(f"_base_ = '{world}/tiny.py'\n" + YOLO_HEAD.format(sizes))
+    for algorithm in ('k-means', 'differential_evolution'):
+        done = run_tool(
+            *(f'{ANALYSIS}/optimize_anchors.py', tmp_path / 'yolo.py', '--algorithm', algorithm, '--iters', 20),
+            *('--input-shape', 64, 64, '--output-dir', tmp_path),
+            folder=tmp_path,
+        )
+        (large,), (small,) = json.loads((tmp_path / 'anchor_optimize_result.json').read_text())
+        assert 14 <= min(small) and max(small) <= min(large) and max(large) <= 30
+        assert '6 boxes' in done.text
+    refused = run_tool(f'{ANALYSIS}/optimize_anchors.py', world / 'tiny.py', folder=tmp_path, check=False)
+    assert 'YOLOAnchorGenerator' in refused.error
+
+
+DARKENER = 'def corrupt(image, corruption_name, severity):\n    return (image // (1 + severity)).astype("uint8")\n'
+
+
+def test_test_robustness_with_a_package_of_damage_and_its_summary(world, tmp_path):
+    command = (f'{ANALYSIS}/test_robustness.py', world / 'tiny.py', world / 'weights.pth', '--workers', 0)
+    options = ('--corruptions', 'fog', '--severities', 0, 2, '--out', tmp_path / 'r.pkl', '--eval', 'bbox')
+    refused = run_tool(*command, *options, folder=tmp_path, check=False)
+    assert 'pip install imagecorruptions' in refused.error
+    (tmp_path / 'stand_in').mkdir()
+    (tmp_path / 'stand_in/imagecorruptions.py').write_text(DARKENER)
+    done = run_tool(*command, *options, folder=tmp_path, search_path=(str(tmp_path / 'stand_in'),))
+    assert 'clean images, severity 0' in done.text and 'fog, severity 2' in done.text and '(mPC)' in done.text
+    figures = pickle.loads((tmp_path / 'r_results.pkl').read_bytes())
+    assert set(figures) == {'fog'} and set(figures['fog']) == {0, 2}
+    read = run_tool(
+        *(f'{ANALYSIS}/robustness_eval.py', tmp_path / 'r_results.pkl', '--prints', 'P', 'rPC', '--metric', 'AP50'),
+        folder=tmp_path,
+    )
+    assert f'AP50   {figures["fog"][0]["bbox_mAP_50"]:.3f}' in read.text and '(mPC)' not in read.text
+
+
+def test_error_of_a_config_that_is_not_there_is_one_line(tmp_path):
+    done = run_tool(f'{ANALYSIS}/get_flops.py', 'configs/no/such.py', folder=tmp_path, check=False)
+    assert done.status == 1 and done.text.strip().startswith('error: there is no config')
+
+
+def test_pictures_folder_is_made(world, tmp_path):
+    done = run_tool(
+        *(f'{ANALYSIS}/confusion_matrix.py', world / 'tiny.py', world / 'results.pkl', tmp_path / 'a/b'),
+        *('--normalise', 'none', '--nms-iou-thr', 0.5, '--color-theme', 'viridis'),
+        folder=tmp_path,
+    )
+    assert Path(tmp_path / 'a/b/confusion_matrix.png').is_file() and done.status == 0
+    assert np.ptp(cv2.imread(str(tmp_path / 'a/b/confusion_matrix.png'))) > 100
