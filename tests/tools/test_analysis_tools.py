@@ -113,7 +113,13 @@ def test_coco_error_analysis_draws_every_class(world, tmp_path):
     ]
     (tmp_path / 'r.bbox.json').write_text(json.dumps(entries))
     done = run_tool(
-        *(f'{ANALYSIS}/coco_error_analysis.py', tmp_path / 'r.bbox.json', tmp_path / 'out', '--ann', world / 'ann.json'),
+        *(
+            f'{ANALYSIS}/coco_error_analysis.py',
+            tmp_path / 'r.bbox.json',
+            tmp_path / 'out',
+            '--ann',
+            world / 'ann.json',
+        ),
         *('--extraplots',),
         folder=tmp_path,
     )
@@ -123,7 +129,9 @@ def test_coco_error_analysis_draws_every_class(world, tmp_path):
     assert '| red' in done.text and 'allclass' in done.text
 
 
-YOLO_HEAD = "model = dict(_delete_=True, bbox_head=dict(anchor_generator=dict(type='YOLOAnchorGenerator', base_sizes={})))"
+YOLO_HEAD = (
+    "model = dict(_delete_=True, bbox_head=dict(anchor_generator=dict(type='YOLOAnchorGenerator', base_sizes={})))"
+)
 
 
 def test_optimize_anchors_writes_base_sizes(world, tmp_path):
@@ -136,7 +144,7 @@ def test_optimize_anchors_writes_base_sizes(world, tmp_path):
             folder=tmp_path,
         )
         (large,), (small,) = json.loads((tmp_path / 'anchor_optimize_result.json').read_text())
-        assert 14 <= min(small) and max(small) <= min(large) and max(large) <= 30
+        assert min(small) >= 14 and max(small) <= min(large) and max(large) <= 30
         assert '6 boxes' in done.text
     refused = run_tool(f'{ANALYSIS}/optimize_anchors.py', world / 'tiny.py', folder=tmp_path, check=False)
     assert 'YOLOAnchorGenerator' in refused.error

@@ -40,7 +40,7 @@ def test_browse_dataset_draws_what_is_trained_on_with_a_caption(world, tmp_path)
 
 
 def test_browse_dataset_undoes_normalisation_and_gives_repeated_images_names_of_their_own(world, tmp_path):
-    (tmp_path / 'mixed.py').write_text(MIXED.format(folder=world).replace("one = dict({{_base_.data.train}})\n", ''))
+    (tmp_path / 'mixed.py').write_text(MIXED.format(folder=world).replace('one = dict({{_base_.data.train}})\n', ''))
     done = browse(tmp_path / 'mixed.py', tmp_path, '--skip-type', 'Flip')
     names = {path.name for path in (tmp_path / 'out').iterdir()}
     assert {'0.png', '0_1.png'} <= names and len(names) == 16 and '16 images' in done.text
@@ -51,7 +51,7 @@ def test_browse_dataset_undoes_normalisation_and_gives_repeated_images_names_of_
 
 def test_print_config_applies_options(world, tmp_path):
     done = run_tool(f'{MISC}/print_config.py', world / 'tiny.py', '--cfg-options', 'optimizer.lr=0.5', folder=tmp_path)
-    assert "lr=0.5" in done.text
+    assert 'lr=0.5' in done.text
 
 
 def test_split_coco_parts_are_complete_and_apart(world, tmp_path):

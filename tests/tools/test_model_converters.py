@@ -115,7 +115,9 @@ class Evil:
 def test_detectron2pytorch_runs_nothing_from_the_file(tmp_path):
     (tmp_path / 'a.pkl').write_bytes(pickle.dumps(dict(blobs=Evil())))
     done = run_tool(
-        *(f'{CONVERTERS}/detectron2pytorch.py', tmp_path / 'a.pkl', tmp_path / 'b.pth', 50), folder=tmp_path, check=False
+        *(f'{CONVERTERS}/detectron2pytorch.py', tmp_path / 'a.pkl', tmp_path / 'b.pth', 50),
+        folder=tmp_path,
+        check=False,
     )
     assert done.error.startswith('error: the file holds more than arrays') and 'it ran' not in done.text
 

@@ -51,7 +51,9 @@ def run_tool(script: str, *args: object, folder: Path, search_path: tuple[str, .
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['mmdet.apis', 'matplotlib.pyplot', 'scipy.optimize'])
     out_file = folder / 'output.txt'
-    process = context.Process(target=run_script, args=(script, [str(a) for a in args], list(search_path), str(out_file)))
+    process = context.Process(
+        target=run_script, args=(script, [str(a) for a in args], list(search_path), str(out_file))
+    )
     process.start()
     process.join(TIME_LIMIT)
     if process.exitcode is None:

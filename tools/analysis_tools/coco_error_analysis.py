@@ -66,10 +66,12 @@ def plot_curves(curves: np.ndarray, recalls: np.ndarray, title: str, path: Path)
 
 
 def plot_bars(values: np.ndarray, groups: list[str], title: str, path: Path) -> None:
-    """Draw a group of seven bars for each of n groups (7, n); what is not there (-1) is 0 high."""
+    """Draw a group of seven bars for each of n groups (7, n); those without objects (-1) are left out."""
+    there = values[0] > -1
+    values, groups = values[:, there], [group for group, use in zip(groups, there) if use]
     figure, axes = plt.subplots(figsize=(max(6.0, 1.3 * len(groups)), 4), layout='constrained')
     places = np.arange(len(groups))
-    for i, (name, row, colour) in enumerate(zip(CURVES, values.clip(min=0), COLOURS)):
+    for i, (name, row, colour) in enumerate(zip(CURVES, values, COLOURS)):
         bars = axes.bar(
             places + (i - 3) * 0.12, row, width=0.12, color=colour, edgecolor='black', linewidth=0.5, label=name
         )

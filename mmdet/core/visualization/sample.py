@@ -109,4 +109,5 @@ def _put_image(figure: Figure, drawn: np.ndarray, ignored: np.ndarray) -> None:
         )
     )
     for x1, y1, _, _ in ignored.tolist():
-        axes.text(x1, y1, 'ignored', color=IGNORED_COLOUR, fontsize=7, va='top', clip_on=True)
+        background = dict(facecolor='black', alpha=0.7, pad=0.7, edgecolor='none')
+        axes.text(x1, y1, 'ignored', color=IGNORED_COLOUR, fontsize=8, va='bottom', bbox=background, clip_on=True)
