@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as mask_coding
 from tool_process import run_tool
 
 ANALYSIS = 'tools/analysis_tools'
@@ -184,3 +185,28 @@ def test_pictures_folder_is_made(world, tmp_path):
     )
     assert Path(tmp_path / 'a/b/confusion_matrix.png').is_file() and done.status == 0
     assert np.ptp(cv2.imread(str(tmp_path / 'a/b/confusion_matrix.png'))) > 100
+
+
+def test_occluded_and_separated_objects_are_counted_by_their_masks(world, tmp_path):
+    pytest.importorskip('mmdet.datasets.coco_occluded')
+    coco = json.loads((world / 'ann.json').read_text())
+    names = dict(red='person', green='bicycle')  # the tool takes COCO's 80 classes
+    for category in coco['categories']:
+        category['name'] = names[category['name']]
+    (tmp_path / 'ann.json').write_text(json.dumps(coco))
+    mask = mask_coding.encode(np.asfortranarray(np.ones((64, 64), np.uint8)))
+    nothing = np.zeros((0, 5))
+    results = [([nothing] * 80, [[]] * 80) for _ in range(8)]
+    results[0] = ([np.array([[0, 0, 64, 64, 0.9]]), *[nothing] * 79], [[mask], *[[]] * 79])
+    (tmp_path / 'r.pkl').write_bytes(pickle.dumps(results))
+    rle = dict(size=[64, 64], counts=mask['counts'].decode())
+    objects = [['person', 1, f'{i}.png', [0, 0, 64, 64], rle] for i in (0, 2)]
+    (tmp_path / 'o.json').write_text(json.dumps(objects))
+    (tmp_path / 's.json').write_text(json.dumps(objects[:1]))
+    run_tool(
+        *(f'{ANALYSIS}/coco_occluded_separated_recall.py', tmp_path / 'r.pkl', '--ann', tmp_path / 'ann.json'),
+        *('--occluded-ann', tmp_path / 'o.json', '--separated-ann', tmp_path / 's.json', '--out', tmp_path / 'x.json'),
+        folder=tmp_path,
+    )
+    figures = json.loads((tmp_path / 'x.json').read_text())
+    assert figures == dict(occluded_recall=50.0, separated_recall=100.0)

@@ -11,13 +11,14 @@ from tool_process import run_tool
 MISC = 'tools/misc'
 MIXED = """
 _base_ = '{folder}/tiny.py'
-one = dict({{{{_base_.data.train}}}})
 data = dict(train=dict(_delete_=True, type='ConcatDataset', datasets=[
     dict(type='CocoDataset', classes=('red', 'green'), ann_file='{folder}/ann.json', img_prefix='{folder}/img/',
          filter_empty_gt=False, pipeline=[
-             dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True), dict(type='Pad', size_divisor=80),
+             dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
+             dict(type='Pad', size_divisor=80),
              dict(type='Normalize', mean=[100.0, 90.0, 80.0], std=[50.0, 40.0, 30.0], to_rgb=True),
-             dict(type='DefaultFormatBundle'), dict(type='RobustCollect', keys=['img', 'gt_bboxes', 'gt_labels'])])] * 2))
+             dict(type='DefaultFormatBundle'),
+             dict(type='RobustCollect', keys=['img', 'gt_bboxes', 'gt_labels'])])] * 2))
 """
 
 
@@ -40,7 +41,7 @@ def test_browse_dataset_draws_what_is_trained_on_with_a_caption(world, tmp_path)
 
 
 def test_browse_dataset_undoes_normalisation_and_gives_repeated_images_names_of_their_own(world, tmp_path):
-    (tmp_path / 'mixed.py').write_text(MIXED.format(folder=world).replace('one = dict({{_base_.data.train}})\n', ''))
+    (tmp_path / 'mixed.py').write_text(MIXED.format(folder=world))
     done = browse(tmp_path / 'mixed.py', tmp_path, '--skip-type', 'Flip')
     names = {path.name for path in (tmp_path / 'out').iterdir()}
     assert {'0.png', '0_1.png'} <= names and len(names) == 16 and '16 images' in done.text

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted(path for path in (ROOT / 'tools').rglob('*.py'))
+SCRIPTS = [path for path in sorted((ROOT / 'tools').rglob('*.py')) if '__main__' in path.read_text()]
 
 # script -> arguments and options without default, switches, options with default
 TABLE = {
     'test.py': (
-        'config checkpoint --work-dir --out --gpu-ids --eval --show-dir --tmpdir --cfg-options --options --eval-options',
+        'config checkpoint --work-dir --out --gpu-ids --eval --show-dir --tmpdir '
+        '--cfg-options --options --eval-options',
         '--fuse-conv-bn --format-only --show --gpu-collect',
         {'--gpu-id': 0, '--show-score-thr': 0.3, '--launcher': 'none', '--local_rank': 0},
     ),
