@@ -50,6 +50,7 @@ class _DynamicIntervals:
 
     def _score(self, runner: BaseRunner, results: list) -> None:
         """Compute the metrics, and save the checkpoint where they are the best so far."""
+        self.latest_results = results  # for loggers that show detections
         runner.log_buffer.output['eval_iter_num'] = len(self.dataloader)
         key_score = self.evaluate(runner, results)
         # a score of 0 may be the first one; only None means that there is no score

@@ -11,6 +11,7 @@ from .set_iter_hook import SetIterHook
 from .sync_norm_hook import SyncNormHook
 from .sync_random_size_hook import SyncRandomSizeHook
 from .timing_hook import DataShareHook
+from .wandblogger_hook import MMDetWandbHook
 from .yolox_lrupdater_hook import YOLOXLrUpdaterHook
 from .yolox_mode_switch_hook import YOLOXModeSwitchHook
 
@@ -22,6 +23,7 @@ __all__ = [
     'FreezeHook',
     'GradientCumulativeAmpOptimizerHook',
     'LinearMomentumEMAHook',
+    'MMDetWandbHook',
     'MemoryProfilerHook',
     'ResumableCheckpointHook',
     'SetEpochInfoHook',
