@@ -210,3 +210,19 @@ def test_occluded_and_separated_objects_are_counted_by_their_masks(world, tmp_pa
     )
     figures = json.loads((tmp_path / 'x.json').read_text())
     assert figures == dict(occluded_recall=50.0, separated_recall=100.0)
+
+
+def test_analyze_results_takes_results_with_masks(world, tmp_path):
+    results = pickle.loads((world / 'results.pkl').read_bytes())
+    mask = mask_coding.encode(np.asfortranarray(np.tri(64, dtype=np.uint8)))
+    pairs = [(boxes, [[mask] * len(of_class) for of_class in boxes]) for boxes in results]
+    (tmp_path / 'masks.pkl').write_bytes(pickle.dumps(pairs))
+    run_tool(
+        *(f'{ANALYSIS}/analyze_results.py', world / 'tiny.py', tmp_path / 'masks.pkl', tmp_path, '--topk', 1),
+        '--overlay-gt-pred',
+        folder=tmp_path,
+    )
+    (good,), (bad,) = ([cv2.imread(str(p)) for p in (tmp_path / name).iterdir()] for name in ('good', 'bad'))
+    assert good.shape == bad.shape == (448, 448, 3)
+    # below the diagonal the image of the mask is tinted, above it is not
+    assert good[-60:, :30].mean() > good[:30, -60:].mean() + 20
