@@ -14,7 +14,7 @@ Detectors") and the error analysis of https://cocodataset.org/#detection-eval.
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -120,10 +120,10 @@ def _precision(
     return run.eval['precision'][..., 0]
 
 
-def _silent(call):
+def _silent(call: Callable[[], None]) -> None:
     """Call a function of pycocotools without its progress messages."""
     with contextlib.redirect_stdout(io.StringIO()):
-        return call()
+        call()
 
 
 def mean_curves(precision: np.ndarray) -> np.ndarray:

@@ -57,7 +57,9 @@ def rate_images(dataset: Dataset, results: list) -> list[float | None]:
     return maps
 
 
-def draw(dataset: Dataset, results: list, ranked: list[tuple[int, float]], folder: Path, args) -> None:
+def draw(
+    dataset: Dataset, results: list, ranked: list[tuple[int, float]], folder: Path, args: argparse.Namespace
+) -> None:
     """Draw some images with ground truth and detections."""
     for index, value in ranked:
         loaded = dataset.prepare_train_img(index)
