@@ -125,7 +125,7 @@ def _check_masks(coco_gt: COCO, cat_ids: Sequence[int], img_ids: Sequence[int]) 
         raise ValueError(f"metric 'segm': {len(without)} annotations have no segmentation: {few(without)}")
 
 
-def load_results(coco_gt: COCO, result_file: str, metric: str, logger) -> COCO:
+def load_results(coco_gt: COCO, result_file: str, metric: str, logger=None) -> COCO:
     """Results as pycocotools wants them; an empty list, which it refuses, as well."""
     entries = mmcv.load(result_file)
     if not entries:
