@@ -9,14 +9,18 @@ from mmdet.models.detectors.htc import HybridTaskCascade
 from mmdet.models.detectors.mask_rcnn import MaskRCNN
 from mmdet.models.detectors.mask_scoring_rcnn import MaskScoringRCNN
 from mmdet.models.detectors.point_rend import PointRend
+from mmdet.models.detectors.queryinst import QueryInst
 from mmdet.models.detectors.retinanet import RetinaNet
 from mmdet.models.detectors.rpn import RPN
 from mmdet.models.detectors.scnet import SCNet
 from mmdet.models.detectors.single_stage import SingleStageDetector
+from mmdet.models.detectors.sparse_rcnn import SparseRCNN
 from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
 from mmdet.models.detectors.two_stage import TwoStageDetector
 
 __all__ = [
+    'QueryInst',
+    'SparseRCNN',
     'TridentFasterRCNN',
     'PointRend',
     'MaskScoringRCNN',

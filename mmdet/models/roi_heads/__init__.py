@@ -7,6 +7,7 @@ from .bbox_heads import (
     ConvFCBBoxHead,
     ConvFCBBoxHeadWithWeightPerImage,
     CustomBBoxHeadWithWeightPerImage,
+    DIIHead,
     DoubleConvFCBBoxHead,
     SABLHead,
     SABLHeadWithWeightPerImage,
@@ -23,6 +24,7 @@ from .grid_roi_head import GridRoIHead
 from .htc_roi_head import HybridTaskCascadeRoIHead
 from .mask_heads import (
     CoarseMaskHead,
+    DynamicMaskHead,
     FCNMaskHead,
     FeatureRelayHead,
     FusedSemanticHead,
@@ -40,11 +42,15 @@ from .point_rend_roi_head import PointRendRoIHead
 from .roi_extractors import BaseRoIExtractor, GenericRoIExtractor, SingleRoIExtractor
 from .scnet_roi_head import SCNetRoIHead
 from .shared_heads import ResLayer
+from .sparse_roi_head import SparseRoIHead
 from .standard_roi_head import StandardRoIHead
 from .standard_roi_head_with_extra import StandardRoIHeadWithExtraBBoxHead
 from .trident_roi_head import TridentRoIHead
 
 __all__ = [
+    'DIIHead',
+    'DynamicMaskHead',
+    'SparseRoIHead',
     'TridentRoIHead',
     'PointRendRoIHead',
     'MaskPointHead',

@@ -4,6 +4,7 @@ from mmdet.models.utils.brick_wrappers import AdaptiveAvgPool2d, adaptive_avg_po
 from mmdet.models.utils.builder import build_linear_layer, build_transformer
 from mmdet.models.utils.conv_upsample import ConvUpsample
 from mmdet.models.utils.csp_layer import CSPLayer
+from mmdet.models.utils.dynamic_conv import DynamicConv
 from mmdet.models.utils.gaussian_target import gaussian_radius, gen_gaussian_target
 from mmdet.models.utils.inverted_residual import InvertedResidual
 from mmdet.models.utils.make_divisible import make_divisible
@@ -19,6 +20,7 @@ __all__ = [
     'CSPLayer',
     'ConvUpsample',
     'DyReLU',
+    'DynamicConv',
     'InvertedResidual',
     'LearnedPositionalEncoding',
     'NormedConv2d',

@@ -23,6 +23,7 @@ class SamplingResult:
         pos_bboxes, neg_bboxes: (P, 4) and (M, 4).
         pos_is_gt: (P,) uint8.
         num_gts: G.
+        num_bboxes: n, sampled or not.
         pos_assigned_gt_inds: (P,) long in [0, G).
         pos_gt_bboxes: (P, 4), the ground truth of each positive.
         pos_gt_labels: (P,) long, its class; None where the assigner got no labels.
@@ -44,6 +45,7 @@ class SamplingResult:
         self.pos_is_gt = gt_flags[pos_inds]
         gt_bboxes = gt_bboxes.reshape(-1, 4)
         self.num_gts = len(gt_bboxes)
+        self.num_bboxes = len(bboxes)
         self.pos_assigned_gt_inds = assign_result.gt_inds[pos_inds] - 1
         self.pos_gt_bboxes = gt_bboxes[self.pos_assigned_gt_inds]
         self.pos_gt_labels = None if assign_result.labels is None else assign_result.labels[pos_inds]

@@ -9,12 +9,14 @@ from .custom_bbox_head import (
     Shared2FCBBoxHeadWithWeightPerImage,
     Shared4Conv1FCBBoxHeadWithWeightPerImage,
 )
+from .dii_head import DIIHead
 from .double_bbox_head import DoubleConvFCBBoxHead
 from .sabl_head import SABLHead, SABLHeadWithWeightPerImage
 from .scnet_bbox_head import SCNetBBoxHead
 from .vgg_bbox_head import VGGBBoxHead
 
 __all__ = [
+    'DIIHead',
     'SABLHeadWithWeightPerImage',
     'SABLHead',
     'SCNetBBoxHead',

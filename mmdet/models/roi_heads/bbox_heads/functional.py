@@ -35,6 +35,40 @@ def sampled_targets(
     return labels, label_weights, bbox_targets, bbox_weights
 
 
+def scattered_targets(
+    pos_inds: Tensor,
+    neg_inds: Tensor,
+    pos_labels: Tensor,
+    pos_targets: Tensor,
+    num_boxes: int,
+    background: int,
+    pos_weight: float,
+) -> Targets:
+    """As :func:`sampled_targets`, in the order of all n boxes of an image; those that were not sampled weigh nothing.
+
+    Args:
+        pos_inds, neg_inds: (p,) and (q,) rows of the positives and of the negatives.
+        pos_labels: (p,) classes of the positives.
+        pos_targets: (p, 4), what their boxes should become.
+        num_boxes: n.
+        background: label of all but the positives.
+        pos_weight: label weight of the positives; <= 0 means 1.
+
+    Returns:
+        Labels (n,) int64, label weights (n,), box targets (n, 4) and box weights (n, 4).
+    """
+    labels = pos_inds.new_full((num_boxes,), background)
+    labels[pos_inds] = pos_labels.long()
+    label_weights = pos_targets.new_zeros(num_boxes)
+    label_weights[pos_inds] = pos_weight if pos_weight > 0 else 1.0
+    label_weights[neg_inds] = 1.0
+    bbox_targets = pos_targets.new_zeros(num_boxes, 4)
+    bbox_targets[pos_inds] = pos_targets
+    bbox_weights = pos_targets.new_zeros(num_boxes, 4)
+    bbox_weights[pos_inds] = 1.0
+    return labels, label_weights, bbox_targets, bbox_weights
+
+
 def boxes_of_labels(bbox_pred: Tensor, labels: Tensor) -> Tensor:
     """(n, 4 K) class-wise values and (n,) labels in ``[0, K)`` -> (n, 4), those of each row's label."""
     columns = labels[:, None] * 4 + torch.arange(4, device=labels.device)

@@ -1,6 +1,7 @@
 """Mask heads: a mask for each RoI."""
 
 from .coarse_mask_head import CoarseMaskHead
+from .dynamic_mask_head import DynamicMaskHead
 from .fcn_mask_head import FCNMaskHead
 from .feature_relay_head import FeatureRelayHead
 from .fused_semantic_head import FusedSemanticHead
@@ -13,6 +14,7 @@ from .scnet_mask_head import SCNetMaskHead
 from .scnet_semantic_head import SCNetSemanticHead
 
 __all__ = [
+    'DynamicMaskHead',
     'MaskPointHead',
     'CoarseMaskHead',
     'MaskIoUHead',
