@@ -8,6 +8,8 @@ from mmdet.models.detectors.grid_rcnn import GridRCNN
 from mmdet.models.detectors.htc import HybridTaskCascade
 from mmdet.models.detectors.mask_rcnn import MaskRCNN
 from mmdet.models.detectors.mask_scoring_rcnn import MaskScoringRCNN
+from mmdet.models.detectors.panoptic_fpn import PanopticFPN
+from mmdet.models.detectors.panoptic_two_stage_segmentor import TwoStagePanopticSegmentor
 from mmdet.models.detectors.point_rend import PointRend
 from mmdet.models.detectors.queryinst import QueryInst
 from mmdet.models.detectors.retinanet import RetinaNet
@@ -19,6 +21,8 @@ from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
 from mmdet.models.detectors.two_stage import TwoStageDetector
 
 __all__ = [
+    'PanopticFPN',
+    'TwoStagePanopticSegmentor',
     'QueryInst',
     'SparseRCNN',
     'TridentFasterRCNN',

@@ -73,7 +73,10 @@ class TwoStageDetector(BaseDetector):
 
     def forward_dummy(self, img: Tensor) -> tuple:
         """The network alone, without losses or boxes; for counting operations."""
-        feats = self.extract_feat(img)
+        return self._dummy_stages(self.extract_feat(img), img)
+
+    def _dummy_stages(self, feats: Sequence[Tensor], img: Tensor) -> tuple:
+        """Raw predictions of both stages on the feature maps of ``img``."""
         rpn_outs = (self.rpn_head(feats),) if self.with_rpn else ()
         height, width = img.shape[-2:]
         proposals = img.new_tensor([[0, 0, width, height]]).expand(DUMMY_PROPOSALS, 4)
@@ -104,6 +107,23 @@ class TwoStageDetector(BaseDetector):
         """
         super().forward_train(img, img_metas)
         feats = self.extract_feat(img)
+        return self._train_stages(
+            feats, img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks, proposals, **kwargs
+        )
+
+    def _train_stages(
+        self,
+        feats: Sequence[Tensor],
+        img: Tensor,
+        img_metas: list[dict],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        gt_bboxes_ignore: list[Tensor] | None,
+        gt_masks: list | None,
+        proposals: list[Tensor] | None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Losses of both stages on the feature maps of ``img``; see :meth:`forward_train`."""
         losses = {}
         if self.with_rpn:
             rpn_losses, proposals = self.rpn_head.forward_train(
