@@ -5,6 +5,7 @@ from .builder import DATASETS, PIPELINES, build_dataloader, build_dataset
 from .cityscapes import CityscapesDataset
 from .coco import CocoDataset
 from .coco_occluded import OccludedSeparatedCocoDataset
+from .coco_panoptic import CocoPanopticDataset
 from .custom import CustomDataset
 from .dataset_wrappers import ClassBalancedDataset, ConcatDataset, MultiImageMixDataset, RepeatDataset
 from .deepfashion import DeepFashionDataset
@@ -23,6 +24,7 @@ __all__ = [
     'CityscapesDataset',
     'ClassBalancedDataset',
     'CocoDataset',
+    'CocoPanopticDataset',
     'ConcatDataset',
     'CustomDataset',
     'DATASETS',

@@ -106,7 +106,7 @@ class CocoDataset(CustomDataset):
         They have at least ``min_size`` px on the shorter side and, with ``filter_empty_gt``, an annotation of one of
         the classes. ``img_ids`` is cut down to them as well.
         """
-        occupied = {img_id for cat_id in self.cat_ids for img_id in self.coco.cat_img_map.get(cat_id, ())}
+        occupied = self._images_with_objects()
         kept, reasons = [], Counter()
         for i, info in enumerate(self.data_infos):
             if self.filter_empty_gt and self.img_ids[i] not in occupied:
@@ -118,6 +118,10 @@ class CocoDataset(CustomDataset):
         self.filtered.update(reasons)
         self.img_ids = [self.img_ids[i] for i in kept]
         return kept
+
+    def _images_with_objects(self) -> set[int]:
+        """Ids of the images that have an annotation of one of the classes."""
+        return {img_id for cat_id in self.cat_ids for img_id in self.coco.cat_img_map.get(cat_id, ())}
 
     def _usable_annotations(self, img_info: dict, ann_info: Sequence[dict]) -> list[dict]:
         """The annotations of an image that count: of the classes, not ignored, with a usable box."""
@@ -139,9 +143,9 @@ class CocoDataset(CustomDataset):
         objects = [ann for ann in usable if not ann.get('iscrowd', False)]
         crowds = [ann for ann in usable if ann.get('iscrowd', False)]
         return dict(
-            bboxes=_xyxy(objects),
+            bboxes=xyxy_of(objects),
             labels=np.asarray([self.cat2label[ann['category_id']] for ann in objects], dtype=np.int64),
-            bboxes_ignore=_xyxy(crowds),
+            bboxes_ignore=xyxy_of(crowds),
             masks=[ann.get('segmentation') for ann in objects],
             seg_map=osp.splitext(img_info['filename'])[0] + self.seg_suffix,
             **self._extra_fields(img_info, objects),
@@ -204,7 +208,7 @@ class CocoDataset(CustomDataset):
         gts = []
         for img_id in self.img_ids:
             anns = self.coco.img_ann_map.get(img_id, [])
-            gts.append(_xyxy([ann for ann in anns if not ann.get('ignore', False) and not ann.get('iscrowd', False)]))
+            gts.append(xyxy_of([ann for ann in anns if not ann.get('ignore', False) and not ann.get('iscrowd', False)]))
         return eval_recalls(gts, results, proposal_nums, iou_thrs, logger=logger).mean(axis=1)
 
     def format_results(
@@ -331,7 +335,7 @@ class CocoDataset(CustomDataset):
                 folder.cleanup()
 
 
-def _xyxy(anns: Sequence[dict]) -> np.ndarray:
+def xyxy_of(anns: Sequence[dict]) -> np.ndarray:
     """Boxes (n, 4) float32 xyxy px of annotations, whose are xywh."""
     xywh = np.asarray([ann['bbox'] for ann in anns], dtype=np.float64).reshape(-1, 4)
     return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1).astype(np.float32)

@@ -10,6 +10,7 @@ from mmdet.models.utils.inverted_residual import InvertedResidual
 from mmdet.models.utils.make_divisible import make_divisible
 from mmdet.models.utils.misc import interpolate_as, sigmoid_geometric_mean
 from mmdet.models.utils.normed_predictor import NormedConv2d, NormedLinear
+from mmdet.models.utils.panoptic_gt_processing import preprocess_panoptic_gt
 from mmdet.models.utils.point_sample import get_uncertain_point_coords_with_randomness, get_uncertainty
 from mmdet.models.utils.positional_encoding import LearnedPositionalEncoding, SinePositionalEncoding
 from mmdet.models.utils.res_layer import ResLayer, SimplifiedBasicBlock
@@ -38,5 +39,6 @@ __all__ = [
     'get_uncertainty',
     'interpolate_as',
     'make_divisible',
+    'preprocess_panoptic_gt',
     'sigmoid_geometric_mean',
 ]
