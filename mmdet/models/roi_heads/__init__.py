@@ -8,6 +8,7 @@ from .bbox_heads import (
     ConvFCBBoxHeadWithWeightPerImage,
     CustomBBoxHeadWithWeightPerImage,
     DIIHead,
+    DIIHeadWithWeightPerImage,
     DoubleConvFCBBoxHead,
     SABLHead,
     SABLHeadWithWeightPerImage,
@@ -49,6 +50,7 @@ from .trident_roi_head import TridentRoIHead
 
 __all__ = [
     'DIIHead',
+    'DIIHeadWithWeightPerImage',
     'DynamicMaskHead',
     'SparseRoIHead',
     'TridentRoIHead',

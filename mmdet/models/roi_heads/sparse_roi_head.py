@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi, bbox_xyxy_to_cxcywh
+from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS
 
 from .calls import attached_zero_of, call_with_img_metas
@@ -157,7 +158,10 @@ class SparseRoIHead(CascadeRoIHead):
             height, width = (size, size) if isinstance(size, int) else size
             mask_pred = rois.new_zeros(0, head.num_classes, height, width) + attached_zero_of(head)
         losses = mask_losses(head, mask_pred, sampling_results, gt_masks, rcnn_train_cfg, img_metas)
-        return dict(mask_pred=mask_pred, loss_mask=losses)
+        # the mean over this process's positives becomes one over all processes' mean number of them
+        num_pos = rois.new_full((), len(rois))
+        share = num_pos / reduce_mean(num_pos).clamp(min=1)
+        return dict(mask_pred=mask_pred, loss_mask={name: loss * share for name, loss in losses.items()})
 
     def forward_train(
         self,

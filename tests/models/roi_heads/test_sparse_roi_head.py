@@ -11,9 +11,7 @@ from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.custom_sampler import BasicSamplerWithIgnore
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.mask import BitmapMasks
-from mmdet.models.builder import HEADS, build_head
-from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import weigh_targets
-from mmdet.models.roi_heads.bbox_heads.dii_head import DIIHead
+from mmdet.models.builder import build_head
 from mmdet.models.roi_heads.sparse_roi_head import best_pairs
 
 
@@ -22,21 +20,13 @@ class IgnoringPseudoSampler(BasicSamplerWithIgnore, PseudoSampler):
     """No negatives of flagged images."""
 
 
-@HEADS.register_module(force=True)
-class WeighedDIIHead(DIIHead):
-    """Weighs each image's targets where a mechanism of per-image weights would."""
-
-    def _image_targets(self, sampling_result, img_meta, cfg):
-        return weigh_targets(super()._image_targets(sampling_result, img_meta, cfg), img_meta)
-
-
 CONV = dict(type='DynamicConv', in_channels=4, feat_channels=2, out_channels=4)
 EXTRACTOR = dict(
     type='SingleRoIExtractor', roi_layer=dict(type='RoIAlign', output_size=3, sampling_ratio=2), out_channels=4,
     featmap_strides=[8, 16],
 )  # fmt: skip
 BOX = dict(
-    type='WeighedDIIHead', num_classes=3, num_heads=2, num_reg_fcs=2, feedforward_channels=8, in_channels=4,
+    type='DIIHeadWithWeightPerImage', num_classes=3, num_heads=2, num_reg_fcs=2, feedforward_channels=8, in_channels=4,
     dynamic_conv_cfg=dict(CONV, input_feat_shape=3), loss_bbox=dict(type='L1Loss', loss_weight=5.0),
     loss_cls=dict(type='FocalLoss', use_sigmoid=True, loss_weight=2.0),
     bbox_coder=dict(type='DeltaXYWHBBoxCoder', clip_border=False, target_stds=[0.5, 0.5, 1.0, 1.0]),

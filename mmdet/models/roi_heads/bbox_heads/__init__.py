@@ -9,7 +9,7 @@ from .custom_bbox_head import (
     Shared2FCBBoxHeadWithWeightPerImage,
     Shared4Conv1FCBBoxHeadWithWeightPerImage,
 )
-from .dii_head import DIIHead
+from .dii_head import DIIHead, DIIHeadWithWeightPerImage
 from .double_bbox_head import DoubleConvFCBBoxHead
 from .sabl_head import SABLHead, SABLHeadWithWeightPerImage
 from .scnet_bbox_head import SCNetBBoxHead
@@ -17,6 +17,7 @@ from .vgg_bbox_head import VGGBBoxHead
 
 __all__ = [
     'DIIHead',
+    'DIIHeadWithWeightPerImage',
     'SABLHeadWithWeightPerImage',
     'SABLHead',
     'SCNetBBoxHead',

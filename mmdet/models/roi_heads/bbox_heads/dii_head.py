@@ -17,6 +17,7 @@ from mmdet.models.utils.builder import build_transformer
 
 from ..calls import attached_zero
 from .bbox_head import BBoxHead
+from .custom_bbox_head import CustomBBoxHeadWithWeightPerImage
 from .functional import Targets, scattered_targets
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -222,6 +223,14 @@ class DIIHead(BBoxHead):
         return scattered_targets(
             pos_inds, neg_inds, pos_gt_labels, pos_gt_bboxes, num_boxes, self.num_classes, cfg.pos_weight
         )
+
+
+@HEADS.register_module()
+class DIIHeadWithWeightPerImage(CustomBBoxHeadWithWeightPerImage, DIIHead):
+    """:class:`DIIHead` with a loss weight for each image."""
+
+    # the mixin's method has another signature; without it the mixin weighs what _image_targets gives
+    _get_target_single = DIIHead._get_target_single
 
 
 def _layer_norm(channels: int) -> nn.Module:

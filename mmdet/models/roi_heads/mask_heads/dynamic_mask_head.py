@@ -4,7 +4,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS
 from mmdet.models.utils.builder import build_transformer
 
@@ -94,16 +93,14 @@ class DynamicMaskHead(FCNMaskHead):
         return super().forward(filtered.transpose(1, 2).reshape(roi_feat.shape))
 
     def loss(self, mask_pred: Tensor, mask_targets: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """``loss_mask``, the mean over the p positives of all processes; a zero in the graph where there are none.
+        """``loss_mask``, the mean over p positives; a zero in the graph where there are none.
 
         Args:
             mask_pred: (p, K, h, w) logits, K = 1 when class agnostic.
             mask_targets: (p, h, w).
             labels: (p,) in ``[0, K)``.
         """
-        # a mean over the processes is asked of all of them, also of one without positives
-        num_pos = reduce_mean(mask_pred.new_full((), len(labels))).clamp(min=1)
         if not len(mask_pred):
             return dict(loss_mask=attached_zero(mask_pred))
         scores = masks_of_labels(mask_pred, labels).sigmoid()
-        return dict(loss_mask=self.loss_mask(scores, mask_targets, avg_factor=num_pos))
+        return dict(loss_mask=self.loss_mask(scores, mask_targets))
