@@ -17,6 +17,7 @@ from mmdet.ops.deform_roi_pool import (
 )
 from mmdet.ops.focal_loss import sigmoid_focal_loss, softmax_focal_loss
 from mmdet.ops.merge_cells import BaseMergeCell, ConcatCell, GlobalPoolingCell, SumCell
+from mmdet.ops.multi_scale_deform_attn import MultiScaleDeformableAttention, multi_scale_deformable_attn
 from mmdet.ops.nms import batched_nms, nms, nms_match, soft_nms
 from mmdet.ops.point_sample import SimpleRoIAlign, points_in_image, read_at_points, read_masks_at_points
 from mmdet.ops.roi import RoIAlign, RoIPool, roi_align, roi_pool
@@ -35,6 +36,7 @@ __all__ = [
     'ModulatedDeformConv2d',
     'ModulatedDeformConv2dPack',
     'ModulatedDeformRoIPoolPack',
+    'MultiScaleDeformableAttention',
     'RoIAlign',
     'RoIPool',
     'SAConv2d',
@@ -45,6 +47,7 @@ __all__ = [
     'deform_conv2d',
     'deform_roi_pool',
     'modulated_deform_conv2d',
+    'multi_scale_deformable_attn',
     'nms',
     'nms_match',
     'points_in_image',

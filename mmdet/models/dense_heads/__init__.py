@@ -3,12 +3,16 @@
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage, RPNHeadWithWeightPerImage
+from mmdet.models.dense_heads.deformable_detr_head import DeformableDETRHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.detr_head import DETRHead
 from mmdet.models.dense_heads.embedding_rpn_head import EmbeddingRPNHead
 from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
 
 __all__ = [
+    'DeformableDETRHead',
+    'DETRHead',
     'EmbeddingRPNHead',
     'AnchorHead',
     'BBoxTestMixin',

@@ -2,6 +2,8 @@
 
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.cascade_rcnn import CascadeRCNN
+from mmdet.models.detectors.deformable_detr import DeformableDETR
+from mmdet.models.detectors.detr import DETR
 from mmdet.models.detectors.fast_rcnn import FastRCNN
 from mmdet.models.detectors.faster_rcnn import FasterRCNN
 from mmdet.models.detectors.grid_rcnn import GridRCNN
@@ -21,6 +23,8 @@ from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
 from mmdet.models.detectors.two_stage import TwoStageDetector
 
 __all__ = [
+    'DeformableDETR',
+    'DETR',
     'PanopticFPN',
     'TwoStagePanopticSegmentor',
     'QueryInst',

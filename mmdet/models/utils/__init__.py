@@ -4,6 +4,7 @@ from mmdet.models.utils.brick_wrappers import AdaptiveAvgPool2d, adaptive_avg_po
 from mmdet.models.utils.builder import build_linear_layer, build_transformer
 from mmdet.models.utils.conv_upsample import ConvUpsample
 from mmdet.models.utils.csp_layer import CSPLayer
+from mmdet.models.utils.detr_transformer import DetrTransformerDecoder, DetrTransformerDecoderLayer, Transformer
 from mmdet.models.utils.dynamic_conv import DynamicConv
 from mmdet.models.utils.gaussian_target import gaussian_radius, gen_gaussian_target
 from mmdet.models.utils.inverted_residual import InvertedResidual
@@ -20,6 +21,8 @@ __all__ = [
     'AdaptiveAvgPool2d',
     'CSPLayer',
     'ConvUpsample',
+    'DetrTransformerDecoder',
+    'DetrTransformerDecoderLayer',
     'DyReLU',
     'DynamicConv',
     'InvertedResidual',
@@ -30,6 +33,7 @@ __all__ = [
     'SELayer',
     'SimplifiedBasicBlock',
     'SinePositionalEncoding',
+    'Transformer',
     'adaptive_avg_pool2d',
     'build_linear_layer',
     'build_transformer',

@@ -1,0 +1,407 @@
+"""The head of DETR (https://arxiv.org/abs/2005.12872).
+
+N: images; Q: queries; C: channels; K: classes, label K being background. Predicted boxes are centre x, centre y, w, h
+as shares of the image.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_activation_layer
+from mmcv.cnn.bricks.transformer import FFN, build_positional_encoding
+from torch import Tensor, nn
+
+from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy, bbox_xyxy_to_cxcywh
+from mmdet.core.utils.dist_utils import reduce_mean
+from mmdet.core.utils.misc import multi_apply
+from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
+from mmdet.models.utils.builder import build_transformer
+
+# Defaults of the constructor, which are part of its signature; never written to.
+POSITIONAL_ENCODING = dict(type='SinePositionalEncoding', num_feats=128, normalize=True)
+LOSS_CLS = dict(type='CrossEntropyLoss', bg_cls_weight=0.1, use_sigmoid=False, loss_weight=1.0, class_weight=1.0)
+LOSS_BBOX = dict(type='L1Loss', loss_weight=5.0)
+LOSS_IOU = dict(type='GIoULoss', loss_weight=2.0)
+TRAIN_CFG = dict(
+    assigner=dict(
+        type='HungarianAssigner',
+        cls_cost=dict(type='ClassificationCost', weight=1.0),
+        reg_cost=dict(type='BBoxL1Cost', weight=5.0),
+        iou_cost=dict(type='IoUCost', iou_mode='giou', weight=2.0),
+    )
+)
+TEST_CFG = dict(max_per_img=100)
+RELU = dict(type='ReLU', inplace=True)
+
+# of names from before the layers became mmcv's, in checkpoints of version 1
+OLD_NAMES = (
+    ('.self_attn.', '.attentions.0.'),
+    ('.ffn.', '.ffns.0.'),
+    ('.multihead_attn.', '.attentions.1.'),
+    ('.decoder.norm.', '.decoder.post_norm.'),
+)
+
+
+@HEADS.register_module()
+class DETRHead(BaseDenseHead):
+    """Queries that a transformer lets look at the image; each becomes a box or nothing.
+
+    Args:
+        num_classes: number of classes K.
+        in_channels: channels of the feature map.
+        num_query: number of queries Q.
+        num_reg_fcs: linear layers before the boxes.
+        transformer: its config.
+        sync_cls_avg_factor: the classification loss is divided by the mean over all processes.
+        positional_encoding: encoding of where a cell stands; half as many features as the transformer has channels.
+        loss_cls, loss_bbox, loss_iou: the losses. Where ``class_weight`` is a number, ``bg_cls_weight`` is that of
+            background.
+        train_cfg: the assigner, and a sampler if another than one that takes all.
+        test_cfg: ``max_per_img``.
+        init_cfg: must stay None: the transformer initialises itself.
+        kwargs: not used.
+
+    Raises:
+        ValueError: ``init_cfg`` is given, or the encoding has another number of features.
+    """
+
+    _version = 2
+    weight_items = (1, 3)  # of _get_target_single's results those that a weight of the image multiplies
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        num_query: int = 100,
+        num_reg_fcs: int = 2,
+        transformer: dict | None = None,
+        sync_cls_avg_factor: bool = False,
+        positional_encoding: dict = POSITIONAL_ENCODING,
+        loss_cls: dict = LOSS_CLS,
+        loss_bbox: dict = LOSS_BBOX,
+        loss_iou: dict = LOSS_IOU,
+        train_cfg: dict | None = TRAIN_CFG,
+        test_cfg: dict | None = TEST_CFG,
+        init_cfg: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if init_cfg is not None:
+            raise ValueError(f'{type(self).__name__} initialises itself; init_cfg must be None, got {init_cfg!r}')
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.num_query = num_query
+        self.num_reg_fcs = num_reg_fcs
+        self.sync_cls_avg_factor = sync_cls_avg_factor
+        self.train_cfg = as_config(train_cfg)
+        self.test_cfg = as_config(test_cfg)
+        loss_cls, self.bg_cls_weight = self._with_class_weights(loss_cls)
+        self.loss_cls = build_loss(loss_cls)
+        self.loss_bbox = build_loss(loss_bbox)
+        self.loss_iou = build_loss(loss_iou)
+        if self.train_cfg:
+            self.assigner = build_assigner(self.train_cfg.assigner)
+            self.sampler = build_sampler(self.train_cfg.get('sampler') or dict(type='PseudoSampler'), context=self)
+        self.cls_out_channels = num_classes if self.loss_cls.use_sigmoid else num_classes + 1
+        self.act_cfg = transformer.get('act_cfg', RELU)
+        self.activate = build_activation_layer(self.act_cfg)
+        self.positional_encoding = build_positional_encoding(positional_encoding)
+        self.transformer = build_transformer(transformer)
+        self.embed_dims = self.transformer.embed_dims
+        num_feats = positional_encoding['num_feats']
+        if num_feats * 2 != self.embed_dims:
+            raise ValueError(
+                f'positional_encoding: num_feats must be half of the {self.embed_dims} channels, got {num_feats}'
+            )
+        self._init_layers()
+
+    def _with_class_weights(self, loss_cls: dict) -> tuple[dict, float]:
+        """The config of the classification loss with a weight for each class, and that of background."""
+        loss_cls = dict(loss_cls)
+        class_weight, bg_cls_weight = loss_cls.get('class_weight'), loss_cls.pop('bg_cls_weight', None)
+        if not isinstance(class_weight, (int, float)):  # none, or one for each class already
+            return loss_cls, 0.0
+        bg_cls_weight = class_weight if bg_cls_weight is None else bg_cls_weight
+        loss_cls['class_weight'] = [float(class_weight)] * self.num_classes + [float(bg_cls_weight)]
+        return loss_cls, bg_cls_weight
+
+    def _init_layers(self) -> None:
+        self.input_proj = nn.Conv2d(self.in_channels, self.embed_dims, 1)
+        self.fc_cls = nn.Linear(self.embed_dims, self.cls_out_channels)
+        self.reg_ffn = FFN(self.embed_dims, self.embed_dims, self.num_reg_fcs, self.act_cfg, add_identity=False)
+        self.fc_reg = nn.Linear(self.embed_dims, 4)
+        self.query_embedding = nn.Embedding(self.num_query, self.embed_dims)
+
+    def init_weights(self) -> None:
+        """Let the transformer initialise itself; the other layers stay as PyTorch made them."""
+        self.transformer.init_weights()
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, local_metadata: dict, *args: Any, **kwargs: Any
+    ) -> None:
+        """Load parameters, also under the names of old checkpoints."""
+        if (local_metadata.get('version') or 1) < 2:
+            for key in [key for key in state_dict if key.startswith(prefix + 'transformer.')]:
+                renamed = key
+                for old, new in OLD_NAMES:
+                    renamed = renamed.replace(old, new)
+                state_dict[renamed] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args, **kwargs)
+
+    def forward(self, feats: Sequence[Tensor], img_metas: list[dict]) -> tuple[list[Tensor], list[Tensor]]:
+        """L maps (N, in_channels, H, W) -> L times what :meth:`forward_single` gives."""
+        return multi_apply(self.forward_single, feats, [img_metas] * len(feats))
+
+    def forward_single(self, x: Tensor, img_metas: list[dict]) -> tuple[Tensor, Tensor]:
+        """Predictions of all layers of the decoder.
+
+        Args:
+            x: (N, in_channels, H, W).
+            img_metas: has ``img_shape`` and ``batch_input_shape`` of each image.
+
+        Returns:
+            (layers, N, Q, K) or (layers, N, Q, K + 1) logits and (layers, N, Q, 4) boxes.
+        """
+        mask = padding_mask(img_metas, x.shape[-2:], x.device)
+        states, _ = self.transformer(
+            self.input_proj(x), mask, self.query_embedding.weight, self.positional_encoding(mask)
+        )
+        return self.fc_cls(states), self.fc_reg(self.activate(self.reg_ffn(states))).sigmoid()
+
+    def forward_train(
+        self,
+        x: Sequence[Tensor],
+        img_metas: list[dict],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor] | None = None,
+        gt_bboxes_ignore: list[Tensor] | None = None,
+        proposal_cfg: None = None,
+        **kwargs: Any,
+    ) -> dict[str, Tensor]:
+        """Losses of a batch; see :meth:`loss`.
+
+        Raises:
+            ValueError: proposals are asked for.
+        """
+        if proposal_cfg is not None:
+            raise ValueError(f'{type(self).__name__} makes no proposals; proposal_cfg must be None')
+        return self.loss(*self(x, img_metas), gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+
+    def loss(
+        self,
+        all_cls_scores_list: Sequence[Tensor],
+        all_bbox_preds_list: Sequence[Tensor],
+        gt_bboxes_list: list[Tensor],
+        gt_labels_list: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore: None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of the last map's predictions.
+
+        Args:
+            all_cls_scores_list, all_bbox_preds_list: see :meth:`forward`.
+            gt_bboxes_list: N times (G, 4) xyxy px.
+            gt_labels_list: N times (G,).
+            img_metas: meta information of the N images.
+            gt_bboxes_ignore: must be None.
+
+        Returns:
+            ``loss_cls``, ``loss_bbox`` and ``loss_iou`` of the last layer, ``d0.loss_cls`` ... of those before it.
+        """
+        return self._loss_of_layers(
+            all_cls_scores_list[-1],
+            all_bbox_preds_list[-1],
+            gt_bboxes_list,
+            gt_labels_list,
+            img_metas,
+            gt_bboxes_ignore,
+        )
+
+    def _loss_of_layers(self, all_cls_scores: Tensor, all_bbox_preds: Tensor, *truth: Any) -> dict[str, Tensor]:
+        """Losses of (layers, N, Q, ...) predictions, named by layer; ``truth`` as of :meth:`loss_single`."""
+        losses = {}
+        last = len(all_cls_scores) - 1
+        for layer, (cls_scores, bbox_preds) in enumerate(zip(all_cls_scores, all_bbox_preds)):
+            prefix = '' if layer == last else f'd{layer}.'
+            values = self.loss_single(cls_scores, bbox_preds, *truth)
+            losses.update(zip((prefix + 'loss_cls', prefix + 'loss_bbox', prefix + 'loss_iou'), values))
+        return losses
+
+    def loss_single(
+        self,
+        cls_scores: Tensor,
+        bbox_preds: Tensor,
+        gt_bboxes_list: list[Tensor],
+        gt_labels_list: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore_list: None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses of one layer: of classes, of coordinates (as shares of the image), of overlaps.
+
+        Args:
+            cls_scores: (N, Q, K) or (N, Q, K + 1) logits.
+            bbox_preds: (N, Q, 4).
+            gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore_list: see :meth:`loss`.
+        """
+        *targets, num_pos, num_neg = self.get_targets(
+            list(cls_scores), list(bbox_preds), gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore_list
+        )
+        labels, label_weights, bbox_targets, bbox_weights = (torch.cat(part) for part in targets)
+        cls_factor = cls_scores.new_full((), num_pos + num_neg * self.bg_cls_weight)
+        if self.sync_cls_avg_factor:
+            cls_factor = reduce_mean(cls_factor)
+        loss_cls = self.loss_cls(cls_scores.flatten(0, 1), labels, label_weights, avg_factor=cls_factor.clamp(min=1))
+        pos_factor = reduce_mean(cls_scores.new_full((), num_pos)).clamp(min=1)
+        sizes = image_sizes(img_metas, bbox_preds)[:, None].expand_as(bbox_preds).flatten(0, 1)
+        bbox_preds = bbox_preds.flatten(0, 1)
+        loss_iou = self.loss_iou(
+            bbox_cxcywh_to_xyxy(bbox_preds) * sizes,
+            bbox_cxcywh_to_xyxy(bbox_targets) * sizes,
+            bbox_weights,
+            avg_factor=pos_factor,
+        )
+        loss_bbox = self.loss_bbox(bbox_preds, bbox_targets, bbox_weights, avg_factor=pos_factor)
+        return loss_cls, loss_bbox, loss_iou
+
+    @torch.no_grad()
+    def get_targets(
+        self,
+        cls_scores_list: list[Tensor],
+        bbox_preds_list: list[Tensor],
+        gt_bboxes_list: list[Tensor],
+        gt_labels_list: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore_list: None = None,
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], int, int]:
+        """Targets of each of N images: see :meth:`_get_target_single`; then the numbers of positives and negatives."""
+        ignored = [None] * len(cls_scores_list) if gt_bboxes_ignore_list is None else gt_bboxes_ignore_list
+        *targets, pos_inds, neg_inds = multi_apply(
+            self._get_target_single,
+            cls_scores_list,
+            bbox_preds_list,
+            gt_bboxes_list,
+            gt_labels_list,
+            img_metas,
+            ignored,
+        )
+        return *targets, sum(map(len, pos_inds)), sum(map(len, neg_inds))
+
+    def _get_target_single(
+        self,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        gt_bboxes: Tensor,
+        gt_labels: Tensor,
+        img_meta: dict,
+        gt_bboxes_ignore: None = None,
+    ) -> tuple[Tensor, ...]:
+        """Targets of one image.
+
+        Args:
+            cls_score: (Q, K) or (Q, K + 1) logits.
+            bbox_pred: (Q, 4).
+            gt_bboxes: (G, 4) xyxy px.
+            gt_labels: (G,).
+            img_meta: has ``img_shape``, and the directives of the image.
+            gt_bboxes_ignore: must be None.
+
+        Returns:
+            labels (Q,) in ``[0, K]``, label weights (Q,), box targets (Q, 4), box weights (Q, 4), and the numbers of
+            the positives and of the negatives.
+        """
+        assigned = self.assigner.assign(bbox_pred, cls_score, gt_bboxes, gt_labels, img_meta, gt_bboxes_ignore)
+        # the meta information carries the directives of the image
+        sampled = self.sampler.sample(assigned, bbox_pred, gt_bboxes, gt_labels, img_metas=img_meta)
+        pos_inds, neg_inds = sampled.pos_inds, sampled.neg_inds
+        labels = gt_labels.new_full((len(bbox_pred),), self.num_classes)
+        labels[pos_inds] = gt_labels[sampled.pos_assigned_gt_inds]
+        label_weights = bbox_pred.new_zeros(len(bbox_pred))
+        label_weights[torch.cat([pos_inds, neg_inds])] = 1.0
+        bbox_targets, bbox_weights = torch.zeros_like(bbox_pred), torch.zeros_like(bbox_pred)
+        size = image_sizes([img_meta], bbox_pred)
+        bbox_targets[pos_inds] = bbox_xyxy_to_cxcywh(sampled.pos_gt_bboxes / size)
+        bbox_weights[pos_inds] = 1.0
+        return labels, label_weights, bbox_targets, bbox_weights, pos_inds, neg_inds
+
+    def get_bboxes(
+        self,
+        all_cls_scores_list: Sequence[Tensor],
+        all_bbox_preds_list: Sequence[Tensor],
+        img_metas: list[dict],
+        rescale: bool = False,
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Detections of each image: boxes with scores (k, 5) xyxy px, labels (k,).
+
+        Args:
+            all_cls_scores_list, all_bbox_preds_list: see :meth:`forward`; the last layer of the last map counts.
+            img_metas: meta information of the N images.
+            rescale: give boxes in px of the original image.
+        """
+        return self._detections(all_cls_scores_list[-1][-1], all_bbox_preds_list[-1][-1], img_metas, rescale)
+
+    def _detections(
+        self, cls_scores: Tensor, bbox_preds: Tensor, img_metas: list[dict], rescale: bool
+    ) -> list[tuple[Tensor, Tensor]]:
+        return [
+            self._get_bboxes_single(scores, boxes, meta['img_shape'], meta['scale_factor'], rescale)
+            for scores, boxes, meta in zip(cls_scores, bbox_preds, img_metas)
+        ]
+
+    def _get_bboxes_single(
+        self, cls_score: Tensor, bbox_pred: Tensor, img_shape: Sequence[int], scale_factor: Any, rescale: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Detections of one image, from (Q, K) or (Q, K + 1) logits and (Q, 4) boxes, best first."""
+        limit = self.test_cfg.get('max_per_img', self.num_query)
+        if self.loss_cls.use_sigmoid:
+            scores, inds = best(cls_score.sigmoid().flatten(), limit)
+            rows, labels = inds.div(self.num_classes, rounding_mode='floor'), inds % self.num_classes
+        else:
+            scores, labels = cls_score.softmax(-1)[..., :-1].max(-1)
+            scores, rows = best(scores, limit)
+            labels = labels[rows]
+        size = bbox_pred.new_tensor([img_shape[1], img_shape[0]] * 2)
+        boxes = (bbox_cxcywh_to_xyxy(bbox_pred[rows]) * size).clamp(min=0).minimum(size)
+        if rescale:
+            boxes = boxes / boxes.new_tensor(scale_factor)
+        return torch.cat([boxes, scores[:, None]], -1), labels
+
+    def simple_test_bboxes(
+        self, feats: Sequence[Tensor], img_metas: list[dict], rescale: bool = False
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Detections of each image; see :meth:`get_bboxes`."""
+        return self.get_bboxes(*self(feats, img_metas), img_metas, rescale=rescale)
+
+
+def best(scores: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """The ``limit`` highest of (n,) scores, descending, and their places."""
+    return scores.topk(min(limit, len(scores)))
+
+
+def image_sizes(img_metas: Sequence[dict], like: Tensor) -> Tensor:
+    """(N, 4) width, height, width, height px of each image, with the type and device of ``like``."""
+    return like.new_tensor([[meta['img_shape'][1], meta['img_shape'][0]] * 2 for meta in img_metas])
+
+
+def padding_mask(img_metas: Sequence[dict], size_hw: Sequence[int], device: torch.device) -> Tensor:
+    """(N, H, W) bool, True for cells of a map that lie on padding.
+
+    Args:
+        img_metas: has ``img_shape`` and ``batch_input_shape`` (else ``pad_shape``) of each image.
+        size_hw: of the map.
+        device: of the result.
+    """
+    masks = batch_mask(img_metas, device)[:, None].float()
+    return F.interpolate(masks, size=tuple(size_hw))[:, 0].bool()
+
+
+def batch_mask(img_metas: Sequence[dict], device: torch.device) -> Tensor:
+    """(N, H, W) bool, True for pixels of the batch that are padding."""
+    height, width = img_metas[0].get('batch_input_shape') or img_metas[0]['pad_shape'][:2]
+    sizes = torch.tensor([meta['img_shape'][:2] for meta in img_metas], device=device)
+    below = torch.arange(height, device=device) >= sizes[:, :1]
+    right = torch.arange(width, device=device) >= sizes[:, 1:]
+    return below[:, :, None] | right[:, None]
