@@ -1,12 +1,14 @@
 """Heads of DETR and Deformable DETR."""
 
 import copy
+import math
 
 import pytest
 import torch
 
 from mmdet.models.builder import build_head
 from mmdet.models.dense_heads.detr_head import DETRHead, batch_mask, padding_mask
+from mmdet.models.utils.deformable_detr_transformer import add_reference
 
 ATTENTION = dict(type='MultiheadAttention', embed_dims=8, num_heads=2)
 DEFORMABLE = dict(
@@ -233,3 +235,22 @@ def test_wrong_settings_are_named():
         make('detr', init_cfg=dict(type='Normal'))
     with pytest.raises(ValueError, match='makes no proposals'):
         make('detr').forward_train([], [], [], proposal_cfg=dict())
+
+
+def test_boxes_of_a_layer_are_relative_to_those_of_the_one_before(monkeypatch):
+    head, found = make('refine').eval(), []
+    for branch in head.reg_branches:
+        torch.nn.init.normal_(branch[-1].weight)
+    run = head.transformer.forward
+    monkeypatch.setattr(head.transformer, 'forward', lambda *args, **kw: found.append(run(*args, **kw)) or found[-1])
+    boxes = head(feats(head), METAS)[1]
+    states, first, moved = found[0][:3]
+    for layer, reference in enumerate((first, moved[0])):
+        pred = head.reg_branches[layer](states[layer].transpose(0, 1))
+        torch.testing.assert_close(boxes[layer], add_reference(pred, reference).sigmoid())
+
+
+def test_background_counts_as_much_as_it_weighs():
+    (boxes, labels), logits = objects(0), torch.zeros(1, 20, 4)
+    loss_cls, _, _ = make('detr').loss_single(logits, torch.rand(1, 20, 4), boxes, labels, METAS[:1])
+    assert loss_cls.item() == pytest.approx(20 * 0.1 * math.log(4) / (20 * 0.1), rel=1e-5)

@@ -211,3 +211,21 @@ def test_dummy_pass_gives_predictions_of_all_stages(batch):
     outs = make().eval().forward_dummy(*[batch[k] for k in ('x', 'proposal_boxes', 'proposal_features', 'img_metas')])
     assert [out['cls_score'].shape for out in outs] == [(2, 4, 3)] * 2
     assert [out['mask_pred'].shape for out in outs] == [(8, 3, 6, 6)] * 2
+
+
+def test_queries_go_from_stage_to_stage(batch):
+    head = make(False)
+    head.forward_train(**batch)['stage1_loss_cls'].backward()
+    assert head.bbox_head[0].ffn_norm.weight.grad.abs().sum() > 0
+
+
+def test_matching_sees_shares_of_the_image(batch, monkeypatch):
+    head, seen = make(False), []
+    for parameter in head.bbox_head[0].fc_reg.parameters():
+        torch.nn.init.zeros_(parameter)  # the boxes stay as they were proposed
+    assign = head.bbox_assigner[0].assign
+    monkeypatch.setattr(
+        head.bbox_assigner[0], 'assign', lambda boxes, *args: seen.append(boxes) or assign(boxes, *args)
+    )
+    head.forward_train(**batch)
+    torch.testing.assert_close(seen[0][:2], torch.tensor([[0.5, 0.5, 1, 1], [34 / 128, 34 / 96, 52 / 128, 52 / 96]]))

@@ -165,3 +165,21 @@ def test_layers_move_boxes_where_they_are_asked_to():
     best = logits[0, :, 0].topk(4).indices
     torch.testing.assert_close(first[0], boxes[0, best].sigmoid())
     assert not moved.requires_grad and not first.requires_grad
+
+
+class Recorder(torch.nn.Module):
+    """A layer that keeps the reference points it is given."""
+
+    def forward(self, query, reference_points, **kwargs):
+        self.seen = reference_points
+        return query
+
+
+@pytest.mark.parametrize('width', [2, 4])
+def test_layers_see_reference_points_as_each_map_counts(width):
+    decoder = make_deformable().decoder
+    decoder.layers = torch.nn.ModuleList([Recorder()])
+    reference, ratios = torch.rand(1, 3, width), torch.tensor([[[0.5, 1.0], [1.0, 0.25]]])
+    decoder(torch.zeros(3, 1, 8), reference_points=reference, valid_ratios=ratios)
+    scale = ratios.repeat(1, 1, width // 2)
+    torch.testing.assert_close(decoder.layers[0].seen[0, 2, 1], reference[0, 2] * scale[0, 1])
