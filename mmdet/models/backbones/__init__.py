@@ -4,11 +4,13 @@ from mmdet.models.backbones.detectors_resnet import DetectoRS_ResNet
 from mmdet.models.backbones.detectors_resnext import DetectoRS_ResNeXt
 from mmdet.models.backbones.hrnet import HRNet
 from mmdet.models.backbones.mobilenet_v2 import MobileNetV2
+from mmdet.models.backbones.pvt import PyramidVisionTransformer, PyramidVisionTransformerV2
 from mmdet.models.backbones.regnet import RegNet
 from mmdet.models.backbones.res2net import Res2Net
 from mmdet.models.backbones.resnest import ResNeSt
 from mmdet.models.backbones.resnet import ResNet, ResNetV1d
 from mmdet.models.backbones.resnext import ResNeXt
+from mmdet.models.backbones.swin import SwinTransformer
 from mmdet.models.backbones.trident_resnet import TridentResNet
 from mmdet.models.backbones.vgg import VGG
 
@@ -18,6 +20,8 @@ __all__ = [
     'TridentResNet',
     'HRNet',
     'MobileNetV2',
+    'PyramidVisionTransformer',
+    'PyramidVisionTransformerV2',
     'RegNet',
     'Res2Net',
     'ResNeSt',
@@ -25,4 +29,5 @@ __all__ = [
     'ResNet',
     'ResNetV1d',
     'VGG',
+    'SwinTransformer',
 ]

@@ -2,6 +2,7 @@
 
 from mmdet.models.utils.brick_wrappers import AdaptiveAvgPool2d, adaptive_avg_pool2d
 from mmdet.models.utils.builder import build_linear_layer, build_transformer
+from mmdet.models.utils.ckpt_convert import pvt_convert
 from mmdet.models.utils.conv_upsample import ConvUpsample
 from mmdet.models.utils.csp_layer import CSPLayer
 from mmdet.models.utils.detr_transformer import DetrTransformerDecoder, DetrTransformerDecoderLayer, Transformer
@@ -12,6 +13,7 @@ from mmdet.models.utils.make_divisible import make_divisible
 from mmdet.models.utils.misc import interpolate_as, sigmoid_geometric_mean
 from mmdet.models.utils.normed_predictor import NormedConv2d, NormedLinear
 from mmdet.models.utils.panoptic_gt_processing import preprocess_panoptic_gt
+from mmdet.models.utils.patch_embed import PatchEmbed, nchw_to_nlc, nlc_to_nchw
 from mmdet.models.utils.point_sample import get_uncertain_point_coords_with_randomness, get_uncertainty
 from mmdet.models.utils.positional_encoding import LearnedPositionalEncoding, SinePositionalEncoding
 from mmdet.models.utils.res_layer import ResLayer, SimplifiedBasicBlock
@@ -29,6 +31,7 @@ __all__ = [
     'LearnedPositionalEncoding',
     'NormedConv2d',
     'NormedLinear',
+    'PatchEmbed',
     'ResLayer',
     'SELayer',
     'SimplifiedBasicBlock',
@@ -44,5 +47,8 @@ __all__ = [
     'interpolate_as',
     'make_divisible',
     'preprocess_panoptic_gt',
+    'nchw_to_nlc',
+    'nlc_to_nchw',
+    'pvt_convert',
     'sigmoid_geometric_mean',
 ]

@@ -23,3 +23,7 @@ __all__ = [
     'Transformer',
     'inverse_sigmoid',
 ]
+"""What transformers are made of, under the module path that users' code knows."""
+from mmdet.models.utils.patch_embed import AdaptivePadding, PatchEmbed, PatchMerging, nchw_to_nlc, nlc_to_nchw
+
+__all__ = ['AdaptivePadding', 'PatchEmbed', 'PatchMerging', 'nchw_to_nlc', 'nlc_to_nchw']

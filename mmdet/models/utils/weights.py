@@ -1,5 +1,6 @@
-"""Small helpers of backbones: where weights come from, and trading time for memory."""
+"""Small helpers of backbones: where weights come from, what is frozen, and trading time for memory."""
 
+import logging
 import warnings
 from collections.abc import Callable
 
@@ -7,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+
+from mmdet.utils.checkpoint import LoadReport, load_state_dict, read_checkpoint
+from mmdet.utils.logger import get_root_logger
 
 
 def resolve_init_cfg(
@@ -55,3 +59,48 @@ def norm_layers_eval(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, _BatchNorm):
             layer.eval()
+
+
+def pretrained_path(init_cfg: dict | list[dict] | None) -> str | None:
+    """The checkpoint that an ``init_cfg`` names; None where it names none."""
+    return init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
+
+
+def load_pretrained(
+    module: nn.Module, init_cfg: dict, adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+) -> LoadReport:
+    """Load the checkpoint of an ``init_cfg`` into a module whose parameters bear other names than the file's.
+
+    Args:
+        module: what to load into.
+        init_cfg: ``dict(checkpoint=..., prefix=...)``; with ``prefix`` only that part of the file is used.
+        adapt: from the file's names and tensors to the module's.
+
+    Raises:
+        FileNotFoundError, ConnectionError: there is no such file.
+        ValueError: nothing in the file begins with ``prefix``, or nothing fits the module.
+    """
+    path, prefix = init_cfg['checkpoint'], init_cfg.get('prefix')
+    content = read_checkpoint(path)
+    state_dict = next((content[key] for key in ('state_dict', 'model') if key in content), content)
+    if prefix is not None:
+        start = prefix.rstrip('.') + '.'
+        state_dict = {name[len(start) :]: value for name, value in state_dict.items() if name.startswith(start)}
+        if not state_dict:
+            raise ValueError(f'{path}: no tensor begins with the prefix {start!r}')
+    report = load_state_dict(module, adapt(state_dict))
+    if not report.loaded:
+        raise ValueError(f'{path}: no tensor fits {type(module).__name__}: {report.text(path)}')
+    get_root_logger().log(logging.INFO if report.exact else logging.WARNING, report.text(path))
+    return report
+
+
+def init_transformer_layers(module: nn.Module) -> None:
+    """Truncated normal values for linear layers, ones for layer norms, and zeros for the biases of both."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+        elif isinstance(layer, nn.LayerNorm):
+            nn.init.ones_(layer.weight)
+        if isinstance(layer, (nn.Linear, nn.LayerNorm)) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)
