@@ -5,6 +5,7 @@ from . import (
     dense_heads,  # noqa: F401
     detectors,  # noqa: F401
     losses,  # noqa: F401
+    mmcls_scope,  # noqa: F401
     necks,  # noqa: F401
     plugins,  # noqa: F401
     roi_heads,  # noqa: F401

@@ -1,5 +1,6 @@
 """Networks that turn images into feature maps."""
 
+from mmdet.models.backbones.convnext import ConvNeXt
 from mmdet.models.backbones.detectors_resnet import DetectoRS_ResNet
 from mmdet.models.backbones.detectors_resnext import DetectoRS_ResNeXt
 from mmdet.models.backbones.hrnet import HRNet
@@ -11,6 +12,7 @@ from mmdet.models.backbones.resnest import ResNeSt
 from mmdet.models.backbones.resnet import ResNet, ResNetV1d
 from mmdet.models.backbones.resnext import ResNeXt
 from mmdet.models.backbones.swin import SwinTransformer
+from mmdet.models.backbones.timm_backbone import TIMMBackbone
 from mmdet.models.backbones.trident_resnet import TridentResNet
 from mmdet.models.backbones.vgg import VGG
 
@@ -18,6 +20,7 @@ __all__ = [
     'DetectoRS_ResNeXt',
     'DetectoRS_ResNet',
     'TridentResNet',
+    'ConvNeXt',
     'HRNet',
     'MobileNetV2',
     'PyramidVisionTransformer',
@@ -30,4 +33,5 @@ __all__ = [
     'ResNetV1d',
     'VGG',
     'SwinTransformer',
+    'TIMMBackbone',
 ]
