@@ -22,6 +22,7 @@ from mmdet.ops.nms import batched_nms, nms, nms_match, soft_nms
 from mmdet.ops.point_sample import SimpleRoIAlign, points_in_image, read_at_points, read_masks_at_points
 from mmdet.ops.roi import RoIAlign, RoIPool, roi_align, roi_pool
 from mmdet.ops.saconv import SAConv2d
+from mmdet.ops.sync_bn import MMSyncBN
 
 __all__ = [
     'BaseMergeCell',
@@ -33,6 +34,7 @@ __all__ = [
     'DeformRoIPool',
     'DeformRoIPoolPack',
     'GlobalPoolingCell',
+    'MMSyncBN',
     'ModulatedDeformConv2d',
     'ModulatedDeformConv2dPack',
     'ModulatedDeformRoIPoolPack',

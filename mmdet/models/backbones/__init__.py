@@ -3,8 +3,11 @@
 from mmdet.models.backbones.convnext import ConvNeXt
 from mmdet.models.backbones.detectors_resnet import DetectoRS_ResNet
 from mmdet.models.backbones.detectors_resnext import DetectoRS_ResNeXt
+from mmdet.models.backbones.efficientnet import EfficientNet
 from mmdet.models.backbones.hrnet import HRNet
+from mmdet.models.backbones.mobilenet_v1 import MobileNetV1
 from mmdet.models.backbones.mobilenet_v2 import MobileNetV2
+from mmdet.models.backbones.mobilenet_v3 import MobileNetV3
 from mmdet.models.backbones.pvt import PyramidVisionTransformer, PyramidVisionTransformerV2
 from mmdet.models.backbones.regnet import RegNet
 from mmdet.models.backbones.res2net import Res2Net
@@ -21,8 +24,11 @@ __all__ = [
     'DetectoRS_ResNet',
     'TridentResNet',
     'ConvNeXt',
+    'EfficientNet',
     'HRNet',
+    'MobileNetV1',
     'MobileNetV2',
+    'MobileNetV3',
     'PyramidVisionTransformer',
     'PyramidVisionTransformerV2',
     'RegNet',

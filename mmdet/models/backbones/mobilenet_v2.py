@@ -1,20 +1,20 @@
 """MobileNetV2 (https://arxiv.org/abs/1801.04381)."""
 
 from mmcv.cnn import ConvModule
-from mmcv.runner import BaseModule
-from torch import Tensor, nn
+from torch import nn
 
+from mmdet.models.backbones.mobilenet_base import MobileNetBase
 from mmdet.models.backbones.resnet import scratch_init_cfg
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.inverted_residual import InvertedResidual
 from mmdet.models.utils.make_divisible import make_divisible
-from mmdet.models.utils.weights import freeze, norm_layers_eval, resolve_init_cfg
+from mmdet.models.utils.weights import resolve_init_cfg
 
 NUM_OUTPUTS = 8  # seven stages and the 1x1 convolution behind them
 
 
 @BACKBONES.register_module()
-class MobileNetV2(BaseModule):
+class MobileNetV2(MobileNetBase):
     """A convolution of stride 2, seven stages of inverted residuals, and a 1x1 convolution.
 
     Args:
@@ -27,7 +27,8 @@ class MobileNetV2(BaseModule):
         norm_eval: batch statistics stay as they are in training. Default: False.
         with_cp: recompute activations in the backward pass. Default: False.
         pretrained: deprecated form of ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
-        init_cfg: initial values. Default: None, Kaiming.
+        init_cfg: initial values. Default: None, Kaiming. A checkpoint may have torchvision's names:
+            ``dict(type='Pretrained', checkpoint='torchvision://mobilenet_v2')``.
 
     Raises:
         ValueError: ``out_indices`` or ``frozen_stages`` out of range.
@@ -57,24 +58,17 @@ class MobileNetV2(BaseModule):
         pretrained: str | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(resolve_init_cfg(init_cfg, pretrained, scratch_init_cfg()))
-        if not set(out_indices) <= set(range(NUM_OUTPUTS)):
-            raise ValueError(f'out_indices: expected numbers in [0, {NUM_OUTPUTS}), got {out_indices}')
-        if not -1 <= frozen_stages < NUM_OUTPUTS:
-            raise ValueError(f'frozen_stages: expected a number in [-1, {NUM_OUTPUTS}), got {frozen_stages}')
+        init_cfg = resolve_init_cfg(init_cfg, pretrained, scratch_init_cfg())
+        super().__init__(len(self.arch_settings), NUM_OUTPUTS, out_indices, frozen_stages, norm_eval, init_cfg)
         self.widen_factor = widen_factor
-        self.out_indices = out_indices
-        self.frozen_stages = frozen_stages
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg
         self.act_cfg = act_cfg
-        self.norm_eval = norm_eval
         self.with_cp = with_cp
 
         settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.in_channels = make_divisible(32 * widen_factor, 8)
         self.conv1 = ConvModule(3, self.in_channels, kernel_size=3, stride=2, padding=1, **settings)
-        self.layers: list[str] = []
         for i, (expand_ratio, channels, num_blocks, stride) in enumerate(self.arch_settings, 1):
             out_channels = make_divisible(channels * widen_factor, 8)
             self._add_output(f'layer{i}', self.make_layer(out_channels, num_blocks, stride, expand_ratio))
@@ -82,10 +76,6 @@ class MobileNetV2(BaseModule):
         self.out_channel = int(1280 * widen_factor) if widen_factor > 1 else 1280
         self._add_output('conv2', ConvModule(self.in_channels, self.out_channel, kernel_size=1, **settings))
         self._freeze_stages()
-
-    def _add_output(self, name: str, layer: nn.Module) -> None:
-        self.add_module(name, layer)
-        self.layers.append(name)
 
     def make_layer(self, out_channels: int, num_blocks: int, stride: int, expand_ratio: int) -> nn.Sequential:
         """Build a stage, whose first block has ``stride`` and whose blocks widen their input ``expand_ratio`` times."""
@@ -106,26 +96,3 @@ class MobileNetV2(BaseModule):
             )
             self.in_channels = out_channels
         return nn.Sequential(*blocks)
-
-    def _freeze_stages(self) -> None:
-        """Keep the first convolution and the first ``frozen_stages`` stages as they are; -1: none."""
-        if self.frozen_stages >= 0:
-            freeze(self.conv1, *(getattr(self, f'layer{i}') for i in range(1, self.frozen_stages + 1)))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Images ``(N, 3, H, W)`` to the outputs in ``out_indices``."""
-        x = self.conv1(x)
-        outs = []
-        for i, name in enumerate(self.layers):
-            x = getattr(self, name)(x)
-            if i in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
-
-    def train(self, mode: bool = True) -> 'MobileNetV2':
-        """Training mode, except for what is frozen and, with ``norm_eval``, batch statistics."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norm_layers_eval(self)
-        return self

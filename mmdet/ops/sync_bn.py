@@ -1,0 +1,35 @@
+"""Batch normalisation over all processes, under the name of mmcv's own operator for it."""
+
+from typing import Any
+
+from mmcv.cnn.bricks.registry import NORM_LAYERS
+from torch import nn
+
+STATS_MODES = ('default', 'N')
+
+
+class MMSyncBN(nn.SyncBatchNorm):
+    """Batch normalisation whose statistics in training are those of the values of all processes.
+
+    A process may have no values at all, as where no RoI was sampled.
+
+    Args:
+        num_features: channels.
+        stats_mode: accepted as mmcv's layer has it: 'default' there gives each process the same weight, 'N' each
+            value. Here each value has the same weight, which is the same for equal numbers of values. Default:
+            'default'.
+        kwargs: further arguments of ``torch.nn.SyncBatchNorm``; ``group`` is its ``process_group``.
+
+    Raises:
+        ValueError: another ``stats_mode``.
+    """
+
+    def __init__(self, num_features: int, *, stats_mode: str = 'default', group: Any = None, **kwargs: Any) -> None:
+        if stats_mode not in STATS_MODES:
+            raise ValueError(f'stats_mode: expected one of {STATS_MODES}, got {stats_mode!r}')
+        super().__init__(num_features, process_group=group, **kwargs)
+
+
+# mmcv's compiled distribution has a layer of this name of its own
+if 'MMSyncBN' not in NORM_LAYERS.module_dict:
+    NORM_LAYERS.register_module('MMSyncBN', module=MMSyncBN)
