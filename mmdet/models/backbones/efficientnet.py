@@ -98,6 +98,7 @@ class BlockGroup(NamedTuple):
     expand_ratio: int  # channels in between, as a multiple of the input's
     repeats: int = 1
     edge: bool = False  # of ``EdgeResidual`` instead of ``InvertedResidual``
+    plain: bool = False  # no shortcuts, and channels in between are a multiple of the output's
 
 
 # groups of the stages of strides 2, 4, 8, 16 and 32, with the first convolution before and the last one behind
@@ -165,7 +166,7 @@ class EfficientNet(BaseModule):
         ),
         'e': (
             STEM,
-            (BlockGroup(3, 24, 0, 1, 3, 1, edge=True),),
+            (BlockGroup(3, 24, 0, 1, 4, 1, edge=True, plain=True),),
             (BlockGroup(3, 32, 0, 2, 8, 2, edge=True),),
             (BlockGroup(3, 48, 0, 2, 8, 4, edge=True),),
             (BlockGroup(5, 96, 0, 2, 8, 5), BlockGroup(5, 144, 0, 1, 8, 4)),
@@ -254,7 +255,7 @@ class EfficientNet(BaseModule):
 
     def _block(self, group: BlockGroup, stride: int, drop_path_rate: float) -> nn.Module:
         """The next block, of a group."""
-        mid_channels = self.in_channels * group.expand_ratio
+        mid_channels = (group.out_channels if group.plain else self.in_channels) * group.expand_ratio
         squeeze = dict(
             channels=mid_channels,
             ratio=group.expand_ratio * group.se_ratio,
@@ -271,6 +272,7 @@ class EfficientNet(BaseModule):
             drop_path_rate=drop_path_rate,
             with_cp=self.with_cp,
             **self.settings,
+            **(dict(with_residual=not group.plain) if group.edge else {}),
         )
         self.in_channels = group.out_channels
         return block
