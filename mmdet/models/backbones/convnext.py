@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmdet.models.builder import BACKBONES
-from mmdet.models.utils.weights import freeze, run_block
+from mmdet.models.utils.ckpt_convert import convnext_from_torchvision
+from mmdet.models.utils.weights import freeze, load_pretrained, pretrained_path, run_block
 from mmdet.utils.registry import did_you_mean
 
 
@@ -109,7 +110,8 @@ class ConvNeXt(BaseModule):
         gap_before_final_norm: average each output over its pixels, as a classifier wants it: ``(N, C)``. A detector
             needs False. Default: True.
         with_cp: recompute activations in the backward pass. Default: False.
-        init_cfg: initial values. Default: None, those of the paper.
+        init_cfg: initial values. Default: None, those of the paper. A checkpoint may have mmcls' names or those of
+            torchvision: ``dict(type='Pretrained', checkpoint='torchvision://convnext_tiny')``.
 
     Raises:
         KeyError: unknown ``arch``.
@@ -199,6 +201,14 @@ class ConvNeXt(BaseModule):
         """Keep the first ``frozen_stages`` stages, and what stands before each, as they are."""
         for i in range(self.frozen_stages):
             freeze(self.downsample_layers[i], self.stages[i])
+
+    def init_weights(self) -> None:
+        """Load the checkpoint of ``init_cfg``, or draw initial values."""
+        if pretrained_path(self.init_cfg) is None:
+            super().init_weights()
+        else:
+            load_pretrained(self, self.init_cfg, convnext_from_torchvision)
+            self._is_init = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Images ``(N, in_channels, H, W)`` to the outputs of the stages in ``out_indices``.

@@ -93,3 +93,25 @@ def _pvt_name(name: str, second: bool) -> str:
     number, _, rest = rest.partition('.')
     # version 1 has the position embedding in front of a stage's blocks
     return f'layers.{stage}.1.{int(number) + (0 if second else 1)}.{rest}'
+
+
+CONVNEXT_NAMES = (
+    ('.layer_scale', '.gamma'),
+    ('.block.0.', '.depthwise_conv.'),
+    ('.block.2.', '.norm.'),
+    ('.block.3.', '.pointwise_conv1.'),
+    ('.block.5.', '.pointwise_conv2.'),
+)
+
+
+def convnext_from_torchvision(ckpt: dict[str, Tensor]) -> 'OrderedDict[str, Tensor]':
+    """Weights of torchvision's ConvNeXt for our class of that name; weights with other names stay as they are."""
+    converted = OrderedDict()
+    for name, value in ckpt.items():
+        if name.startswith('features.'):
+            # torchvision counts what stands before each stage and the stages through
+            _, number, rest = name.split('.', 2)
+            kind = 'stages' if int(number) % 2 else 'downsample_layers'
+            name = renamed(f'{kind}.{int(number) // 2}.{rest}', CONVNEXT_NAMES)
+        converted[name] = value.flatten() if name.endswith('.gamma') else value
+    return converted
