@@ -16,6 +16,7 @@ UNHELPFUL_WARNINGS = (
     ('Deprecated call to `pkg_resources', DeprecationWarning),
     ('torch.meshgrid: in an upcoming release', UserWarning),
     (r"'pin_memory' argument is set as true but no accelerator", UserWarning),
+    ('In MMCV v1.4.4, we modified the default value', UserWarning),
     (r'`torch\.cuda\.amp\.GradScaler', FutureWarning),
 )
 

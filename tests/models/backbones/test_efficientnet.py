@@ -9,18 +9,19 @@ from mmdet.models.builder import build_backbone
 
 def test_numbers_are_torchvisions():
     torch.manual_seed(0)
-    theirs = torchvision.models.efficientnet_b0().features.eval()
+    theirs = torchvision.models.efficientnet_b0().features.eval().double()
     for module in theirs.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.normal_(module.weight, std=(4 / module.weight[0].numel()) ** 0.5)
+            nn.init.normal_(module.weight, std=(3 / module.weight[0].numel()) ** 0.5)
     # torchvision pads alike on all sides, and has two entries more in its list: the stages of one stride are split
-    ours = EfficientNet('b0', conv_cfg=None, norm_cfg=dict(type='BN'), out_indices=range(7)).eval()
+    ours = EfficientNet('b0', conv_cfg=None, norm_cfg=dict(type='BN'), out_indices=range(7)).eval().double()
     ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
-    x = torch.randn(1, 3, 64, 64)
+    x = torch.randn(1, 3, 64, 64).double()  # in single precision, rounding grows through the gates
     with torch.no_grad():
         for out, end in zip(ours(x), (1, 2, 3, 4, 6, 8, 9), strict=True):
             want = theirs[:end](x)
-            assert torch.allclose(out, want, rtol=1e-4, atol=1e-6) and want.abs().max() > 1e-2
+            scale = want.abs().max()
+            assert scale > 1 and (out - want).abs().max() < 1e-9 * scale
 
 
 @pytest.mark.parametrize(
