@@ -1,9 +1,12 @@
 """Networks that turn images into feature maps."""
 
 from mmdet.models.backbones.convnext import ConvNeXt
+from mmdet.models.backbones.csp_darknet import CSPDarknet
+from mmdet.models.backbones.darknet import Darknet
 from mmdet.models.backbones.detectors_resnet import DetectoRS_ResNet
 from mmdet.models.backbones.detectors_resnext import DetectoRS_ResNeXt
 from mmdet.models.backbones.efficientnet import EfficientNet
+from mmdet.models.backbones.hourglass import HourglassNet
 from mmdet.models.backbones.hrnet import HRNet
 from mmdet.models.backbones.mobilenet_v1 import MobileNetV1
 from mmdet.models.backbones.mobilenet_v2 import MobileNetV2
@@ -23,9 +26,12 @@ __all__ = [
     'DetectoRS_ResNeXt',
     'DetectoRS_ResNet',
     'TridentResNet',
+    'CSPDarknet',
     'ConvNeXt',
+    'Darknet',
     'EfficientNet',
     'HRNet',
+    'HourglassNet',
     'MobileNetV1',
     'MobileNetV2',
     'MobileNetV3',

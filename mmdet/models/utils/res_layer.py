@@ -62,8 +62,9 @@ class ResLayer(Sequential):
         if stride != 1 or inplanes != outplanes:
             downsample = make_downsample(inplanes, outplanes, stride, avg_down, conv_cfg, norm_cfg)
         kwargs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, **kwargs)
-        width = outplanes if downsample_first else inplanes
-        layers = [block(width, planes, stride=1, **kwargs) for _ in range(num_blocks - 1)]
+        # the blocks that change nothing have the width of the output, or of the input where they come first
+        widths = (outplanes, planes) if downsample_first else (inplanes, inplanes)
+        layers = [block(*widths, stride=1, **kwargs) for _ in range(num_blocks - 1)]
         changing = block(inplanes, planes, stride=stride, downsample=downsample, **kwargs)
         super().__init__(*([changing, *layers] if downsample_first else [*layers, changing]))
 

@@ -141,6 +141,7 @@ def test_res_layer_strides_in_its_first_or_last_block(downsample_first):
     assert [block.stride for block in layer] == ([2, 1, 1] if downsample_first else [1, 1, 2])
     assert [block.downsample is not None for block in layer] == [s == 2 for s in (block.stride for block in layer)]
     assert [b.conv1.in_channels for b in layer] == ([4, 8, 8] if downsample_first else [4, 4, 4])
+    assert [b.conv2.out_channels for b in layer] == ([8, 8, 8] if downsample_first else [4, 4, 8])
 
 
 def test_simplified_basic_block_without_norm_is_not_rectified():
