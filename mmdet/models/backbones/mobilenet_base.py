@@ -32,7 +32,7 @@ class MobileNetBase(BaseModule):
         init_cfg: dict | list[dict] | None,
     ) -> None:
         super().__init__(init_cfg)
-        if not set(out_indices) <= set(range(num_outputs)):
+        if not out_indices or not set(out_indices) <= set(range(num_outputs)):
             raise ValueError(f'out_indices: expected numbers in [0, {num_outputs}), got {out_indices}')
         if not -1 <= frozen_stages <= num_stages:
             raise ValueError(f'frozen_stages: expected a number in [-1, {num_stages}], got {frozen_stages}')

@@ -17,7 +17,7 @@ class MobileNetV1(MobileNetBase):
     Args:
         widen_factor: multiplier of all widths. Default: 1.
         out_indices: stages whose outputs ``forward`` gives: strides 2, 4, 8, 16, 32 with 64, 128, 256, 512 and 1024
-            channels. Default: (1, 2, 3, 4), as a pyramid wants them.
+            channels. Stages behind the last of them are not built. Default: (1, 2, 3, 4), as a pyramid wants them.
         frozen_stages: the first convolution and this many stages are kept as they are; -1: all are trained.
         conv_cfg: kind of convolution. Default: None, ``Conv2d``.
         norm_cfg: kind of norm. Default: batch normalisation.
@@ -52,7 +52,7 @@ class MobileNetV1(MobileNetBase):
         settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         channels = make_divisible(32 * widen_factor, 8)
         self.conv1 = ConvModule(3, channels, 3, stride=2, padding=1, **settings)
-        for i, (width, depth, stride) in enumerate(self.arch_settings, 1):
+        for i, (width, depth, stride) in enumerate(self.arch_settings[: max(out_indices) + 1], 1):
             blocks = []
             for j in range(depth):
                 out_channels = make_divisible(width * widen_factor, 8)

@@ -36,7 +36,8 @@ class MobileNetV3(MobileNetBase):
         widen_factor: multiplier of all widths. Default: 1.
         out_indices: outputs of ``forward``: 0 to 4 the stages of strides 2, 4, 8, 16, 32 (channels of 'large': 16, 24,
             40, 112, 160; of 'small': 16, 16, 24, 48, 96), 5 the last layer (960; 576). Stage 0 of 'small' has no
-            block: its output is the first convolution's. Default: (1, 2, 3, 4), as a pyramid wants them.
+            block: its output is the first convolution's. Layers behind the last of them are not built, so that none
+            is without a gradient. Default: (1, 2, 3, 4), as a pyramid wants them.
         frozen_stages: the first convolution and this many stages are kept as they are; -1: all are trained.
         conv_cfg: kind of convolution. Default: None, ``Conv2d``.
         norm_cfg: kind of norm. Default: batch normalisation with the paper's numbers.
@@ -101,13 +102,14 @@ class MobileNetV3(MobileNetBase):
         hard_swish = dict(type='HSwish')
         channels = make_divisible(16 * widen_factor, 8)
         self.conv1 = ConvModule(3, channels, 3, stride=2, padding=1, act_cfg=hard_swish, **settings)
-        for i, stage in enumerate(self.arch_settings[arch], 1):
+        for i, stage in enumerate(self.arch_settings[arch][: max(out_indices) + 1], 1):
             blocks = []
             for row in stage:
                 blocks.append(make_block(row, channels, widen_factor, with_cp=with_cp, **settings))
                 channels = make_divisible(row.out_channels * widen_factor, 8)
             self._add_output(f'layer{i}', nn.Sequential(*blocks))
-        self._add_output('conv2', ConvModule(channels, 6 * channels, 1, act_cfg=hard_swish, **settings))
+        if max(out_indices) == NUM_OUTPUTS - 1:
+            self._add_output('conv2', ConvModule(channels, 6 * channels, 1, act_cfg=hard_swish, **settings))
         self._freeze_stages()
 
 

@@ -1,5 +1,3 @@
-import copy
-
 import pytest
 import torch
 import torchvision
@@ -87,8 +85,9 @@ def test_strides_4_to_32_feed_a_pyramid(cfg, channels):
     assert [out.size(1) for out in outs] == channels and [out.size(-1) for out in outs] == [16, 8, 4, 2]
     neck = build_neck(dict(type='FPN', in_channels=channels, out_channels=4, num_outs=5))
     sum(level.square().sum() for level in neck(outs)).backward()
-    used = [p for name, p in net.named_parameters() if not name.startswith('conv2')]
-    assert all(p.grad is not None for p in used)
+    # mmdetection's second version always has its last layer
+    last = {'conv2'} if cfg['type'] == 'MobileNetV2' else set()
+    assert {name.split('.')[0] for name, p in net.named_parameters() if p.grad is None} == last
 
 
 def test_first_version_has_the_papers_widths():
@@ -109,6 +108,8 @@ def test_frozen_stages_and_norm_eval(build):
         build(frozen_stages=6)
     with pytest.raises(ValueError, match='out_indices'):
         build(out_indices=(6,))
+    with pytest.raises(ValueError, match='out_indices'):
+        build(out_indices=())
 
 
 def test_third_version_with_cp_gives_the_same_gradients_and_knows_its_kinds():
@@ -117,8 +118,8 @@ def test_third_version_with_cp_gives_the_same_gradients_and_knows_its_kinds():
     saving.load_state_dict(plain.state_dict())
     x = torch.rand(2, 3, 64, 64)
     for net in (plain.eval(), saving.eval()):
-        sum(out.square().sum() for out in copy.copy(net)(x)).backward()
-    pairs = [(a.grad, b.grad) for a, b in zip(plain.parameters(), saving.parameters()) if a.grad is not None]
+        sum(out.square().sum() for out in net(x)).backward()
+    pairs = [(a.grad, b.grad) for a, b in zip(plain.parameters(), saving.parameters())]
     assert len(pairs) > 100 and all(torch.allclose(a, b) for a, b in pairs)
     with pytest.raises(KeyError, match="expected 'large' or 'small', got 'larg'; did you mean 'large'"):
         MobileNetV3('larg')
