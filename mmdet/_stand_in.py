@@ -30,10 +30,13 @@ class StandInFinder(MetaPathFinder, Loader):
         self.modules = modules
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
-        """The spec of a module that is stood in for, whose ``origin`` is ``'mmdet'``; None for any other."""
+        """The spec of a module that is stood in for; None for any other.
+
+        Its ``loader_state`` is ``'mmdet'``; it has no ``origin``, for there is no file to look into.
+        """
         if fullname != self.package and fullname not in self.modules:
             return None
-        return ModuleSpec(fullname, self, origin='mmdet', is_package=fullname == self.package)
+        return ModuleSpec(fullname, self, loader_state='mmdet', is_package=fullname == self.package)
 
     def exec_module(self, module: ModuleType) -> None:
         """Fill a module with the names of ours."""

@@ -45,7 +45,7 @@ def test_an_installed_package_comes_first(tmp_path, monkeypatch):
     (tmp_path / 'absent_one').mkdir()
     (tmp_path / 'absent_one' / '__init__.py').write_text('real = True\n')
     monkeypatch.setattr(sys, 'meta_path', [*sys.meta_path, StandInFinder('absent_one', {})])
-    assert importlib.util.find_spec('absent_one').origin == 'mmdet' and not is_installed('absent_one')
+    assert importlib.util.find_spec('absent_one').loader_state == 'mmdet' and not is_installed('absent_one')
     monkeypatch.syspath_prepend(str(tmp_path))
     assert is_installed('absent_one')
     assert importlib.import_module('absent_one').real

@@ -33,7 +33,7 @@ class StandInRegistry(Registry):
 def is_installed(package: str) -> bool:
     """Whether a package can be imported that is none of our stand-ins."""
     spec = find_spec(package)
-    return spec is not None and spec.origin != 'mmdet'
+    return spec is not None and spec.loader_state != 'mmdet'
 
 
 def stand_in_registry() -> Registry | None:
