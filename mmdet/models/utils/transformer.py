@@ -12,18 +12,20 @@ from mmdet.models.utils.detr_transformer import (
     Transformer,
 )
 from mmdet.models.utils.dynamic_conv import DynamicConv
+from mmdet.models.utils.patch_embed import AdaptivePadding, PatchEmbed, PatchMerging, nchw_to_nlc, nlc_to_nchw
 
 __all__ = [
+    'AdaptivePadding',
     'DeformableDetrTransformer',
     'DeformableDetrTransformerDecoder',
     'DetrTransformerDecoder',
     'DetrTransformerDecoderLayer',
     'DetrTransformerEncoder',
     'DynamicConv',
+    'PatchEmbed',
+    'PatchMerging',
     'Transformer',
     'inverse_sigmoid',
+    'nchw_to_nlc',
+    'nlc_to_nchw',
 ]
-"""What transformers are made of, under the module path that users' code knows."""
-from mmdet.models.utils.patch_embed import AdaptivePadding, PatchEmbed, PatchMerging, nchw_to_nlc, nlc_to_nchw
-
-__all__ = ['AdaptivePadding', 'PatchEmbed', 'PatchMerging', 'nchw_to_nlc', 'nlc_to_nchw']
