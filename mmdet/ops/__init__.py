@@ -16,6 +16,7 @@ from mmdet.ops.deform_roi_pool import (
     deform_roi_pool,
 )
 from mmdet.ops.focal_loss import sigmoid_focal_loss, softmax_focal_loss
+from mmdet.ops.masked_conv import MaskedConv2d, masked_conv2d
 from mmdet.ops.merge_cells import BaseMergeCell, ConcatCell, GlobalPoolingCell, SumCell
 from mmdet.ops.multi_scale_deform_attn import MultiScaleDeformableAttention, multi_scale_deformable_attn
 from mmdet.ops.nms import batched_nms, nms, nms_match, soft_nms
@@ -35,6 +36,7 @@ __all__ = [
     'DeformRoIPoolPack',
     'GlobalPoolingCell',
     'MMSyncBN',
+    'MaskedConv2d',
     'ModulatedDeformConv2d',
     'ModulatedDeformConv2dPack',
     'ModulatedDeformRoIPoolPack',
@@ -48,6 +50,7 @@ __all__ = [
     'carafe',
     'deform_conv2d',
     'deform_roi_pool',
+    'masked_conv2d',
     'modulated_deform_conv2d',
     'multi_scale_deformable_attn',
     'nms',

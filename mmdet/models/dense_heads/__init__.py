@@ -7,6 +7,9 @@ from mmdet.models.dense_heads.deformable_detr_head import DeformableDETRHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.detr_head import DETRHead
 from mmdet.models.dense_heads.embedding_rpn_head import EmbeddingRPNHead
+from mmdet.models.dense_heads.ga_retina_head import GARetinaHead
+from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
+from mmdet.models.dense_heads.guided_anchor_head import FeatureAdaption, GuidedAnchorHead
 from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
 
@@ -17,6 +20,10 @@ __all__ = [
     'AnchorHead',
     'BBoxTestMixin',
     'BaseDenseHead',
+    'FeatureAdaption',
+    'GARPNHead',
+    'GARetinaHead',
+    'GuidedAnchorHead',
     'HeadWithWeightPerImage',
     'RPNHead',
     'RPNHeadWithWeightPerImage',

@@ -1,0 +1,500 @@
+"""Guided anchoring: anchors whose places and shapes are predicted (https://arxiv.org/abs/1901.03278).
+
+Squares, A of them a cell, are the priors; the predicted widths and heights make them guided anchors. An approximation
+of a guided anchor is one of the boxes that a usual anchor generator puts at its place. Further legend:
+``base_dense_head.py``.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmdet.core.anchor.builder import build_prior_generator
+from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
+from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.post_processing.bbox_nms import multiclass_nms
+from mmdet.core.utils.misc import multi_apply
+from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.dense_heads.anchor_head import CLASS_LOSS, AnchorHead
+from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
+from mmdet.models.dense_heads.feature_adaption import FeatureAdaption
+from mmdet.models.dense_heads.guided_targets import LOCATIONS_PER_SAMPLE, location_targets
+from mmdet.ops import MaskedConv2d
+
+# Default arguments; every builder copies them.
+APPROXIMATIONS = dict(
+    type='AnchorGenerator',
+    octave_base_scale=8,
+    scales_per_octave=3,
+    ratios=(0.5, 1.0, 2.0),
+    strides=(4, 8, 16, 32, 64),
+)
+SQUARES = dict(type='AnchorGenerator', ratios=(1.0,), scales=(8,), strides=(4, 8, 16, 32, 64))
+PLAIN_CODER = dict(
+    type='DeltaXYWHBBoxCoder', target_means=(0.0, 0.0, 0.0, 0.0), target_stds=(1.0, 1.0, 1.0, 1.0)
+)  # fmt: skip
+LOCATION_LOSS = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0)
+SHAPE_LOSS = dict(type='BoundedIoULoss', beta=0.2, loss_weight=1.0)
+BOX_LOSS = dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0)
+RARE_LOCATIONS = dict(
+    type='Normal',
+    layer='Conv2d',
+    std=0.01,
+    # Objects' centres are rare, so their probability starts at 0.01.
+    override=dict(type='Normal', name='conv_loc', std=0.01, bias_prob=0.01),
+)
+MAX_SHAPE_RATIO = 1e-6  # a square may grow by the inverse of this: shapes are free, unlike those of box deltas
+
+
+@HEADS.register_module()
+class GuidedAnchorHead(AnchorHead):
+    """Predicts places and shapes of anchors, and then classes and boxes from features that fit these shapes.
+
+    In evaluation, classes and boxes are computed only where an anchor is likely.
+
+    Args:
+        num_classes: K, without background.
+        in_channels: channels of the feature maps.
+        feat_channels: channels inside the head.
+        approx_anchor_generator: config of the generator of approximations.
+        square_anchor_generator: config of the generator of squares.
+        anchor_coder: config of the coder between squares and guided anchors.
+        bbox_coder: config of the coder between guided anchors and boxes.
+        reg_decoded_bbox: the box loss compares boxes in pixels.
+        deform_groups: of the feature adaption.
+        loc_filter_thr: least probability of a place, in evaluation.
+        train_cfg: as of :class:`AnchorHead`, and ``ga_assigner``, ``ga_sampler`` (absent: every square counts),
+            ``center_ratio`` and ``ignore_ratio`` (see ``guided_targets.py``).
+        test_cfg: keys ``nms_pre`` (a level), ``score_thr``, ``nms``, ``max_per_img``.
+        loss_loc: config of the loss of places.
+        loss_shape: config of the loss of shapes, on boxes in pixels.
+        loss_cls: config of the classification loss.
+        loss_bbox: config of the box loss.
+        init_cfg: initialisation of the weights.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        feat_channels: int = 256,
+        approx_anchor_generator: dict = APPROXIMATIONS,
+        square_anchor_generator: dict = SQUARES,
+        anchor_coder: dict = PLAIN_CODER,
+        bbox_coder: dict = PLAIN_CODER,
+        reg_decoded_bbox: bool = False,
+        deform_groups: int = 4,
+        loc_filter_thr: float = 0.01,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        loss_loc: dict = LOCATION_LOSS,
+        loss_shape: dict = SHAPE_LOSS,
+        loss_cls: dict = CLASS_LOSS,
+        loss_bbox: dict = BOX_LOSS,
+        init_cfg: dict | list | None = RARE_LOCATIONS,
+    ) -> None:
+        self.deform_groups = deform_groups
+        self.loc_filter_thr = loc_filter_thr
+        super().__init__(
+            num_classes,
+            in_channels,
+            feat_channels,
+            square_anchor_generator,
+            bbox_coder,
+            reg_decoded_bbox,
+            loss_cls,
+            loss_bbox,
+            train_cfg,
+            test_cfg,
+            init_cfg,
+        )
+        self.approx_anchor_generator = build_prior_generator(approx_anchor_generator)
+        self.square_anchor_generator = self.prior_generator
+        self.approxs_per_octave = self.approx_anchor_generator.num_base_priors[0]
+        self.anchor_coder = build_bbox_coder(anchor_coder)
+        self.loss_loc = build_loss(loss_loc)
+        self.loss_shape = build_loss(loss_shape)
+        self.ga_sampling = bool(self.train_cfg) and self.train_cfg.get('ga_sampler') is not None
+        if self.train_cfg:
+            self.ga_assigner = build_assigner(self.train_cfg.ga_assigner)
+            ga_sampler = self.train_cfg.ga_sampler if self.ga_sampling else dict(type='PseudoSampler')
+            self.ga_sampler = build_sampler(ga_sampler, context=self)
+
+    @property
+    def num_anchors(self) -> int:
+        """Old name of ``num_base_priors``: squares a cell."""
+        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
+        return self.square_anchor_generator.num_base_priors[0]
+
+    def _init_layers(self) -> None:
+        self.conv_loc = nn.Conv2d(self.in_channels, 1, 1)
+        self.conv_shape = nn.Conv2d(self.in_channels, self.num_base_priors * 2, 1)
+        self.feature_adaption = FeatureAdaption(
+            self.in_channels, self.feat_channels, kernel_size=3, deform_groups=self.deform_groups
+        )
+        self.conv_cls = MaskedConv2d(self.feat_channels, self.num_base_priors * self.cls_out_channels, 1)
+        self.conv_reg = MaskedConv2d(self.feat_channels, self.num_base_priors * 4, 1)
+
+    def likely_places(self, loc_pred: Tensor) -> Tensor | None:
+        """Location logits (N, 1, H, W) -> where to compute, (N, H, W) bool; None (everywhere) in training."""
+        return None if self.training else (loc_pred.sigmoid() >= self.loc_filter_thr).squeeze(1)
+
+    def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One level (N, in_channels, H, W) -> maps of scores, box deltas, shapes (N, A * 2, H, W), places (N, 1, H, W).
+
+        Class scores (N, A * C, H, W) and box deltas (N, A * 4, H, W) are 0 in places that were left out.
+        """
+        loc_pred, shape_pred = self.conv_loc(x), self.conv_shape(x)
+        x = self.feature_adaption(x, shape_pred)
+        mask = self.likely_places(loc_pred)
+        return self.conv_cls(x, mask), self.conv_reg(x, mask), shape_pred, loc_pred
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
+        """L feature maps -> L maps of each of the four kinds of :meth:`forward_single`."""
+        return multi_apply(self.forward_single, feats)
+
+    def get_sampled_approxs(
+        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[dict], device: str | torch.device = 'cuda'
+    ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+        """Approximations, and which squares have one inside the image.
+
+        Args:
+            featmap_sizes: (H, W) of each level.
+            img_metas: meta information of the N images.
+            device: where the tensors are made.
+
+        Returns:
+            N times L times (H * W * approxs, 4), the N lists being one object; N times L times bool (H * W,).
+        """
+        generator, border = self.approx_anchor_generator, self.train_cfg.allowed_border
+        approxs = generator.grid_priors(featmap_sizes, device=device)
+        inside = [
+            [
+                anchor_inside_flags(level, flags, meta['img_shape'][:2], border)
+                .view(-1, self.approxs_per_octave)
+                .any(dim=1)
+                for level, flags in zip(approxs, generator.valid_flags(featmap_sizes, meta['pad_shape'], device))
+            ]
+            for meta in img_metas
+        ]
+        return [approxs] * len(img_metas), inside
+
+    def get_anchors(
+        self,
+        featmap_sizes: Sequence[tuple[int, int]],
+        shape_preds: Sequence[Tensor],
+        loc_preds: Sequence[Tensor],
+        img_metas: list[dict],
+        use_loc_filter: bool = False,
+        device: str | torch.device = 'cuda',
+    ) -> tuple[list[list[Tensor]], list[list[Tensor]], list[list[Tensor]]]:
+        """Squares, guided anchors, and where these are.
+
+        Args:
+            featmap_sizes: (H, W) of each level.
+            shape_preds: L maps (N, A * 2, H, W).
+            loc_preds: L maps (N, 1, H, W).
+            img_metas: meta information of the N images.
+            use_loc_filter: keep likely places only.
+            device: where the tensors are made.
+
+        Returns:
+            N times L times squares (H * W * A, 4), guided anchors (k, 4) and masks (H * W * A,) with k true ones.
+        """
+        squares = self.square_anchor_generator.grid_priors(featmap_sizes, device=device)
+        guided, masks = [], []
+        for i in range(len(img_metas)):
+            of_image = zip(squares, (level[i] for level in shape_preds), (level[i] for level in loc_preds))
+            levels = [self._get_guided_anchors_single(*level, use_loc_filter=use_loc_filter) for level in of_image]
+            guided.append([anchors for anchors, _ in levels])
+            masks.append([mask for _, mask in levels])
+        return [squares] * len(img_metas), guided, masks
+
+    def _get_guided_anchors_single(
+        self, squares: Tensor, shape_pred: Tensor, loc_pred: Tensor, use_loc_filter: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Guided anchors (k, 4) and mask (H * W * A,) of one level of one image; see :meth:`get_anchors`."""
+        shapes = flatten_map(shape_pred.detach(), 2)
+        if not use_loc_filter:
+            return self._shape_squares(squares, shapes), torch.ones_like(shapes[:, 0], dtype=torch.bool)
+        mask = flatten_map(loc_pred.detach(), 1).squeeze(1).sigmoid() >= self.loc_filter_thr
+        mask = mask.repeat_interleave(self.num_base_priors)
+        return self._shape_squares(squares[mask], shapes[mask]), mask
+
+    def _shape_squares(self, squares: Tensor, shapes: Tensor) -> Tensor:
+        """Boxes (n, 4) in the places of ``squares`` (n, 4), with the predicted shapes (n, 2)."""
+        deltas = torch.cat([torch.zeros_like(shapes), shapes], dim=1)
+        return self.anchor_coder.decode(squares, deltas, wh_ratio_clip=MAX_SHAPE_RATIO)
+
+    def ga_loc_targets(
+        self,
+        gt_bboxes_list: list[Tensor],
+        featmap_sizes: Sequence[tuple[int, int]],
+        img_metas: list[dict] | None = None,
+    ) -> tuple[list[Tensor], list[Tensor], float]:
+        """Where anchors should be.
+
+        Args:
+            gt_bboxes_list: N times (G, 4).
+            featmap_sizes: (H, W) of each level.
+            img_metas: meta information of the N images; handed on to :meth:`_ga_loc_target_single`.
+
+        Returns:
+            L maps (N, 1, H, W) of 0 and 1, L maps (N, 1, H, W) of weights, the divisor of the loss.
+        """
+        metas = img_metas or [None] * len(gt_bboxes_list)
+        images = [self._ga_loc_target_single(gts, featmap_sizes, meta) for gts, meta in zip(gt_bboxes_list, metas)]
+        targets, weights = (
+            [torch.stack(level)[:, None].to(images[0][1][0]) for level in zip(*kind)] for kind in zip(*images)
+        )
+        return targets, weights, sum(level.numel() for level in targets) / LOCATIONS_PER_SAMPLE
+
+    def _ga_loc_target_single(
+        self, gt_bboxes: Tensor, featmap_sizes: Sequence[tuple[int, int]], img_meta: dict | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Location targets and their weights of one image: L maps (H, W) each; ``img_meta`` is for subclasses."""
+        strides = [min(stride) for stride in self.approx_anchor_generator.strides]
+        return location_targets(
+            gt_bboxes,
+            featmap_sizes,
+            strides,
+            self.approx_anchor_generator.octave_base_scale * strides[0],
+            self.train_cfg.center_ratio,
+            self.train_cfg.ignore_ratio,
+        )
+
+    def _ga_shape_target_single(
+        self,
+        flat_approxs: Tensor,
+        inside_flags: Tensor,
+        flat_squares: Tensor,
+        gt_bboxes: Tensor,
+        gt_bboxes_ignore: Tensor | None,
+        img_meta: dict,
+        unmap_outputs: bool = True,
+    ) -> tuple[Tensor, ...]:
+        """Shape targets of one image.
+
+        Args:
+            flat_approxs: (R * approxs, 4).
+            inside_flags: (R,) bool, which squares count.
+            flat_squares: (R, 4).
+            gt_bboxes: (G, 4).
+            gt_bboxes_ignore: (G', 4) or None.
+            img_meta: meta information of the image.
+            unmap_outputs: give a row for each of the R squares, otherwise for those that count.
+
+        Returns:
+            squares, their objects' boxes and weights, (R, 4) each, 0 but for positives; indices of positives and of
+            negatives among the squares that count; the sampling result.
+        """
+        inside = inside_flags.nonzero().squeeze(1)
+        approxs = flat_approxs.view(-1, self.approxs_per_octave, 4)[inside].flatten(0, 1)
+        squares = flat_squares[inside]
+        assigned = self.ga_assigner.assign(approxs, squares, self.approxs_per_octave, gt_bboxes, gt_bboxes_ignore)
+        # The sampler needs the image's directives, such as ignored negatives.
+        sampled = self.ga_sampler.sample(assigned, squares, gt_bboxes, img_metas=img_meta)
+        rows = inside if unmap_outputs else torch.arange(len(squares), device=squares.device)
+        rows, count = rows[sampled.pos_inds], len(flat_squares) if unmap_outputs else len(squares)
+        anchors, gts, weights = (
+            squares.new_zeros(count, 4).index_copy(0, rows, values)
+            for values in (sampled.pos_bboxes, sampled.pos_gt_bboxes, torch.ones_like(sampled.pos_bboxes))
+        )
+        return anchors, gts, weights, sampled.pos_inds, sampled.neg_inds, sampled
+
+    def ga_shape_targets(
+        self,
+        approx_list: list[list[Tensor]],
+        inside_flag_list: list[list[Tensor]],
+        square_list: list[list[Tensor]],
+        gt_bboxes_list: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore_list: list[Tensor] | None = None,
+        unmap_outputs: bool = True,
+    ) -> tuple:
+        """Shape targets of a batch, by level.
+
+        Args:
+            approx_list: N times L times (H * W * A * approxs, 4).
+            inside_flag_list: N times L times bool (H * W * A,).
+            square_list: N times L times (H * W * A, 4).
+            gt_bboxes_list: N times (G, 4).
+            img_metas: meta information of the N images.
+            gt_bboxes_ignore_list: N times (G', 4), or None.
+            unmap_outputs: handed on.
+
+        Returns:
+            squares, objects' boxes, weights (L times (N, H * W * A, 4)), and the numbers of positives and of
+            negatives in the batch (each image counts at least one of both).
+        """
+        num_imgs, level_sizes = len(img_metas), [len(squares) for squares in square_list[0]]
+        *targets, pos_inds, neg_inds, _ = multi_apply(
+            self._ga_shape_target_single,
+            [torch.cat(levels) for levels in approx_list],
+            [torch.cat(levels) for levels in inside_flag_list],
+            [torch.cat(levels) for levels in square_list],
+            gt_bboxes_list,
+            gt_bboxes_ignore_list or [None] * num_imgs,
+            img_metas,
+            unmap_outputs=unmap_outputs,
+        )
+        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        return (*(images_to_levels(target, level_sizes) for target in targets), *counts)
+
+    def loss_shape_single(
+        self,
+        shape_pred: Tensor,
+        bbox_anchors: Tensor,
+        bbox_gts: Tensor,
+        anchor_weights: Tensor,
+        anchor_total_num: float,
+    ) -> Tensor:
+        """Shape loss of one level: (N, A * 2, H, W), three times (N, H * W * A, 4), and the divisor."""
+        squares, gts, weights = (part.reshape(-1, 4) for part in (bbox_anchors, bbox_gts, anchor_weights))
+        rows = (weights[:, 0] > 0).nonzero().squeeze(1)
+        shapes = shape_pred.permute(0, 2, 3, 1).reshape(-1, 2)[rows]
+        return self.loss_shape(
+            self._shape_squares(squares[rows], shapes), gts[rows], weights[rows], avg_factor=anchor_total_num
+        )
+
+    def loss_loc_single(
+        self, loc_pred: Tensor, loc_target: Tensor, loc_weight: Tensor, loc_avg_factor: float
+    ) -> Tensor:
+        """Location loss of one level, from three maps (N, 1, H, W) and the divisor.
+
+        The focal loss takes the target for a class, so that 0 is a place and 1 is none: mmdetection 2.x has it so, and
+        the published weights were trained with it. It is kept for their numbers' sake.
+        """
+        return self.loss_loc(
+            loc_pred.reshape(-1, 1),
+            loc_target.reshape(-1).long(),
+            loc_weight.reshape(-1),
+            avg_factor=loc_avg_factor,
+        )
+
+    def loss(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        shape_preds: Sequence[Tensor],
+        loc_preds: Sequence[Tensor],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor] | None,
+        img_metas: list[dict],
+        gt_bboxes_ignore: list[Tensor] | None = None,
+    ) -> dict[str, list[Tensor]]:
+        """``loss_cls``, ``loss_bbox``, ``loss_shape`` and ``loss_loc``, one tensor a level each.
+
+        Args:
+            cls_scores: L maps (N, A * C, H, W).
+            bbox_preds: L maps (N, A * 4, H, W).
+            shape_preds: L maps (N, A * 2, H, W).
+            loc_preds: L maps (N, 1, H, W).
+            gt_bboxes: N times (G, 4).
+            gt_labels: N times (G,), or None: all objects are of class 0.
+            img_metas: meta information of the N images.
+            gt_bboxes_ignore: N times (G', 4), or None; the places do not know them.
+        """
+        maps = (cls_scores, bbox_preds, shape_preds, loc_preds)
+        cls_scores, bbox_preds, shape_preds, loc_preds = map(to_full_precision, maps)
+        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
+        approxs, inside = self.get_sampled_approxs(sizes, img_metas, device=device)
+        squares, anchors, _ = self.get_anchors(sizes, shape_preds, loc_preds, img_metas, device=device)
+        *loc_targets, loc_divisor = self.ga_loc_targets(gt_bboxes, sizes, img_metas)
+        *shape_targets, num_pos, num_neg = self.ga_shape_targets(
+            approxs, inside, squares, gt_bboxes, img_metas, gt_bboxes_ignore
+        )
+        shape_divisor = num_pos + num_neg if self.ga_sampling else num_pos
+        *targets, num_pos, num_neg = self.get_targets(
+            anchors,
+            inside,
+            gt_bboxes,
+            img_metas,
+            gt_bboxes_ignore_list=gt_bboxes_ignore,
+            gt_labels_list=gt_labels,
+            label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
+        )[:6]
+        losses_cls, losses_bbox = multi_apply(
+            self.loss_single,
+            cls_scores,
+            bbox_preds,
+            [torch.stack(level) for level in zip(*anchors)],
+            *targets,
+            num_total_samples=num_pos + num_neg if self.sampling else num_pos,
+        )
+        losses_loc = [self.loss_loc_single(*level, loc_divisor) for level in zip(loc_preds, *loc_targets)]
+        losses_shape = [self.loss_shape_single(*level, shape_divisor) for level in zip(shape_preds, *shape_targets)]
+        return dict(loss_cls=losses_cls, loss_bbox=losses_bbox, loss_shape=losses_shape, loss_loc=losses_loc)
+
+    def get_bboxes(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        shape_preds: Sequence[Tensor],
+        loc_preds: Sequence[Tensor],
+        img_metas: list[dict],
+        cfg: dict | None = None,
+        rescale: bool = False,
+    ) -> list:
+        """Maps to boxes, image by image; maps as of :meth:`loss`, the rest as of :meth:`BaseDenseHead.get_bboxes`."""
+        maps = (cls_scores, bbox_preds, shape_preds, loc_preds)
+        maps = [[level.detach() for level in to_full_precision(levels)] for levels in maps]
+        sizes = [scores.shape[-2:] for scores in cls_scores]
+        _, anchors, masks = self.get_anchors(
+            sizes, *maps[2:], img_metas, use_loc_filter=not self.training, device=cls_scores[0].device
+        )
+        return [
+            self._get_bboxes_single(
+                [level[i] for level in maps[0]],
+                [level[i] for level in maps[1]],
+                anchors[i],
+                masks[i],
+                meta['img_shape'],
+                meta['scale_factor'],
+                as_config(self.test_cfg if cfg is None else cfg),
+                rescale,
+            )
+            for i, meta in enumerate(img_metas)
+        ]
+
+    def _get_bboxes_single(
+        self,
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        mlvl_anchors: list[Tensor],
+        mlvl_masks: list[Tensor],
+        img_shape: tuple[int, ...],
+        scale_factor: Any,
+        cfg: dict,
+        rescale: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Detections of one image: boxes with scores (k, 5), labels (k,).
+
+        Args:
+            cls_scores: L maps (A * C, H, W).
+            bbox_preds: L maps (A * 4, H, W).
+            mlvl_anchors: L times (k, 4).
+            mlvl_masks: L times (H * W * A,) with k true ones.
+            img_shape: height and width that bound the boxes, pixels.
+            scale_factor: network input / original image, for x1, y1, x2, y2.
+            cfg: see the class.
+            rescale: give boxes in pixels of the original image.
+        """
+        all_scores, all_boxes = [], []
+        for cls_score, bbox_pred, anchors, mask in zip(cls_scores, bbox_preds, mlvl_anchors, mlvl_masks):
+            scores = self._class_scores(flatten_map(cls_score, self.cls_out_channels)[mask])
+            deltas = flatten_map(bbox_pred, 4)[mask]
+            if 0 < cfg.get('nms_pre', -1) < len(scores):
+                best = scores.amax(dim=1).topk(cfg.nms_pre).indices
+                scores, deltas, anchors = scores[best], deltas[best], anchors[best]
+            all_scores.append(scores)
+            all_boxes.append(self.bbox_coder.decode(anchors, deltas, max_shape=img_shape))
+        scores, boxes = torch.cat(all_scores), torch.cat(all_boxes)
+        if rescale:
+            boxes = boxes / boxes.new_tensor(scale_factor)
+        # multiclass_nms wants a last column for the background
+        return multiclass_nms(boxes, functional.pad(scores, (0, 1)), cfg.score_thr, cfg.nms, cfg.max_per_img)

@@ -1,0 +1,75 @@
+"""Targets of guided anchoring (https://arxiv.org/abs/1901.03278): where anchors should be.
+
+An object is learnt on the level of its size. Cells in its centre are positive there; the ring around it, and its
+surroundings on the two levels beside, are left out; all other cells are negative and weigh little.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmdet.core.bbox.assigners.region_assigner import calc_region, object_levels
+
+NEGATIVE_WEIGHT = 0.1  # of a cell without object, against 1 of a cell in an object's centre
+LOCATIONS_PER_SAMPLE = 200  # so many cells count as one sample in the loss's divisor
+
+
+def region_masks(gt_bboxes: Tensor, cut: float, stride: float, featmap_size: tuple[int, int]) -> Tensor:
+    """Cells in the central regions of boxes.
+
+    Args:
+        gt_bboxes: (G, 4).
+        cut: share of the box that is cut off on each side.
+        stride: pixels of a cell.
+        featmap_size: (h, w) of the feature map.
+
+    Returns:
+        (G, h, w) bool.
+    """
+    x1, y1, x2, y2 = (side.clamp(min=0)[:, None, None] for side in calc_region(gt_bboxes, cut, stride))
+    rows, columns = (torch.arange(size, device=gt_bboxes.device) for size in featmap_size)
+    rows = rows[:, None]
+    return (columns >= x1) & (columns <= x2) & (rows >= y1) & (rows <= y2)
+
+
+def last_object(masks: Tensor) -> Tensor:
+    """Regions (G, h, w) -> (h, w) long: number, from 1, of the last object whose region a cell lies in, or 0."""
+    ranks = torch.arange(1, len(masks) + 1, device=masks.device)[:, None, None]
+    return torch.cat([ranks.new_zeros(1, *masks.shape[1:]), masks * ranks]).amax(dim=0)
+
+
+def location_targets(
+    gt_bboxes: Tensor,
+    featmap_sizes: Sequence[tuple[int, int]],
+    strides: Sequence[float],
+    min_side: float,
+    center_ratio: float,
+    ignore_ratio: float,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Location targets of one image.
+
+    Args:
+        gt_bboxes: (G, 4).
+        featmap_sizes: (h, w) of each level.
+        strides: pixels of a cell of each level.
+        min_side: side in pixels of an object of the first level.
+        center_ratio: size of the centre as a share of the object's.
+        ignore_ratio: size of centre and ring together.
+
+    Returns:
+        L maps (h, w) bool: an anchor should be here; L maps (h, w) of weights: 1, 0 or ``NEGATIVE_WEIGHT``.
+    """
+    offsets = object_levels(gt_bboxes, min_side, len(featmap_sizes))[:, None, None]
+    targets, weights = [], []
+    for level, (size, stride) in enumerate(zip(featmap_sizes, strides)):
+        own, beside = offsets == level, (offsets - level).abs() == 1
+        center, around = (
+            region_masks(gt_bboxes, (1 - ratio) / 2, stride, size) for ratio in (center_ratio, ignore_ratio)
+        )
+        last_center, last_touching = last_object(center & own), last_object((center | around) & own)
+        weight = torch.where((around & beside).any(dim=0), 0.0, NEGATIVE_WEIGHT).to(gt_bboxes)
+        targets.append(last_center > 0)
+        # where objects meet, the last one decides
+        weights.append(torch.where(last_touching > 0, (last_center == last_touching).to(weight), weight))
+    return targets, weights
