@@ -2,6 +2,7 @@
 
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.dense_heads.cascade_rpn_head import AdaptiveConv, CascadeRPNHead, StageCascadeRPNHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage, RPNHeadWithWeightPerImage
 from mmdet.models.dense_heads.deformable_detr_head import DeformableDETRHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
@@ -17,9 +18,11 @@ __all__ = [
     'DeformableDETRHead',
     'DETRHead',
     'EmbeddingRPNHead',
+    'AdaptiveConv',
     'AnchorHead',
     'BBoxTestMixin',
     'BaseDenseHead',
+    'CascadeRPNHead',
     'FeatureAdaption',
     'GARPNHead',
     'GARetinaHead',
@@ -28,4 +31,5 @@ __all__ = [
     'RPNHead',
     'RPNHeadWithWeightPerImage',
     'RetinaHead',
+    'StageCascadeRPNHead',
 ]
