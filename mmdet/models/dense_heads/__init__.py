@@ -1,6 +1,8 @@
 """Heads that predict at every cell of their feature maps."""
 
+from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
 from mmdet.models.dense_heads.anchor_head import AnchorHead
+from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.cascade_rpn_head import AdaptiveConv, CascadeRPNHead, StageCascadeRPNHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage, RPNHeadWithWeightPerImage
@@ -8,8 +10,10 @@ from mmdet.models.dense_heads.deformable_detr_head import DeformableDETRHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.detr_head import DETRHead
 from mmdet.models.dense_heads.embedding_rpn_head import EmbeddingRPNHead
+from mmdet.models.dense_heads.fcos_head import FCOSHead
 from mmdet.models.dense_heads.ga_retina_head import GARetinaHead
 from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
+from mmdet.models.dense_heads.gfl_head import GFLHead, Integral
 from mmdet.models.dense_heads.guided_anchor_head import FeatureAdaption, GuidedAnchorHead
 from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
@@ -18,6 +22,11 @@ __all__ = [
     'DeformableDETRHead',
     'DETRHead',
     'EmbeddingRPNHead',
+    'GFLHead',
+    'Integral',
+    'ATSSHead',
+    'FCOSHead',
+    'AnchorFreeHead',
     'AdaptiveConv',
     'AnchorHead',
     'BBoxTestMixin',

@@ -174,17 +174,8 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             bbox_targets (R, 4) and bbox_weights (R, 4), 0 but for positives; indices of positives and of negatives
             among the R' anchors; the sampling result.
         """
-        border = self.train_cfg.allowed_border
-        inside = anchor_inside_flags(flat_anchors, valid_flags, img_meta['img_shape'][:2], border)
-        inside = inside.nonzero().squeeze(1)
+        inside = self._rows_inside(flat_anchors, valid_flags, img_meta)
         anchors = flat_anchors[inside]
-        if not len(anchors):
-            warnings.warn(
-                f'no anchor lies inside the image {img_meta.get("filename", "")} of shape {img_meta["img_shape"]}: it '
-                f'teaches this head nothing. Check the anchor sizes, the image size and allowed_border={border}',
-                UserWarning,
-                stacklevel=2,
-            )
         # Without sampling the assigner hands on the labels, as some losses read them from its result.
         assigned = self.assigner.assign(anchors, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
         # The sampler needs the image's directives, such as ignored negatives.
@@ -193,6 +184,20 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         count = len(flat_anchors) if unmap_outputs else len(anchors)
         targets = self._fill_targets(count, rows, sampled, gt_labels)
         return (*targets, sampled.pos_inds, sampled.neg_inds, sampled)
+
+    def _rows_inside(self, flat_anchors: Tensor, valid_flags: Tensor, img_meta: dict) -> Tensor:
+        """(R',) rows of the valid anchors that ``allowed_border`` leaves; a warning where there is none."""
+        border = self.train_cfg.allowed_border
+        inside = anchor_inside_flags(flat_anchors, valid_flags, img_meta['img_shape'][:2], border)
+        inside = inside.nonzero().squeeze(1)
+        if not len(inside):
+            warnings.warn(
+                f'no anchor lies inside the image {img_meta.get("filename", "")} of shape {img_meta["img_shape"]}: it '
+                f'teaches this head nothing. Check the anchor sizes, the image size and allowed_border={border}',
+                UserWarning,
+                stacklevel=2,
+            )
+        return inside
 
     def _fill_targets(
         self, count: int, rows: Tensor, sampled: Any, gt_labels: Tensor | None

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.guided_anchor_head import FeatureAdaption, GuidedAnchorHead
+from mmdet.models.dense_heads.towers import conv_tower
 from mmdet.ops import MaskedConv2d
 
 # Default of ``init_cfg``; the builder copies it. Both predictions are of rare things.
@@ -52,21 +52,15 @@ class GARetinaHead(GuidedAnchorHead):
 
     def _init_layers(self) -> None:
         channels, priors = self.feat_channels, self.num_base_priors
-        self.cls_convs = self._build_tower()
-        self.reg_convs = self._build_tower()
+        tower = (self.in_channels, channels, self.stacked_convs, self.conv_cfg, self.norm_cfg)
+        self.cls_convs = conv_tower(*tower)
+        self.reg_convs = conv_tower(*tower)
         self.conv_loc = nn.Conv2d(channels, 1, 1)
         self.conv_shape = nn.Conv2d(channels, priors * 2, 1)
         self.feature_adaption_cls = FeatureAdaption(channels, channels, 3, self.deform_groups)
         self.feature_adaption_reg = FeatureAdaption(channels, channels, 3, self.deform_groups)
         self.retina_cls = MaskedConv2d(channels, priors * self.cls_out_channels, 3, padding=1)
         self.retina_reg = MaskedConv2d(channels, priors * 4, 3, padding=1)
-
-    def _build_tower(self) -> nn.ModuleList:
-        channels = [self.in_channels] + [self.feat_channels] * self.stacked_convs
-        return nn.ModuleList(
-            ConvModule(c_in, c_out, 3, padding=1, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg)
-            for c_in, c_out in zip(channels, channels[1:])
-        )
 
     def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """One level (N, in_channels, H, W) -> four maps; see :meth:`GuidedAnchorHead.forward_single`."""

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
+from mmdet.models.dense_heads.towers import conv_tower, rare_classes
 
 # Default arguments; every builder copies them.
 RETINA_ANCHORS = dict(
@@ -16,13 +16,7 @@ RETINA_ANCHORS = dict(
     ratios=(0.5, 1.0, 2.0),
     strides=(8, 16, 32, 64, 128),
 )
-RARE_OBJECTS = dict(
-    type='Normal',
-    layer='Conv2d',
-    std=0.01,
-    # The classes start at a probability of 0.01, so that the many negatives do not swamp the first steps.
-    override=dict(type='Normal', name='retina_cls', std=0.01, bias_prob=0.01),
-)
+RARE_OBJECTS = rare_classes('retina_cls')
 
 
 @HEADS.register_module()
@@ -57,17 +51,14 @@ class RetinaHead(AnchorHead):
         super().__init__(num_classes, in_channels, anchor_generator=anchor_generator, init_cfg=init_cfg, **kwargs)
 
     def _init_layers(self) -> None:
-        self.cls_convs = self._build_tower()
-        self.reg_convs = self._build_tower()
+        self.cls_convs = conv_tower(
+            self.in_channels, self.feat_channels, self.stacked_convs, self.conv_cfg, self.norm_cfg
+        )
+        self.reg_convs = conv_tower(
+            self.in_channels, self.feat_channels, self.stacked_convs, self.conv_cfg, self.norm_cfg
+        )
         self.retina_cls = nn.Conv2d(self.feat_channels, self.num_base_priors * self.cls_out_channels, 3, padding=1)
         self.retina_reg = nn.Conv2d(self.feat_channels, self.num_base_priors * 4, 3, padding=1)
-
-    def _build_tower(self) -> nn.ModuleList:
-        channels = [self.in_channels] + [self.feat_channels] * self.stacked_convs
-        return nn.ModuleList(
-            ConvModule(c_in, c_out, 3, padding=1, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg)
-            for c_in, c_out in zip(channels, channels[1:])
-        )
 
     def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """One level (N, in_channels, H, W) -> class scores (N, A * C, H, W), box deltas (N, A * 4, H, W)."""

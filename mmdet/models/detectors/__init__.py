@@ -1,11 +1,14 @@
 """Whole detectors: backbone, neck and heads put together."""
 
+from mmdet.models.detectors.atss import ATSS
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.cascade_rcnn import CascadeRCNN
 from mmdet.models.detectors.deformable_detr import DeformableDETR
 from mmdet.models.detectors.detr import DETR
 from mmdet.models.detectors.fast_rcnn import FastRCNN
 from mmdet.models.detectors.faster_rcnn import FasterRCNN
+from mmdet.models.detectors.fcos import FCOS
+from mmdet.models.detectors.gfl import GFL
 from mmdet.models.detectors.grid_rcnn import GridRCNN
 from mmdet.models.detectors.htc import HybridTaskCascade
 from mmdet.models.detectors.mask_rcnn import MaskRCNN
@@ -29,6 +32,9 @@ __all__ = [
     'TwoStagePanopticSegmentor',
     'QueryInst',
     'SparseRCNN',
+    'GFL',
+    'ATSS',
+    'FCOS',
     'TridentFasterRCNN',
     'PointRend',
     'MaskScoringRCNN',

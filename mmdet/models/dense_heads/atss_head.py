@@ -1,0 +1,179 @@
+"""ATSS: one anchor a cell, with positives chosen by statistics of the overlaps (https://arxiv.org/abs/1912.02424)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmcv.cnn import Scale
+from torch import Tensor, nn
+
+from mmdet.core.utils.dist_utils import reduce_mean
+from mmdet.core.utils.misc import multi_apply
+from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.dense_heads import atss_targets
+from mmdet.models.dense_heads.anchor_head import AnchorHead
+from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.fcos_head import centerness_of
+from mmdet.models.dense_heads.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower, rare_classes
+
+
+@HEADS.register_module()
+class ATSSHead(AnchorHead):
+    """Class scores, box deltas, and the centreness that lowers the scores of anchors near a side of their object.
+
+    Args:
+        num_classes: K, without background.
+        in_channels: channels of the feature maps.
+        pred_kernel_size: side of the kernels of the predicting convolutions.
+        stacked_convs: 3x3 convolutions in each tower.
+        conv_cfg: kind of these convolutions; None: ``Conv2d``.
+        norm_cfg: normalisation after each.
+        reg_decoded_bbox: the box loss compares boxes in pixels instead of deltas; the centreness needs it.
+        loss_centerness: config of the centreness loss.
+        init_cfg: initialisation of the weights.
+        kwargs: other arguments of :class:`AnchorHead`; the assigner looks at the levels one by one.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        pred_kernel_size: int = 3,
+        stacked_convs: int = 4,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = GROUP_NORM,
+        reg_decoded_bbox: bool = True,
+        loss_centerness: dict = CENTERNESS_LOSS,
+        init_cfg: dict | list | None = rare_classes('atss_cls'),  # noqa: B008 - the builder copies it
+        **kwargs: Any,
+    ) -> None:
+        self.pred_kernel_size = pred_kernel_size
+        self.stacked_convs = stacked_convs
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
+        super().__init__(num_classes, in_channels, reg_decoded_bbox=reg_decoded_bbox, init_cfg=init_cfg, **kwargs)
+        self.loss_centerness = build_loss(loss_centerness)
+
+    def _init_layers(self) -> None:
+        tower = (self.in_channels, self.feat_channels, self.stacked_convs, self.conv_cfg, self.norm_cfg)
+        self.cls_convs = conv_tower(*tower)
+        self.reg_convs = conv_tower(*tower)
+        kernel, padding = self.pred_kernel_size, self.pred_kernel_size // 2
+        priors, channels = self.num_base_priors, self.feat_channels
+        self.atss_cls = nn.Conv2d(channels, priors * self.cls_out_channels, kernel, padding=padding)
+        self.atss_reg = nn.Conv2d(channels, priors * 4, kernel, padding=padding)
+        self.atss_centerness = nn.Conv2d(channels, priors, kernel, padding=padding)
+        self.scales = nn.ModuleList(Scale(1.0) for _ in self.prior_generator.strides)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """L feature maps -> L maps of each of the three kinds of :meth:`forward_single`."""
+        return multi_apply(self.forward_single, feats, self.scales)
+
+    def forward_single(self, x: Tensor, scale: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+        """One level (N, in_channels, H, W) -> class scores, box deltas and centreness; ``scale`` is of the deltas.
+
+        Their shapes are (N, A * C, H, W), (N, A * 4, H, W) and (N, A, H, W).
+        """
+        cls_feat = reg_feat = x
+        for cls_conv, reg_conv in zip(self.cls_convs, self.reg_convs):
+            cls_feat, reg_feat = cls_conv(cls_feat), reg_conv(reg_feat)
+        deltas = scale(self.atss_reg(reg_feat)).float()
+        return self.atss_cls(cls_feat), deltas, self.atss_centerness(reg_feat)
+
+    def loss_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        centerness: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        num_total_samples: float | Tensor,
+        bbox_weights: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Losses of one level.
+
+        Args:
+            anchors: (N, H * W * A, 4).
+            cls_score: (N, A * C, H, W).
+            bbox_pred: (N, A * 4, H, W).
+            centerness: (N, A, H, W).
+            labels: (N, H * W * A).
+            label_weights: (N, H * W * A).
+            bbox_targets: (N, H * W * A, 4).
+            num_total_samples: divisor of the classification and the centreness loss.
+            bbox_weights: (N, H * W * A, 4), of the box and the centreness loss; None: 1.
+
+        Returns:
+            classification loss, box loss (a sum), centreness loss, and the box loss's divisor.
+        """
+        cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
+        labels = labels.reshape(-1)
+        loss_cls = self.loss_cls(cls_score, labels, label_weights.reshape(-1), avg_factor=num_total_samples)
+        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        anchors, targets = anchors.reshape(-1, 4)[pos], bbox_targets.reshape(-1, 4)[pos]
+        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)[pos]
+        centerness = centerness.permute(0, 2, 3, 1).reshape(-1)[pos]
+        wanted = self.centerness_target(anchors, targets)
+        weights = torch.ones_like(wanted) if bbox_weights is None else bbox_weights.reshape(-1, 4)[pos, 0]
+        loss_bbox = self.loss_bbox(
+            self.bbox_coder.decode(anchors, bbox_pred), targets, weight=wanted * weights, avg_factor=1.0
+        )
+        loss_centerness = self.loss_centerness(centerness, wanted, weights, avg_factor=num_total_samples)
+        return loss_cls, loss_bbox, loss_centerness, wanted.sum()
+
+    def loss(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        centernesses: Sequence[Tensor],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore: list[Tensor] | None = None,
+    ) -> dict[str, list[Tensor]]:
+        """``loss_cls``, ``loss_bbox`` and ``loss_centerness``, one tensor a level each.
+
+        Args:
+            cls_scores: L maps (N, A * C, H, W).
+            bbox_preds: L maps (N, A * 4, H, W).
+            centernesses: L maps (N, A, H, W).
+            gt_bboxes: N times (G, 4).
+            gt_labels: N times (G,).
+            img_metas: meta information of the N images.
+            gt_bboxes_ignore: N times (G', 4), or None.
+        """
+        cls_scores, bbox_preds, centernesses = map(to_full_precision, (cls_scores, bbox_preds, centernesses))
+        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
+        anchors, flags = self.get_anchors(sizes, img_metas, device=device)
+        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
+        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = self.get_targets(
+            anchors,
+            flags,
+            gt_bboxes,
+            img_metas,
+            gt_bboxes_ignore_list=gt_bboxes_ignore,
+            gt_labels_list=gt_labels,
+            label_channels=channels,
+        )
+        num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
+        maps = (cls_scores, bbox_preds, centernesses)
+        counts = [num_samples] * len(anchors)
+        losses_cls, losses_bbox, losses_centerness, divisors = multi_apply(
+            self.loss_single, anchors, *maps, labels, label_weights, bbox_targets, counts, bbox_weights
+        )
+        divisor = reduce_mean(sum(divisors)).clamp(min=1)
+        return dict(
+            loss_cls=losses_cls, loss_bbox=[level / divisor for level in losses_bbox], loss_centerness=losses_centerness
+        )
+
+    def centerness_target(self, anchors: Tensor, gts: Tensor) -> Tensor:
+        """Anchors (P, 4), whose centres lie inside the boxes ``gts`` (P, 4) -> (P,): 1 in the middle, 0 on a side."""
+        centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+        return centerness_of(torch.cat([centres - gts[:, :2], gts[:, 2:] - centres], dim=1))
+
+    get_targets = atss_targets.get_targets
+    _get_target_single = atss_targets.get_target_single
+    _get_targets_single = atss_targets.get_targets_single
+    get_num_level_anchors_inside = atss_targets.get_num_level_anchors_inside
