@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmdet.core.anchor.builder import build_prior_generator
-from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
+from mmdet.core.anchor.utils import images_to_levels
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.utils.misc import multi_apply
@@ -22,7 +22,13 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import CLASS_LOSS, AnchorHead
 from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
 from mmdet.models.dense_heads.feature_adaption import FeatureAdaption
-from mmdet.models.dense_heads.guided_targets import LOCATIONS_PER_SAMPLE, location_targets
+from mmdet.models.dense_heads.guided_targets import (
+    LOCATIONS_PER_SAMPLE,
+    location_targets,
+    sample_squares,
+    sampled_approxs,
+)
+from mmdet.models.dense_heads.towers import FOCAL_LOSS, rare_classes
 from mmdet.ops import MaskedConv2d
 
 # Default arguments; every builder copies them.
@@ -37,16 +43,9 @@ SQUARES = dict(type='AnchorGenerator', ratios=(1.0,), scales=(8,), strides=(4, 8
 PLAIN_CODER = dict(
     type='DeltaXYWHBBoxCoder', target_means=(0.0, 0.0, 0.0, 0.0), target_stds=(1.0, 1.0, 1.0, 1.0)
 )  # fmt: skip
-LOCATION_LOSS = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0)
 SHAPE_LOSS = dict(type='BoundedIoULoss', beta=0.2, loss_weight=1.0)
 BOX_LOSS = dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0)
-RARE_LOCATIONS = dict(
-    type='Normal',
-    layer='Conv2d',
-    std=0.01,
-    # Objects' centres are rare, so their probability starts at 0.01.
-    override=dict(type='Normal', name='conv_loc', std=0.01, bias_prob=0.01),
-)
+RARE_LOCATIONS = rare_classes('conv_loc')
 MAX_SHAPE_RATIO = 1e-6  # a square may grow by the inverse of this: shapes are free, unlike those of box deltas
 
 
@@ -91,7 +90,7 @@ class GuidedAnchorHead(AnchorHead):
         loc_filter_thr: float = 0.01,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
-        loss_loc: dict = LOCATION_LOSS,
+        loss_loc: dict = FOCAL_LOSS,
         loss_shape: dict = SHAPE_LOSS,
         loss_cls: dict = CLASS_LOSS,
         loss_bbox: dict = BOX_LOSS,
@@ -160,28 +159,9 @@ class GuidedAnchorHead(AnchorHead):
     def get_sampled_approxs(
         self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[dict], device: str | torch.device = 'cuda'
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
-        """Approximations, and which squares have one inside the image.
-
-        Args:
-            featmap_sizes: (H, W) of each level.
-            img_metas: meta information of the N images.
-            device: where the tensors are made.
-
-        Returns:
-            N times L times (H * W * approxs, 4), the N lists being one object; N times L times bool (H * W,).
-        """
-        generator, border = self.approx_anchor_generator, self.train_cfg.allowed_border
-        approxs = generator.grid_priors(featmap_sizes, device=device)
-        inside = [
-            [
-                anchor_inside_flags(level, flags, meta['img_shape'][:2], border)
-                .view(-1, self.approxs_per_octave)
-                .any(dim=1)
-                for level, flags in zip(approxs, generator.valid_flags(featmap_sizes, meta['pad_shape'], device))
-            ]
-            for meta in img_metas
-        ]
-        return [approxs] * len(img_metas), inside
+        """Approximations, and which squares have one inside the image; see :func:`sampled_approxs`."""
+        border = self.train_cfg.allowed_border
+        return sampled_approxs(self.approx_anchor_generator, featmap_sizes, img_metas, border, device)
 
     def get_anchors(
         self,
@@ -277,31 +257,25 @@ class GuidedAnchorHead(AnchorHead):
         img_meta: dict,
         unmap_outputs: bool = True,
     ) -> tuple[Tensor, ...]:
-        """Shape targets of one image.
-
-        Args:
-            flat_approxs: (R * approxs, 4).
-            inside_flags: (R,) bool, which squares count.
-            flat_squares: (R, 4).
-            gt_bboxes: (G, 4).
-            gt_bboxes_ignore: (G', 4) or None.
-            img_meta: meta information of the image.
-            unmap_outputs: give a row for each of the R squares, otherwise for those that count.
+        """Shape targets of one image; arguments as of :func:`sample_squares`.
 
         Returns:
             squares, their objects' boxes and weights, (R, 4) each, 0 but for positives; indices of positives and of
             negatives among the squares that count; the sampling result.
         """
-        inside = inside_flags.nonzero().squeeze(1)
-        approxs = flat_approxs.view(-1, self.approxs_per_octave, 4)[inside].flatten(0, 1)
-        squares = flat_squares[inside]
-        assigned = self.ga_assigner.assign(approxs, squares, self.approxs_per_octave, gt_bboxes, gt_bboxes_ignore)
-        # The sampler needs the image's directives, such as ignored negatives.
-        sampled = self.ga_sampler.sample(assigned, squares, gt_bboxes, img_metas=img_meta)
-        rows = inside if unmap_outputs else torch.arange(len(squares), device=squares.device)
-        rows, count = rows[sampled.pos_inds], len(flat_squares) if unmap_outputs else len(squares)
+        sampled, rows, count = sample_squares(
+            flat_approxs,
+            inside_flags,
+            flat_squares,
+            gt_bboxes,
+            gt_bboxes_ignore,
+            img_meta,
+            self.ga_assigner,
+            self.ga_sampler,
+            unmap_outputs,
+        )
         anchors, gts, weights = (
-            squares.new_zeros(count, 4).index_copy(0, rows, values)
+            flat_squares.new_zeros(count, 4).index_copy(0, rows[sampled.pos_inds], values)
             for values in (sampled.pos_bboxes, sampled.pos_gt_bboxes, torch.ones_like(sampled.pos_bboxes))
         )
         return anchors, gts, weights, sampled.pos_inds, sampled.neg_inds, sampled

@@ -1,14 +1,17 @@
-"""Targets of guided anchoring (https://arxiv.org/abs/1901.03278): where anchors should be.
+"""Targets of guided anchoring (https://arxiv.org/abs/1901.03278): where anchors should be, and of which shape.
 
 An object is learnt on the level of its size. Cells in its centre are positive there; the ring around it, and its
 surroundings on the two levels beside, are left out; all other cells are negative and weigh little.
 """
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from mmdet.core.anchor.anchor_generator import AnchorGenerator
+from mmdet.core.anchor.utils import anchor_inside_flags
 from mmdet.core.bbox.assigners.region_assigner import calc_region, object_levels
 
 NEGATIVE_WEIGHT = 0.1  # of a cell without object, against 1 of a cell in an object's centre
@@ -73,3 +76,75 @@ def location_targets(
         # where objects meet, the last one decides
         weights.append(torch.where(last_touching > 0, (last_center == last_touching).to(weight), weight))
     return targets, weights
+
+
+def sampled_approxs(
+    generator: AnchorGenerator,
+    featmap_sizes: Sequence[tuple[int, int]],
+    img_metas: list[dict],
+    border: float,
+    device: str | torch.device,
+) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+    """Approximations, and which squares have one inside the image.
+
+    Args:
+        generator: of the approximations, ``approxs`` of them for each square.
+        featmap_sizes: (H, W) of each level.
+        img_metas: meta information of the N images.
+        border: pixels that an approximation may reach over the image; negative: any.
+        device: where the tensors are made.
+
+    Returns:
+        N times L times (H * W * approxs, 4), the N lists being one object; N times L times bool (H * W,).
+    """
+    approxs = generator.grid_priors(featmap_sizes, device=device)
+    counts = generator.num_base_priors
+    inside = []
+    for meta in img_metas:
+        valid = generator.valid_flags(featmap_sizes, meta['pad_shape'], device)
+        flags = (anchor_inside_flags(*level, meta['img_shape'][:2], border) for level in zip(approxs, valid))
+        inside.append([level.view(-1, count).any(dim=1) for level, count in zip(flags, counts)])
+    return [approxs] * len(img_metas), inside
+
+
+class SampledSquares(NamedTuple):
+    """The squares of an image that enter the loss."""
+
+    sampled: Any  # the sampling result; its indices count the squares inside the image
+    rows: Tensor  # (R',) rows in the output of the squares inside the image
+    count: int  # rows of the output
+
+
+def sample_squares(
+    flat_approxs: Tensor,
+    inside_flags: Tensor,
+    flat_squares: Tensor,
+    gt_bboxes: Tensor,
+    gt_bboxes_ignore: Tensor | None,
+    img_meta: dict,
+    assigner: Any,
+    sampler: Any,
+    unmap_outputs: bool,
+) -> SampledSquares:
+    """Assign squares by the overlaps of their approximations, and sample them.
+
+    Args:
+        flat_approxs: (R * approxs, 4).
+        inside_flags: (R,) bool, which squares count.
+        flat_squares: (R, 4).
+        gt_bboxes: (G, 4).
+        gt_bboxes_ignore: (G', 4) or None.
+        img_meta: meta information of the image.
+        assigner: an ``ApproxMaxIoUAssigner``.
+        sampler: any sampler.
+        unmap_outputs: the output has a row for each of the R squares, otherwise for those that count.
+    """
+    per_square = len(flat_approxs) // max(len(flat_squares), 1)
+    inside = inside_flags.nonzero().squeeze(1)
+    approxs, squares = flat_approxs.view(-1, per_square, 4)[inside].flatten(0, 1), flat_squares[inside]
+    assigned = assigner.assign(approxs, squares, per_square, gt_bboxes, gt_bboxes_ignore)
+    # The sampler needs the image's directives, such as ignored negatives.
+    sampled = sampler.sample(assigned, squares, gt_bboxes, img_metas=img_meta)
+    if unmap_outputs:
+        return SampledSquares(sampled, inside, len(flat_squares))
+    return SampledSquares(sampled, torch.arange(len(squares), device=squares.device), len(squares))

@@ -1,0 +1,379 @@
+"""Side-aware boundary localisation in one stage (SABL, https://arxiv.org/abs/1912.04260).
+
+There is one square a cell. Each side of its object's box lies in one of S buckets; the head predicts which, and where
+in it. Whether a square is positive is decided by its approximations, as in guided anchoring.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmdet.core.anchor.builder import build_prior_generator
+from mmdet.core.anchor.utils import images_to_levels
+from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
+from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.dense_heads.anchor_head import LOSSES_OVER_ALL_ANCHORS
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, flatten_map, to_full_precision
+from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.guided_targets import sample_squares, sampled_approxs
+from mmdet.models.dense_heads.towers import FOCAL_LOSS, conv_tower, rare_classes
+
+# Default arguments; every builder copies them.
+APPROXIMATIONS = dict(
+    type='AnchorGenerator',
+    octave_base_scale=4,
+    scales_per_octave=3,
+    ratios=(0.5, 1.0, 2.0),
+    strides=(8, 16, 32, 64, 128),
+)
+SQUARES = dict(type='AnchorGenerator', ratios=(1.0,), scales=(4,), strides=(8, 16, 32, 64, 128))
+BUCKETS = dict(type='BucketingBBoxCoder', num_buckets=14, scale_factor=3.0)
+BUCKET_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.5)
+OFFSET_LOSS = dict(type='SmoothL1Loss', beta=1.0 / 9.0, loss_weight=1.5)
+
+BucketMaps = tuple[Tensor, Tensor]  # of a level: bucket logits and offsets, (N, 4 * S, H, W) each
+
+
+@HEADS.register_module()
+class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
+    """Class scores, bucket logits and offsets of the four sides for every square, after two towers of convolutions.
+
+    Args:
+        num_classes: K, without background.
+        in_channels: channels of the feature maps.
+        stacked_convs: 3x3 convolutions in each tower.
+        feat_channels: channels inside the head.
+        approx_anchor_generator: config of the generator of approximations.
+        square_anchor_generator: config of the generator of squares; one a cell.
+        conv_cfg: kind of the towers' convolutions; None: ``Conv2d``.
+        norm_cfg: normalisation after each; None: none.
+        bbox_coder: config of the coder between squares and boxes.
+        reg_decoded_bbox: must be False: buckets are not boxes.
+        train_cfg: keys ``assigner`` (an ``ApproxMaxIoUAssigner``), ``sampler`` (absent: every square counts),
+            ``allowed_border``, ``pos_weight``.
+        test_cfg: keys ``nms_pre`` (a level), ``score_thr``, ``nms``, ``max_per_img``.
+        loss_cls: config of the classification loss.
+        loss_bbox_cls: config of the loss of the buckets.
+        loss_bbox_reg: config of the loss of the offsets.
+        init_cfg: initialisation of the weights.
+
+    Raises:
+        ValueError: ``reg_decoded_bbox`` is asked for, or there is not one square a cell.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        stacked_convs: int = 4,
+        feat_channels: int = 256,
+        approx_anchor_generator: dict = APPROXIMATIONS,
+        square_anchor_generator: dict = SQUARES,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        bbox_coder: dict = BUCKETS,
+        reg_decoded_bbox: bool = False,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        loss_cls: dict = FOCAL_LOSS,
+        loss_bbox_cls: dict = BUCKET_LOSS,
+        loss_bbox_reg: dict = OFFSET_LOSS,
+        init_cfg: dict | list | None = rare_classes('retina_cls'),  # noqa: B008 - the builder copies it
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.stacked_convs = stacked_convs
+        self.feat_channels = feat_channels
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
+        self.approx_anchor_generator = build_prior_generator(approx_anchor_generator)
+        self.square_anchor_generator = self.prior_generator = build_prior_generator(square_anchor_generator)
+        self.approxs_per_octave = self.approx_anchor_generator.num_base_priors[0]
+        self.num_base_priors = self.square_anchor_generator.num_base_priors[0]
+        if reg_decoded_bbox or self.num_base_priors != 1:
+            raise ValueError(
+                f'SABLRetinaHead needs reg_decoded_bbox=False and one square a cell, got {reg_decoded_bbox} and '
+                f'{self.num_base_priors}'
+            )
+        self.reg_decoded_bbox = reg_decoded_bbox
+        self.bbox_coder = build_bbox_coder(bbox_coder)
+        self.side_num = math.ceil(self.bbox_coder.num_buckets / 2)
+        self.use_sigmoid_cls = loss_cls.get('use_sigmoid', False)
+        self.cls_out_channels = num_classes if self.use_sigmoid_cls else num_classes + 1
+        self.loss_cls = build_loss(loss_cls)
+        self.loss_bbox_cls = build_loss(loss_bbox_cls)
+        self.loss_bbox_reg = build_loss(loss_bbox_reg)
+        self.train_cfg = as_config(train_cfg)
+        self.test_cfg = as_config(test_cfg)
+        self.sampling = loss_cls['type'] not in LOSSES_OVER_ALL_ANCHORS
+        if self.train_cfg:
+            self.assigner = build_assigner(self.train_cfg.assigner)
+            sampler = self.train_cfg.get('sampler') if self.sampling else None
+            self.sampler = build_sampler(sampler or dict(type='PseudoSampler'), context=self)
+        self._init_layers()
+
+    @property
+    def num_anchors(self) -> int:
+        """Old name of ``num_base_priors``: squares a cell."""
+        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
+        return self.num_base_priors
+
+    def _init_layers(self) -> None:
+        tower = (self.in_channels, self.feat_channels, self.stacked_convs, self.conv_cfg, self.norm_cfg)
+        self.cls_convs = conv_tower(*tower)
+        self.reg_convs = conv_tower(*tower)
+        self.retina_cls = nn.Conv2d(self.feat_channels, self.cls_out_channels, 3, padding=1)
+        self.retina_bbox_reg = nn.Conv2d(self.feat_channels, self.side_num * 4, 3, padding=1)
+        self.retina_bbox_cls = nn.Conv2d(self.feat_channels, self.side_num * 4, 3, padding=1)
+
+    def forward_single(self, x: Tensor) -> tuple[Tensor, BucketMaps]:
+        """One level (N, in_channels, H, W) -> class scores (N, C, H, W), (bucket logits, offsets)."""
+        cls_feat = reg_feat = x
+        for cls_conv, reg_conv in zip(self.cls_convs, self.reg_convs):
+            cls_feat, reg_feat = cls_conv(cls_feat), reg_conv(reg_feat)
+        return self.retina_cls(cls_feat), (self.retina_bbox_cls(reg_feat), self.retina_bbox_reg(reg_feat))
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[BucketMaps]]:
+        """L feature maps -> L maps of class scores, L pairs of maps; see :meth:`forward_single`."""
+        return multi_apply(self.forward_single, feats)
+
+    def get_anchors(
+        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[dict], device: str | torch.device = 'cuda'
+    ) -> list[list[Tensor]]:
+        """Squares of each image, N times L times (H * W, 4), the N lists being one object."""
+        return [self.square_anchor_generator.grid_priors(featmap_sizes, device=device)] * len(img_metas)
+
+    def get_target(
+        self,
+        approx_list: list[list[Tensor]],
+        inside_flag_list: list[list[Tensor]],
+        square_list: list[list[Tensor]],
+        gt_bboxes_list: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore_list: list[Tensor] | None = None,
+        gt_labels_list: list[Tensor] | None = None,
+        label_channels: int | None = None,
+        sampling: bool = True,
+        unmap_outputs: bool = True,
+    ) -> tuple:
+        """Targets of a batch, by level.
+
+        Args:
+            approx_list: N times L times (H * W * approxs, 4).
+            inside_flag_list: N times L times bool (H * W,), which squares count.
+            square_list: N times L times (H * W, 4).
+            gt_bboxes_list: N times (G, 4).
+            img_metas: meta information of the N images.
+            gt_bboxes_ignore_list: N times (G', 4), or None.
+            gt_labels_list: N times (G,), or None: all objects are of class 0.
+            label_channels: handed on.
+            sampling: handed on.
+            unmap_outputs: handed on.
+
+        Returns:
+            labels, label weights (L times (N, H * W)); bucket targets, their weights, offset targets, their weights
+            (L times (N, H * W, 4 * S)); the numbers of positives and of negatives in the batch (each image counts at
+            least one of both).
+        """
+        num_imgs, level_sizes = len(img_metas), [len(squares) for squares in square_list[0]]
+        *targets, pos_inds, neg_inds = multi_apply(
+            self._get_target_single,
+            [torch.cat(levels) for levels in approx_list],
+            [torch.cat(levels) for levels in inside_flag_list],
+            [torch.cat(levels) for levels in square_list],
+            gt_bboxes_list,
+            gt_bboxes_ignore_list or [None] * num_imgs,
+            gt_labels_list or [None] * num_imgs,
+            img_metas,
+            label_channels=label_channels,
+            sampling=sampling,
+            unmap_outputs=unmap_outputs,
+        )
+        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        return (*(images_to_levels(target, level_sizes) for target in targets), *counts)
+
+    def _get_target_single(
+        self,
+        flat_approxs: Tensor,
+        inside_flags: Tensor,
+        flat_squares: Tensor,
+        gt_bboxes: Tensor,
+        gt_bboxes_ignore: Tensor | None,
+        gt_labels: Tensor | None,
+        img_meta: dict,
+        label_channels: int | None = None,
+        sampling: bool = True,
+        unmap_outputs: bool = True,
+    ) -> tuple[Tensor, ...]:
+        """Targets of one image, as of :meth:`get_target`, and indices of positives and of negatives.
+
+        ``label_channels`` is for subclasses; ``sampling`` is not used, as the sampler decides.
+        """
+        sampled, rows, count = sample_squares(
+            flat_approxs,
+            inside_flags,
+            flat_squares,
+            gt_bboxes,
+            gt_bboxes_ignore,
+            img_meta,
+            self.assigner,
+            self.sampler,
+            unmap_outputs,
+        )
+        pos, neg = rows[sampled.pos_inds], rows[sampled.neg_inds]
+        labels = rows.new_full((count,), self.num_classes)
+        labels[pos] = 0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds]
+        label_weights = flat_squares.new_zeros(count)
+        label_weights[pos] = self.train_cfg.pos_weight if self.train_cfg.get('pos_weight', -1) > 0 else 1.0
+        label_weights[neg] = 1.0
+        offsets, offset_weights, buckets, bucket_weights = (
+            flat_squares.new_zeros(count, 4 * self.side_num).index_copy(0, pos, values)
+            for values in self.bbox_coder.encode(sampled.pos_bboxes, sampled.pos_gt_bboxes)
+        )
+        targets = (labels, label_weights, buckets, bucket_weights, offsets, offset_weights)
+        return (*targets, sampled.pos_inds, sampled.neg_inds)
+
+    def loss_single(
+        self,
+        cls_score: Tensor,
+        bbox_pred: BucketMaps,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_cls_targets: Tensor,
+        bbox_cls_weights: Tensor,
+        bbox_reg_targets: Tensor,
+        bbox_reg_weights: Tensor,
+        num_total_samples: int,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses of classes, buckets and offsets of one level; shapes as of :meth:`forward` and :meth:`get_target`."""
+        width = 4 * self.side_num
+        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
+        buckets, offsets = (level.permute(0, 2, 3, 1).reshape(-1, width) for level in bbox_pred)
+        loss_cls = self.loss_cls(scores, labels.reshape(-1), label_weights.reshape(-1), avg_factor=num_total_samples)
+        loss_bbox_cls = self.loss_bbox_cls(
+            buckets,
+            bbox_cls_targets.reshape(-1, width).long(),
+            bbox_cls_weights.reshape(-1, width),
+            avg_factor=num_total_samples * width,
+        )
+        loss_bbox_reg = self.loss_bbox_reg(
+            offsets,
+            bbox_reg_targets.reshape(-1, width),
+            bbox_reg_weights.reshape(-1, width),
+            avg_factor=num_total_samples * 4 * self.bbox_coder.offset_topk,
+        )
+        return loss_cls, loss_bbox_cls, loss_bbox_reg
+
+    def loss(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[BucketMaps],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore: list[Tensor] | None = None,
+    ) -> dict[str, list[Tensor]]:
+        """``loss_cls``, ``loss_bbox_cls`` and ``loss_bbox_reg``, one tensor a level each.
+
+        Args:
+            cls_scores: L maps (N, C, H, W).
+            bbox_preds: L pairs of maps (N, 4 * S, H, W).
+            gt_bboxes: N times (G, 4).
+            gt_labels: N times (G,).
+            img_metas: meta information of the N images.
+            gt_bboxes_ignore: N times (G', 4), or None.
+        """
+        cls_scores, bbox_preds = to_full_precision(cls_scores), [to_full_precision(level) for level in bbox_preds]
+        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
+        border = self.train_cfg.allowed_border
+        approxs, inside = sampled_approxs(self.approx_anchor_generator, sizes, img_metas, border, device)
+        *targets, num_pos, num_neg = self.get_target(
+            approxs,
+            inside,
+            self.get_anchors(sizes, img_metas, device=device),
+            gt_bboxes,
+            img_metas,
+            gt_bboxes_ignore_list=gt_bboxes_ignore,
+            gt_labels_list=gt_labels,
+            label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
+            sampling=self.sampling,
+        )
+        losses = multi_apply(
+            self.loss_single,
+            cls_scores,
+            bbox_preds,
+            *targets,
+            num_total_samples=num_pos + num_neg if self.sampling else num_pos,
+        )
+        return dict(zip(('loss_cls', 'loss_bbox_cls', 'loss_bbox_reg'), losses))
+
+    def get_bboxes(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[BucketMaps],
+        img_metas: list[dict],
+        cfg: dict | None = None,
+        rescale: bool = False,
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Detections of each image: boxes with scores (k, 5), labels (k,); see :meth:`BaseDenseHead.get_bboxes`."""
+        cls_scores, bbox_preds = to_full_precision(cls_scores), [to_full_precision(level) for level in bbox_preds]
+        squares = self.square_anchor_generator.grid_priors(
+            [scores.shape[-2:] for scores in cls_scores], device=cls_scores[0].device
+        )
+        return [
+            self._get_bboxes_single(
+                [level[i].detach() for level in cls_scores],
+                [buckets[i].detach() for buckets, _ in bbox_preds],
+                [offsets[i].detach() for _, offsets in bbox_preds],
+                squares,
+                meta['img_shape'],
+                meta['scale_factor'],
+                as_config(self.test_cfg if cfg is None else cfg),
+                rescale,
+            )
+            for i, meta in enumerate(img_metas)
+        ]
+
+    def _get_bboxes_single(
+        self,
+        cls_scores: list[Tensor],
+        bbox_cls_preds: list[Tensor],
+        bbox_reg_preds: list[Tensor],
+        mlvl_anchors: list[Tensor],
+        img_shape: tuple[int, ...],
+        scale_factor: Any,
+        cfg: dict,
+        rescale: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Detections of one image, their scores multiplied by the confidence of the buckets.
+
+        Args:
+            cls_scores: L maps (C, H, W).
+            bbox_cls_preds: L maps (4 * S, H, W).
+            bbox_reg_preds: L maps (4 * S, H, W).
+            mlvl_anchors: L times (H * W, 4).
+            img_shape: height and width that bound the boxes, pixels.
+            scale_factor: network input / original image, for x1, y1, x2, y2.
+            cfg: see the class.
+            rescale: give boxes in pixels of the original image.
+        """
+        limit, width = cfg.get('nms_pre', -1), 4 * self.side_num
+        results = []
+        for cls_score, buckets, offsets, squares in zip(cls_scores, bbox_cls_preds, bbox_reg_preds, mlvl_anchors):
+            scores = self._class_scores(flatten_map(cls_score, self.cls_out_channels))
+            rows = [squares, flatten_map(buckets, width), flatten_map(offsets, width)]
+            scores, labels, _, (squares, *predicted) = filter_scores_and_topk(
+                scores, cfg.score_thr, limit if limit > 0 else scores.numel(), rows
+            )
+            boxes, confidences = self.bbox_coder.decode(squares, predicted, max_shape=img_shape)
+            results.append((scores, labels, boxes, confidences))
+        scores, labels, boxes, confidences = (list(kind) for kind in zip(*results))
+        return self._bbox_post_process(
+            scores, labels, boxes, scale_factor, cfg, rescale, with_nms=True, mlvl_score_factors=confidences
+        )
