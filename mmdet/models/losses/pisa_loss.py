@@ -21,13 +21,15 @@ def _positives(labels: Tensor, num_class: int) -> Tensor:
 
 
 def _rank_within(groups: Tensor, values: Tensor) -> Tensor:
-    """Rank (0 is the greatest) of each value among those of its group; (n,) and (n,) -> (n,) long."""
-    by_value = values.argsort(descending=True, stable=True)
-    order = by_value[groups[by_value].argsort(stable=True)]  # group by group, greatest first
-    sizes = torch.unique_consecutive(groups[order], return_counts=True)[1]
-    starts = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    """Rank (0 is the greatest) of each value among those of its group; (n,) and (n,) -> (n,) long.
+
+    Boxes that miss their objects tie at an IoU of 0. Each group is sorted for itself, as torch's default sort orders
+    ties by the length of what it sorts, and published results were made with that order.
+    """
+    order = groups.argsort(stable=True)
+    sizes = torch.unique_consecutive(groups[order], return_counts=True)[1].tolist()
     ranks = torch.empty_like(order)
-    ranks[order] = torch.arange(len(order), device=order.device) - starts
+    ranks[order] = torch.cat([part.argsort(descending=True).argsort() for part in values[order].split(sizes)])
     return ranks
 
 
