@@ -11,6 +11,9 @@ from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.detr_head import DETRHead
 from mmdet.models.dense_heads.embedding_rpn_head import EmbeddingRPNHead
 from mmdet.models.dense_heads.fcos_head import FCOSHead
+from mmdet.models.dense_heads.fovea_head import FeatureAlign, FoveaHead
+from mmdet.models.dense_heads.free_anchor_retina_head import FreeAnchorRetinaHead
+from mmdet.models.dense_heads.fsaf_head import FSAFHead
 from mmdet.models.dense_heads.ga_retina_head import GARetinaHead
 from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
 from mmdet.models.dense_heads.gfl_head import GFLHead, Integral
@@ -25,6 +28,10 @@ __all__ = [
     'DeformableDETRHead',
     'DETRHead',
     'EmbeddingRPNHead',
+    'FeatureAlign',
+    'FoveaHead',
+    'FSAFHead',
+    'FreeAnchorRetinaHead',
     'RetinaSepBNHead',
     'SABLRetinaHead',
     'PISARetinaHead',

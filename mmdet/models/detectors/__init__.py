@@ -8,6 +8,8 @@ from mmdet.models.detectors.detr import DETR
 from mmdet.models.detectors.fast_rcnn import FastRCNN
 from mmdet.models.detectors.faster_rcnn import FasterRCNN
 from mmdet.models.detectors.fcos import FCOS
+from mmdet.models.detectors.fovea import FOVEA
+from mmdet.models.detectors.fsaf import FSAF
 from mmdet.models.detectors.gfl import GFL
 from mmdet.models.detectors.grid_rcnn import GridRCNN
 from mmdet.models.detectors.htc import HybridTaskCascade
@@ -32,6 +34,8 @@ __all__ = [
     'TwoStagePanopticSegmentor',
     'QueryInst',
     'SparseRCNN',
+    'FOVEA',
+    'FSAF',
     'GFL',
     'ATSS',
     'FCOS',
