@@ -12,6 +12,17 @@ SMALL_ADAPTION = dict(
 )
 
 
+def adaption_layers(
+    shape_channels: int, in_channels: int, out_channels: int, kernel_size: int, deform_groups: int
+) -> tuple[nn.Conv2d, DeformConv2d]:
+    """The convolution that makes offsets of shapes (N, shape_channels, H, W), and the deformable one that gets them."""
+    conv_offset = nn.Conv2d(shape_channels, deform_groups * kernel_size**2 * 2, 1, bias=False)
+    padding = (kernel_size - 1) // 2
+    return conv_offset, DeformConv2d(
+        in_channels, out_channels, kernel_size, padding=padding, deform_groups=deform_groups
+    )
+
+
 class FeatureAdaption(BaseModule):
     """Makes features fit the shapes of the anchors, by a deformable convolution whose offsets come from the shapes.
 
@@ -32,10 +43,7 @@ class FeatureAdaption(BaseModule):
         init_cfg: dict | list | None = SMALL_ADAPTION,
     ) -> None:
         super().__init__(init_cfg)
-        self.conv_offset = nn.Conv2d(2, deform_groups * kernel_size**2 * 2, 1, bias=False)
-        self.conv_adaption = DeformConv2d(
-            in_channels, out_channels, kernel_size, padding=(kernel_size - 1) // 2, deform_groups=deform_groups
-        )
+        self.conv_offset, self.conv_adaption = adaption_layers(2, in_channels, out_channels, kernel_size, deform_groups)
 
     def forward(self, x: Tensor, shape: Tensor) -> Tensor:
         """Features (N, in_channels, H, W) and shapes (N, 2, H, W), log of w and h -> (N, out_channels, H, W) >= 0.

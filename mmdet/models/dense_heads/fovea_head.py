@@ -14,10 +14,9 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
 from mmdet.models.dense_heads.base_dense_head import as_config, to_full_precision
-from mmdet.models.dense_heads.feature_adaption import SMALL_ADAPTION
+from mmdet.models.dense_heads.feature_adaption import SMALL_ADAPTION, adaption_layers
 from mmdet.models.dense_heads.guided_targets import last_object
 from mmdet.models.dense_heads.towers import rare_classes
-from mmdet.ops import DeformConv2d
 
 BASE_EDGES = (16, 32, 64, 128, 256)
 SCALE_RANGES = ((8, 32), (16, 64), (32, 128), (64, 256), (128, 512))
@@ -44,10 +43,7 @@ class FeatureAlign(BaseModule):
         init_cfg: dict | list | None = SMALL_ADAPTION,
     ) -> None:
         super().__init__(init_cfg)
-        self.conv_offset = nn.Conv2d(4, deform_groups * kernel_size**2 * 2, 1, bias=False)
-        self.conv_adaption = DeformConv2d(
-            in_channels, out_channels, kernel_size, padding=(kernel_size - 1) // 2, deform_groups=deform_groups
-        )
+        self.conv_offset, self.conv_adaption = adaption_layers(4, in_channels, out_channels, kernel_size, deform_groups)
 
     def forward(self, x: Tensor, shape: Tensor) -> Tensor:
         """Features (N, in_channels, H, W) and distances (N, 4, H, W) -> (N, out_channels, H, W) >= 0."""
