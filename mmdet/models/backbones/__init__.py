@@ -17,6 +17,7 @@ from mmdet.models.backbones.res2net import Res2Net
 from mmdet.models.backbones.resnest import ResNeSt
 from mmdet.models.backbones.resnet import ResNet, ResNetV1d
 from mmdet.models.backbones.resnext import ResNeXt
+from mmdet.models.backbones.ssd_vgg import SSDVGG
 from mmdet.models.backbones.swin import SwinTransformer
 from mmdet.models.backbones.timm_backbone import TIMMBackbone
 from mmdet.models.backbones.trident_resnet import TridentResNet
@@ -46,4 +47,5 @@ __all__ = [
     'VGG',
     'SwinTransformer',
     'TIMMBackbone',
+    'SSDVGG',
 ]

@@ -23,11 +23,13 @@ from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.dense_heads.retina_sepbn_head import RetinaSepBNHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.dense_heads.sabl_retina_head import SABLRetinaHead
+from mmdet.models.dense_heads.ssd_head import SSDHead
 
 __all__ = [
     'DeformableDETRHead',
     'DETRHead',
     'EmbeddingRPNHead',
+    'SSDHead',
     'FeatureAlign',
     'FoveaHead',
     'FSAFHead',

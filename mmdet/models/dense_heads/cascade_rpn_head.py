@@ -336,7 +336,7 @@ class CascadeRPNHead(BaseDenseHead):
         super().__init__(init_cfg)
         for name, configs in (('stages', stages), ('train_cfg', train_cfg)):
             if configs is not None and len(configs) != num_stages:
-                raise ValueError(f'CascadeRPNHead: {num_stages} stages, but {name} has {len(configs)} configs')
+                raise ValueError(f'{num_stages} stages, but {name} has {len(configs)} configs')
         self.num_stages = num_stages
         self.train_cfg = train_cfg
         self.test_cfg = as_config(test_cfg)

@@ -1,0 +1,210 @@
+"""The head of SSD (https://arxiv.org/abs/1512.02325)."""
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from torch import Tensor, nn
+
+from mmdet.core.utils.misc import multi_apply
+from mmdet.models.builder import HEADS
+from mmdet.models.dense_heads.anchor_head import DELTA_CODER, AnchorHead
+from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.losses.smooth_l1_loss import smooth_l1_loss
+
+# Default arguments; every builder copies them.
+IN_CHANNELS = (512, 1024, 512, 256, 256, 256)
+SSD300_ANCHORS = dict(
+    type='SSDAnchorGenerator',
+    scale_major=False,
+    input_size=300,
+    strides=(8, 16, 32, 64, 100, 300),
+    ratios=((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)),
+    basesize_ratio_range=(0.1, 0.9),
+)
+XAVIER = dict(type='Xavier', layer='Conv2d', distribution='uniform', bias=0)
+SOFTMAX_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=False)
+
+
+def hardest_negatives(losses: Tensor, labels: Tensor, num_classes: int, ratio: float) -> Tensor:
+    """Sum of the losses of positives and of the hardest negatives of one image.
+
+    Args:
+        losses: (R,).
+        labels: (R,) in [0, K], K for background.
+        num_classes: K.
+        ratio: negatives for each positive, at most.
+    """
+    positive, negative = labels < num_classes, labels == num_classes
+    count = min(int(ratio * positive.sum()), int(negative.sum()))
+    return losses[positive].sum() + losses[negative].topk(count).values.sum()
+
+
+@HEADS.register_module()
+class SSDHead(AnchorHead):
+    """Scores with background and box deltas, from convolutions of each level's own.
+
+    ``train_cfg`` has, beside the keys of :class:`AnchorHead`, ``neg_pos_ratio`` (hardest negatives for each positive)
+    and ``smoothl1_beta`` (of the box loss).
+
+    Args:
+        num_classes: K, without background.
+        in_channels: channels of each level.
+        stacked_convs: 3x3 convolutions before the predicting ones.
+        feat_channels: channels of these.
+        use_depthwise: depthwise separable convolutions, as in SSDLite.
+        conv_cfg: kind of the convolutions; None: ``Conv2d``.
+        norm_cfg: normalisation after each but the predicting ones; None: none.
+        act_cfg: activation after each but the predicting ones; None: none.
+        anchor_generator: config of the prior generator.
+        bbox_coder: config of the coder between boxes and deltas.
+        reg_decoded_bbox: the box loss compares boxes in pixels.
+        train_cfg: see above.
+        test_cfg: see :meth:`BaseDenseHead.get_bboxes`.
+        init_cfg: initialisation of the weights.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 80,
+        in_channels: Sequence[int] = IN_CHANNELS,
+        stacked_convs: int = 0,
+        feat_channels: int = 256,
+        use_depthwise: bool = False,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        anchor_generator: dict = SSD300_ANCHORS,
+        bbox_coder: dict = DELTA_CODER,
+        reg_decoded_bbox: bool = False,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | list | None = XAVIER,
+    ) -> None:
+        self.stacked_convs = stacked_convs
+        self.use_depthwise = use_depthwise
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
+        self.act_cfg = act_cfg
+        super().__init__(
+            num_classes,
+            in_channels,
+            feat_channels,
+            anchor_generator,
+            bbox_coder,
+            reg_decoded_bbox,
+            loss_cls=SOFTMAX_LOSS,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            init_cfg=init_cfg,
+        )
+        self.num_base_priors = self.prior_generator.num_base_priors  # the levels differ
+
+    @property
+    def num_anchors(self) -> list[int]:
+        """Old name of ``num_base_priors``: anchors a cell, of each level."""
+        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
+        return self.num_base_priors
+
+    def _init_layers(self) -> None:
+        priors = self.prior_generator.num_base_priors
+        self.cls_convs, self.reg_convs = (
+            nn.ModuleList(self._build_level(*level, width) for level in zip(self.in_channels, priors))
+            for width in (self.cls_out_channels, 4)
+        )
+
+    def _build_level(self, channels: int, num_priors: int, width: int) -> nn.Sequential:
+        """Layers of one level that predict ``width`` numbers for each anchor."""
+        layer = dict(padding=1, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        conv = DepthwiseSeparableConvModule if self.use_depthwise else ConvModule
+        layers = []
+        for _ in range(self.stacked_convs):
+            layers.append(conv(channels, self.feat_channels, 3, **layer))
+            channels = self.feat_channels
+        if self.use_depthwise:
+            layers.append(ConvModule(channels, channels, 3, groups=channels, **layer))
+        kernel = 1 if self.use_depthwise else 3
+        layers.append(nn.Conv2d(channels, num_priors * width, kernel, padding=kernel // 2))
+        return nn.Sequential(*layers)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """L feature maps -> class scores (N, A * (K + 1), H, W) and box deltas (N, A * 4, H, W) of each level."""
+        levels = zip(feats, self.cls_convs, self.reg_convs)
+        cls_scores, bbox_preds = zip(*((cls_conv(x), reg_conv(x)) for x, cls_conv, reg_conv in levels))
+        return list(cls_scores), list(bbox_preds)
+
+    def loss_single(
+        self,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        anchor: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        bbox_weights: Tensor,
+        num_total_samples: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Losses of one image.
+
+        Args:
+            cls_score: (R, K + 1).
+            bbox_pred: (R, 4).
+            anchor: (R, 4).
+            labels: (R,).
+            label_weights: (R,).
+            bbox_targets: (R, 4).
+            bbox_weights: (R, 4).
+            num_total_samples: divisor.
+
+        Returns:
+            classification loss (1,) and box loss.
+        """
+        losses = self.loss_cls(cls_score, labels, label_weights, reduction_override='none')
+        loss_cls = hardest_negatives(losses, labels, self.num_classes, self.train_cfg.neg_pos_ratio)
+        if self.reg_decoded_bbox:
+            bbox_pred = self.bbox_coder.decode(anchor, bbox_pred)
+        loss_bbox = smooth_l1_loss(
+            bbox_pred,
+            bbox_targets,
+            bbox_weights,
+            beta=self.train_cfg.smoothl1_beta,
+            avg_factor=num_total_samples,
+        )
+        return loss_cls[None] / num_total_samples, loss_bbox
+
+    def loss(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore: list[Tensor] | None = None,
+    ) -> dict[str, list[Tensor]]:
+        """``loss_cls`` and ``loss_bbox``, one tensor an image each; arguments as of :meth:`AnchorHead.loss`."""
+        cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
+        sizes = [scores.shape[-2:] for scores in cls_scores]
+        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
+        *targets, num_pos, _ = self.get_targets(
+            anchors,
+            flags,
+            gt_bboxes,
+            img_metas,
+            gt_bboxes_ignore_list=gt_bboxes_ignore,
+            gt_labels_list=gt_labels,
+            label_channels=1,
+        )[:6]
+        scores, deltas = (
+            torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, width) for level in maps], dim=1)
+            for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
+        )
+        losses_cls, losses_bbox = multi_apply(
+            self.loss_single,
+            scores,
+            deltas,
+            [torch.cat(image) for image in anchors],
+            *(torch.cat(target, dim=1) for target in targets),
+            num_total_samples=num_pos,
+        )
+        return dict(loss_cls=losses_cls, loss_bbox=losses_bbox)
