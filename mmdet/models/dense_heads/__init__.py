@@ -19,6 +19,7 @@ from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
 from mmdet.models.dense_heads.gfl_head import GFLHead, Integral
 from mmdet.models.dense_heads.guided_anchor_head import FeatureAdaption, GuidedAnchorHead
 from mmdet.models.dense_heads.pisa_retinanet_head import PISARetinaHead
+from mmdet.models.dense_heads.pisa_ssd_head import PISASSDHead
 from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.dense_heads.retina_sepbn_head import RetinaSepBNHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
@@ -29,6 +30,7 @@ __all__ = [
     'DeformableDETRHead',
     'DETRHead',
     'EmbeddingRPNHead',
+    'PISASSDHead',
     'SSDHead',
     'FeatureAlign',
     'FoveaHead',

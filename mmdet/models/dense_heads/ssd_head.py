@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
@@ -25,6 +26,20 @@ SSD300_ANCHORS = dict(
 )
 XAVIER = dict(type='Xavier', layer='Conv2d', distribution='uniform', bias=0)
 SOFTMAX_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=False)
+
+
+class FlatBatch(NamedTuple):
+    """A batch of N images with R anchors each."""
+
+    scores: Tensor  # (N, R, K + 1)
+    deltas: Tensor  # (N, R, 4)
+    anchors: Tensor  # (N, R, 4)
+    labels: Tensor  # (N, R)
+    label_weights: Tensor  # (N, R)
+    bbox_targets: Tensor  # (N, R, 4)
+    bbox_weights: Tensor  # (N, R, 4)
+    num_pos: int  # divisor of the losses
+    sampling_results: list  # one of each image
 
 
 def hardest_negatives(losses: Tensor, labels: Tensor, num_classes: int, ratio: float) -> Tensor:
@@ -183,10 +198,23 @@ class SSDHead(AnchorHead):
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls`` and ``loss_bbox``, one tensor an image each; arguments as of :meth:`AnchorHead.loss`."""
+        batch = self._flat_batch(cls_scores, bbox_preds, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        return self._losses_of_images(batch)
+
+    def _flat_batch(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore: list[Tensor] | None,
+    ) -> FlatBatch:
+        """Predictions and targets of a batch, its levels joined; arguments as of :meth:`loss`."""
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
         sizes = [scores.shape[-2:] for scores in cls_scores]
         anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
-        *targets, num_pos, _ = self.get_targets(
+        *targets, num_pos, _, sampling_results = self.get_targets(
             anchors,
             flags,
             gt_bboxes,
@@ -194,17 +222,17 @@ class SSDHead(AnchorHead):
             gt_bboxes_ignore_list=gt_bboxes_ignore,
             gt_labels_list=gt_labels,
             label_channels=1,
-        )[:6]
+            return_sampling_results=True,
+        )[:7]
         scores, deltas = (
             torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, width) for level in maps], dim=1)
             for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
         )
-        losses_cls, losses_bbox = multi_apply(
-            self.loss_single,
-            scores,
-            deltas,
-            [torch.cat(image) for image in anchors],
-            *(torch.cat(target, dim=1) for target in targets),
-            num_total_samples=num_pos,
-        )
+        flat_anchors = torch.stack([torch.cat(image) for image in anchors])
+        targets = (torch.cat(target, dim=1) for target in targets)
+        return FlatBatch(scores, deltas, flat_anchors, *targets, num_pos, sampling_results)
+
+    def _losses_of_images(self, batch: FlatBatch) -> dict[str, list[Tensor]]:
+        """:meth:`loss_single` of each image."""
+        losses_cls, losses_bbox = multi_apply(self.loss_single, *batch[:7], num_total_samples=batch.num_pos)
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox)

@@ -121,3 +121,29 @@ def test_boxes_leave_out_the_background(build, meta):
     dets, labels = head.get_bboxes(scores, [torch.zeros_like(s) for s in scores], img_metas=[meta(32, 32)])[0]
     assert labels.tolist() == [2]
     torch.testing.assert_close(dets, torch.tensor([[7.0, 7, 17, 17, 0.5]]))
+
+
+def test_pisa_keeps_the_losses_but_moves_the_gradient(build, meta):
+    x, metas = feats(), [meta(32, 32)] * 2
+    losses, grads = [], []
+    for settings in ({}, dict(isr=dict(k=2.0, bias=0.0)), dict(carl=dict(k=1.0, bias=0.2))):
+        head = build('PISASSDHead', train_cfg=TRAIN | settings)
+        losses.append(head.loss(*head(x), GTS, LABELS, metas))
+        sum(losses[-1]['loss_cls']).sum().backward()
+        grads.append(head.cls_convs[0][-1].weight.grad)
+    plain = build()
+    for name, value in plain.loss(*plain(x), GTS, LABELS, metas).items():
+        for other in losses:
+            torch.testing.assert_close(sum(other[name]), sum(value))
+    assert not torch.allclose(grads[0], grads[1])
+    assert torch.allclose(grads[0], grads[2])
+    assert losses[2]['loss_carl'] > 0
+
+
+def test_pisa_without_objects_is_zero_and_attached(build, meta):
+    head = build('PISASSDHead', train_cfg=TRAIN | dict(isr=dict(k=2.0, bias=0.0), carl=dict(k=1.0, bias=0.2)))
+    losses = head.loss(*head(feats()), [NOTHING] * 2, [NO_LABELS] * 2, [meta(32, 32)] * 2)
+    total = sum(sum(value).sum() for value in losses.values())
+    total.backward()
+    assert total == 0
+    assert all(p.grad is not None for p in head.parameters())
