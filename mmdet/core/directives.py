@@ -24,8 +24,11 @@ from mmdet.utils.registry import did_you_mean, nearest
 RPN_HEAD = 'rpn_head'
 ROI_HEAD = 'roi_head'
 BBOX_HEAD = 'bbox_head'
+MASK_HEAD = 'mask_head'
+SEMANTIC_HEAD = 'semantic_head'
+GLBCTX_HEAD = 'glbctx_head'
 # only heads that obey a weight: a key that nothing reads must be an error, not a silent wish
-WEIGHTED_HEADS = (RPN_HEAD, ROI_HEAD, BBOX_HEAD)
+WEIGHTED_HEADS = (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD, SEMANTIC_HEAD, GLBCTX_HEAD)
 
 IGNORE_NEGATIVES = 'ignore_negatives'
 
@@ -50,7 +53,7 @@ def loss_weight(img_meta: dict | None, head: str, fallback: str | None = None) -
 
     Args:
         img_meta: meta information of one image; None or an empty dict means no directive.
-        head: ``'rpn_head'``, ``'roi_head'`` or ``'bbox_head'``.
+        head: one of :data:`WEIGHTED_HEADS`.
         fallback: head whose weight applies where ``head`` has none of its own.
 
     Returns:
@@ -86,6 +89,13 @@ def read_directives(img_meta: dict) -> Directives:
     """
     weights = {head: loss_weight(img_meta, head) for head in WEIGHTED_HEADS if loss_weight_key(head) in img_meta}
     return Directives(weights, ignores_negatives(img_meta))
+
+
+def effective_keys(img_meta: dict) -> list[str]:
+    """The keys of the directives that change something: a weight of 1 does not, nor does what is switched off."""
+    found = read_directives(img_meta)
+    keys = [loss_weight_key(head) for head, weight in found.loss_weights.items() if weight != 1]
+    return keys + [IGNORE_NEGATIVES] * found.ignore_negatives
 
 
 def check_directive(key: str, value: Any) -> None:

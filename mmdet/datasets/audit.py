@@ -3,7 +3,7 @@
 :func:`audit_dataset` prints one table, with a row for each data set, and stops with the list of all that is wrong.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from mmcv.utils import print_log
 from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
-from mmdet.core.directives import IGNORE_NEGATIVES, Directives, read_directives
+from mmdet.core.directives import IGNORE_NEGATIVES, Directives, effective_keys, read_directives
 
 from . import audit_checks as checks
 from .annotation_rules import repeated_ids
@@ -79,6 +79,7 @@ def audit_dataset(
     dataset: Dataset,
     *,
     num_classes: int | Mapping[str, int] | None = None,
+    heeded: Collection[str] | None = None,
     strict: bool = False,
     sample_files: int = 32,
     logger=None,
@@ -87,12 +88,14 @@ def audit_dataset(
 
     It stops on classes that the annotation file does not have, joined data sets with different classes, no image left
     after filtering, a head with another number of classes, ids that are there twice, labels of no class, directives
-    with impossible values, and (in some evenly spread images) files that are missing, cannot be read or have another
-    size than stated. Boxes without area or outside their image, which training leaves out, are only counted.
+    with impossible values or that no head or sampler heeds, and (in some evenly spread images) files that are missing,
+    cannot be read or have another size than stated. Boxes without area or outside their image, which training leaves
+    out, are only counted.
 
     Args:
         dataset: what is trained on or tested.
         num_classes: of the model's head, or of each of several heads by name; None: not checked.
+        heeded: keys of the directives that the model's heads and samplers read; None: not checked.
         strict: also stop on boxes that are left out.
         sample_files: how many images of each data set are read.
         logger: where table and notes go: a logger, None (print) or ``'silent'``; first process only.
@@ -106,7 +109,7 @@ def audit_dataset(
     leaves, per_epoch = flatten(dataset)
     names = unique_names(leaves)
     parts = [
-        audit_part(leaf, name, int(count), num_classes, sample_files)
+        audit_part(leaf, name, int(count), num_classes, sample_files, heeded)
         for leaf, name, count in zip(leaves, names, per_epoch)
     ]
     problems = [f'{part.name}: {problem}' for part in parts for problem in part.problems]
@@ -152,12 +155,17 @@ def unique_names(leaves: Sequence[Dataset]) -> list[str]:
 
 
 def audit_part(
-    dataset: Dataset, name: str, per_epoch: int, num_classes: int | Mapping[str, int] | None, sample_files: int
+    dataset: Dataset,
+    name: str,
+    per_epoch: int,
+    num_classes: int | Mapping[str, int] | None,
+    sample_files: int,
+    heeded: Collection[str] | None = None,
 ) -> PartReport:
     """Check one data set that wraps no other."""
     classes = getattr(dataset, 'CLASSES', None)
     problems = checks.check_num_classes(num_classes, classes)
-    directives, fault = describe_directives(dataset)
+    directives, fault = describe_directives(dataset, heeded)
     problems += fault
     if not isinstance(dataset, CustomDataset):  # a data set of the user's own kind: what is in it, is not known
         return PartReport(name, len(dataset), len(dataset), per_epoch, {}, directives, problems, [])
@@ -222,7 +230,7 @@ def custom_boxes(dataset: CustomDataset) -> BoxTable:
     )
 
 
-def describe_directives(dataset: Dataset) -> tuple[str, list[str]]:
+def describe_directives(dataset: Dataset, heeded: Collection[str] | None = None) -> tuple[str, list[str]]:
     """What the data set's pipeline tells the heads and samplers about its images, and what is wrong with that."""
     fields: dict[str, Any] = {}
     for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
@@ -230,7 +238,8 @@ def describe_directives(dataset: Dataset) -> tuple[str, list[str]]:
             new = dict(zip(step.fields, step.values))
             fields = {**fields, **new} if step.replace else {**new, **fields}
     try:
-        return format_directives(read_directives(fields)), []
+        unread = [] if heeded is None else sorted(set(effective_keys(fields)) - set(heeded))
+        return format_directives(read_directives(fields)), checks.check_heeded(unread, heeded)
     except ValueError as err:
         return '?', [str(err)]
 

@@ -2,7 +2,9 @@
 
 import difflib
 import inspect
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import mmcv.utils
 from mmcv.utils import Registry as _MMCVRegistry
@@ -28,13 +30,81 @@ def accepted_arguments(obj: Any) -> list[str] | None:
     return [p.name for p in params if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
+class Derivation(NamedTuple):
+    """How a registry makes ``NAME + suffix`` of a class that is registered as ``NAME``."""
+
+    derive: Callable[[type], type]
+    why_not: Callable[[type], str | None]  # what a class lacks to be derived from; None: it can be
+
+
 class Registry(_MMCVRegistry):
-    """mmcv's registry, with errors that help.
+    """mmcv's registry, with errors that help, and with classes that are made when they are asked for.
 
     Raises:
         KeyError: ``type`` is missing, or unknown; another registry's class needs its scope: ``scope.NAME``.
-        TypeError: the config holds an argument that the class does not take.
+        TypeError: the config holds an argument that the class does not take, or a name asks for a derived class of one
+            that cannot be derived from.
     """
+
+    # replaced, never written to: a constructor of its own would hide the caller from mmcv, which infers the scope
+    _derivations: Mapping[str, Derivation] = MappingProxyType({})
+    _derived: Mapping[tuple[str, type], type] = MappingProxyType({})
+
+    def add_derivation(
+        self, suffix: str, derive: Callable[[type], type], why_not: Callable[[type], str | None]
+    ) -> None:
+        """Let ``NAME + suffix`` mean ``derive(class registered as NAME)``, made once.
+
+        Args:
+            suffix: end of the names.
+            derive: makes the class.
+            why_not: says what a class lacks to be derived from; None where it can be.
+        """
+        self._derivations = {**self._derivations, suffix: Derivation(derive, why_not)}
+
+    def get(self, key: str) -> type | None:
+        """The class of that name; None where there is no such and none can be derived.
+
+        Raises:
+            TypeError: the name asks for a derived class of one that cannot be derived from.
+        """
+        found = super().get(key)
+        scope, name = self.split_scope_key(key)
+        return found if found is not None or scope not in (None, self._scope) else self._derive(name)
+
+    def _derive(self, name: str) -> type | None:
+        for suffix, rule in self._derivations.items():
+            base = self._module_dict.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
+            if base is None:
+                continue
+            reason = rule.why_not(base)
+            if reason:
+                raise TypeError(f'there is no {name!r}: {base.__name__} (in {base.__module__}) {reason}')
+            if (suffix, base) not in self._derived:
+                self._derived = {**self._derived, (suffix, base): rule.derive(base)}
+            return self._derived[suffix, base]
+        return None
+
+    def why_not_derived(self, name: str, suffix: str) -> str | None:
+        """What the registered class ``name`` lacks to get that suffix; None: nothing.
+
+        Raises:
+            KeyError: there is no such class, or no such suffix.
+        """
+        base = self.get(name)
+        if base is None or suffix not in self._derivations:
+            raise KeyError(f'the {self.name} registry has no {name!r} or derives no names that end in {suffix!r}')
+        return self._derivations[suffix].why_not(base)
+
+    def known_names(self) -> list[str]:
+        """All names that :meth:`get` finds, those of derived classes among them, sorted."""
+        derived = {
+            name + suffix
+            for suffix, rule in self._derivations.items()
+            for name, base in self._module_dict.items()
+            if not rule.why_not(base)
+        }
+        return sorted(derived.union(self._module_dict))
 
     def build(self, cfg: dict, *args, **kwargs) -> Any:
         """Build one object from ``dict(type=NAME, **arguments)``."""
@@ -47,10 +117,9 @@ class Registry(_MMCVRegistry):
         name = cfg['type']
         cls = self.get(name)
         if cls is None:
-            known = sorted(self.module_dict)
             raise KeyError(
-                f'{name!r} is not in the {self.name} registry{did_you_mean(name, known)} '
-                f'{len(known)} names are registered; a class of your own must be '
+                f'{name!r} is not in the {self.name} registry{did_you_mean(name, self.known_names())} '
+                f'{len(self.module_dict)} names are registered; a class of your own must be '
                 "imported first: custom_imports=dict(imports=['your.module'])"
             )
         accepted = accepted_arguments(cls)

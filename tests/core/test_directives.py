@@ -79,7 +79,7 @@ def test_check_directive_impossible_value_names_the_key(key, value):
         ('ignore_negative', 'ignore_negatives'),
         ('Ignore_Negatives', 'ignore_negatives'),
         ('rcnn_head.loss_weight', 'rpn_head.loss_weight'),
-        ('mask_head.loss_weight', 'bbox_head.loss_weight'),  # no mask head obeys a weight
+        ('point_head.loss_weight', 'roi_head.loss_weight'),  # mask_head.loss_weight is that of all mask losses
     ],
 )
 def test_check_directive_near_miss_names_the_directive(key, near):

@@ -44,6 +44,15 @@ def test_sound_data_pass_with_a_table(cfg_of, capsys):
     assert 'part.json' in report.table()
 
 
+def test_directive_that_nothing_heeds_is_a_problem(cfg_of):
+    fields = {'mask_head.loss_weight': 2, 'rpn_head.loss_weight': 1.0, 'ignore_negatives': 0}
+    (problem,) = problems_of(cfg_of(fields=fields), heeded={'roi_head.loss_weight'})
+    assert "nothing in the model heeds 'mask_head.loss_weight' (heeded: roi_head.loss_weight)" in problem
+    heeded = {'mask_head.loss_weight'}  # what changes nothing needs nobody
+    report = audit_dataset(build_dataset(cfg_of(fields=fields)), heeded=heeded, logger='silent')
+    assert report.parts[0].directives == 'rpn_head 1, mask_head 2'
+
+
 def test_missing_classes_are_named_with_near_ones(cfg_of):
     (problem,) = problems_of(cfg_of(classes=('cat', 'dogs')))
     assert "1 of 2 classes are not in the annotation file: 'dogs'; did you mean 'dog'" in problem

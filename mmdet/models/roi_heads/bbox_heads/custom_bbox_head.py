@@ -22,6 +22,8 @@ class CustomBBoxHeadWithWeightPerImage:
     weighted.
     """
 
+    obeyed_heads = BBOX_HEAD, ROI_HEAD  # the heads whose weight counts; the first that an image has
+
     def _get_target_single(
         self,
         pos_bboxes: Tensor,
