@@ -12,7 +12,7 @@ from mmcv.utils import print_log
 from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
-from mmdet.core.directives import IGNORE_NEGATIVES, Directives, effective_keys, read_directives
+from mmdet.core.directives import describe, effective_keys, read_directives
 
 from . import audit_checks as checks
 from .annotation_rules import repeated_ids
@@ -239,15 +239,9 @@ def describe_directives(dataset: Dataset, heeded: Collection[str] | None = None)
             fields = {**fields, **new} if step.replace else {**new, **fields}
     try:
         unread = [] if heeded is None else sorted(set(effective_keys(fields)) - set(heeded))
-        return format_directives(read_directives(fields)), checks.check_heeded(unread, heeded)
+        return describe(read_directives(fields)), checks.check_heeded(unread, heeded)
     except ValueError as err:
         return '?', [str(err)]
-
-
-def format_directives(directives: Directives) -> str:
-    """``'rpn_head 0.5, ignore_negatives'``; ``'-'`` where there are none."""
-    words = [f'{head} {weight:g}' for head, weight in directives.loss_weights.items()]
-    return ', '.join(words + [IGNORE_NEGATIVES] * directives.ignore_negatives) or '-'
 
 
 def short_counts(per_class: Mapping[str, int]) -> str:

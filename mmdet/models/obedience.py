@@ -7,7 +7,15 @@ from torch import nn
 
 from mmdet.core.bbox.samplers.base_sampler import BaseSampler
 from mmdet.core.bbox.samplers.custom_sampler import BasicSamplerWithIgnore
-from mmdet.core.directives import IGNORE_NEGATIVES, loss_weight_key
+from mmdet.core.directives import (
+    CLASS_KEYS,
+    HEADS_WITH_NEGATIVES,
+    IGNORE_NEGATIVES,
+    NEGATIVES,
+    loss_weight_key,
+    negative_weight_key,
+    negatives_key,
+)
 from mmdet.models.builder import HEADS
 from mmdet.models.weighted_heads import MIXINS, why_not_weighted
 
@@ -19,22 +27,39 @@ class Reader(NamedTuple):
 
     name: str  # where it is in the model
     kind: str  # its class
-    keys: tuple[str, ...]  # that it heeds, the first it finds counting; none: it does not heed any
+    keys: tuple[str, ...]  # that it heeds; none: it does not heed any
+    says: str = 'none'  # the same in words
 
 
 def directive_readers(model: nn.Module) -> list[Reader]:
     """All heads and samplers of a model that heed directives or could, had they the class for it."""
     readers = []
     for name, module in model.named_modules():
+        kind = type(module).__name__
         if isinstance(module, MIXINS):
-            keys = tuple(map(loss_weight_key, module.obeyed_heads))
-            readers.append(Reader(name, type(module).__name__, keys))
-        elif type(module).__name__ in HEADS.module_dict and why_not_weighted(type(module)) is None:
-            readers.append(Reader(name, type(module).__name__, ()))
+            readers.append(Reader(name, kind, *_heeded(module)))
+        elif kind in HEADS.module_dict and why_not_weighted(type(module)) is None:
+            readers.append(Reader(name, kind, ()))
         for attribute, sampler in _samplers(module):
-            keys = (IGNORE_NEGATIVES,) if isinstance(sampler, BasicSamplerWithIgnore) else ()
-            readers.append(Reader(f'{name}.{attribute}'.lstrip('.'), type(sampler).__name__, keys))
+            heeds = ((IGNORE_NEGATIVES, NEGATIVES), IGNORE_NEGATIVES)
+            heeded = heeds if isinstance(sampler, BasicSamplerWithIgnore) else ((),)
+            readers.append(Reader(f'{name}.{attribute}'.lstrip('.'), type(sampler).__name__, *heeded))
     return readers
+
+
+def _heeded(head: Any) -> tuple[tuple[str, ...], str]:
+    """The keys that a head heeds, and what that is in words."""
+    heads = head.obeyed_heads
+    says = ', else '.join(map(loss_weight_key, heads))
+    keys = list(map(loss_weight_key, heads))
+    if hasattr(head, 'reads_classes'):  # it has negatives
+        own = [name for name in heads if name in HEADS_WITH_NEGATIVES]
+        keys += [NEGATIVES, *map(negatives_key, own), *map(negative_weight_key, own)]
+        says += f' ({NEGATIVES} alike)'
+        if head.reads_classes:
+            keys += CLASS_KEYS
+            says += f', {" or ".join(CLASS_KEYS)}'
+    return tuple(keys), says
 
 
 def _samplers(module: nn.Module) -> Iterator[tuple[str, Any]]:
@@ -47,10 +72,8 @@ def _samplers(module: nn.Module) -> Iterator[tuple[str, Any]]:
 
 def describe_readers(readers: list[Reader]) -> str:
     """A line for the log: who heeds what, and who does not."""
-    names: dict[tuple[str, ...], list[str]] = {}
+    names: dict[str, list[str]] = {}
     for reader in readers:
-        names.setdefault(reader.keys, []).append(reader.name if reader.keys else f'{reader.name} ({reader.kind})')
-    lines = [
-        f'{", ".join(dict.fromkeys(heeding))}: {", else ".join(keys) or "none"}' for keys, heeding in names.items()
-    ]
+        names.setdefault(reader.says, []).append(reader.name if reader.keys else f'{reader.name} ({reader.kind})')
+    lines = [f'{", ".join(dict.fromkeys(heeding))}: {says}' for says, heeding in names.items()]
     return 'directives heeded by ' + ('; '.join(sorted(lines)) or 'nobody')

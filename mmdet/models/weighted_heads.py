@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mmdet.core.directives import WEIGHTED_HEADS
+from mmdet.core.utils.misc import names_parameter
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
 from mmdet.models.directive_switch import HEAD_SUFFIX as SUFFIX
@@ -20,7 +21,7 @@ from mmdet.models.roi_heads.mask_heads.custom_mask_head import MeanLossWithWeigh
 
 def _names(head: type, method: str, parameter: str) -> bool:
     function = getattr(head, method, None)
-    return callable(function) and parameter in inspect.signature(function).parameters
+    return callable(function) and names_parameter(function, parameter)
 
 
 def is_dense_head(head: type) -> bool:

@@ -72,10 +72,11 @@ def test_unknown_switches_are_refused(switches, message):
 def test_single_stage_head_obeys_the_weight_of_its_slot_and_the_flag_without_sampling():
     model = build_detector({**ONE_STAGE, 'directives': {}})
     assert isinstance(model.bbox_head.sampler, PseudoSampler) and not model.bbox_head.sampling
-    readers = {reader.name: reader.keys for reader in directive_readers(model)}
+    readers = {reader.name: reader.says for reader in directive_readers(model)}
     assert readers == {
-        'bbox_head': ('bbox_head.loss_weight', 'rpn_head.loss_weight'),
-        'bbox_head.sampler': ('ignore_negatives',),
+        'bbox_head': 'bbox_head.loss_weight, else rpn_head.loss_weight (negatives alike), '
+        'labeled_classes or unlabeled_classes',
+        'bbox_head.sampler': 'ignore_negatives',
     }
     meta = dict(img_shape=(64, 64, 3), pad_shape=(64, 64, 3))
 

@@ -11,7 +11,7 @@ from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.builder import BBOX_SAMPLERS, build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
-from mmdet.core.utils.misc import multi_apply
+from mmdet.core.utils.misc import multi_apply, names_parameter
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
@@ -59,6 +59,8 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
     Raises:
         ValueError: no score channel is left with this ``num_classes``.
     """
+
+    hands_img_metas_on = True  # from loss to loss_single; looked for on the class that defines loss
 
     def __init__(
         self,
@@ -350,6 +352,8 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         )
         # Items beyond the sixth are a subclass's, for a loss of its own.
         num_pos, num_neg = targets[4:6]
+        # a loss_single that heeds directives needs the images' meta information
+        directives = dict(img_metas=img_metas) if names_parameter(self.loss_single, 'img_metas') else {}
         losses_cls, losses_bbox = multi_apply(
             self.loss_single,
             cls_scores,
@@ -357,6 +361,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             [torch.stack(level) for level in zip(*anchors)],
             *targets[:4],
             num_total_samples=num_pos + num_neg if self.sampling else num_pos,
+            **directives,
         )
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox)
 

@@ -1,11 +1,21 @@
 """Dense heads that weigh each image's targets by its loss weight directive."""
 
 import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from mmdet.core.directives import RPN_HEAD, loss_weight, scale_weights
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.directives import (
+    RPN_HEAD,
+    believable_negatives,
+    loss_weight,
+    needs_scores,
+    negative_factors,
+    scale_weights,
+)
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.rpn_head import RPNHead
 
@@ -29,6 +39,11 @@ class HeadWithWeightPerImage:
 
     directive_head: str = RPN_HEAD
     directive_fallback: str | None = None
+    training_iteration: int | None = None
+
+    def follow_iter(self, iteration: int) -> None:
+        """Say how far the training is."""
+        self.training_iteration = iteration
 
     def _get_targets_single(
         self,
@@ -52,17 +67,83 @@ class HeadWithWeightPerImage:
             label_channels=label_channels,
             unmap_outputs=unmap_outputs,
         )
+        label_weights = self._weigh_negatives(
+            labels, label_weights, img_meta, lambda: greatest_overlaps(rest[2].neg_bboxes, gt_bboxes)
+        )
         label_weights, bbox_weights = scale_weights(label_weights, bbox_weights, self.image_weight(img_meta))
         return (labels, label_weights, bbox_targets, bbox_weights, *rest)
 
     def _get_target_single(self, *args: Any, **kwargs: Any) -> tuple:
         """As :meth:`_get_targets_single`, for the heads that call it so and have items of their own."""
         targets = list(super()._get_target_single(*args, **kwargs))
-        given = inspect.signature(super()._get_target_single).bind(*args, **kwargs).arguments
+        img_meta = inspect.signature(super()._get_target_single).bind(*args, **kwargs).arguments['img_meta']
         labels, boxes = self.weight_items
-        weight = self.image_weight(given['img_meta'])
-        targets[labels], targets[boxes] = scale_weights(targets[labels], targets[boxes], weight)
+        targets[labels] = self._weigh_negatives(targets[labels - 1], targets[labels], img_meta, self._no_overlaps)
+        targets[labels], targets[boxes] = scale_weights(targets[labels], targets[boxes], self.image_weight(img_meta))
         return tuple(targets)
+
+    def _no_overlaps(self) -> Tensor:
+        raise ValueError(f"{type(self).__name__} has no policy of negatives that looks at overlaps; use 'soft'")
+
+    def _weigh_negatives(
+        self, labels: Tensor, label_weights: Tensor, img_meta: dict, overlaps: Callable[[], Tensor]
+    ) -> Tensor:
+        """Label weights (R,) with those of negatives times what the image says of them.
+
+        Args:
+            labels: (R,) in ``[0, K]``, K background.
+            label_weights: (R,), 0 where an anchor was not sampled.
+            img_meta: meta information of the image.
+            overlaps: gives (q,) the greatest IoU of each sampled negative with an object.
+        """
+        if needs_scores(img_meta, self.obeyed_heads, self.reads_classes) and not hands_img_metas_on(type(self)):
+            raise ValueError(
+                f'{type(self).__name__}: the directives of {img_meta.get("filename", "an image")} need the scores of '
+                'its negatives, but the loss of this head does not hand img_metas on to loss_single'
+            )
+        factors = negative_factors(img_meta, self.obeyed_heads, overlaps)
+        negative = labels == self.num_classes
+        if isinstance(factors, float):
+            return label_weights if factors == 1 else torch.where(negative, label_weights * factors, label_weights)
+        rows = (negative & (label_weights > 0)).nonzero().squeeze(1)  # in the order of the sampled negatives
+        return label_weights.index_put((rows,), label_weights[rows] * factors)
+
+    def loss_single(
+        self,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        anchors: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        *args: Any,
+        img_metas: Sequence[dict] | None = None,
+        **kwargs: Any,
+    ) -> tuple:
+        """Losses of one level; see :meth:`AnchorHead.loss_single`. ``img_metas`` are those of the batch."""
+        num, channels, height, width = cls_score.shape
+        rows = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
+        images = torch.arange(num, device=rows.device).repeat_interleave(labels.size(1))
+        believed, weights = believable_negatives(
+            rows,
+            labels.reshape(-1),
+            label_weights.reshape(-1),
+            images,
+            img_metas,
+            heads=self.obeyed_heads,
+            num_classes=self.num_classes,
+            softmax=not self.use_sigmoid_cls,
+            class_wise=self.reads_classes,
+            iteration=self.training_iteration,
+        )
+        if believed is not rows:
+            cls_score = believed.reshape(num, height, width, channels).permute(0, 3, 1, 2)
+        label_weights = weights.reshape(label_weights.shape)
+        return super().loss_single(cls_score, bbox_pred, anchors, labels, label_weights, *args, **kwargs)
+
+    @property
+    def reads_classes(self) -> bool:
+        """Whether it heeds which classes are annotated; a first stage only tells objects from background."""
+        return self.directive_head != RPN_HEAD
 
     @property
     def obeyed_heads(self) -> tuple[str, ...]:
@@ -80,6 +161,12 @@ class HeadWithWeightPerImage:
     def image_weight(self, img_meta: dict) -> float:
         """The weight of one image."""
         return loss_weight(img_meta, self.directive_head, fallback=self.directive_fallback)
+
+
+def hands_img_metas_on(head: type) -> bool:
+    """Whether the class whose ``loss`` a head has gives ``img_metas`` to ``loss_single``, as ``AnchorHead`` does."""
+    owner = next((cls for cls in head.__mro__ if 'loss' in vars(cls)), head)
+    return vars(owner).get('hands_img_metas_on', False)
 
 
 @HEADS.register_module()

@@ -11,7 +11,7 @@ from mmdet.core.bbox.transforms import bbox2result, bbox2roi
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 
 from .base_roi_head import BaseRoIHead
-from .calls import call_with_img_metas
+from .calls import box_losses, call_with_img_metas
 from .mask_heads.custom_mask_head import losses_of_images
 from .test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor
 from .training_batch import TrainingBatch, assign_and_sample, num_positives
@@ -135,7 +135,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         targets = call_with_img_metas(
             self.bbox_head.get_targets, sampling_results, gt_bboxes, gt_labels, self.train_cfg, img_metas=img_metas
         )
-        loss_bbox = self.bbox_head.loss(bbox_results['cls_score'], bbox_results['bbox_pred'], rois, *targets)
+        loss_bbox = box_losses(self.bbox_head, bbox_results, rois, targets, img_metas)
         bbox_results.update(loss_bbox=loss_bbox)
         if self.keep_debug_results:
             self.debug_results = dict(features=to_numpy(bbox_results['bbox_feats']), labels=to_numpy(targets[0]))

@@ -10,7 +10,13 @@ from test_cascade_family import BOX, EXTRACTOR, MASK, POOL
 from test_cascade_family import HEADS as FAMILY
 from test_mask_refining_roi_heads import RENDING, SCORING, TRAIN
 
-from mmdet.core.directives import loss_weight_key
+from mmdet.core.directives import (
+    LABELED_CLASSES,
+    NEGATIVES,
+    UNLABELED_CLASSES,
+    loss_weight_key,
+    negative_weight_key,
+)
 from mmdet.core.mask import BitmapMasks
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.directive_switch import switch_directives_on
@@ -52,6 +58,7 @@ def run(roi_batch, rcnn_cfg):
 
     def build(name):
         train_cfg, test_cfg = rcnn_cfg
+        train_cfg.sampler.type = 'RandomSampler'  # none that drops negatives, so that heads have to weigh them
         train_cfg = {
             **train_cfg,
             **TRAIN,
@@ -171,3 +178,45 @@ def test_ignored_pixels_are_left_out_of_an_image_s_share_where_the_mean_leaves_t
     labels = torch.tensor([[0, 255], [1, 0]]).reshape(2, 1, 1, 2)
     loss = head.weighted_loss([1, 1], [weight(0), weight(1.5)], torch.zeros(2, 2, 1, 2), labels)
     assert loss.item() == pytest.approx(want * torch.tensor(2.0).log().item())
+
+
+NEVER = dict(type='recalibrate', score_thr=1e-9, warmup=0)  # every negative scores more
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_negatives_have_a_weight_and_nothing_else_of_the_losses_changes(name, run):
+    half, none = ({negative_weight_key('roi_head'): w} for w in (0.5, 0.0))
+    plain, at_half, at_none = (run(name, meta, {})[0] for meta in ({}, half, none))
+    of_classes = {key for key in plain if key.endswith('loss_cls')}
+    assert of_classes
+    for key in plain:
+        torch.testing.assert_close(at_half[key], (plain[key] + at_none[key]) / 2, msg=key)
+        assert (plain[key] > at_none[key] + 1e-4) == (key in of_classes), key
+
+
+@pytest.mark.parametrize('name', CASES)
+@pytest.mark.parametrize('directive', [{NEGATIVES: NEVER}, {NEGATIVES: 'none'}, {LABELED_CLASSES: []}], ids=str)
+def test_negatives_that_prove_nothing_are_as_if_they_had_no_weight(name, directive, run):
+    losses, feats, grads = run(name, directive, {})
+    want_losses, want_feats, want_grads = run(name, {negative_weight_key('roi_head'): 0}, {})
+    for key in losses:
+        torch.testing.assert_close(losses[key], want_losses[key], msg=key)
+    torch.testing.assert_close(feats, want_feats, rtol=1e-3, atol=1e-5)
+    for got, want in zip(grads, want_grads):
+        torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('directive', [{NEGATIVES: 'overlap'}, {UNLABELED_CLASSES: [0]}], ids=str)
+def test_policies_lie_between_all_and_nothing_and_weights_multiply_them(directive, run):
+    plain, some, none = (run('standard', meta, {})[0] for meta in ({}, directive, {NEGATIVES: 'none'}))
+    assert none['loss_cls'] < some['loss_cls'] < plain['loss_cls']
+    tripled, alone = ({**directive, **weight(w)} for w in (3, 0))
+    both = (run('standard', meta, {})[0]['loss_cls'] for meta in (tripled, alone))
+    torch.testing.assert_close(next(both), 3 * some['loss_cls'] - 2 * next(both))
+
+
+def test_image_without_objects_and_with_soft_negatives(run):
+    soft = {NEGATIVES: dict(type='soft', weight=0.25)}
+    losses = [run('cascade', meta, meta, objects=False)[0] for meta in ({}, soft)]
+    for key, value in losses[0].items():
+        torch.testing.assert_close(losses[1][key], 0.25 * value, msg=key)
