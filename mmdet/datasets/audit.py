@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from mmcv.runner import get_dist_info
@@ -12,15 +12,13 @@ from mmcv.utils import print_log
 from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
-from mmdet.core.directives import describe, effective_keys, read_directives
-
 from . import audit_checks as checks
 from .annotation_rules import repeated_ids
 from .audit_checks import BoxTable
+from .audit_directives import describe_directives
 from .coco import CocoDataset
 from .custom import CustomDataset
 from .image_check import find_loader, read_image_size
-from .pipelines.custom_formatting import AddFieldToImgMetas
 
 # The table names all classes up to this number, else the most and the least frequent ones.
 MAX_CLASSES_SHOWN = 8
@@ -228,20 +226,6 @@ def custom_boxes(dataset: CustomDataset) -> BoxTable:
         kept=np.ones(len(xyxy), dtype=bool),
         sizes_wh=np.asarray([(info['width'], info['height']) for info in infos], dtype=float).reshape(-1, 2),
     )
-
-
-def describe_directives(dataset: Dataset, heeded: Collection[str] | None = None) -> tuple[str, list[str]]:
-    """What the data set's pipeline tells the heads and samplers about its images, and what is wrong with that."""
-    fields: dict[str, Any] = {}
-    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
-        if isinstance(step, AddFieldToImgMetas):
-            new = dict(zip(step.fields, step.values))
-            fields = {**fields, **new} if step.replace else {**new, **fields}
-    try:
-        unread = [] if heeded is None else sorted(set(effective_keys(fields)) - set(heeded))
-        return describe(read_directives(fields)), checks.check_heeded(unread, heeded)
-    except ValueError as err:
-        return '?', [str(err)]
 
 
 def short_counts(per_class: Mapping[str, int]) -> str:

@@ -85,6 +85,9 @@ class CocoDataset(CustomDataset):
         info['filename'] = info['file_name']
         return info
 
+    def _category_labels(self) -> dict[int, int]:
+        return self.cat2label
+
     def get_ann_info(self, idx: int) -> dict:
         """Annotations of an image; see :meth:`_parse_ann_info`."""
         info = self.data_infos[idx]

@@ -62,7 +62,7 @@ from .negatives import (
     overlap_weights,
     score_thresholds,
 )
-from .reading import Directives, check_directive, describe, effective_keys, read_directives
+from .reading import Directives, check_directive, check_directive_name, describe, effective_keys, read_directives
 from .weights import check_loss_weight, loss_weight, scale_weights
 
 __all__ = [
@@ -85,6 +85,7 @@ __all__ = [
     'background_or_any',
     'believable_negatives',
     'check_directive',
+    'check_directive_name',
     'check_ignore_negatives',
     'check_loss_weight',
     'check_one_class_key',

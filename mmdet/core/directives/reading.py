@@ -82,15 +82,17 @@ def check_directive(key: str, value: Any) -> None:
     elif key in keys.CLASS_KEYS:
         check_classes(key, value)
     else:
-        check_no_near_miss(key)
+        check_directive_name(key)
 
 
-def check_no_near_miss(key: str) -> None:
-    """Check that a key that is no directive does not look like one.
+def check_directive_name(key: str) -> None:
+    """Check that a key is a directive's, or does not look like one.
 
     Raises:
-        ValueError: it does.
+        ValueError: it is none, but looks like one.
     """
+    if key in keys.KNOWN_DIRECTIVES:
+        return
     near = difflib.get_close_matches(key.lower(), keys.KNOWN_DIRECTIVES, 1, NEAR)
     if near or key.endswith(keys.DIRECTIVE_ENDS):
         raise ValueError(
