@@ -1,38 +1,18 @@
 """What the images of a data set say to heads and samplers: the audit's look at the training directives."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch.utils.data import Dataset
 
-from mmdet.core.directives import check_one_class_key, describe, effective_keys, read_directives
+from mmdet.core.directives import describe, effective_keys, read_directives
 
 from . import audit_checks as checks
 from .annotation_rules import few
-from .pipelines.custom_formatting import AddFieldToImgMetas
+from .image_fields import directive_steps, fields_of_image
 
 MAX_VALUES_SHOWN = 4  # of a field that the images' entries have; the rarer ones are only counted
-
-
-def directive_steps(dataset: Dataset) -> list[AddFieldToImgMetas]:
-    """The steps of a data set's pipeline that add fields."""
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
-    return [step for step in steps if isinstance(step, AddFieldToImgMetas)]
-
-
-def fields_of_image(steps: Iterable[AddFieldToImgMetas], img_info: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The fields that the steps give an image with that entry.
-
-    Raises:
-        KeyError, ValueError: its entry lacks a field, or has an impossible value.
-    """
-    fields: dict[str, Any] = {}
-    for step in steps:
-        new = step.fields_of(img_info)
-        fields = {**fields, **new} if step.replace else {**new, **fields}
-    check_one_class_key(fields)
-    return fields
 
 
 def describe_directives(dataset: Dataset, heeded: Collection[str] | None = None) -> tuple[str, list[str]]:
