@@ -19,6 +19,7 @@ from mmdet.core.directives import (
 from mmdet.models.builder import HEADS
 from mmdet.models.weighted_heads import MIXINS, why_not_weighted
 
+OWN_KEYS = 'heeded_directives'  # where a head of the user's own lists the keys that it reads itself
 SAMPLER_ATTRIBUTES = ('sampler', 'bbox_sampler')
 
 
@@ -38,6 +39,9 @@ def directive_readers(model: nn.Module) -> list[Reader]:
         kind = type(module).__name__
         if isinstance(module, MIXINS):
             readers.append(Reader(name, kind, *_heeded(module)))
+        elif getattr(module, OWN_KEYS, ()):
+            keys = tuple(getattr(module, OWN_KEYS))
+            readers.append(Reader(name, kind, keys, ', '.join(keys)))
         elif kind in HEADS.module_dict and why_not_weighted(type(module)) is None:
             readers.append(Reader(name, kind, ()))
         for attribute, sampler in _samplers(module):

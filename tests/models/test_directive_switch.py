@@ -112,3 +112,10 @@ def test_whole_config_of_many_stages_is_switched():
     parts = [*heads.bbox_head, heads.mask_head, heads.semantic_head, heads.glbctx_head, switched.rpn_head]
     assert all(part.type.endswith('WithWeightPerImage') for part in parts)
     assert all(stage.sampler.type == 'RandomSamplerWithIgnore' for stage in switched.train_cfg.rcnn)
+
+
+def test_head_that_reads_directives_itself_may_say_so():
+    head = torch.nn.Linear(1, 1)
+    head.heeded_directives = ['ignore_negatives']
+    (reader,) = directive_readers(torch.nn.Sequential(head))
+    assert reader == ('0', 'Linear', ('ignore_negatives',), 'ignore_negatives')

@@ -58,6 +58,7 @@ def believable_negatives(
                 f'classes that are not annotated need one score for each class and one for background, '
                 f'{num_classes + 1} in all; this loss has {logits.size(1)}'
             )
+        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits  # a sum of small parts
         classes = unlabelled[images] & negative[:, None]
         merged = background_or_any(logits, classes) if softmax else without_classes(logits, classes)
         logits = torch.where(negative[:, None], merged, logits)  # positives: bit for bit as they were

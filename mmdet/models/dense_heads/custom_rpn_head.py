@@ -1,7 +1,7 @@
 """Dense heads that weigh each image's targets by its loss weight directive."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -108,26 +108,23 @@ class HeadWithWeightPerImage:
         rows = (negative & (label_weights > 0)).nonzero().squeeze(1)  # in the order of the sampled negatives
         return label_weights.index_put((rows,), label_weights[rows] * factors)
 
-    def loss_single(
-        self,
-        cls_score: Tensor,
-        bbox_pred: Tensor,
-        anchors: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        *args: Any,
-        img_metas: Sequence[dict] | None = None,
-        **kwargs: Any,
-    ) -> tuple:
+    def loss_single(self, *args: Any, img_metas: Sequence[dict] | None = None, **kwargs: Any) -> tuple:
         """Losses of one level; see :meth:`AnchorHead.loss_single`. ``img_metas`` are those of the batch."""
-        num, channels, height, width = cls_score.shape
-        rows = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
-        images = torch.arange(num, device=rows.device).repeat_interleave(labels.size(1))
-        believed, weights = believable_negatives(
+        given = inspect.signature(super().loss_single).bind(*args, **kwargs)
+        if img_metas:
+            given.arguments.update(self._believed(given.arguments, img_metas))
+        return super().loss_single(*given.args, **given.kwargs)
+
+    def _believed(self, given: Mapping[str, Any], img_metas: Sequence[dict]) -> dict[str, Tensor]:
+        """``cls_score`` (N, A * C, H, W) and ``label_weights`` (N, H * W * A) as the images' directives say."""
+        scores, labels, weights = (given[name] for name in ('cls_score', 'labels', 'label_weights'))
+        num, channels, height, width = scores.shape
+        rows = scores.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
+        believed, new_weights = believable_negatives(
             rows,
             labels.reshape(-1),
-            label_weights.reshape(-1),
-            images,
+            weights.reshape(-1),
+            torch.arange(num, device=rows.device).repeat_interleave(labels.size(1)),
             img_metas,
             heads=self.obeyed_heads,
             num_classes=self.num_classes,
@@ -136,9 +133,8 @@ class HeadWithWeightPerImage:
             iteration=self.training_iteration,
         )
         if believed is not rows:
-            cls_score = believed.reshape(num, height, width, channels).permute(0, 3, 1, 2)
-        label_weights = weights.reshape(label_weights.shape)
-        return super().loss_single(cls_score, bbox_pred, anchors, labels, label_weights, *args, **kwargs)
+            scores = believed.reshape(num, height, width, channels).permute(0, 3, 1, 2)
+        return dict(cls_score=scores, label_weights=new_weights.reshape(weights.shape))
 
     @property
     def reads_classes(self) -> bool:

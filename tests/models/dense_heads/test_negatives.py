@@ -136,3 +136,14 @@ def test_head_whose_loss_does_not_hand_the_images_on_says_so(build_head, meta):
         with pytest.raises(ValueError, match='does not hand img_metas on to loss_single'):
             head.loss(*args, [meta(**fields)])
     HEADS.module_dict.pop('OwnLoss')
+
+
+def test_losses_of_a_level_with_arguments_in_another_order_pass_unchanged(build_head):
+    class OtherOrder(AnchorHead):
+        def loss_single(self, anchors, scores, factor=1):
+            return anchors, scores, factor
+
+    HEADS.register_module(name='OtherOrder', module=OtherOrder, force=True)
+    head = build_head('OtherOrderWithWeightPerImage', num_classes=1)
+    assert head.loss_single(1, 2, factor=3) == (1, 2, 3)
+    HEADS.module_dict.pop('OtherOrder')
