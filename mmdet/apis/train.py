@@ -115,7 +115,7 @@ def train_detector(
         model.CLASSES = getattr(datasets[0], 'CLASSES', None)
     # every check that can fail comes before the first step
     for part in datasets:
-        audit(part, model, cfg, logger)
+        audit(part, model, cfg, logger, training=True)
     loaders = _build_loaders(datasets, cfg, distributed)
     val_loader = _build_val_loader(model, cfg, distributed, logger) if validate else None
 

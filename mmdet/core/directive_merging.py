@@ -5,6 +5,8 @@
 * A head's loss weight is that of the parts if they agree, else the mean over the parts, each counting by the area that
   is seen of it. The mean is linear in every part's weight: none is lost, and the merged weight lies between the
   smallest and the largest.
+* A weight of the negatives is the smallest one of the parts, so that no part's background counts more than it should.
+* Classes that were annotated are those that were annotated in every part that says so.
 * A directive that has no rule here must be equal in all visible parts, else merging is an error.
 
 A part of which nothing is seen (area 0) has no say.
@@ -17,20 +19,26 @@ from typing import Any
 from mmdet.utils.registry import did_you_mean
 
 from .directives import (
+    CLASS_KEYS,
+    HEADS_WITH_NEGATIVES,
     IGNORE_NEGATIVES,
     KNOWN_DIRECTIVES,
+    LABELED_CLASSES,
     ROI_HEAD,
     RPN_HEAD,
     WEIGHTED_HEADS,
     check_directive,
+    check_one_class_key,
     ignores_negatives,
     loss_weight,
     loss_weight_key,
+    negative_weight_key,
 )
 
 # head -> the head whose weight applies where it has none of its own, as the heads of a RoI head read them
 FALLBACKS = {head: ROI_HEAD for head in WEIGHTED_HEADS if head not in (RPN_HEAD, ROI_HEAD)}
 HEAD_OF_KEY = {loss_weight_key(head): head for head in WEIGHTED_HEADS}
+NEGATIVE_WEIGHTS = tuple(map(negative_weight_key, HEADS_WITH_NEGATIVES))
 
 
 def check_directives(directives: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +78,9 @@ def merge_directives(parts: Sequence[Mapping[str, Any]], areas: Sequence[float])
     seen = [(check_directives(part), area) for part, area in zip(parts, areas) if area > 0]
     visible, visible_areas = [part for part, _ in seen], [area for _, area in seen]
     keys = [key for key in KNOWN_DIRECTIVES if any(key in part for part in visible)]
-    return {key: _merge_key(key, visible, visible_areas) for key in keys}
+    merged = {key: _merge_key(key, visible, visible_areas) for key in keys}
+    check_one_class_key(merged)
+    return merged
 
 
 def _check_areas(parts: Sequence[Mapping[str, Any]], areas: Sequence[float]) -> list[float]:
@@ -89,6 +99,13 @@ def _merge_key(key: str, parts: Sequence[Mapping[str, Any]], areas: Sequence[flo
     if key in HEAD_OF_KEY:
         head = HEAD_OF_KEY[key]
         return mean_weight([loss_weight(part, head, FALLBACKS.get(head)) for part in parts], areas)
+    if key in NEGATIVE_WEIGHTS:
+        return min(part.get(key, 1.0) for part in parts)
+    if key in CLASS_KEYS:
+        given = [list(part[key]) for part in parts if key in part]
+        everywhere = [entry for entry in given[0] if all(entry in classes for classes in given)]
+        anywhere = list(dict.fromkeys(entry for classes in given for entry in classes))
+        return everywhere if key == LABELED_CLASSES else anywhere
     values = [part.get(key) for part in parts]
     if any(value != values[0] for value in values):
         raise ValueError(f'{key}: images with the values {values} cannot be merged into one; give them one value')

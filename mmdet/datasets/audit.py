@@ -3,8 +3,8 @@
 :func:`audit_dataset` prints one table, with a row for each data set, and stops with the list of all that is wrong.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from mmcv.runner import get_dist_info
@@ -12,16 +12,13 @@ from mmcv.utils import print_log
 from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
-from mmdet.core.directives import IGNORE_NEGATIVES, Directives, read_directives
-
 from . import audit_checks as checks
 from .annotation_rules import repeated_ids
 from .audit_checks import BoxTable
+from .audit_directives import describe_directives
 from .coco import CocoDataset
 from .custom import CustomDataset
 from .image_check import find_loader, read_image_size
-from .pipelines.custom_formatting import AddFieldToImgMetas
-from .pipelines.image_directives import AddDirectives
 
 # The table names all classes up to this number, else the most and the least frequent ones.
 MAX_CLASSES_SHOWN = 8
@@ -82,6 +79,7 @@ def audit_dataset(
     dataset: Dataset,
     *,
     num_classes: int | Mapping[str, int] | None = None,
+    heeded: Collection[str] | None = None,
     strict: bool = False,
     sample_files: int = 32,
     logger=None,
@@ -90,12 +88,14 @@ def audit_dataset(
 
     It stops on classes that the annotation file does not have, joined data sets with different classes, no image left
     after filtering, a head with another number of classes, ids that are there twice, labels of no class, directives
-    with impossible values, and (in some evenly spread images) files that are missing, cannot be read or have another
-    size than stated. Boxes without area or outside their image, which training leaves out, are only counted.
+    with impossible values or that no head or sampler heeds, and (in some evenly spread images) files that are missing,
+    cannot be read or have another size than stated. Boxes without area or outside their image, which training leaves
+    out, are only counted.
 
     Args:
         dataset: what is trained on or tested.
         num_classes: of the model's head, or of each of several heads by name; None: not checked.
+        heeded: keys of the directives that the model's heads and samplers read; None: not checked.
         strict: also stop on boxes that are left out.
         sample_files: how many images of each data set are read.
         logger: where table and notes go: a logger, None (print) or ``'silent'``; first process only.
@@ -109,7 +109,7 @@ def audit_dataset(
     leaves, per_epoch = flatten(dataset)
     names = unique_names(leaves)
     parts = [
-        audit_part(leaf, name, int(count), num_classes, sample_files)
+        audit_part(leaf, name, int(count), num_classes, sample_files, heeded)
         for leaf, name, count in zip(leaves, names, per_epoch)
     ]
     problems = [f'{part.name}: {problem}' for part in parts for problem in part.problems]
@@ -155,12 +155,17 @@ def unique_names(leaves: Sequence[Dataset]) -> list[str]:
 
 
 def audit_part(
-    dataset: Dataset, name: str, per_epoch: int, num_classes: int | Mapping[str, int] | None, sample_files: int
+    dataset: Dataset,
+    name: str,
+    per_epoch: int,
+    num_classes: int | Mapping[str, int] | None,
+    sample_files: int,
+    heeded: Collection[str] | None = None,
 ) -> PartReport:
     """Check one data set that wraps no other."""
     classes = getattr(dataset, 'CLASSES', None)
     problems = checks.check_num_classes(num_classes, classes)
-    directives, fault = describe_directives(dataset)
+    directives, fault = describe_directives(dataset, heeded)
     problems += fault
     if not isinstance(dataset, CustomDataset):  # a data set of the user's own kind: what is in it, is not known
         return PartReport(name, len(dataset), len(dataset), per_epoch, {}, directives, problems, [])
@@ -226,27 +231,6 @@ def custom_boxes(dataset: CustomDataset) -> BoxTable:
         kept=np.ones(len(xyxy), dtype=bool),
         sizes_wh=np.asarray(sizes, dtype=float).reshape(-1, 2),
     )
-
-
-def describe_directives(dataset: Dataset) -> tuple[str, list[str]]:
-    """What the data set's pipeline tells the heads and samplers about its images, and what is wrong with that."""
-    fields: dict[str, Any] = {}
-    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
-        if isinstance(step, AddDirectives):
-            fields |= step.directives
-        elif isinstance(step, AddFieldToImgMetas):
-            new = dict(zip(step.fields, step.values))
-            fields = {**fields, **new} if step.replace else {**new, **fields}
-    try:
-        return format_directives(read_directives(fields)), []
-    except ValueError as err:
-        return '?', [str(err)]
-
-
-def format_directives(directives: Directives) -> str:
-    """``'rpn_head 0.5, ignore_negatives'``; ``'-'`` where there are none."""
-    words = [f'{head} {weight:g}' for head, weight in directives.loss_weights.items()]
-    return ', '.join(words + [IGNORE_NEGATIVES] * directives.ignore_negatives) or '-'
 
 
 def short_counts(per_class: Mapping[str, int]) -> str:

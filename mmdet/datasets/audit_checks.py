@@ -1,6 +1,6 @@
 """The single checks of the audit: each takes plain values and gives the problems that it finds as texts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +67,16 @@ def check_num_classes(num_classes: int | Mapping[str, int] | None, classes: Sequ
         f'Set num_classes={len(classes)}.'
         for head, count in heads.items()
         if count != len(classes)
+    ]
+
+
+def check_heeded(unread: Sequence[str], heeded: Collection[str] | None) -> list[str]:
+    """Directives that nothing in the model reads."""
+    return [
+        f'nothing in the model heeds {key!r} (heeded: {few(sorted(heeded)) or "none"}). Use heads '
+        '...WithWeightPerImage and samplers ...WithIgnore, or for all of them '
+        'directives=dict(weights=True, ignore_negatives=True) in the model.'
+        for key in unread
     ]
 
 

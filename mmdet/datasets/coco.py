@@ -26,6 +26,7 @@ from .coco_results import (
 )
 from .custom import CustomDataset
 from .palettes import COCO_PALETTE
+from .partial_labels import keep_labelled, labelled_annotations, unlabelled_of_images
 
 _LOGGER = logging.getLogger('mmdet')
 
@@ -84,6 +85,9 @@ class CocoDataset(CustomDataset):
             raise ValueError(f'{self.ann_file}: image {img_id} has no {", ".join(missing)}; it has {sorted(info)}')
         info['filename'] = info['file_name']
         return info
+
+    def _category_labels(self) -> dict[int, int]:
+        return self.cat2label
 
     def get_ann_info(self, idx: int) -> dict:
         """Annotations of an image; see :meth:`_parse_ann_info`."""
@@ -301,6 +305,7 @@ class CocoDataset(CustomDataset):
         proposal_nums: Sequence[int] = (100, 300, 1000),
         iou_thrs: Sequence[float] | float | None = None,
         metric_items: Sequence[str] | str | None = None,
+        labeled_only: bool = False,
     ) -> dict[str, float | str]:
         """Evaluate results with COCO's metrics.
 
@@ -314,6 +319,8 @@ class CocoDataset(CustomDataset):
             iou_thrs: thresholds that are averaged over; None: 0.5, 0.55, ... 0.95.
             metric_items: which figures to give back: ``'mAP'``, ``'mAP_50'``, ... ``'AR@100'``, ...; None: the six of
                 precision for boxes and masks, those of recall for proposals.
+            labeled_only: where an image says which classes are annotated in it, leave out what is found of others: it
+                is neither true nor false; see :func:`unlabelled_of_images`.
 
         Returns:
             ``bbox_mAP``, ``bbox_mAP_50``, ..., ``bbox_mAP_copypaste`` (a text); ``AR@100``, ... for proposals. -1 where
@@ -321,18 +328,32 @@ class CocoDataset(CustomDataset):
 
         Raises:
             KeyError: another metric or figure.
-            ValueError: not one result for each image.
+            ValueError: not one result for each image, or ``labeled_only`` where no image says what is annotated.
         """
         metrics = [metric] if isinstance(metric, str) else list(metric)
         coco_metrics.check_metrics(metrics, metric_items, proposal_nums)
+        annotations = self.coco
+        if labeled_only:
+            results, annotations = self._labelled_only(results)
         result_files, folder = self._write_for_metrics(results, jsonfile_prefix)
         try:
             return self.evaluate_det_segm(
-                results, result_files, self.coco, metrics, logger, classwise, proposal_nums, iou_thrs, metric_items
+                results, result_files, annotations, metrics, logger, classwise, proposal_nums, iou_thrs, metric_items
             )
         finally:
             if folder is not None:
                 folder.cleanup()
+
+    def _labelled_only(self, results: Sequence[Any]) -> tuple[list[Any], COCO]:
+        """Results and annotations without the classes that are not annotated in an image."""
+        self._check_count('results', results)
+        unlabelled = unlabelled_of_images(self)
+        category = self._label2cat()
+        of_image = {
+            img_id: {category[label] for label in labels if label in category}
+            for img_id, labels in zip(self.img_ids, unlabelled)
+        }
+        return keep_labelled(results, unlabelled), labelled_annotations(self.coco, of_image)
 
 
 def xyxy_of(anns: Sequence[dict]) -> np.ndarray:

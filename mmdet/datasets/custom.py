@@ -104,6 +104,12 @@ class CustomDataset(Dataset):
             self._set_group_flag()
         self._broken = BrokenImages(len(self.data_infos)) if skip_broken and not test_mode else None
         self.pipeline = Compose(pipeline)
+        if self.CLASSES is not None:
+            self.pipeline.bind_classes(self.CLASSES, self._category_labels())
+
+    def _category_labels(self) -> dict[int, int] | None:
+        """Category id of the annotation file -> label; None: the file has labels."""
+        return None
 
     def __len__(self) -> int:
         return len(self.data_infos)

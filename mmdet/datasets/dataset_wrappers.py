@@ -247,6 +247,9 @@ class MultiImageMixDataset:
         self.num_samples = len(dataset)
         self.CLASSES = dataset.CLASSES
         self.PALETTE = getattr(dataset, 'PALETTE', None)
+        for step in self.pipeline:
+            if self.CLASSES is not None and hasattr(step, 'bind_classes'):
+                step.bind_classes(self.CLASSES)
         if hasattr(dataset, 'flag'):
             self.flag = dataset.flag
 

@@ -10,6 +10,7 @@ from . import (
     plugins,  # noqa: F401
     roi_heads,  # noqa: F401
     seg_heads,  # noqa: F401
+    weighted_heads,  # noqa: F401
 )
 from .builder import (
     BACKBONES,

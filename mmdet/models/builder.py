@@ -6,6 +6,7 @@ from typing import Any
 from mmcv.cnn import MODELS as MMCV_MODELS
 from mmcv.runner import Sequential
 
+from mmdet.models.directive_switch import switch_directives_on
 from mmdet.utils.config_error import config_key
 from mmdet.utils.registry import Registry, build_from_cfg
 
@@ -61,9 +62,12 @@ def build_loss(cfg: dict) -> Any:
 def build_detector(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | None = None) -> Any:
     """Build a detector; ``train_cfg`` and ``test_cfg`` stand in the model's config or here, not in both.
 
+    ``directives=dict(weights=True, ignore_negatives=True)`` in the model's config makes all its heads and samplers
+    heed the per-image training directives, see :func:`switch_directives_on`.
+
     Raises:
         KeyError, TypeError: a type, or an argument, is unknown; the text has its place: ``model.roi_head.bbox_head``.
-        ValueError: one of the two is given twice.
+        ValueError: one of the two is given twice, or ``directives`` has an unknown key.
     """
     for name, value in (('train_cfg', train_cfg), ('test_cfg', test_cfg)):
         if value is None:
@@ -71,5 +75,9 @@ def build_detector(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | No
         warnings.warn(f'{name} beside the model is deprecated; put it inside `model`', UserWarning, stacklevel=2)
         if cfg.get(name) is not None:
             raise ValueError(f'{name} stands in `model` and beside it; keep the one in `model`')
+        cfg = {**cfg, name: value}
     with config_key('model'):
+        switches = cfg.get('directives')
+        if switches is not None:
+            cfg = switch_directives_on({k: v for k, v in cfg.items() if k != 'directives'}, switches, HEADS)
         return DETECTORS.build(cfg, default_args=dict(train_cfg=train_cfg, test_cfg=test_cfg))

@@ -5,8 +5,9 @@ import inspect
 import re
 import sys
 import weakref
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from mmcv.utils import Registry as _MMCVRegistry
 
@@ -57,8 +58,15 @@ def inherited_arguments(cls: type) -> list[str] | None:
     return None
 
 
+class Derivation(NamedTuple):
+    """How a registry makes ``NAME + suffix`` of a class that is registered as ``NAME``."""
+
+    derive: Callable[[type], type]
+    why_not: Callable[[type], str | None]  # what a class lacks to be derived from; None: it can be
+
+
 class Registry(_MMCVRegistry):
-    """mmcv's registry, with errors that help.
+    """mmcv's registry, with errors that help, and with classes that are made when they are asked for.
 
     Args:
         name: what errors call it.
@@ -69,8 +77,13 @@ class Registry(_MMCVRegistry):
 
     Raises:
         KeyError: ``type`` is missing, or unknown; another registry's class needs its scope: ``scope.NAME``.
-        TypeError: the config holds an argument that the class does not take, or lacks one.
+        TypeError: the config holds an argument that the class does not take, or lacks one, or a name asks for a derived
+            class of one that cannot be derived from.
     """
+
+    # how derived classes are made, and those that were; replaced, never written to
+    _derivations: Mapping[str, Derivation] = MappingProxyType({})
+    _derived: Mapping[tuple[str, type], type] = MappingProxyType({})
 
     def __init__(
         self,
@@ -85,6 +98,62 @@ class Registry(_MMCVRegistry):
             build_func = parent.build_func if isinstance(parent, Registry) else build_from_cfg
         super().__init__(name, build_func, parent, scope)
         _registries.add(self)
+
+    def add_derivation(
+        self, suffix: str, derive: Callable[[type], type], why_not: Callable[[type], str | None]
+    ) -> None:
+        """Let ``NAME + suffix`` mean ``derive(class registered as NAME)``, made once.
+
+        Args:
+            suffix: end of the names.
+            derive: makes the class.
+            why_not: says what a class lacks to be derived from; None where it can be.
+        """
+        self._derivations = {**self._derivations, suffix: Derivation(derive, why_not)}
+
+    def get(self, key: str) -> type | None:
+        """The class of that name; None where there is no such and none can be derived.
+
+        Raises:
+            TypeError: the name asks for a derived class of one that cannot be derived from.
+        """
+        found = super().get(key)
+        scope, name = self.split_scope_key(key)
+        return found if found is not None or scope not in (None, self._scope) else self._derive(name)
+
+    def _derive(self, name: str) -> type | None:
+        for suffix, rule in self._derivations.items():
+            base = self._module_dict.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
+            if base is None:
+                continue
+            reason = rule.why_not(base)
+            if reason:
+                raise TypeError(f'there is no {name!r}: {base.__name__} (in {base.__module__}) {reason}')
+            if (suffix, base) not in self._derived:
+                self._derived = {**self._derived, (suffix, base): rule.derive(base)}
+            return self._derived[suffix, base]
+        return None
+
+    def why_not_derived(self, name: str, suffix: str) -> str | None:
+        """What the registered class ``name`` lacks to get that suffix; None: nothing.
+
+        Raises:
+            KeyError: there is no such class, or no such suffix.
+        """
+        base = self.get(name)
+        if base is None or suffix not in self._derivations:
+            raise KeyError(f'the {self.name} registry has no {name!r} or derives no names that end in {suffix!r}')
+        return self._derivations[suffix].why_not(base)
+
+    def known_names(self) -> list[str]:
+        """All names that :meth:`get` finds, those of derived classes among them, sorted."""
+        derived = {
+            name + suffix
+            for suffix, rule in self._derivations.items()
+            for name, base in self._module_dict.items()
+            if not rule.why_not(base)
+        }
+        return sorted(derived.union(self._module_dict))
 
     def build(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
         """Build one object from ``dict(type=NAME, **arguments)``."""
@@ -169,8 +238,9 @@ def unknown_name(name: str, registry: _MMCVRegistry) -> str:
     """What to say of a ``type`` that a registry does not have."""
     known = registry.module_dict
     scope, dot, _ = name.rpartition('.')
+    names = registry.known_names() if isinstance(registry, Registry) else known
     parts = [
-        f'{name!r} is not in the {registry.name} registry{did_you_mean(name, known)}',
+        f'{name!r} is not in the {registry.name} registry{did_you_mean(name, names)}',
         f'{len(known)} names are registered, from {", ".join(_shelves(known)) or "nowhere"}.',
     ]
     elsewhere = _registries_with(name, registry)

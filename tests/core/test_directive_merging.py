@@ -77,3 +77,21 @@ def test_unknown_and_impossible_directives_are_named():
         merge_directives([{RPN: -1}, {}], [1, 1])
     with pytest.raises(TypeError, match='expected a dict'):
         check_directives([RPN])
+
+
+def test_negatives_count_as_little_as_in_any_part():
+    merged = merge_directives([{'rpn_head.negative_weight': 0.5}, {}, {'rpn_head.negative_weight': 0.2}], [1, 1, 1])
+    assert merged == {'rpn_head.negative_weight': 0.2}
+
+
+def test_classes_are_annotated_where_every_part_annotates_them():
+    assert merge_directives([{'labeled_classes': [0, 1, 2]}, {'labeled_classes': [2, 1]}, {}], [1, 1, 1]) == {
+        'labeled_classes': [1, 2]
+    }
+    assert merge_directives([{'unlabeled_classes': [3]}, {'unlabeled_classes': [1, 3]}], [1, 1]) == {
+        'unlabeled_classes': [3, 1]
+    }
+    with pytest.raises(ValueError, match='labeled_classes'):
+        merge_directives([{'unlabeled_classes': [3]}, {'labeled_classes': [1]}], [1, 1])
+    with pytest.raises(ValueError, match='cannot be merged'):
+        merge_directives([{'negatives': 'soft'}, {'negatives': 'none'}], [1, 1])

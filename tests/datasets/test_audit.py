@@ -44,6 +44,15 @@ def test_sound_data_pass_with_a_table(cfg_of, capsys):
     assert 'part.json' in report.table()
 
 
+def test_directive_that_nothing_heeds_is_a_problem(cfg_of):
+    fields = {'mask_head.loss_weight': 2, 'rpn_head.loss_weight': 1.0, 'ignore_negatives': 0}
+    (problem,) = problems_of(cfg_of(fields=fields), heeded={'roi_head.loss_weight'})
+    assert "nothing in the model heeds 'mask_head.loss_weight' (heeded: roi_head.loss_weight)" in problem
+    heeded = {'mask_head.loss_weight'}  # what changes nothing needs nobody
+    report = audit_dataset(build_dataset(cfg_of(fields=fields)), heeded=heeded, logger='silent')
+    assert report.parts[0].directives == 'rpn_head 1, mask_head 2'
+
+
 def test_missing_classes_are_named_with_near_ones(cfg_of):
     (problem,) = problems_of(cfg_of(classes=('cat', 'dogs')))
     assert "1 of 2 classes are not in the annotation file: 'dogs'; did you mean 'dog'" in problem
@@ -157,3 +166,39 @@ def test_many_classes_are_shortened():
     assert short_counts({'a': 1, 'b': 2}) == 'b 2, a 1'
     text = short_counts({f'c{i}': i for i in range(10)})
     assert text == 'c9 9, c8 8, c7 7, c6 6, ... c1 1, c0 0 (10 classes, 1 of them without boxes)'
+
+
+def test_values_of_the_images_entries_are_all_checked_and_counted(cfg_of):
+    content = coco_content([[(5, 0, 0, 10, 10)]] * 3)
+    for image, value in zip(content['images'], (0.5, 0.5, 2)):
+        image['rpn_head.loss_weight'] = value
+        image['labeled_classes'] = [5]
+    step = dict(
+        type='AddFieldToImgMetas', fields=['ignore_negatives'], values=[1],
+        from_img_info=['rpn_head.loss_weight', 'labeled_classes'],
+    )  # fmt: skip
+    cfg = cfg_of(content)
+    cfg['pipeline'].append(step)
+    report = audit_dataset(build_dataset(cfg), logger='silent')
+    assert report.parts[0].directives == (
+        'ignore_negatives, labeled_classes: [0] (3), rpn_head.loss_weight: 0.5 (2), 2 (1)'
+    )
+    (problem,) = problems_of(cfg, heeded={'ignore_negatives', 'labeled_classes'})
+    assert "nothing in the model heeds 'rpn_head.loss_weight'" in problem
+
+
+def test_impossible_and_missing_values_of_entries_are_problems_that_name_the_images(cfg_of):
+    content = coco_content([[(5, 0, 0, 10, 10)]] * 4)
+    for image, value in zip(content['images'], (0.5, -1, -1)):
+        image['rpn_head.loss_weight'] = value
+    cfg = cfg_of(content)
+    cfg['pipeline'].append(dict(type='AddFieldToImgMetas', from_img_info=['rpn_head.loss_weight']))
+    impossible, missing = problems_of(cfg)
+    assert 'finite number >= 0, got -1 (images: 2.png, 3.png)' in impossible
+    assert "no 'rpn_head.loss_weight' in its entry" in missing and '(images: 4.png)' in missing
+
+
+def test_image_that_says_both_what_is_and_what_is_not_annotated_is_a_problem(cfg_of):
+    fields = {'labeled_classes': ['cat'], 'unlabeled_classes': ['dog']}
+    (problem,) = problems_of(cfg_of(fields=fields))
+    assert 'has both labeled_classes and unlabeled_classes' in problem

@@ -11,6 +11,7 @@ from mmcv import Config
 from mmcv.parallel import DataContainer as DC
 
 from mmdet.apis.test import collect_results_cpu, collect_results_gpu
+from mmdet.core.mask import BitmapMasks
 from mmdet.models import build_detector
 from mmdet.utils import build_ddp
 
@@ -20,6 +21,7 @@ FULL = dict(boxes=torch.tensor([[8.0, 8, 40, 40]]), labels=torch.tensor([1]))
 CASES = {
     'no objects': (EMPTY, {}),
     'weight 0': (FULL, {'rpn_head.loss_weight': 0.0, 'roi_head.loss_weight': 0.0}),
+    'mask weight 0': (FULL, {'mask_head.loss_weight': 0.0}),
     'negatives ignored': (FULL, {'ignore_negatives': 1}),
     'nothing left': (EMPTY, {'ignore_negatives': 1}),
 }
@@ -35,6 +37,7 @@ def batch(truth: dict, directives: dict, seed: int) -> dict:
         img_metas=DC([[{**meta, **directives}]], cpu_only=True),
         gt_bboxes=DC([[truth['boxes']]]),
         gt_labels=DC([[truth['labels']]]),
+        gt_masks=DC([[BitmapMasks(np.ones((len(truth['boxes']), 64, 64), np.uint8), 64, 64)]], cpu_only=True),
     )
 
 
@@ -57,7 +60,13 @@ def same_on_all(value: object) -> bool:
 
 def check_steps(config: str, rank: int) -> None:
     torch.manual_seed(0)
-    start = build_detector(Config.fromfile(config).model)
+    cfg = Config.fromfile(config).model
+    cfg.roi_head.mask_head = dict(type='FCNMaskHead', num_convs=1, in_channels=16, conv_out_channels=4, num_classes=2)
+    cfg.roi_head.mask_roi_extractor = dict(
+        cfg.roi_head.bbox_roi_extractor, roi_layer=dict(type='RoIAlign', output_size=4, sampling_ratio=0)
+    )
+    cfg.train_cfg.rcnn.mask_size = 8
+    start = build_detector({**cfg, 'directives': {}})
     for name, (truth, directives) in CASES.items():
         model = build_ddp(copy.deepcopy(start), 'cpu', broadcast_buffers=False)
         optimizer = torch.optim.SGD(model.parameters(), 0.01)

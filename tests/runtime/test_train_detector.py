@@ -121,3 +121,34 @@ def test_pipeline_of_training_data_is_found_inside_wrappers():
     assert train_pipeline(wrapped) == train_pipeline([inner]) == ['step']
     with pytest.raises(KeyError, match='no pipeline'):
         train_pipeline(dict(type='CocoDataset'))
+
+
+def test_all_kinds_of_directives_reach_the_heads_of_a_run_that_is_resumed(tiny_data, tmp_path):
+    pipeline = Config.fromfile(str(write_config(tiny_data))).train_pipeline
+    fields = {
+        'labeled_classes': ['red'],
+        'negatives': dict(type='recalibrate', warmup=3),
+        'roi_head.negative_weight': 0.5,
+    }
+    step = dict(
+        type='AddFieldToImgMetas', fields=list(fields), values=list(fields.values()),
+        from_img_info=['rpn_head.loss_weight'], default=0.5,
+    )  # fmt: skip
+    settings = {
+        'runner': dict(type='IterBasedRunner', max_iters=4),
+        'checkpoint_config.interval': 2,
+        'data.train.pipeline': [*pipeline, step],
+        'lr_config': dict(policy='step', step=[5]),
+    }
+    whole, log = train(tiny_data, tmp_path / 'whole', **settings)
+    assert [whole.rpn_head.training_iteration, whole.roi_head.bbox_head.training_iteration] == [3, 3]
+    rest, _ = train(tiny_data, tmp_path / 'rest', resume_from=str(tmp_path / 'whole/iter_2.pth'), **settings)
+    assert rest.roi_head.bbox_head.training_iteration == 3
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), rest.state_dict().values()))
+
+
+def test_directive_that_no_head_heeds_stops_before_the_first_step(tiny_data, tmp_path):
+    pipeline = Config.fromfile(str(write_config(tiny_data))).train_pipeline
+    step = dict(type='AddFieldToImgMetas', fields=['mask_head.loss_weight'], values=[0.5])
+    with pytest.raises(AuditError, match="nothing in the model heeds 'mask_head.loss_weight'"):
+        train(tiny_data, tmp_path, **{'data.train.pipeline': [*pipeline, step]})

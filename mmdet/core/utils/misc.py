@@ -1,5 +1,6 @@
 """Small helpers on lists of per-image or per-level tensors."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -24,6 +25,11 @@ def multi_apply(func: Callable, *args: Sequence, **kwargs: Any) -> tuple[list, .
     """
     call = partial(func, **kwargs) if kwargs else func
     return tuple(map(list, zip(*map(call, *args))))
+
+
+def names_parameter(function: Callable, name: str) -> bool:
+    """Whether a function or method has a parameter of that name; what only ``**kwargs`` would take does not count."""
+    return name in inspect.signature(function).parameters
 
 
 def unmap(data: Tensor, count: int, inds: Tensor, fill: float = 0) -> Tensor:

@@ -39,8 +39,17 @@ class COCO(_COCO):
                     f'{annotation_file}: an entry is not as the COCO format asks ({type(err).__name__}: {err}); images '
                     'and categories need "id", annotations need "id", "image_id" and "category_id"'
                 ) from err
+        self._name_maps()
+
+    def _name_maps(self) -> None:
         self.img_ann_map = self.imgToAnns
         self.cat_img_map = self.catToImgs
+
+    def build_index(self) -> None:
+        """Index ``dataset`` anew, after it was set."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.createIndex()
+        self._name_maps()
 
     def get_ann_ids(
         self,

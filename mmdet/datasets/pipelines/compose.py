@@ -1,6 +1,6 @@
 """A pipeline: steps one after the other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmdet.utils.registry import build_from_cfg
@@ -16,7 +16,9 @@ class Compose:
 
     A step takes and gives a dict of what is known of one image; None means that the image cannot be used, and ends the
     pipeline. A step may have a method ``check_pipeline(previous_steps)``; it is called once, when the pipeline is
-    built, and raises ValueError where the step cannot work at this place.
+    built, and raises ValueError where the step cannot work at this place. A step whose ``takes_img_info`` is true is
+    called with ``img_info=``, the image's entry that the pipeline began with, though other steps may have dropped it.
+    A step may have a method ``bind_classes(classes, category_labels)``; see :meth:`bind_classes`.
 
     Args:
         transforms: configs of steps, or callables.
@@ -45,15 +47,28 @@ class Compose:
             Exception: what a step raises, with the step and the image file added to its message.
         """
         image = describe_image(data)
+        img_info = data.get('img_info') if isinstance(data, dict) else None
         for number, step in enumerate(self.transforms, start=1):
             try:
-                data = step(data)
+                data = step(data, img_info=img_info) if getattr(step, 'takes_img_info', False) else step(data)
             except Exception as error:
                 add_to_message(error, f'in pipeline step {number} ({step_name(step)}), image {image}')
                 raise
             if data is None:
                 return None
         return data
+
+    def bind_classes(self, classes: Sequence[str], category_labels: Mapping[Any, int] | None = None) -> None:
+        """Tell the steps that ask for it the classes of the data set that the pipeline belongs to.
+
+        Args:
+            classes: names; label i is the i-th.
+            category_labels: category id of the annotation file -> label; None: the file has labels.
+        """
+        for step in self.transforms:
+            bind = getattr(step, 'bind_classes', None)
+            if bind is not None:
+                bind(classes, category_labels)
 
     def __repr__(self) -> str:
         lines = ['    ' + repr(step).replace('\n', '\n    ') for step in self.transforms]

@@ -1,12 +1,19 @@
 """Steps at the end of a pipeline: a forgiving ``Collect``, and fields for ``img_metas``."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmcv.parallel import DataContainer as DC
 
-from mmdet.core.directives import check_directive
+from mmdet.core.directives import (
+    CLASS_KEYS,
+    check_directive,
+    check_directive_name,
+    resolve_classes,
+    resolve_file_classes,
+)
+from mmdet.utils.registry import did_you_mean
 
 from ..builder import PIPELINES
 from .compose import Step, step_name
@@ -18,37 +25,104 @@ BUILT_IN_STEPS = 'mmdet.datasets.pipelines.'
 
 @PIPELINES.register_module()
 class AddFieldToImgMetas:
-    """Put fixed values into the ``img_metas`` of every image that comes through this pipeline.
+    """Put values into the ``img_metas`` of every image that comes through this pipeline.
 
     This is how a data set gets its training directives, such as ``rpn_head.loss_weight`` or ``ignore_negatives`` (see
     :mod:`mmdet.core.directives`); other fields may have any value. The step goes after ``Collect`` (``RobustCollect``,
     or a ``MultiScaleFlipAug`` that ends with them); directives of images that are mixed need ``AddDirectives``. Every
     image gets a copy of its own of a list or dict.
 
+    Classes that are annotated or not (``labeled_classes``, ``unlabeled_classes``) may be names: the data set that the
+    pipeline belongs to turns them into labels.
+
     Args:
         fields: names.
         values: one value a name.
         replace: replace the value of a field that is there already; False keeps that.
+        from_img_info: names of fields whose value is in the image's own entry (``images[i]`` of a COCO file); a dict
+            has the names of fields, and those that their values have in the entry. Numbers of classes are category ids
+            of the file there.
+        default: value of a field of ``from_img_info`` for images whose entry does not have it; a dict has one value for
+            each field. None, and a field that is not in the dict: such an image is an error.
 
     Raises:
         TypeError: ``fields`` or ``values`` is no list, or a name is no text.
         ValueError: a training directive with an impossible value, or a name that nearly is a directive's; in a pipeline
             also: more names than values or the other way round, or a place before ``Collect``.
         AssertionError: (when called) there are no ``img_metas``.
+        KeyError: (when called) the image's entry lacks a field that has no default.
     """
 
-    def __init__(self, fields: Sequence[str] = (), values: Sequence[Any] = (), replace: bool = True) -> None:
-        for name, entries in (('fields', fields), ('values', values)):
-            if isinstance(entries, str) or not isinstance(entries, Sequence):
-                raise TypeError(f'AddFieldToImgMetas: {name} must be a list, got {entries!r}')
-        for field in fields:
-            if not isinstance(field, str):
-                raise TypeError(f'AddFieldToImgMetas: fields must be texts, got {field!r} ({type(field).__name__})')
+    def __init__(
+        self,
+        fields: Sequence[str] = (),
+        values: Sequence[Any] = (),
+        replace: bool = True,
+        from_img_info: Sequence[str] | Mapping[str, str] = (),
+        default: Any = None,
+    ) -> None:
+        check_names('fields', fields)
+        check_names('values', values, entries_too=False)
+        check_names('from_img_info', list(from_img_info) if isinstance(from_img_info, Mapping) else from_img_info)
         self.fields = list(fields)
         self.values = copy.deepcopy(list(values))
         self.replace = replace
         for field, value in zip(self.fields, self.values):
             check_directive(field, value)
+        is_mapping = isinstance(from_img_info, Mapping)
+        self.info_keys = dict(from_img_info) if is_mapping else {name: name for name in from_img_info}
+        self.defaults = defaults_of(self.info_keys, default)
+        self.category_labels: Mapping[Any, int] | None = None
+        self.classes: Sequence[str] | None = None
+        for field in self.info_keys:
+            check_directive_name(field)
+
+    @property
+    def takes_img_info(self) -> bool:
+        """Whether a pipeline must hand the image's entry to this step."""
+        return bool(self.info_keys)
+
+    def bind_classes(self, classes: Sequence[str], category_labels: Mapping[Any, int] | None = None) -> None:
+        """Turn names of classes into labels; see :meth:`Compose.bind_classes`.
+
+        Raises:
+            ValueError: a name that is no class of the data set.
+        """
+        self.classes, self.category_labels = classes, category_labels
+        for i, field in enumerate(self.fields[: len(self.values)]):
+            if field in CLASS_KEYS:
+                self.values[i] = resolve_classes(field, self.values[i], classes)
+        for field in self.defaults.keys() & set(CLASS_KEYS):
+            self.defaults[field] = resolve_classes(field, self.defaults[field], classes)
+
+    def fields_of(self, img_info: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The fields of an image with that entry, and their values.
+
+        Raises:
+            KeyError: the entry lacks a field that has no default, or there is no entry.
+            ValueError: a directive of the entry has an impossible value.
+        """
+        found = dict(zip(self.fields, self.values))
+        for field, key in self.info_keys.items():
+            if img_info is not None and key in img_info:
+                found[field] = self._checked(field, img_info[key])
+            elif field in self.defaults:
+                found[field] = self.defaults[field]
+            else:
+                entry = f'has {sorted(map(str, img_info))}' if img_info is not None else 'is not known'
+                raise KeyError(
+                    f'AddFieldToImgMetas: the image has no {key!r} in its entry and there is no default for it; the '
+                    f'entry {entry}'
+                )
+        return found
+
+    def _checked(self, field: str, value: Any) -> Any:
+        """A value of an image's entry, with labels for classes."""
+        check_directive(field, value)
+        if field not in CLASS_KEYS or self.classes is None:
+            return value
+        of_category = None if self.category_labels is None else self.category_labels.get
+        return resolve_file_classes(field, value, self.classes, of_category)
 
     def check_pipeline(self, previous_steps: list[Step]) -> None:
         """Check that names and values go together and that a step before makes ``img_metas``.
@@ -67,20 +141,54 @@ class AddFieldToImgMetas:
             names = ', '.join(map(step_name, previous_steps)) or 'none'
             raise ValueError(f'AddFieldToImgMetas must come after Collect or RobustCollect; steps before it: {names}')
 
-    def __call__(self, results: dict) -> dict:
+    def __call__(self, results: dict, img_info: Mapping[str, Any] | None = None) -> dict:
         if 'img_metas' not in results:
             raise AssertionError(
                 'AddFieldToImgMetas: there are no img_metas; put this step after Collect or RobustCollect. '
                 f'There is: {", ".join(map(str, results))}'
             )
+        found = self.fields_of(img_info)
         for metas in each_img_metas(results['img_metas']):
-            for field, value in zip(self.fields, self.values):
+            for field, value in found.items():
                 if self.replace or field not in metas:
                     metas[field] = copy.deepcopy(value)
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(fields={self.fields}, values={self.values}, replace={self.replace})'
+        info = f', from_img_info={self.info_keys}, default={self.defaults}' if self.info_keys else ''
+        return f'{type(self).__name__}(fields={self.fields}, values={self.values}, replace={self.replace}{info})'
+
+
+def check_names(argument: str, entries: Any, entries_too: bool = True) -> None:
+    """Check that an argument is a list, and that its entries are texts.
+
+    Raises:
+        TypeError: it is not, or they are not.
+    """
+    if isinstance(entries, str) or not isinstance(entries, Sequence):
+        raise TypeError(f'AddFieldToImgMetas: {argument} must be a list, got {entries!r}')
+    for entry in entries if entries_too else ():
+        if not isinstance(entry, str):
+            raise TypeError(f'AddFieldToImgMetas: {argument} must be texts, got {entry!r} ({type(entry).__name__})')
+
+
+def defaults_of(fields: Mapping[str, str], default: Any) -> dict[str, Any]:
+    """The default of each field that has one.
+
+    Raises:
+        ValueError: a default of another field, or an impossible one.
+    """
+    if default is None:
+        return {}
+    defaults = dict(default) if isinstance(default, Mapping) else dict.fromkeys(fields, default)
+    for field, value in defaults.items():
+        if field not in fields:
+            raise ValueError(
+                f'AddFieldToImgMetas: default has {field!r}, which from_img_info does not read'
+                f'{did_you_mean(field, fields)} It reads: {", ".join(fields)}'
+            )
+        check_directive(field, value)
+    return copy.deepcopy(defaults)
 
 
 def makes_img_metas(step: Step) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdet.core.directive_merging import check_directives, merge_directives
+from mmdet.core.directives import CLASS_KEYS, resolve_classes
 
 from ..builder import PIPELINES
 from .compose import Step, step_name
@@ -37,6 +38,23 @@ class AddDirectives:
 
     def __init__(self, directives: Mapping[str, Any]) -> None:
         self.directives = check_directives(directives)
+
+    # as of AddFieldToImgMetas: what the audit reads
+    replace = True
+    info_keys: Mapping[str, str] = {}
+
+    def fields_of(self, img_info: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The directives of an image, whatever its entry in the annotation file."""
+        return dict(self.directives)
+
+    def bind_classes(self, classes: Sequence[str], category_labels: Mapping[Any, int] | None = None) -> None:
+        """Turn names of classes into labels; see :meth:`Compose.bind_classes`.
+
+        Raises:
+            ValueError: a name that is no class of the data set.
+        """
+        for key in self.directives.keys() & set(CLASS_KEYS):
+            self.directives[key] = resolve_classes(key, self.directives[key], classes)
 
     def check_pipeline(self, previous_steps: list[Step]) -> None:
         """Check that no step before has made ``img_metas``.

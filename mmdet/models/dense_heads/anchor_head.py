@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
-from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
-from mmdet.core.utils.misc import multi_apply
+from mmdet.core.bbox.builder import BBOX_SAMPLERS, build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
+from mmdet.core.utils.misc import multi_apply, names_parameter
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
@@ -26,6 +27,12 @@ DELTA_CODER = dict(
 CLASS_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
 BOX_LOSS = dict(type='SmoothL1Loss', beta=1.0 / 9.0, loss_weight=1.0)
 SMALL_NORMAL = dict(type='Normal', layer='Conv2d', std=0.01)
+
+
+def is_pseudo_sampler(name: str) -> bool:
+    """Whether the registered sampler takes all anchors."""
+    sampler = BBOX_SAMPLERS.get(name)
+    return isinstance(sampler, type) and issubclass(sampler, PseudoSampler)
 
 
 @HEADS.register_module()
@@ -52,6 +59,8 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
     Raises:
         ValueError: no score channel is left with this ``num_classes``.
     """
+
+    hands_img_metas_on = True  # from loss to loss_single; looked for on the class that defines loss
 
     def __init__(
         self,
@@ -94,15 +103,18 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             return
         self.assigner = build_assigner(self.train_cfg.assigner)
         sampler = self.train_cfg.get('sampler') or dict(type='PseudoSampler')
-        if sampler['type'].split('.')[-1] != 'PseudoSampler' and loss_type in LOSSES_OVER_ALL_ANCHORS:
+        takes_all = is_pseudo_sampler(sampler['type'])
+        if not takes_all and loss_type in LOSSES_OVER_ALL_ANCHORS:
+            # a loss over all anchors can leave the negatives of an image out all the same
+            pseudo = 'PseudoSamplerWithIgnore' if sampler['type'].endswith('WithIgnore') else 'PseudoSampler'
             warnings.warn(
                 f'{loss_type} takes all anchors: the sampler {sampler["type"]} is not used. Leave train_cfg.sampler '
-                "out, or say sampler=dict(type='PseudoSampler')",
+                f'out, or say sampler=dict(type={pseudo!r})',
                 UserWarning,
                 stacklevel=3,
             )
-            sampler = dict(type='PseudoSampler')
-        self.sampling = sampler['type'].split('.')[-1] != 'PseudoSampler'
+            sampler, takes_all = dict(type=pseudo), True
+        self.sampling = not takes_all
         self.sampler = build_sampler(sampler, context=self)
 
     @property
@@ -345,6 +357,8 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         )
         # Items beyond the sixth are a subclass's, for a loss of its own.
         num_pos, num_neg = targets[4:6]
+        # a loss_single that heeds directives needs the images' meta information
+        directives = dict(img_metas=img_metas) if names_parameter(self.loss_single, 'img_metas') else {}
         losses_cls, losses_bbox = multi_apply(
             self.loss_single,
             cls_scores,
@@ -352,6 +366,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             [torch.stack(level) for level in zip(*anchors)],
             *targets[:4],
             num_total_samples=num_pos + num_neg if self.sampling else num_pos,
+            **directives,
         )
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox)
 

@@ -59,6 +59,9 @@ class FreeAnchorRetinaHead(RetinaHead):
         kwargs: other arguments of :class:`RetinaHead`.
     """
 
+    # read where heads with weights are made
+    no_weight_per_image = 'its loss is over bags of anchors of the whole batch'
+
     def __init__(
         self,
         num_classes: int,

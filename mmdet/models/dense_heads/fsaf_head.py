@@ -41,6 +41,11 @@ class FSAFHead(RetinaHead):
         kwargs: as of :class:`RetinaHead`.
     """
 
+    # read where heads with weights are made
+    no_weight_per_image = (
+        'its losses choose the level that an object is learnt on, and weights would change that choice'
+    )
+
     def __init__(
         self,
         *args: Any,

@@ -28,6 +28,8 @@ class RPNHead(AnchorHead):
         ValueError: ``num_convs`` is less than 1.
     """
 
+    hands_img_metas_on = True  # from loss to loss_single; looked for on the class that defines loss
+
     def __init__(
         self,
         in_channels: int,

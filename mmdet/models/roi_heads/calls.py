@@ -6,13 +6,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmdet.core.utils.misc import names_parameter
+
 
 def takes_img_metas(function: Callable) -> bool:
     """Whether ``function`` names a parameter ``img_metas``.
 
     Methods that users wrote for mmdetection 2.x do not; they are called as they were written.
     """
-    return 'img_metas' in inspect.signature(function).parameters
+    return names_parameter(function, 'img_metas')
 
 
 def call_with_img_metas(function: Callable, *args: Any, img_metas: Sequence[dict] | None, **kwargs: Any) -> Any:
@@ -21,6 +23,18 @@ def call_with_img_metas(function: Callable, *args: Any, img_metas: Sequence[dict
     if takes_img_metas(function) or any(p.kind is p.VAR_KEYWORD for p in parameters):
         kwargs['img_metas'] = img_metas
     return function(*args, **kwargs)
+
+
+def box_losses(
+    bbox_head: Any,
+    bbox_results: dict[str, Any],
+    rois: Tensor,
+    targets: Sequence[Any],
+    img_metas: Sequence[dict] | None,
+) -> dict[str, Tensor]:
+    """Losses of a box head for RoIs (n, 5); it gets the meta information where its ``loss`` names it."""
+    directives = dict(img_metas=img_metas) if takes_img_metas(bbox_head.loss) else {}
+    return bbox_head.loss(bbox_results['cls_score'], bbox_results['bbox_pred'], rois, *targets, **directives)
 
 
 def attached_zero(tensor: Tensor) -> Tensor:

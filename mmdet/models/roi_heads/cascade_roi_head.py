@@ -12,7 +12,7 @@ from mmdet.core.bbox.transforms import bbox2result, bbox2roi
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 
 from .base_roi_head import BaseRoIHead
-from .calls import call_with_img_metas
+from .calls import box_losses, call_with_img_metas
 from .cascade_stages import mask_losses, name_stage_losses, refine_proposals
 from .cascade_test_mixin import CascadeTestMixin, Context
 from .test_mixins import Features, scale_tensor
@@ -160,7 +160,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         targets = call_with_img_metas(
             head.get_targets, sampling_results, gt_bboxes, gt_labels, rcnn_train_cfg, img_metas=img_metas
         )
-        loss_bbox = head.loss(bbox_results['cls_score'], bbox_results['bbox_pred'], rois, *targets)
+        loss_bbox = box_losses(head, bbox_results, rois, targets, img_metas)
         bbox_results.update(loss_bbox=loss_bbox, rois=rois, bbox_targets=targets)
         return bbox_results
 

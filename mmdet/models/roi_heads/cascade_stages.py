@@ -10,7 +10,9 @@ from torch import Tensor
 from mmdet.models.utils.brick_wrappers import adaptive_avg_pool2d
 
 from .calls import call_with_img_metas
+from .mask_heads.custom_mask_head import losses_of_images
 from .test_mixins import Features, Masks
+from .training_batch import num_positives
 
 
 def name_stage_losses(losses: dict[str, Any], stage: int, weight: float) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def mask_losses(
         mask_head.get_targets, sampling_results, gt_masks, rcnn_train_cfg, img_metas=img_metas
     )
     labels = torch.cat([res.pos_gt_labels for res in sampling_results])
-    return mask_head.loss(mask_pred, targets, labels)
+    return losses_of_images(mask_head, num_positives(sampling_results), img_metas, mask_pred, targets, labels)
 
 
 def mean_scores(mask_preds: Iterable[Tensor]) -> np.ndarray:
@@ -96,7 +98,9 @@ def masks_of_images(
     ]
 
 
-def train_semantic_head(semantic_head: Any, x: Features, gt_semantic_seg: Tensor | None) -> tuple[Tensor, Tensor]:
+def train_semantic_head(
+    semantic_head: Any, x: Features, gt_semantic_seg: Tensor | None, img_metas: Sequence[dict] | None = None
+) -> tuple[Tensor, Tensor]:
     """Loss of the semantic branch and its features (N, C, H, W).
 
     Raises:
@@ -108,7 +112,8 @@ def train_semantic_head(semantic_head: Any, x: Features, gt_semantic_seg: Tensor
             'and collect it, or train without semantic_head'
         )
     prediction, features = semantic_head(x)
-    return semantic_head.loss(prediction, gt_semantic_seg), features
+    one_each = [1] * len(prediction)
+    return losses_of_images(semantic_head, one_each, img_metas, prediction, gt_semantic_seg), features
 
 
 def fuse_semantic(extractor: Any, roi_feats: Tensor, semantic_feat: Tensor, rois: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from mmdet.core.post_processing.merge_augs import merge_aug_bboxes
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 
 from .bbox_heads.custom_bbox_head import CustomBBoxHeadWithWeightPerImage
+from .mask_heads.custom_mask_head import MeanLossWithWeightPerImage
 from .standard_roi_head import StandardRoIHead
 from .test_mixins import Features, scale_tensor, view_boxes
 
@@ -33,7 +34,8 @@ def jittered(boxes: Tensor, img_shape: tuple[int, ...], amplitude: float) -> Ten
 class GridRoIHead(StandardRoIHead):
     """Grid R-CNN (https://arxiv.org/abs/1811.12030): boxes come from grid points, classes from the box head.
 
-    The loss of the grid points obeys the weights of the images where the box head does.
+    The loss of the grid points, which make the boxes, obeys the weights that the box head obeys
+    (``bbox_head.loss_weight``, else ``roi_head.loss_weight``) where the box head or the grid head does.
 
     Args:
         grid_roi_extractor: pools for the grid head; None: the box branch's does.
@@ -88,7 +90,8 @@ class GridRoIHead(StandardRoIHead):
         chosen = torch.randperm(len(rois), device=rois.device)[: self.train_cfg.get('max_num_grid', MAX_NUM_GRID)]
         grid_pred = self._grid_forward(x, rois[chosen])
         targets = self.grid_head.get_targets(jittered_results, self.train_cfg)[chosen]
-        if isinstance(self.bbox_head, CustomBBoxHeadWithWeightPerImage):  # boxes weigh as much here as there
+        obeying = CustomBBoxHeadWithWeightPerImage, MeanLossWithWeightPerImage
+        if isinstance(self.bbox_head, obeying) or isinstance(self.grid_head, obeying):  # boxes weigh here as there
             loss_grid = self.grid_head.loss(grid_pred, targets, positive_weights(sampling_results, img_metas)[chosen])
         else:
             loss_grid = self.grid_head.loss(grid_pred, targets)

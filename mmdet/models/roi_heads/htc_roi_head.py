@@ -126,7 +126,7 @@ class HybridTaskCascadeRoIHead(CascadeRoIHead):
         context: Context = {}
         if self.with_semantic:
             losses['loss_semantic_seg'], context['semantic_feat'] = train_semantic_head(
-                self.semantic_head, x, gt_semantic_seg
+                self.semantic_head, x, gt_semantic_seg, img_metas
             )
         batch = TrainingBatch(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks)
         losses.update(self._train_stages(batch, proposal_list, context)[0])

@@ -10,9 +10,11 @@ from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.models.builder import HEADS, build_head
 
 from .calls import call_with_img_metas
+from .mask_heads.custom_mask_head import losses_of_images
 from .mask_heads.paste import masks_of_labels
 from .standard_roi_head import StandardRoIHead
 from .test_mixins import Features, Masks, network_boxes
+from .training_batch import num_positives
 
 
 @HEADS.register_module()
@@ -55,7 +57,10 @@ class MaskScoringRoIHead(StandardRoIHead):
             self.train_cfg,
             img_metas=img_metas,
         )
-        loss_mask_iou = self.mask_iou_head.loss(iou_pred.gather(1, labels[:, None])[:, 0], iou_targets)
+        iou_of_label = iou_pred.gather(1, labels[:, None])[:, 0]
+        loss_mask_iou = losses_of_images(
+            self.mask_iou_head, num_positives(sampling_results), img_metas, iou_of_label, iou_targets
+        )
         mask_results['loss_mask'].update(loss_mask_iou)
         return mask_results
 

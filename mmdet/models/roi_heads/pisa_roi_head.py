@@ -11,7 +11,7 @@ from mmdet.models.builder import HEADS
 from mmdet.models.losses.pisa_loss import carl_loss, isr_p
 
 from .bbox_heads.functional import Targets
-from .calls import call_with_img_metas
+from .calls import box_losses, call_with_img_metas
 from .standard_roi_head import StandardRoIHead, to_numpy
 from .test_mixins import Features
 
@@ -77,7 +77,8 @@ class PISARoIHead(StandardRoIHead):
             factors = self._isr_factors(
                 scores, boxes, (labels, factors, bbox_targets, bbox_weights), rois, sampling_results
             )
-        losses = head.loss(scores, boxes, rois, labels, label_weights * factors, bbox_targets, bbox_weights)
+        weighted = labels, label_weights * factors, bbox_targets, bbox_weights
+        losses = box_losses(head, results, rois, weighted, img_metas)
         if self.train_cfg.get('carl') is not None:
             losses.update(self._carl_loss(scores, boxes, targets))
         results.update(loss_bbox=losses)

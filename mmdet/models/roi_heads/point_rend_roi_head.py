@@ -12,9 +12,11 @@ from mmdet.models.utils.point_sample import point_sample
 from mmdet.ops import points_in_image, read_at_points
 
 from .calls import call_with_img_metas
+from .mask_heads.custom_mask_head import losses_of_images
 from .mask_heads.paste import masks_of_labels
 from .standard_roi_head import StandardRoIHead
 from .test_mixins import Features
+from .training_batch import num_positives
 
 
 @HEADS.register_module()
@@ -78,7 +80,9 @@ class PointRendRoIHead(StandardRoIHead):
             self.train_cfg,
             img_metas=img_metas,
         )
-        return self.point_head.loss(point_pred, targets, labels)
+        return losses_of_images(
+            self.point_head, num_positives(sampling_results), img_metas, point_pred, targets, labels
+        )
 
     def _classify_points(
         self, x: Features, rois: Tensor, points: Tensor, mask_pred: Tensor, img_metas: list[dict] | None = None

@@ -13,6 +13,7 @@ from .calls import call_with_img_metas
 from .cascade_roi_head import CascadeRoIHead
 from .cascade_stages import fuse_semantic, mask_losses, train_semantic_head
 from .cascade_test_mixin import Context
+from .mask_heads.custom_mask_head import losses_of_images
 from .standard_roi_head import positive_rows
 from .test_mixins import Features
 from .training_batch import TrainingBatch
@@ -205,11 +206,12 @@ class SCNetRoIHead(CascadeRoIHead):
         context: Context = {}
         if self.with_semantic:
             losses['loss_semantic_seg'], context['semantic_feat'] = train_semantic_head(
-                self.semantic_head, x, gt_semantic_seg
+                self.semantic_head, x, gt_semantic_seg, img_metas
             )
         if self.with_glbctx:
             classes, context['glbctx_feat'] = self.glbctx_head(x)
-            losses['loss_glbctx'] = self.glbctx_head.loss(classes, gt_labels)
+            one_each = [1] * len(img_metas)
+            losses['loss_glbctx'] = losses_of_images(self.glbctx_head, one_each, img_metas, classes, gt_labels)
         batch = TrainingBatch(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks)
         stage_losses, sampled, bbox_results = self._train_stages(batch, proposal_list, context)
         losses.update(stage_losses)

@@ -11,9 +11,10 @@ from mmdet.core.bbox.transforms import bbox2result, bbox2roi
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 
 from .base_roi_head import BaseRoIHead
-from .calls import call_with_img_metas
+from .calls import box_losses, call_with_img_metas
+from .mask_heads.custom_mask_head import losses_of_images
 from .test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor
-from .training_batch import TrainingBatch, assign_and_sample
+from .training_batch import TrainingBatch, assign_and_sample, num_positives
 
 
 @HEADS.register_module()
@@ -134,7 +135,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         targets = call_with_img_metas(
             self.bbox_head.get_targets, sampling_results, gt_bboxes, gt_labels, self.train_cfg, img_metas=img_metas
         )
-        loss_bbox = self.bbox_head.loss(bbox_results['cls_score'], bbox_results['bbox_pred'], rois, *targets)
+        loss_bbox = box_losses(self.bbox_head, bbox_results, rois, targets, img_metas)
         bbox_results.update(loss_bbox=loss_bbox)
         if self.keep_debug_results:
             self.debug_results = dict(features=to_numpy(bbox_results['bbox_feats']), labels=to_numpy(targets[0]))
@@ -155,7 +156,15 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
             mask_results = self._mask_forward(x, bbox2roi([res.pos_bboxes for res in sampling_results]))
         mask_targets = self.mask_head.get_targets(sampling_results, gt_masks, self.train_cfg)
         pos_labels = torch.cat([res.pos_gt_labels for res in sampling_results])
-        loss_mask = self.mask_head.loss(mask_results['mask_pred'], mask_targets, pos_labels)
+        # the meta information carries the weight of each image
+        loss_mask = losses_of_images(
+            self.mask_head,
+            num_positives(sampling_results),
+            img_metas,
+            mask_results['mask_pred'],
+            mask_targets,
+            pos_labels,
+        )
         mask_results.update(loss_mask=loss_mask, mask_targets=mask_targets)
         return mask_results
 

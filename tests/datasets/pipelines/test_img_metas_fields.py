@@ -100,3 +100,75 @@ def test_extra_bundle_makes_tensors_of_what_is_there():
     out = ExtraFormatBundle()(dict(gt_extra_labels=np.array([2, 0]), other=[1]))
     assert torch.equal(out['gt_extra_labels'].data, torch.tensor([2, 0])) and not out['gt_extra_labels'].stack
     assert out['other'] == [1]
+
+
+def from_entry(info, names, default=None, **kwargs):
+    steps = [COLLECT, dict(type='AddFieldToImgMetas', from_img_info=names, default=default, **kwargs)]
+    pipeline = Compose(steps)
+    pipeline.bind_classes(('cat', 'dog'), {5: 0, 7: 1})
+    data = dict(img=np.zeros((2, 3, 3)), filename='a.png', img_info=dict(info, filename='a.png'))
+    return pipeline(data)['img_metas'].data
+
+
+def test_values_come_from_the_image_s_own_entry_though_collect_drops_it():
+    metas = from_entry(
+        {'ignore_negatives': 1, 'rpn_head.loss_weight': 0.5}, ['ignore_negatives', 'rpn_head.loss_weight']
+    )
+    assert metas == {'filename': 'a.png', 'ignore_negatives': 1, 'rpn_head.loss_weight': 0.5}
+
+
+def test_value_of_the_entry_may_have_another_name_and_is_a_copy():
+    info = {'quality': [1]}
+    metas = from_entry(info, {'note': 'quality'})
+    metas['note'].append(2)
+    assert info == {'quality': [1]} and metas['note'] == [1, 2]
+
+
+def test_default_stands_in_where_the_entry_has_no_value():
+    assert from_entry({}, ['ignore_negatives', 'x'], default=0) == {'filename': 'a.png', 'ignore_negatives': 0, 'x': 0}
+    metas = from_entry({'x': 3}, ['ignore_negatives', 'x'], default=dict(ignore_negatives=1))
+    assert metas == {'filename': 'a.png', 'ignore_negatives': 1, 'x': 3}
+
+
+def test_entry_without_value_and_default_is_an_error_that_names_the_image():
+    with pytest.raises(KeyError, match=r"no 'x' in its entry and there is no default for it.*image a.png"):
+        from_entry({'y': 1}, ['x'])
+    step = AddFieldToImgMetas(from_img_info=['x'])
+    with pytest.raises(KeyError, match='the entry is not known'):
+        step(dict(img_metas=DC({}, cpu_only=True)))
+
+
+@pytest.mark.parametrize(
+    ('names', 'default', 'error', 'text'),
+    [
+        ('x', None, TypeError, "from_img_info must be a list, got 'x'"),
+        ([1], None, TypeError, 'from_img_info must be texts, got 1'),
+        (['ignore_negative'], None, ValueError, "did you mean 'ignore_negatives'"),
+        (['ignore_negatives'], 7, ValueError, 'expected 1'),
+        (['x', 'y'], dict(xx=7), ValueError, "default has 'xx', which from_img_info does not read; did you mean 'x'"),
+    ],
+)
+def test_impossible_readings_are_reported_when_built(names, default, error, text):
+    with pytest.raises(error, match=text):
+        AddFieldToImgMetas(from_img_info=names, default=default)
+
+
+def test_impossible_value_in_an_entry_is_reported():
+    with pytest.raises(ValueError, match='finite number >= 0, got -1.*image a.png'):
+        from_entry({'rpn_head.loss_weight': -1}, ['rpn_head.loss_weight'])
+
+
+def test_names_and_category_ids_of_classes_become_labels():
+    assert from_entry({}, [], fields=['labeled_classes'], values=[['dog', 0]])['labeled_classes'] == [1, 0]
+    # 9 and 'tree' are in the file, but not trained on
+    metas = from_entry({'unlabeled_classes': [7, 9, 'cat', 'tree']}, ['unlabeled_classes'])
+    assert metas['unlabeled_classes'] == [1, 0]
+    assert from_entry({}, ['labeled_classes'], default=dict(labeled_classes=['cat']))['labeled_classes'] == [0]
+    with pytest.raises(ValueError, match="no class 'dgo'; did you mean 'dog'"):
+        from_entry({}, [], fields=['labeled_classes'], values=[['dgo']])
+
+
+def test_representation_is_as_ever_without_entries():
+    assert repr(AddFieldToImgMetas(['a'], [1])) == "AddFieldToImgMetas(fields=['a'], values=[1], replace=True)"
+    with_entries = repr(AddFieldToImgMetas(from_img_info=['a'], default=2))
+    assert with_entries.endswith("from_img_info={'a': 'a'}, default={'a': 2})")

@@ -151,3 +151,19 @@ def test_wrong_use_says_so(head, meta):
         head.get_bboxes()
     with pytest.raises(NotImplementedError, match='call forward_train'):
         head.loss()
+
+
+def test_losses_of_all_stages_are_linear_in_the_weight_of_each_image():
+    torch.manual_seed(0)
+    stages = [stage | dict(type='StageCascadeRPNHeadWithWeightPerImage') for stage in STAGES]
+    cfg = dict(type='CascadeRPNHead', num_stages=2, stages=stages, train_cfg=[REGION, MAX_IOU], test_cfg=TEST)
+    head, x = HEADS.build(copy.deepcopy(cfg)), feats()
+    shape = dict(img_shape=(32, 32, 3), pad_shape=(32, 32, 3))
+
+    def of(*weights):
+        metas = [{**shape, 'rpn_head.loss_weight': weight} for weight in weights]
+        losses, _ = head.forward_train(x, metas, GTS, proposal_cfg=TEST)
+        return torch.stack([sum(losses[name]) for name in sorted(losses)])
+
+    torch.testing.assert_close(of(3, 0.5), 3 * of(1, 0) + 0.5 * of(0, 1), rtol=1e-4, atol=1e-5)
+    assert not of(0, 0).any() and (of(1, 1) > 0).all()

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
 from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
 from mmdet.models.dense_heads.guided_targets import location_targets, region_masks, sampled_approxs
 
@@ -33,9 +32,9 @@ def build():
             type=kind, in_channels=4, feat_channels=4, deform_groups=2, approx_anchor_generator=APPROXS,
             square_anchor_generator=SQUARES, train_cfg=TRAIN, test_cfg=TEST | (test or {}),
         )  # fmt: skip
-        if kind in ('GARetinaHead', 'GuidedAnchorHead'):
+        if kind.startswith(('GARetinaHead', 'GuidedAnchorHead')):
             cfg |= dict(num_classes=3)
-        if kind == 'GARetinaHead':
+        if kind.startswith('GARetinaHead'):
             focal = dict(type='FocalLoss', use_sigmoid=True)
             cfg |= dict(stacked_convs=1, loss_cls=focal, train_cfg=TRAIN | dict(sampler=None))
         return HEADS.build(copy.deepcopy(cfg) | kwargs)
@@ -179,18 +178,24 @@ def test_detections_are_rescaled_and_limited(build, meta, kind):
     torch.testing.assert_close(halved[:, :4] * 2, dets[:, :4])
 
 
-def test_image_weights_scale_classes_and_boxes(build, meta):
-    class Weighted(HeadWithWeightPerImage, GARPNHead):
-        pass
-
-    HEADS.register_module(name='WeightedGARPNHead', module=Weighted, force=True)
-    head, x = build('WeightedGARPNHead'), torch.randn(2, 4, 4, 4)
+@pytest.mark.parametrize('kind', ['GARPNHead', 'GARetinaHead'])
+def test_every_loss_is_linear_in_the_weight_of_each_image(build, meta, kind):
+    head, x = build(f'{kind}WithWeightPerImage'), torch.randn(2, 4, 4, 4)
 
     def of(*weights):
         losses = losses_of(head, x, GTS, [meta(32, 32, **{'rpn_head.loss_weight': w}) for w in weights])
-        return torch.stack([sum(losses[name]) for name in ('loss_rpn_cls', 'loss_rpn_bbox')])
+        assert len(losses) == 4
+        return torch.stack([sum(losses[name]) for name in sorted(losses)])
 
     torch.testing.assert_close(of(3, 0.5), 3 * of(1, 0) + 0.5 * of(0, 1))
+    assert not of(0, 0).any() and (of(1, 1) > 0).all()
+
+
+def test_places_without_an_object_are_no_negatives_where_the_image_ignores_them(build, meta):
+    head = build('GARPNHeadWithWeightPerImage')
+    (targets,), (weights,), _ = head.ga_loc_targets(GTS, [(4, 4)], [meta(32, 32, ignore_negatives=1), meta(32, 32)])
+    assert not weights[0][targets[0] == 0].any() and weights[0][targets[0] == 1].all()
+    assert weights[1][targets[1] == 0].any()
 
 
 def test_ignored_regions_keep_squares_out(build, meta):

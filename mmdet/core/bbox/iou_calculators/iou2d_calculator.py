@@ -63,6 +63,11 @@ def bbox_overlaps(
     return overlap / union - (hull - union) / hull
 
 
+def greatest_overlaps(boxes: Tensor, objects: Tensor) -> Tensor:
+    """(n,) the greatest IoU of each box (n, 4) px with one of the objects (G, 4) px; 0 where there are none."""
+    return bbox_overlaps(boxes, objects).amax(1) if len(objects) else boxes.new_zeros(len(boxes))
+
+
 def check_overlap_arguments(bboxes1: Tensor, bboxes2: Tensor, mode: str, is_aligned: bool) -> None:
     """Check the arguments of :func:`bbox_overlaps`.
 

@@ -1,5 +1,10 @@
-"""Samplers that heed the directive ``ignore_negatives``: for images in which not every object is annotated."""
+"""Samplers that heed the directive ``ignore_negatives``: for images in which not every object is annotated.
 
+Every registered sampler has such a version: the name with ``WithIgnore`` behind it, which :data:`BBOX_SAMPLERS` makes
+when it is asked for.
+"""
+
+import inspect
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +14,8 @@ from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.ohem_sampler import OHEMSampler
 from mmdet.core.bbox.samplers.random_sampler import RandomSampler
 from mmdet.core.directives import ignores_negatives
+
+SUFFIX = 'WithIgnore'
 
 
 class BasicSamplerWithIgnore:
@@ -33,5 +40,30 @@ class RandomSamplerWithIgnore(BasicSamplerWithIgnore, RandomSampler):
 class OHEMSamplerWithIgnore(BasicSamplerWithIgnore, OHEMSampler):
     """:class:`OHEMSampler` that heeds ``ignore_negatives``."""
 
+
+def why_not_with_ignore(sampler: type) -> str | None:
+    """What a sampler lacks to get the mixin; None: nothing."""
+    if not inspect.isclass(sampler) or issubclass(sampler, BasicSamplerWithIgnore):
+        return 'heeds ignore_negatives already' if inspect.isclass(sampler) else 'is no class'
+    if not callable(getattr(sampler, '_sample_neg', None)):
+        return 'has no method _sample_neg(assign_result, num_expected, **kwargs), which picks the negatives'
+    return None
+
+
+def with_ignore(sampler: type) -> type:
+    """The version of a sampler that heeds ``ignore_negatives``; same arguments."""
+    doc = f':class:`{sampler.__name__}` that heeds ``ignore_negatives``.'
+    return type(sampler.__name__ + SUFFIX, (BasicSamplerWithIgnore, sampler), {'__module__': __name__, '__doc__': doc})
+
+
+def __getattr__(name: str) -> type:
+    # derived classes live here, so that pickles find them
+    found = BBOX_SAMPLERS.get(name) if name.endswith(SUFFIX) else None
+    if found is None:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return found
+
+
+BBOX_SAMPLERS.add_derivation(SUFFIX, with_ignore, why_not_with_ignore)
 
 __all__ = ['BasicSamplerWithIgnore', 'RandomSamplerWithIgnore', 'OHEMSamplerWithIgnore']

@@ -1,10 +1,19 @@
-"""Box heads whose loss is weighted image by image, as the directive ``roi_head.loss_weight`` says."""
+"""Box heads that heed the directives of the images, such as ``roi_head.loss_weight``, image by image."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-from mmdet.core.directives import BBOX_HEAD, ROI_HEAD, loss_weight, scale_weights
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.directives import (
+    BBOX_HEAD,
+    ROI_HEAD,
+    believable_negatives,
+    loss_weight,
+    negative_factors,
+    scale_weights,
+)
 from mmdet.models.builder import HEADS
 
 from ..calls import takes_img_metas
@@ -12,15 +21,28 @@ from .bbox_head import BBoxHead
 from .convfc_bbox_head import ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
 from .functional import Targets
 
+OBEYED = BBOX_HEAD, ROI_HEAD  # the heads whose directives count; the first that an image has
+
 
 class CustomBBoxHeadWithWeightPerImage:
-    """Mixin that multiplies the losses of each image by its weight.
+    """Mixin that heeds the directives of each image; see :mod:`mmdet.core.directives`.
 
     Put it before any box head that derives from :class:`BBoxHead`. An image's weight w is its
     ``bbox_head.loss_weight``, else its ``roi_head.loss_weight``, else 1. Its loss and gradient become exactly w times
     what they were and the other images' stay as they were, at w = 0 too: no divisor depends on w. ``acc`` is not
-    weighted.
+    weighted. What an image says of its negatives scales their label weights alike.
+
+    Attributes:
+        training_iteration: of the training; None: not known. ``SetIterHook`` keeps it up to date.
     """
+
+    obeyed_heads = OBEYED
+    reads_classes = True  # whether it heeds which classes are annotated
+    training_iteration: int | None = None
+
+    def follow_iter(self, iteration: int) -> None:
+        """Say how far the training is."""
+        self.training_iteration = iteration
 
     def _get_target_single(
         self,
@@ -37,25 +59,66 @@ class CustomBBoxHeadWithWeightPerImage:
         parent = super()._get_target_single
         boxes = (pos_bboxes, neg_bboxes, pos_gt_bboxes, pos_gt_labels)
         targets = parent(*boxes, img_metas, cfg) if takes_img_metas(parent) else parent(*boxes, cfg)
-        return weigh_targets(targets, img_metas)
+        return weigh_targets(targets, img_metas, neg_bboxes, pos_gt_bboxes)
 
     def _image_targets(self, sampling_result: Any, img_meta: dict | None, cfg: Any) -> Targets:
         targets = super()._image_targets(sampling_result, img_meta, cfg)
         if takes_img_metas(self._get_target_single):
             return targets
         # a subclass overrode the method above by one that does not know of img_metas
-        return weigh_targets(targets, img_meta)
+        return weigh_targets(targets, img_meta, sampling_result.neg_bboxes, sampling_result.pos_gt_bboxes)
 
     def _cls_avg_factor(self, label_weights: Tensor) -> Tensor:
         """Divisor of the classification loss: all sampled boxes, at least 1, whatever their image's weight."""
         return label_weights.new_full((), max(label_weights.numel(), 1))
 
+    def loss(
+        self,
+        cls_score: Tensor | None,
+        bbox_pred: Any,
+        rois: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Any,
+        bbox_weights: Any,
+        reduction_override: str | None = None,
+        img_metas: Sequence[dict] | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of a batch; see :meth:`BBoxHead.loss`. ``img_metas`` are those of its images."""
+        if cls_score is not None:
+            cls_score, label_weights = believable_negatives(
+                cls_score,
+                labels,
+                label_weights,
+                rois[:, 0].long(),
+                img_metas,
+                heads=self.obeyed_heads,
+                num_classes=self.num_classes,
+                softmax=not getattr(self.loss_cls, 'use_sigmoid', False),
+                iteration=self.training_iteration,
+            )
+        return super().loss(
+            cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights, reduction_override
+        )
 
-def weigh_targets(targets: Targets, img_meta: dict | None) -> Targets:
-    """Targets of one image, its label weights and box weights times the image's weight."""
+
+def weigh_targets(targets: Targets, img_meta: dict | None, negatives: Tensor, objects: Tensor) -> Targets:
+    """Targets of one image, its label weights and box weights times what its directives say.
+
+    Args:
+        targets: of the sampled boxes, positives first.
+        img_meta: meta information of the image.
+        negatives: (q, 4) boxes of the negatives, px.
+        objects: (p, 4) boxes of the objects that the positives belong to, px.
+    """
     labels, label_weights, bbox_targets, bbox_weights = targets
     weight = loss_weight(img_meta, BBOX_HEAD, fallback=ROI_HEAD)
     label_weights, bbox_weights = scale_weights(label_weights, bbox_weights, weight)
+    factors = negative_factors(img_meta, OBEYED, lambda: greatest_overlaps(negatives, objects))
+    if not isinstance(factors, float) or factors != 1:
+        num_pos = len(label_weights) - len(negatives)
+        label_weights = label_weights.clone()
+        label_weights[num_pos:] *= factors
     return labels, label_weights, bbox_targets, bbox_weights
 
 

@@ -11,6 +11,7 @@ from mmcv.runner import BaseModule
 from mmcv.utils import to_2tuple
 from torch import Tensor
 
+from mmdet.core.directives import MASK_HEAD
 from mmdet.core.mask.mask_target import mask_target
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.utils.registry import did_you_mean
@@ -48,6 +49,8 @@ class FCNMaskHead(BaseModule):
     Raises:
         ValueError: unknown upsampling, or ``init_cfg`` given.
     """
+
+    directive_head = MASK_HEAD  # whose weight the loss, a mean over RoIs, obeys with a weight per image
 
     def __init__(
         self,

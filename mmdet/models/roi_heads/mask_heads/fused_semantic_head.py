@@ -8,6 +8,7 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.directives import SEMANTIC_HEAD
 from mmdet.models.builder import HEADS, build_loss
 
 from .conv_stacks import plain_convs
@@ -37,6 +38,8 @@ class FusedSemanticHead(BaseModule):
         loss_seg: the loss.
         init_cfg: initialisation.
     """
+
+    directive_head = SEMANTIC_HEAD  # whose weight the loss, a mean over images, obeys with a weight per image
 
     def __init__(
         self,
@@ -100,3 +103,9 @@ class FusedSemanticHead(BaseModule):
     def loss(self, mask_pred: Tensor, labels: Tensor) -> Tensor:
         """Loss of logits (N, K, H, W) for labels (N, 1, H, W) of that size."""
         return self.criterion(mask_pred, labels.squeeze(1).long())
+
+    def num_counted(self, mask_pred: Tensor, labels: Tensor) -> Tensor | int:
+        """How many pixels the mean of :meth:`loss` is over."""
+        if not getattr(self.criterion, 'avg_non_ignore', False):
+            return labels.numel()
+        return (labels != self.criterion.ignore_index).sum()

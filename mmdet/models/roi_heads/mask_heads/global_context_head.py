@@ -6,6 +6,7 @@ import torch.nn as nn
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.directives import GLBCTX_HEAD
 from mmdet.models.builder import HEADS
 
 from .conv_stacks import plain_convs, residual_convs
@@ -35,6 +36,8 @@ class GlobalContextHead(BaseModule):
         conv_to_res: two convolutions each make a residual block.
         init_cfg: initialisation.
     """
+
+    directive_head = GLBCTX_HEAD  # whose weight the loss, a mean over images, obeys with a weight per image
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.directives import BBOX_HEAD
 from mmdet.models.builder import HEADS, build_loss
 
 from ..calls import attached_zero
@@ -51,6 +52,8 @@ class GridHead(BaseModule):
     Raises:
         ValueError: ``grid_points`` is no square number, or the normalisation is another or does not fit P * C.
     """
+
+    directive_head = BBOX_HEAD  # whose weight the loss, a mean over RoIs, obeys with a weight per image
 
     def __init__(
         self,

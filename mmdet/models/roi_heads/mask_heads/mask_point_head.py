@@ -12,6 +12,7 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.directives import MASK_HEAD
 from mmdet.core.mask.base import BaseInstanceMasks
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.utils.point_sample import get_uncertain_point_coords_with_randomness, get_uncertainty
@@ -41,6 +42,8 @@ class MaskPointHead(BaseModule):
         loss_point: the loss.
         init_cfg: initialisation.
     """
+
+    directive_head = MASK_HEAD  # whose weight the loss, a mean over RoIs, obeys with a weight per image
 
     def __init__(
         self,

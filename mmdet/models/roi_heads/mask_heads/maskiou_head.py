@@ -14,6 +14,7 @@ from mmcv.runner import BaseModule
 from mmcv.utils import to_2tuple
 from torch import Tensor
 
+from mmdet.core.directives import MASK_HEAD
 from mmdet.core.mask.base import BaseInstanceMasks
 from mmdet.models.builder import HEADS, build_loss
 
@@ -45,6 +46,8 @@ class MaskIoUHead(BaseModule):
         loss_iou: the loss.
         init_cfg: initialisation.
     """
+
+    directive_head = MASK_HEAD  # whose weight the loss, a mean over RoIs, obeys with a weight per image
 
     def __init__(
         self,
@@ -92,6 +95,10 @@ class MaskIoUHead(BaseModule):
         if not judged.any():
             return dict(loss_mask_iou=attached_zero(mask_iou_pred))
         return dict(loss_mask_iou=self.loss_iou(mask_iou_pred[judged], mask_iou_targets[judged]))
+
+    def num_counted(self, mask_iou_pred: Tensor, mask_iou_targets: Tensor) -> Tensor:
+        """How many of these rows the mean of :meth:`loss` is over."""
+        return (mask_iou_targets > 0).sum()
 
     @torch.no_grad()
     def get_targets(

@@ -1,5 +1,6 @@
 """Samplers that heed ``ignore_negatives``."""
 
+import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from mmdet.core.bbox import build_sampler
 from mmdet.core.bbox.assigners import AssignResult
+from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.demodata import random_boxes
 from mmdet.core.bbox.samplers import (
     BasicSamplerWithIgnore,
@@ -15,6 +17,7 @@ from mmdet.core.bbox.samplers import (
     IoUBalancedNegSampler,
     PseudoSampler,
     RandomSampler,
+    RandomSamplerWithIgnore,
     ScoreHLRSampler,
 )
 
@@ -83,9 +86,38 @@ def combined(**kwargs):
     ids=lambda value: getattr(value, '__name__', ''),
 )
 def test_mixin_serves_every_sampler(parent, kwargs):
-    sampler = type('WithIgnore', (BasicSamplerWithIgnore, parent), {})(**kwargs)
+    sampler = build_sampler(dict(type=f'{parent.__name__}WithIgnore', **kwargs))
+    assert isinstance(sampler, BasicSamplerWithIgnore)
     result = sample(sampler, [1] + [0] * 19, {'ignore_negatives': 1})
     result = result[0] if parent is ScoreHLRSampler else result
     assert len(result.neg_inds) == 0 and len(result.pos_inds) == (1 if parent is PseudoSampler else 2)
     if parent is not ScoreHLRSampler:
         assert len(sample(sampler, [1] + [0] * 19, {}).neg_inds) == (19 if parent is PseudoSampler else 6)
+
+
+def test_every_registered_sampler_has_a_version_that_heeds_the_flag():
+    for name, plain in BBOX_SAMPLERS.module_dict.items():
+        if not issubclass(plain, BasicSamplerWithIgnore):
+            heeding = BBOX_SAMPLERS.get(f'{name}WithIgnore')
+            assert issubclass(heeding, plain) and issubclass(heeding, BasicSamplerWithIgnore)
+            assert heeding is BBOX_SAMPLERS.get(f'{name}WithIgnore')
+            assert pickle.loads(pickle.dumps(heeding)) is heeding
+    assert BBOX_SAMPLERS.get('RandomSamplerWithIgnore') is RandomSamplerWithIgnore
+
+
+@pytest.mark.parametrize(
+    ('name', 'error', 'message'),
+    [
+        ('RandomSampleWithIgnore', KeyError, "did you mean 'RandomSamplerWithIgnore'"),
+        ('ScoreHLRSamplerWithIgnor', KeyError, "did you mean 'ScoreHLRSamplerWithIgnore'"),
+        ('NoNegativesWithIgnore', TypeError, 'NoNegatives .* has no method _sample_neg'),
+        ('RandomSamplerWithIgnoreWithIgnore', TypeError, 'heeds ignore_negatives already'),
+    ],
+)
+def test_names_without_a_sampler_are_explained(name, error, message):
+    BBOX_SAMPLERS.register_module(name='NoNegatives', module=type('NoNegatives', (), {}), force=True)
+    try:
+        with pytest.raises(error, match=message):
+            build_sampler(dict(type=name))
+    finally:
+        BBOX_SAMPLERS.module_dict.pop('NoNegatives')

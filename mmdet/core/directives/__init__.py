@@ -1,0 +1,114 @@
+"""The per-image training directives: the only place that knows the keys of ``img_metas`` which carry them.
+
+A directive is a plain value in an image's ``img_metas``. ``AddFieldToImgMetas`` puts it there; heads and samplers ask
+this package and never spell a key themselves.
+
+============================= ======================================== ===============================================
+key                           value                                    effect
+============================= ======================================== ===============================================
+``<head>.loss_weight``        finite number >= 0; absent means 1       the image's targets weigh so much in the
+                                                                       losses of that head
+``ignore_negatives``          1, True or 1.0 switch it on; 0, False or no negative of the image is sampled
+                              None leave it off; absent means off
+``<head>.negative_weight``    number in [0, 1]; absent means 1         the image's negatives weigh so much in the
+                                                                       classification loss of that head
+``negatives``,                ``'all'`` (absent), ``'none'``,          how far the image's negatives are believed, in
+``<head>.negatives``          ``'soft'``, ``'overlap'``,               all heads or in one
+                              ``'recalibrate'``, or
+                              ``dict(type=..., ...)``
+``labeled_classes``,          names or labels of classes               the classes that are, or are not, annotated in
+``unlabeled_classes``                                                  the image: a negative is evidence against the
+                                                                       labelled ones alone
+============================= ======================================== ===============================================
+"""
+
+from .classes import (
+    background_or_any,
+    check_one_class_key,
+    resolve_classes,
+    resolve_file_classes,
+    restricts_classes,
+    unlabelled_classes,
+    unlabelled_mask,
+    without_classes,
+)
+from .keys import (
+    BBOX_HEAD,
+    CLASS_KEYS,
+    GLBCTX_HEAD,
+    HEADS_WITH_NEGATIVES,
+    IGNORE_NEGATIVES,
+    KNOWN_DIRECTIVES,
+    LABELED_CLASSES,
+    MASK_HEAD,
+    NEGATIVES,
+    ROI_HEAD,
+    RPN_HEAD,
+    SEMANTIC_HEAD,
+    UNLABELED_CLASSES,
+    WEIGHTED_HEADS,
+    loss_weight_key,
+    negative_weight_key,
+    negatives_key,
+)
+from .losses import believable_negatives, needs_scores, object_scores
+from .negatives import (
+    Policy,
+    check_ignore_negatives,
+    ignores_negatives,
+    negative_factors,
+    negative_policy,
+    negative_weight,
+    overlap_weights,
+    score_thresholds,
+)
+from .reading import Directives, check_directive, check_directive_name, describe, effective_keys, read_directives
+from .weights import check_loss_weight, loss_weight, scale_weights
+
+__all__ = [
+    'BBOX_HEAD',
+    'CLASS_KEYS',
+    'Directives',
+    'GLBCTX_HEAD',
+    'HEADS_WITH_NEGATIVES',
+    'IGNORE_NEGATIVES',
+    'KNOWN_DIRECTIVES',
+    'LABELED_CLASSES',
+    'MASK_HEAD',
+    'NEGATIVES',
+    'Policy',
+    'ROI_HEAD',
+    'RPN_HEAD',
+    'SEMANTIC_HEAD',
+    'UNLABELED_CLASSES',
+    'WEIGHTED_HEADS',
+    'background_or_any',
+    'believable_negatives',
+    'check_directive',
+    'check_directive_name',
+    'check_ignore_negatives',
+    'check_loss_weight',
+    'check_one_class_key',
+    'describe',
+    'effective_keys',
+    'ignores_negatives',
+    'loss_weight',
+    'loss_weight_key',
+    'negative_factors',
+    'negative_policy',
+    'negative_weight',
+    'negative_weight_key',
+    'negatives_key',
+    'needs_scores',
+    'object_scores',
+    'overlap_weights',
+    'read_directives',
+    'resolve_classes',
+    'resolve_file_classes',
+    'restricts_classes',
+    'scale_weights',
+    'score_thresholds',
+    'unlabelled_classes',
+    'unlabelled_mask',
+    'without_classes',
+]

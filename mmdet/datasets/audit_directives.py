@@ -1,0 +1,65 @@
+"""What the images of a data set say to heads and samplers: the audit's look at the training directives."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from mmdet.core.directives import describe, effective_keys, read_directives
+
+from . import audit_checks as checks
+from .annotation_rules import few
+from .image_fields import directive_steps, fields_of_image
+
+MAX_VALUES_SHOWN = 4  # of a field that the images' entries have; the rarer ones are only counted
+
+
+def describe_directives(dataset: Dataset, heeded: Collection[str] | None = None) -> tuple[str, list[str]]:
+    """What the data set's pipeline tells the heads and samplers about its images, and what is wrong with that.
+
+    Args:
+        dataset: with a pipeline.
+        heeded: keys of the directives that the model reads; None: not known.
+
+    Returns:
+        A text for the table, with counts of the values that come from the images' entries; and the problems.
+    """
+    steps = directive_steps(dataset)
+    from_entries = {field for step in steps for field in step.info_keys}
+    infos = getattr(dataset, 'data_infos', []) if from_entries else [None]
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    unread: set[str] = set()
+    faults: dict[str, list[str]] = defaultdict(list)
+    constant: dict[str, Any] = {}
+    for img_info in infos:
+        try:
+            fields = fields_of_image(steps, img_info)
+            unread.update(effective_keys(fields))
+        except (KeyError, ValueError) as err:
+            faults[str(err.args[0])].append(image_name(img_info))
+            continue
+        constant = {field: value for field, value in fields.items() if field not in from_entries}
+        for field in from_entries:
+            counts[field][str(fields[field])] += 1
+    problems = [fault if infos == [None] else f'{fault} (images: {few(names)})' for fault, names in faults.items()]
+    if heeded is not None:
+        problems += checks.check_heeded(sorted(unread.difference(heeded)), heeded)
+    if faults and not counts:
+        return '?', problems
+    words = [describe(read_directives(constant))] + [value_counts(field, counts[field]) for field in sorted(counts)]
+    return ', '.join(word for word in words if word != '-') or '-', problems
+
+
+def image_name(img_info: Mapping[str, Any] | None) -> str:
+    """The file name in an image's entry, else its id."""
+    info = img_info or {}
+    return str(info.get('filename', info.get('file_name', info.get('id', '?'))))
+
+
+def value_counts(field: str, counts: Counter[str]) -> str:
+    """``'weight: 0.5 (5), 1 (3)'``, values with their numbers of images, most frequent first."""
+    shown = counts.most_common(MAX_VALUES_SHOWN)
+    words = [f'{value} ({count})' for value, count in shown]
+    rest = len(counts) - len(shown)
+    return f'{field}: {", ".join(words)}' + (f', and {rest} other values' if rest else '')
