@@ -10,6 +10,7 @@ key                      value                                          effect
                                                                         losses of that head
 ``ignore_negatives``     1, True or 1.0 switch it on; 0, False or None  no negative of the image is sampled
                          leave it off; absent means off
+``labeled_classes``      names of classes; absent means all             only these are annotated in the image
 ======================== ============================================== =========================================
 """
 
@@ -28,6 +29,7 @@ BBOX_HEAD = 'bbox_head'
 WEIGHTED_HEADS = (RPN_HEAD, ROI_HEAD, BBOX_HEAD)
 
 IGNORE_NEGATIVES = 'ignore_negatives'
+LABELED_CLASSES = 'labeled_classes'
 
 
 def loss_weight_key(head: str) -> str:

@@ -19,13 +19,13 @@ DATASETS = Registry('dataset')
 PIPELINES = Registry('pipeline')
 
 # What may differ between the parts of a data set whose ``ann_file`` is a list.
-_PART_KEYS = ('ann_file', 'img_prefix', 'seg_prefix', 'proposal_file')
+_PART_KEYS = ('ann_file', 'img_prefix', 'seg_prefix', 'proposal_file', 'name')
 
 
 def _concat_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
     """One data set for each entry of the list ``cfg['ann_file']``, joined.
 
-    ``img_prefix``, ``seg_prefix`` and ``proposal_file`` may be lists of the same length, or one value for all.
+    ``img_prefix``, ``seg_prefix``, ``proposal_file`` and ``name`` may be lists of the same length, or one value for all.
 
     Raises:
         ValueError: lists of different lengths.
@@ -66,6 +66,7 @@ def build_dataset(cfg: dict | Sequence[dict], default_args: dict | None = None) 
 
 def _build_dataset(cfg: dict | Sequence[dict], default_args: dict | None) -> Dataset:
     from mmdet.datasets import dataset_wrappers as wrappers  # registers itself here
+    from mmdet.datasets.label_spaces import class_names, into_label_space
 
     if isinstance(cfg, list | tuple):
         return wrappers.ConcatDataset([build_dataset(part, default_args) for part in cfg])
@@ -74,7 +75,10 @@ def _build_dataset(cfg: dict | Sequence[dict], default_args: dict | None) -> Dat
     cfg = dict(cfg)
     # without the inner data sets it is left to the last line to say so
     if cfg.get('type') == 'ConcatDataset' and 'datasets' in cfg:
-        cfg['datasets'] = [build_dataset(part, default_args) for part in cfg['datasets']]
+        parts = cfg['datasets']
+        if cfg.get('classes') is not None:
+            parts = into_label_space(parts, class_names(cfg['classes']), cfg.get('rename') or {})
+        cfg['datasets'] = [build_dataset(part, default_args) for part in parts]
         return build_from_cfg(cfg, DATASETS)
     if cfg.get('type') in wrappers.WRAPPERS_OF_ONE and 'dataset' in cfg:
         cfg['dataset'] = build_dataset(cfg['dataset'], default_args)
