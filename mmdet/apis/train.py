@@ -20,6 +20,7 @@ from mmdet.core.hook.timing_hook import DataShareHook
 from mmdet.core.optimizers.builder import build_optimizer
 from mmdet.core.utils.dist_utils import sync_random_seed
 from mmdet.datasets.builder import build_dataloader, build_dataset
+from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 from mmdet.utils.checkpoint import read_checkpoint, set_checkpoint_trust
 from mmdet.utils.compat_config import compat_cfg
 from mmdet.utils.config_error import config_key
@@ -33,6 +34,9 @@ from .checks import audit
 from .config_check import check_config
 from .loaders import batch_test_pipeline, loader_args
 from .test import multi_gpu_test, single_gpu_test
+
+# loader settings that say how often images of a training set come
+MIXING_KEYS = ('source_ratio', 'repeat_factors')
 
 
 def init_random_seed(seed: int | None = None, device: str = 'cuda') -> int:
@@ -123,7 +127,7 @@ def train_detector(
     auto_scale_lr(cfg, distributed, logger)
     optimizer = build_optimizer(model, cfg.optimizer)
     runner = _build_runner(model, optimizer, cfg, logger, timestamp, meta)
-    _register_hooks(runner, cfg, distributed)
+    _register_hooks(runner, cfg, distributed or isinstance(loaders[0].batch_sampler, SourceBatchSampler))
     if val_loader is not None:
         _register_evaluation(runner, val_loader, cfg, distributed)
     _load_or_resume(runner, cfg)
@@ -145,10 +149,9 @@ def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> l
         runner_type=cfg.runner['type'],
         persistent_workers=False,
     )
-    return [
-        build_dataloader(part, **({'shuffle': False} if mode == 'val' else {}), **args)
-        for part, (mode, _) in zip(datasets, workflow)
-    ]
+    # losses of validation data are those of each image once, in order
+    plain = {**{key: value for key, value in args.items() if key not in MIXING_KEYS}, 'shuffle': False}
+    return [build_dataloader(part, **(plain if mode == 'val' else args)) for part, (mode, _) in zip(datasets, workflow)]
 
 
 def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: logging.Logger) -> DataLoader:
@@ -195,7 +198,8 @@ def _build_runner(
     return runner
 
 
-def _register_hooks(runner: BaseRunner, cfg: Config, distributed: bool) -> None:
+def _register_hooks(runner: BaseRunner, cfg: Config, epochs_to_sampler: bool) -> None:
+    """The hooks of the config and ours; ``epochs_to_sampler``: the order of the data depends on the epoch."""
     checkpoint_config = cfg.get('checkpoint_config')
     if checkpoint_config is not None:
         checkpoint_config.setdefault('type', 'ResumableCheckpointHook')
@@ -211,7 +215,7 @@ def _register_hooks(runner: BaseRunner, cfg: Config, distributed: bool) -> None:
     # behind the timer (LOW, 70), before the loggers (VERY_LOW, 90)
     runner.register_hook(DataShareHook(), priority=80)
     runner.register_hook(SetIterHook())
-    if distributed and isinstance(runner, EpochBasedRunner):
+    if epochs_to_sampler and isinstance(runner, EpochBasedRunner):
         runner.register_hook(DistSamplerSeedHook())
 
 

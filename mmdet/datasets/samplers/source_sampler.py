@@ -247,7 +247,10 @@ class SourceRepeatBatchSampler(SourceBatchSampler):
             raise ValueError(f'repeat_factors={self.factors.tolist()} leave no image')
         # the fractions are drawn in each group apart, so that every epoch has as many batches
         self.group_counts = [
-            [_whole_and_part(int((self.flag[own] == group).sum()), factor) for own, factor in zip(self.members, self.factors)]
+            [
+                _count_per_epoch(int((self.flag[own] == group).sum()), factor)
+                for own, factor in zip(self.members, self.factors)
+            ]
             for group in range(int(self.flag.max(initial=0)) + 1)
         ]
 
@@ -259,7 +262,7 @@ class SourceRepeatBatchSampler(SourceBatchSampler):
     def images_per_epoch(self) -> list[int]:
         groups = range(int(self.flag.max(initial=0)) + 1)
         return [
-            sum(_whole_and_part(int((self.flag[own] == group).sum()), factor) for group in groups)
+            sum(_count_per_epoch(int((self.flag[own] == group).sum()), factor) for group in groups)
             for own, factor in zip(self.members, self.factors)
         ]
 
@@ -277,7 +280,7 @@ class SourceRepeatBatchSampler(SourceBatchSampler):
         yield from batches[rng.permutation(len(batches))]
 
 
-def _whole_and_part(images: int, factor: float) -> int:
+def _count_per_epoch(images: int, factor: float) -> int:
     """How many of so many images come in an epoch."""
     return math.floor(images * factor + 0.5)
 
