@@ -16,11 +16,14 @@ from torch.utils.data import DataLoader, Dataset
 from mmdet import __version__
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
 from mmdet.core.hook.set_iter_hook import SetIterHook
+from mmdet.core.hook.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.timing_hook import DataShareHook
 from mmdet.core.optimizers.builder import build_optimizer
 from mmdet.core.utils.dist_utils import sync_random_seed
 from mmdet.datasets.builder import build_dataloader, build_dataset
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
+from mmdet.datasets.sources import find_sources
+from mmdet.models.source_log import SourceLog
 from mmdet.utils.checkpoint import read_checkpoint, set_checkpoint_trust
 from mmdet.utils.compat_config import compat_cfg
 from mmdet.utils.config_error import config_key
@@ -122,6 +125,8 @@ def train_detector(
         audit(part, model, cfg, logger)
     loaders = _build_loaders(datasets, cfg, distributed)
     val_loader = _build_val_loader(model, cfg, distributed, logger) if validate else None
+    if cfg.get('per_source_log', False):
+        model.source_log = SourceLog(model, find_sources(datasets[0]).names)
 
     model = _wrap(model, cfg, distributed)
     auto_scale_lr(cfg, distributed, logger)
@@ -215,6 +220,8 @@ def _register_hooks(runner: BaseRunner, cfg: Config, epochs_to_sampler: bool) ->
     # behind the timer (LOW, 70), before the loggers (VERY_LOW, 90)
     runner.register_hook(DataShareHook(), priority=80)
     runner.register_hook(SetIterHook())
+    if cfg.get('per_source_log', False):
+        runner.register_hook(SourceChartsHook(), priority='LOWEST')
     if epochs_to_sampler and isinstance(runner, EpochBasedRunner):
         runner.register_hook(DistSamplerSeedHook())
 
