@@ -76,11 +76,24 @@ def test_epochs_resume_exactly(folder, tmp_path, dataloader):
 
 def test_tensorboard_has_a_tag_for_each_source_and_charts(folder, tmp_path):
     accumulator = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
-    train(folder, tmp_path, runner=dict(type='IterBasedRunner', max_iters=2))
+    shorter = {**Config.fromfile(str(write_mixture(folder, ''))).data, 'source_ratio': [1, 1]}
+    _, rows = train(folder, tmp_path, runner=dict(type='IterBasedRunner', max_iters=2), data=Config(shorter)._cfg_dict)
+    assert [row['images/synthetic'] for row in rows] == [1, 1]
     events = accumulator.EventAccumulator(str(tmp_path / 'tf_logs')).Reload()
     tags = events.Tags()
     assert {f'train/loss_rpn_cls/{source}' for source in SOURCES} | {'train/loss_rpn_cls'} <= set(tags['scalars'])
     assert any('custom_scalars' in tag for tag in tags['tensors'])
+
+
+def test_validation_losses_are_those_of_every_image_once(folder, tmp_path):
+    cfg = Config.fromfile(str(write_mixture(folder)))
+    cfg.merge_from_dict({'work_dir': str(tmp_path), 'seed': 1, 'device': 'cpu', 'gpu_ids': [0]})
+    cfg.update(workflow=[('train', 1), ('val', 1)], runner=dict(type='EpochBasedRunner', max_epochs=1))
+    datasets = [build_dataset(cfg.data.train) for _ in range(2)]
+    train_detector(build_detector(cfg.model), datasets, cfg, timestamp='log')
+    *train_rows, val_row = read_json_log(tmp_path / 'log.log.json')
+    assert len(train_rows) == 8 and val_row['mode'] == 'val' and val_row['iter'] == 6
+    assert 'loss_cls_val' in val_row and not any('/' in name for name in val_row)
 
 
 def test_two_processes_share_batches_and_sum_losses(folder):
