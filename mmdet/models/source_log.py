@@ -71,8 +71,8 @@ class Heard(NamedTuple):
 class SourceLog:
     """Shares of the sources in the losses, and counts of their targets, step by step.
 
-    Covered are heads that use ``AnchorHead.loss`` (RPN, RetinaNet), box heads and mask heads of the second stage,
-    with losses of :data:`SPLIT_LOSSES`. Other losses are left out, and named once.
+    Covered are heads that use ``AnchorHead.loss`` (RPN, RetinaNet) or ``BBoxHead.loss``, and mask heads, with losses of
+    :data:`SPLIT_LOSSES`. Of others nobody knows which row belongs to which image; they are left out, and named once.
 
     Args:
         model: the detector.
@@ -290,7 +290,7 @@ def find_parts(model: nn.Module) -> list[LossPart]:
             of_rpn = definer(head, 'loss') is RPNHead
             kinds = [('loss_rpn_' if of_rpn else 'loss_', kind, 'levels') for kind in ('cls', 'bbox')]
             prefix = 'rpn_' if of_rpn else ''
-        elif isinstance(head, BBoxHead) and attribute == 'bbox_head':
+        elif isinstance(head, BBoxHead) and attribute == 'bbox_head' and definer(head, 'loss') is BBoxHead:
             kinds, prefix = [(f'{stage}loss_', 'cls', 'rois'), (f'{stage}loss_', 'bbox', 'positives')], stage
         elif isinstance(head, FCNMaskHead) and attribute == 'mask_head' and not hasattr(head, 'weighted_loss'):
             kinds, prefix = [(f'{stage}loss_', 'mask', 'rois')], stage
