@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from conftest import RETINA, ROI_HEAD, _matching
+from small_detectors import RETINA, ROI_HEAD, matching
 
 from mmdet.core.directives import ROI_HEAD as ROI
 from mmdet.core.directives import RPN_HEAD as RPN
@@ -64,9 +64,9 @@ def build_two_stage(build):
 def build_cascade(build):
     roi = weighted(ROI_HEAD)
     roi.update(type='CascadeRoIHead', num_stages=2, stage_loss_weights=[1, 0.5], bbox_head=[roi['bbox_head']] * 2)
-    stage = _matching(0.5, 0.5, 16, True)
+    stage = matching(0.5, 0.5, 16, True)
     model, _ = build_two_stage(build)
-    cfg = dict(rpn=_matching(0.7, 0.3, 32, False), rpn_proposal=dict(nms_pre=50, max_per_img=20,
+    cfg = dict(rpn=matching(0.7, 0.3, 32, False), rpn_proposal=dict(nms_pre=50, max_per_img=20,
                nms=dict(type='nms', iou_threshold=0.5), min_bbox_size=0), rcnn=[stage, stage])  # fmt: skip
     made = build('faster_rcnn', type='CascadeRCNN', roi_head=roi, train_cfg=cfg)
     made.rpn_head = model.rpn_head
