@@ -117,6 +117,15 @@ def test_sources_of_other_shapes_still_show_all_their_images_equally():
     assert 0.2 < pure < 0.5  # 1 in 4 is the most that there can be of equal shares
 
 
+def test_sources_with_other_shares_of_shapes_keep_them():
+    joint = Joint([0, 1] * 300, ([1] * 9 + [0]) * 60)
+    batches = list(SourceRatioBatchSampler(joint, 4, [1, 1], seed=0))
+    drawn = np.concatenate(batches)
+    for source, share in ((0, 0.5), (1, 0.9)):
+        assert joint.flag[drawn[joint.owner[drawn] == source]].mean() == pytest.approx(share, abs=0.04)
+    assert np.mean([len(set(joint.flag[batch])) == 1 for batch in batches]) > 0.5
+
+
 def test_a_source_with_ratio_zero_is_left_out():
     joint = Joint([0] * 4, [0] * 100)
     batches = list(SourceRatioBatchSampler(joint, 2, [1, 0], seed=0))
