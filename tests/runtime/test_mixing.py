@@ -14,11 +14,13 @@ from tiny import ROOT, draw_data, python
 
 from mmdet.apis import set_random_seed, train_detector
 from mmdet.datasets import build_dataset
+from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 from mmdet.models import build_detector
 from mmdet.utils.json_log import read_json_log
 
 ITERS = dict(type='IterBasedRunner', max_iters=6)
 SOURCES = 'real', 'synthetic'
+set_epoch = SourceBatchSampler.set_epoch
 
 
 @pytest.fixture(autouse=True)
@@ -65,12 +67,17 @@ def test_iterations_resume_exactly_and_log_every_loss_by_source(folder, tmp_path
 
 
 @pytest.mark.parametrize('dataloader', ['source_ratio=[2, 1]', 'repeat_factors=[1, 1.5]'])
-def test_epochs_resume_exactly(folder, tmp_path, dataloader):
+def test_epochs_resume_exactly(folder, tmp_path, dataloader, monkeypatch):
+    epochs = []
+    monkeypatch.setattr(
+        SourceBatchSampler, 'set_epoch', lambda self, epoch: epochs.append(epoch) or set_epoch(self, epoch)
+    )
     config = dict(interval=1)
     whole, rows = train(folder, tmp_path / 'whole', dataloader, checkpoint_config=config)
     point = str(tmp_path / 'whole/epoch_1.pth')
     rest, _ = train(folder, tmp_path / 'rest', dataloader, checkpoint_config=config, resume_from=point)
     assert same_weights(whole, rest)
+    assert epochs == [0, 1, 1]
     assert len({str(sorted(row.items())) for row in rows}) == len(rows) > 6
 
 

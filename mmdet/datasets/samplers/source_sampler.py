@@ -18,7 +18,7 @@ from mmdet.core.utils.dist_utils import sync_random_seed
 from ..sources import Sources, find_sources
 from .group_sampler import group_flags
 
-# A source leaves the batch's aspect group when an image of another one waits longer than so many batches' images.
+# A source leaves the batch's aspect group when it owes another one more images than are in so many batches.
 PATIENCE = 4
 
 
@@ -117,8 +117,8 @@ class SourceRatioBatchSampler(SourceBatchSampler):
 
     Where the shares make no whole numbers, the largest remainders get the images that are left, and what a source did
     not get counts in the next batch: each batch has the share rounded down or up, and over several batches the ratio
-    holds. An epoch is as long as the source takes that is largest relative to its share: all of its images come once,
-    those of others more often. A batch is of one aspect group; a source leaves that group where it has no such image,
+    holds. An epoch is as long as the source takes that is largest relative to its share: its images come once (but for
+    some where it has several aspect groups), those of others more often. A batch is of one aspect group; a source leaves that group where it has no such image,
     or where its images of another group would wait for too long, as sources differ in their shapes. So in the long run
     all images of a source come equally often.
 
@@ -166,15 +166,14 @@ class SourceRatioBatchSampler(SourceBatchSampler):
             group = int((behind * (counts > 0)[:, None]).sum(0).argmax())
             batch = []
             for source in np.flatnonzero(counts):
-                for _ in range(counts[source]):
-                    own = group_of_image(behind[source], self.group_shares[source], group, patience)
-                    behind[source, own] -= 1
-                    batch.append(queues[source, own].take())
+                own = group_of_images(behind[source], self.group_shares[source], group, patience)
+                behind[source, own] -= counts[source]
+                batch += [queues[source, own].take() for _ in range(counts[source])]
             yield batch
 
 
-def group_of_image(behind: np.ndarray, shares: np.ndarray, wanted: int, patience: int) -> int:
-    """The aspect group that a source's next image is of.
+def group_of_images(behind: np.ndarray, shares: np.ndarray, wanted: int, patience: int) -> int:
+    """The aspect group that a source's images of a batch are of; all are of one, so that few batches are mixed.
 
     Args:
         behind: (groups,) images that each group is owed.

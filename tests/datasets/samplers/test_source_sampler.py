@@ -1,5 +1,6 @@
 """Batches of mixtures: composition, lengths, orders and shares of processes."""
 
+import logging
 from collections import Counter
 from itertools import islice
 
@@ -123,7 +124,8 @@ def test_sources_with_other_shares_of_shapes_keep_them():
     drawn = np.concatenate(batches)
     for source, share in ((0, 0.5), (1, 0.9)):
         assert joint.flag[drawn[joint.owner[drawn] == source]].mean() == pytest.approx(share, abs=0.04)
-    assert np.mean([len(set(joint.flag[batch])) == 1 for batch in batches]) > 0.5
+    # 0.6 is the most that there can be: half of the batches wide and a tenth not
+    assert 0.5 < np.mean([len(set(joint.flag[batch])) == 1 for batch in batches]) < 0.75
 
 
 def test_a_source_with_ratio_zero_is_left_out():
@@ -189,9 +191,12 @@ def test_images_of_an_empty_source_cannot_be_asked_for():
         SourceRatioBatchSampler(Joint([0], []), 2, [1, 2])
 
 
-def test_loader_takes_one_way_to_sample():
+def test_loader_takes_one_way_to_sample_and_logs_the_length_of_an_epoch(caplog):
     joint = Joint([0] * 4, [0] * 2)
-    loader = build_dataloader(joint, 3, 0, dist=False, seed=0, source_ratio=[2, 1])
+    logging.getLogger('mmdet').propagate = True
+    with caplog.at_level('INFO', 'mmdet'):
+        loader = build_dataloader(joint, 3, 0, dist=False, seed=0, source_ratio=[2, 1])
+    assert 'source_ratio=[2.0, 1.0]: an epoch has 2 batches of 3 images' in caplog.text
     assert len(loader) == 2 and isinstance(loader.batch_sampler, SourceRatioBatchSampler)
     with pytest.raises(ValueError, match='source_ratio and repeat_factors are ways to sample that exclude each other'):
         build_dataloader(joint, 3, 0, dist=False, source_ratio=[2, 1], repeat_factors=[1, 1])
