@@ -16,10 +16,14 @@ from torch.utils.data import DataLoader, Dataset
 from mmdet import __version__
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
 from mmdet.core.hook.set_iter_hook import SetIterHook
+from mmdet.core.hook.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.timing_hook import DataShareHook
 from mmdet.core.optimizers.builder import build_optimizer
 from mmdet.core.utils.dist_utils import sync_random_seed
 from mmdet.datasets.builder import build_dataloader, build_dataset
+from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
+from mmdet.datasets.sources import find_sources
+from mmdet.models.source_log import SourceLog
 from mmdet.utils.checkpoint import read_checkpoint, set_checkpoint_trust
 from mmdet.utils.compat_config import compat_cfg
 from mmdet.utils.config_error import config_key
@@ -33,6 +37,9 @@ from .checks import audit
 from .config_check import check_config
 from .loaders import batch_test_pipeline, loader_args
 from .test import multi_gpu_test, single_gpu_test
+
+# loader settings that say how often images of a training set come
+MIXING_KEYS = ('source_ratio', 'repeat_factors')
 
 
 def init_random_seed(seed: int | None = None, device: str = 'cuda') -> int:
@@ -118,12 +125,14 @@ def train_detector(
         audit(part, model, cfg, logger, training=True)
     loaders = _build_loaders(datasets, cfg, distributed)
     val_loader = _build_val_loader(model, cfg, distributed, logger) if validate else None
+    if cfg.get('per_source_log', False):
+        model.source_log = SourceLog(model, find_sources(datasets[0]).names)
 
     model = _wrap(model, cfg, distributed)
     auto_scale_lr(cfg, distributed, logger)
     optimizer = build_optimizer(model, cfg.optimizer)
     runner = _build_runner(model, optimizer, cfg, logger, timestamp, meta)
-    _register_hooks(runner, cfg, distributed)
+    _register_hooks(runner, cfg, distributed or isinstance(loaders[0].batch_sampler, SourceBatchSampler))
     if val_loader is not None:
         _register_evaluation(runner, val_loader, cfg, distributed)
     _load_or_resume(runner, cfg)
@@ -145,10 +154,9 @@ def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> l
         runner_type=cfg.runner['type'],
         persistent_workers=False,
     )
-    return [
-        build_dataloader(part, **({'shuffle': False} if mode == 'val' else {}), **args)
-        for part, (mode, _) in zip(datasets, workflow)
-    ]
+    # losses of validation data are those of each image once, in order
+    plain = {**{key: value for key, value in args.items() if key not in MIXING_KEYS}, 'shuffle': False}
+    return [build_dataloader(part, **(plain if mode == 'val' else args)) for part, (mode, _) in zip(datasets, workflow)]
 
 
 def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: logging.Logger) -> DataLoader:
@@ -195,7 +203,8 @@ def _build_runner(
     return runner
 
 
-def _register_hooks(runner: BaseRunner, cfg: Config, distributed: bool) -> None:
+def _register_hooks(runner: BaseRunner, cfg: Config, epochs_to_sampler: bool) -> None:
+    """The hooks of the config and ours; ``epochs_to_sampler``: the order of the data depends on the epoch."""
     checkpoint_config = cfg.get('checkpoint_config')
     if checkpoint_config is not None:
         checkpoint_config.setdefault('type', 'ResumableCheckpointHook')
@@ -211,7 +220,9 @@ def _register_hooks(runner: BaseRunner, cfg: Config, distributed: bool) -> None:
     # behind the timer (LOW, 70), before the loggers (VERY_LOW, 90)
     runner.register_hook(DataShareHook(), priority=80)
     runner.register_hook(SetIterHook())
-    if distributed and isinstance(runner, EpochBasedRunner):
+    if cfg.get('per_source_log', False):
+        runner.register_hook(SourceChartsHook(), priority='LOWEST')
+    if epochs_to_sampler and isinstance(runner, EpochBasedRunner):
         runner.register_hook(DistSamplerSeedHook())
 
 

@@ -172,7 +172,8 @@ def audit_part(
     problems += checks.check_images_left(len(dataset), dataset.num_unfiltered, dataset.filtered)
     if isinstance(dataset, CocoDataset):
         categories = [cat['name'] for cat in dataset.coco.dataset.get('categories', [])]
-        problems += checks.check_class_names(classes, categories)
+        expected = [name for name in classes or () if name not in dataset.missing_classes]
+        problems += checks.check_class_names(expected, categories)
         problems += repeated_ids(dataset.coco.dataset)
         boxes = coco_boxes(dataset)
     else:

@@ -1,6 +1,7 @@
 """The registries of data sets and pipeline steps, and what builds data sets and loaders."""
 
 import copy
+import logging
 import random
 from collections.abc import Sequence
 from functools import partial
@@ -18,14 +19,17 @@ from mmdet.utils.registry import Registry, build_from_cfg
 DATASETS = Registry('dataset')
 PIPELINES = Registry('pipeline')
 
+_LOGGER = logging.getLogger('mmdet')
+
 # What may differ between the parts of a data set whose ``ann_file`` is a list.
-_PART_KEYS = ('ann_file', 'img_prefix', 'seg_prefix', 'proposal_file')
+_PART_KEYS = ('ann_file', 'img_prefix', 'seg_prefix', 'proposal_file', 'name')
 
 
 def _concat_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
     """One data set for each entry of the list ``cfg['ann_file']``, joined.
 
-    ``img_prefix``, ``seg_prefix`` and ``proposal_file`` may be lists of the same length, or one value for all.
+    ``img_prefix``, ``seg_prefix``, ``proposal_file`` and ``name`` may be lists of the same length, or one value for
+    all.
 
     Raises:
         ValueError: lists of different lengths.
@@ -66,6 +70,7 @@ def build_dataset(cfg: dict | Sequence[dict], default_args: dict | None = None) 
 
 def _build_dataset(cfg: dict | Sequence[dict], default_args: dict | None) -> Dataset:
     from mmdet.datasets import dataset_wrappers as wrappers  # registers itself here
+    from mmdet.datasets.label_spaces import class_names, into_label_space
 
     if isinstance(cfg, list | tuple):
         return wrappers.ConcatDataset([build_dataset(part, default_args) for part in cfg])
@@ -74,7 +79,10 @@ def _build_dataset(cfg: dict | Sequence[dict], default_args: dict | None) -> Dat
     cfg = dict(cfg)
     # without the inner data sets it is left to the last line to say so
     if cfg.get('type') == 'ConcatDataset' and 'datasets' in cfg:
-        cfg['datasets'] = [build_dataset(part, default_args) for part in cfg['datasets']]
+        parts = cfg['datasets']
+        if cfg.get('classes') is not None:
+            parts = into_label_space(parts, class_names(cfg['classes']), cfg.get('rename') or {})
+        cfg['datasets'] = [build_dataset(part, default_args) for part in parts]
         return build_from_cfg(cfg, DATASETS)
     if cfg.get('type') in wrappers.WRAPPERS_OF_ONE and 'dataset' in cfg:
         cfg['dataset'] = build_dataset(cfg['dataset'], default_args)
@@ -95,6 +103,8 @@ def build_dataloader(
     runner_type: str = 'EpochBasedRunner',
     persistent_workers: bool = False,
     class_aware_sampler: dict | None = None,
+    source_ratio: Sequence[float] | None = None,
+    repeat_factors: Sequence[float] | None = None,
     **kwargs: Any,
 ) -> DataLoader:
     """Build the loader of a data set.
@@ -110,15 +120,27 @@ def build_dataloader(
         runner_type: ``'IterBasedRunner'`` gives a stream without end, others epochs.
         persistent_workers: keep the loading processes from epoch to epoch.
         class_aware_sampler: None, or ``dict(num_sample_class=n)`` to sample classes evenly.
+        source_ratio: parts of each joined data set in every batch; see ``SourceRatioBatchSampler``.
+        repeat_factors: how often each joined data set comes in an epoch; see ``SourceRepeatBatchSampler``.
         **kwargs: further arguments of ``DataLoader``, such as ``pin_memory``.
 
     Returns:
         The loader; its batches hold DataContainers.
+
+    Raises:
+        ValueError: two ways to sample at once, or such a way without ``shuffle``.
     """
     rank, world_size = get_dist_info()
     devices = 1 if dist else num_gpus
     batch_size, num_workers = devices * samples_per_gpu, devices * workers_per_gpu
-    if runner_type == 'IterBasedRunner':
+    by_source = _source_setting(source_ratio, repeat_factors, class_aware_sampler, shuffle)
+    if by_source:
+        endless = runner_type == 'IterBasedRunner'
+        ranks = dict(world_size=world_size, rank=rank) if dist else dict(world_size=1, rank=0)
+        batching = dict(
+            batch_sampler=_source_batches(dataset, batch_size, by_source, seed=seed, endless=endless, **ranks)
+        )
+    elif runner_type == 'IterBasedRunner':
         batching = dict(batch_sampler=_endless_batches(dataset, batch_size, world_size, rank, seed, shuffle))
     else:
         sampler = _epoch_sampler(dataset, samples_per_gpu, world_size, rank, seed, dist, shuffle, class_aware_sampler)
@@ -134,6 +156,32 @@ def build_dataloader(
         **batching,
         **kwargs,
     )
+
+
+def _source_setting(
+    source_ratio: Sequence[float] | None,
+    repeat_factors: Sequence[float] | None,
+    class_aware: dict | None,
+    shuffle: bool,
+) -> dict[str, Sequence[float]]:
+    """The setting of a mixture's sampler, as its keyword argument; empty where there is none."""
+    ways = dict(source_ratio=source_ratio, repeat_factors=repeat_factors, class_aware_sampler=class_aware)
+    given = {name: value for name, value in ways.items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f'{" and ".join(given)} are ways to sample that exclude each other; keep one')
+    by_source = {name: value for name, value in given.items() if name != 'class_aware_sampler'}
+    if by_source and not shuffle:
+        raise ValueError(f'{next(iter(by_source))} draws images at random; it needs shuffle=True')
+    return by_source
+
+
+def _source_batches(dataset: Dataset, batch_size: int, setting: dict[str, Sequence[float]], **kwargs: Any) -> Sampler:
+    from mmdet.datasets import samplers
+
+    kind = samplers.SourceRatioBatchSampler if 'source_ratio' in setting else samplers.SourceRepeatBatchSampler
+    batches = kind(dataset, batch_size, **setting, **kwargs)
+    _LOGGER.info(batches.describe())
+    return batches
 
 
 def _endless_batches(

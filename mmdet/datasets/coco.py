@@ -25,6 +25,7 @@ from .coco_results import (
     write_result_files,
 )
 from .custom import CustomDataset
+from .label_spaces import rename_categories
 from .palettes import COCO_PALETTE
 from .partial_labels import keep_labelled, labelled_annotations, unlabelled_of_images
 
@@ -58,6 +59,8 @@ class CocoDataset(CustomDataset):
         if twice:
             raise ValueError(f'{self.ann_file}: {"; ".join(twice)}. Number them anew, each once.')
         fill_annotations(self.coco.dataset.get('annotations', ()), self.ann_file)
+        if self.source_classes is not None or self.rename:
+            rename_categories(self.coco, self.rename, self.source_classes, self.ann_file)
         self._set_categories()
         self.img_ids = self.coco.get_img_ids()
         return [self._image_entry(img_id) for img_id in self.img_ids]
@@ -77,6 +80,13 @@ class CocoDataset(CustomDataset):
                 self.ann_file,
                 tuple(self.CLASSES),
             )
+
+    def _adopt_classes(self) -> None:
+        pass  # the names were changed when the file was read
+
+    def annotated_classes(self) -> list[str]:
+        """The classes that are categories of the file."""
+        return [self.CLASSES[label] for label in sorted(self.cat2label.values())]
 
     def _image_entry(self, img_id: int) -> dict:
         info = self.coco.imgs[img_id]

@@ -16,6 +16,7 @@ from .broken_images import BrokenImageError, BrokenImages
 from .builder import DATASETS
 from .custom_metrics import map_metrics, only_metric, recall_metrics
 from .image_check import find_loader, read_image_size
+from .label_spaces import Rename, label_table, relabel_annotations
 from .pipelines.compose import Compose
 
 # The default of ``file_client_args``; copied before it is used.
@@ -49,6 +50,10 @@ class CustomDataset(Dataset):
         file_client_args: arguments of ``mmcv.FileClient``.
         skip_broken: in training, an image that cannot be read is logged, counted (``num_broken``) and another one takes
             its place; else it is an error that names the file.
+        name: what logs, figures and ``img_metas`` call the data set where it is mixed with others.
+        source_classes: the names of the annotations that are used, where they are not ``classes``; in a format whose
+            labels are numbers, the names that 0, 1, ... stand for. None: the names are those of ``classes``.
+        rename: name in the annotations -> one of ``classes``, or None for a category that is not used.
 
     Attributes:
         data_infos: one entry for each image.
@@ -58,13 +63,19 @@ class CustomDataset(Dataset):
 
     Raises:
         FileNotFoundError: there is no such annotation file.
-        ValueError: as many proposals as images are needed, or ``classes`` is not understood.
+        ValueError: as many proposals as images are needed, ``classes`` is not understood, or there is a ``rename`` but
+            the names of the annotations are not known.
     """
 
     CLASSES: Sequence[str] | None = None
     PALETTE: Sequence[tuple[int, int, int]] | None = None
     BOXES_ARE_SHARES = False  # of the image's width and height, not px
-    _broken: BrokenImages | None = None  # for subclasses with a constructor of their own
+    # for subclasses with a constructor of their own
+    _broken: BrokenImages | None = None
+    name: str | None = None
+    source_classes: Sequence[str] | None = None
+    rename: Rename | None = None
+    missing_classes: tuple[str, ...] = ()  # classes that only other data sets of a mixture have
 
     def __init__(
         self,
@@ -80,6 +91,9 @@ class CustomDataset(Dataset):
         filter_empty_gt: bool = True,
         file_client_args: dict = DISK,
         skip_broken: bool = False,
+        name: str | None = None,
+        source_classes: Sequence[str] | None = None,
+        rename: Rename | None = None,
     ):
         self.ann_file = under(data_root, ann_file)
         self.data_root = data_root
@@ -91,9 +105,12 @@ class CustomDataset(Dataset):
         self.filter_empty_gt = filter_empty_gt
         self.file_client = mmcv.FileClient(**dict(file_client_args))
         self.CLASSES = self.get_classes(classes)
+        self.name, self.source_classes, self.rename = name, source_classes, rename
         self.filtered: Counter[str] = Counter()
 
         self.data_infos = self._load_file(self.ann_file, 'ann_file', self.load_annotations)
+        if source_classes is not None or rename:
+            self._adopt_classes()
         self.proposals = None
         if self.proposal_file is not None:
             self.proposals = self._load_file(self.proposal_file, 'proposal_file', self.load_proposals)
@@ -110,6 +127,24 @@ class CustomDataset(Dataset):
     def _category_labels(self) -> dict[int, int] | None:
         """Category id of the annotation file -> label; None: the file has labels."""
         return None
+
+    def _adopt_classes(self) -> None:
+        """Give the annotations that are loaded the labels of ``CLASSES``."""
+        if self.source_classes is None or any('ann' not in info for info in self.data_infos):
+            raise ValueError(
+                f'{type(self).__name__}: the names of the categories of {self.ann_file} are not known, so rename='
+                f'{self.rename} cannot be followed; give source_classes=[...], the names of the labels 0, 1, ...'
+            )
+        table = label_table(self.source_classes, self.CLASSES, self.rename)
+        annotations = relabel_annotations([info['ann'] for info in self.data_infos], table)
+        self.data_infos = [{**info, 'ann': ann} for info, ann in zip(self.data_infos, annotations)]
+
+    def annotated_classes(self) -> list[str] | None:
+        """The classes that the annotations know; None: that is not stated, so all are taken to be."""
+        if self.source_classes is None:
+            return None
+        table = label_table(self.source_classes, self.CLASSES, self.rename)
+        return [self.CLASSES[label] for label in sorted(set(table.tolist()) - {-1})]
 
     def __len__(self) -> int:
         return len(self.data_infos)

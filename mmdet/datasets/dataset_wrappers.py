@@ -5,7 +5,7 @@ import collections
 import copy
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from mmdet.utils.registry import build_from_cfg
 
 from .builder import DATASETS, PIPELINES
 from .coco import CocoDataset
+from .joined_classes import join_label_spaces
+from .label_spaces import Rename, class_names
+from .sources import mark_source, source_names
 
 # Wrappers whose config holds one data set under the key ``dataset``.
 WRAPPERS_OF_ONE = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
@@ -26,21 +29,44 @@ WRAPPERS_OF_ONE = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDatase
 class ConcatDataset(_ConcatDataset):
     """Data sets one after the other.
 
+    Images carry the name of their data set in ``img_metas`` (``source``): its ``name``, else its number. In a config,
+    ``classes`` and ``rename`` bring data sets with different categories together: :func:`build_dataset` hands them to
+    the data sets, which match their categories by name.
+
     Args:
-        datasets: at least one; classes are taken from the first.
+        datasets: at least one; without ``classes`` the classes are those of the first.
         separate_eval: evaluate each data set alone; else all results together, which needs data sets of one class that
             is not ``CocoDataset``.
+        classes: common classes of data sets with different categories, names or a file with one on each line.
+        rename: name of a category -> one of ``classes``, or None for a category that is not used; a data set's own
+            ``rename`` goes before it.
+        missing_classes: what a class means to a data set whose annotations do not know it: ``'unlabeled'``: it may be
+            there all the same; its images then carry the directive ``labeled_classes`` with those that are annotated;
+            ``'annotated'``: it is not there. A dict says it by the data sets' names, ``'unlabeled'`` for the others.
 
     Attributes:
         flag: aspect groups of all images, where the data sets have them (training).
 
     Raises:
         NotImplementedError: results of such data sets cannot be evaluated together.
+        ValueError: two data sets have one name, no data set knows one of ``classes``, or a name is changed to none of
+            them.
     """
 
-    def __init__(self, datasets: Sequence[Dataset], separate_eval: bool = True):
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        separate_eval: bool = True,
+        classes: str | Sequence[str] | None = None,
+        rename: Rename | None = None,
+        missing_classes: str | Mapping[str, str] = 'unlabeled',
+    ):
         super().__init__(datasets)
+        self.names = source_names(datasets)
         self.CLASSES = datasets[0].CLASSES
+        if classes is not None:
+            self.CLASSES = class_names(classes)
+            join_label_spaces(datasets, self.names, self.CLASSES, rename or {}, missing_classes)
         self.PALETTE = getattr(datasets[0], 'PALETTE', None)
         self.separate_eval = separate_eval
         if not separate_eval:
@@ -59,6 +85,11 @@ class ConcatDataset(_ConcatDataset):
             raise NotImplementedError(
                 f'separate_eval=False: data sets must be of one class, got {", ".join(names)}; set separate_eval=True'
             )
+
+    def __getitem__(self, idx: int) -> Any:
+        dataset, own_idx = self._locate(idx)
+        number = bisect.bisect_right(self.cumulative_sizes, idx % len(self))
+        return mark_source(dataset[own_idx], self.names[number])
 
     def _locate(self, idx: int) -> tuple[Dataset, int]:
         """The data set that holds an image, and the image's number in it."""
@@ -87,7 +118,8 @@ class ConcatDataset(_ConcatDataset):
             **kwargs: handed to the data sets' ``evaluate``.
 
         Returns:
-            With ``separate_eval`` the names of the metrics begin with the number of the data set: ``0_bbox_mAP``.
+            With ``separate_eval`` the names of the metrics begin with the name of the data set, or with its number
+            where it has none: ``real_bbox_mAP``, ``0_bbox_mAP``.
 
         Raises:
             ValueError: not one result for each image.
@@ -102,9 +134,10 @@ class ConcatDataset(_ConcatDataset):
         metrics = OrderedDict()
         starts = [0, *self.cumulative_sizes[:-1]]
         for i, (start, end, dataset) in enumerate(zip(starts, self.cumulative_sizes, self.datasets)):
-            print_log(f'\nEvaluating data set {i}: {getattr(dataset, "ann_file", type(dataset).__name__)}', logger)
+            source = self.names[i]
+            print_log(f'\nEvaluating data set {source}: {getattr(dataset, "ann_file", type(dataset).__name__)}', logger)
             own = dataset.evaluate(results[start:end], logger=logger, **kwargs)
-            metrics.update({f'{i}_{name}': value for name, value in own.items()})
+            metrics.update({f'{source}_{name}': value for name, value in own.items()})
         return metrics
 
     def _evaluate_together(self, results: Sequence[Any], logger, **kwargs) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from .builder import DATASETS
 from .custom import CustomDataset
+from .label_spaces import labels_of_names
 from .voc_xml import VocImage, parse_voc_xml
 
 
@@ -37,11 +38,14 @@ class XMLDataset(CustomDataset):
         classes = self.get_classes(kwargs.get('classes'))
         if not classes:
             raise ValueError(f"{type(self).__name__}: XML files do not list their classes; give classes=('name', ...)")
-        self.cat2label = {name: i for i, name in enumerate(classes)}
+        self.cat2label = labels_of_names(classes, kwargs.get('rename'), kwargs.get('source_classes'))
         self.min_size = min_size
         self.img_subdir = img_subdir
         self.ann_subdir = ann_subdir
         super().__init__(**kwargs)
+
+    def _adopt_classes(self) -> None:
+        pass  # the files are read one by one, by names
 
     def load_annotations(self, ann_file: str) -> list[dict]:
         """Image entries, with the size from the XML file or, if it is not stated there, from the image."""

@@ -9,6 +9,8 @@ from .logger import get_root_logger
 
 # keys of `data` that now stand in the loaders' own dicts; the batch size of `data` is the training loader's only
 SHARED_LOADER_KEYS = ('workers_per_gpu', 'persistent_workers')
+# keys of `data` that are meant for the training loader alone
+TRAIN_LOADER_KEYS = ('samples_per_gpu', 'source_ratio', 'repeat_factors')
 SPLITS = ('train', 'val', 'test')
 
 
@@ -61,7 +63,8 @@ def compat_loader_args(cfg: Config) -> Config:
         data.setdefault(f'{split}_dataloader', ConfigDict())
     for key in SHARED_LOADER_KEYS:
         _move(data, key, [data[f'{split}_dataloader'] for split in SPLITS])
-    _move(data, 'samples_per_gpu', [data.train_dataloader])
+    for key in TRAIN_LOADER_KEYS:
+        _move(data, key, [data.train_dataloader])
     for split in ('val', 'test'):
         _move_batch_size(data, split)
     return cfg

@@ -103,3 +103,13 @@ def test_faults_are_named(voc, tmp_path):
     path.write_text('<annotation><object><name>cat</name></object></annotation>')
     with pytest.raises(ValueError, match='x.xml: an object has no name, or no bndbox'):
         parse_voc_xml(str(path))
+
+
+def test_names_may_be_changed_to_classes(voc):
+    classes = ('mammal',)
+    dataset = XMLDataset(**{**voc, 'classes': classes}, rename=dict(cat='mammal', cow='mammal', dog=None))
+    assert [info['id'] for info in dataset.data_infos] == ['a', 'b']
+    assert_array_equal(dataset.get_ann_info(0)['labels'], [0, 0])
+    assert dataset.annotated_classes() is None
+    some = XMLDataset(**{**voc, 'classes': ('cow', 'bird')}, source_classes=['cat', 'bird'], rename=dict(cat='cow'))
+    assert some.annotated_classes() == ['cow', 'bird'] and some.cat2label == dict(cat=0, bird=1)

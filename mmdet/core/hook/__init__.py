@@ -8,6 +8,7 @@ from .memory_profiler_hook import MemoryProfilerHook
 from .resumable_checkpoint_hook import ResumableCheckpointHook
 from .set_epoch_info_hook import SetEpochInfoHook
 from .set_iter_hook import SetIterHook
+from .source_charts_hook import SourceChartsHook
 from .sync_norm_hook import SyncNormHook
 from .sync_random_size_hook import SyncRandomSizeHook
 from .timing_hook import DataShareHook
@@ -28,6 +29,7 @@ __all__ = [
     'ResumableCheckpointHook',
     'SetEpochInfoHook',
     'SetIterHook',
+    'SourceChartsHook',
     'SyncNormHook',
     'SyncRandomSizeHook',
     'YOLOXLrUpdaterHook',

@@ -4,6 +4,7 @@ from .class_aware_sampler import ClassAwareSampler
 from .distributed_sampler import DistributedSampler
 from .group_sampler import DistributedGroupSampler, GroupSampler
 from .infinite_sampler import InfiniteBatchSampler, InfiniteGroupBatchSampler
+from .source_sampler import SourceRatioBatchSampler, SourceRepeatBatchSampler
 
 __all__ = [
     'ClassAwareSampler',
@@ -12,4 +13,6 @@ __all__ = [
     'GroupSampler',
     'InfiniteBatchSampler',
     'InfiniteGroupBatchSampler',
+    'SourceRatioBatchSampler',
+    'SourceRepeatBatchSampler',
 ]

@@ -50,6 +50,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
     """
 
     CLASSES: Sequence[str] | None = None  # names of the classes; set where the data set is known
+    source_log: Any = None  # a ``SourceLog`` in trainings that log each loss by source
 
     def __init__(self, init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
@@ -190,9 +191,11 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
             return self.forward_train(img, img_metas, **kwargs)
         return self.forward_test(img, img_metas, **kwargs)
 
-    def _parse_losses(self, losses: Mapping[str, Any]) -> tuple[Tensor, dict[str, float]]:
+    def _parse_losses(
+        self, losses: Mapping[str, Any], also: tuple[list[str], Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, float]]:
         """Total loss and numbers for the log; see ``loss_log.parse_losses``."""
-        return parse_losses(losses)
+        return parse_losses(losses, also)
 
     def train_step(self, data: dict, optimizer: torch.optim.Optimizer | dict | None) -> dict:
         """One training iteration up to the loss; backward and the update are a hook's.
@@ -204,7 +207,12 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         Returns:
             ``loss`` (scalar on the graph), ``log_vars`` (name to float), ``num_samples`` (images).
         """
-        loss, log_vars = self._parse_losses(self(**data))
+        if self.source_log is None or not self.training:
+            loss, log_vars = self._parse_losses(self(**data))
+        else:
+            with self.source_log.recording(data['img_metas']):
+                losses = self(**data)
+            loss, log_vars = self._parse_losses(losses, self.source_log.entries(losses))
         return dict(loss=loss, log_vars=log_vars, num_samples=len(data['img_metas']))
 
     def val_step(self, data: dict, optimizer: torch.optim.Optimizer | dict | None = None) -> dict:

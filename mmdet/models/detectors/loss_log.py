@@ -12,12 +12,15 @@ from torch import Tensor
 MESSAGE_SLOTS = 64
 
 
-def parse_losses(losses: Mapping[str, Tensor | Sequence[Tensor]]) -> tuple[Tensor, dict[str, float]]:
+def parse_losses(
+    losses: Mapping[str, Tensor | Sequence[Tensor]], also: tuple[list[str], Tensor] | None = None
+) -> tuple[Tensor, dict[str, float]]:
     """Total loss and numbers for the log.
 
     Args:
         losses: name to a tensor (its mean counts) or a list of tensors (the sum of their means). Those with ``loss``
             in their name add up to the total; the others, such as accuracies, are only logged.
+        also: n further names and their values (n,), only logged.
 
     Returns:
         the total, a scalar on the graph; name to number, ``loss`` being the total, as means over all processes. The
@@ -34,9 +37,12 @@ def parse_losses(losses: Mapping[str, Tensor | Sequence[Tensor]]) -> tuple[Tenso
     total = sum(counted)
     scalars['loss'] = total
     values = torch.stack([value.detach() for value in scalars.values()])
+    names = list(scalars)
+    if also is not None:
+        names, values = names + also[0], torch.cat([values, also[1].to(values)])
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        return total, _mean_over_processes(list(scalars), values)
-    return total, dict(zip(scalars, values.tolist()))
+        return total, _mean_over_processes(names, values)
+    return total, dict(zip(names, values.tolist()))
 
 
 def _scalar(name: str, value: Tensor | Sequence[Tensor]) -> Tensor:

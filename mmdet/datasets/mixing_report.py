@@ -1,0 +1,196 @@
+"""What each source of a mixture will contribute to a training, and what to be warned of, before the first step."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from terminaltables import AsciiTable
+from torch.utils.data import Dataset
+
+from mmdet.core.directives import (
+    BBOX_HEAD,
+    LABELED_CLASSES,
+    ROI_HEAD,
+    RPN_HEAD,
+    ignores_negatives,
+    loss_weight,
+)
+
+from .audit import flatten
+from .builder import build_dataloader
+from .pipelines.custom_formatting import AddFieldToImgMetas
+from .pipelines.image_directives import AddDirectives
+from .samplers.source_sampler import SourceBatchSampler
+from .sources import find_sources
+
+# The share of an epoch's images whose negatives are ignored from which on there is a warning: a network that sees few
+# negatives calls everything an object.
+SMALL = 0.2
+# the heads of the report: name -> the directive's head, and the one that it falls back on
+HEADS = {RPN_HEAD: (RPN_HEAD, None), ROI_HEAD: (BBOX_HEAD, ROI_HEAD)}
+
+
+class SourceReport(NamedTuple):
+    """One source; images count as often as they come in an epoch, weights are means over them."""
+
+    name: str
+    images: int  # in the data set
+    per_epoch: int  # in an epoch, of all processes
+    weights: dict[str, float]  # head -> mean weight
+    weightless: dict[str, float]  # head -> share of the images with weight 0, in [0, 1]
+    ignored: float  # share of the images whose negatives are ignored, in [0, 1]
+    teaches_background: dict[str, bool]  # head -> whether an image has a weight and negatives
+    unlabeled: list[str]  # classes that are not annotated, in some image at least
+
+
+class MixtureReport(NamedTuple):
+    """A mixture."""
+
+    sources: list[SourceReport]
+    epoch: str  # length of an epoch, in words
+    warnings: list[str]
+
+    @property
+    def per_epoch(self) -> int:
+        """Images of an epoch."""
+        return sum(source.per_epoch for source in self.sources)
+
+    def share_of_loss(self, head: str) -> list[float]:
+        """Share of each source in a head's loss, if its images' losses were equal but for their weights."""
+        parts = np.asarray([source.per_epoch * source.weights[head] for source in self.sources])
+        return (parts / max(parts.sum(), 1e-12)).tolist()
+
+    def table(self) -> str:
+        """One row for each source."""
+        rows = [['source', 'images', 'an epoch', 'share', *(f'{head} loss' for head in HEADS), 'ignored', 'unlabelled']]
+        shares = [self.share_of_loss(head) for head in HEADS]
+        for source, *of_loss in zip(self.sources, *shares):
+            share = source.per_epoch / max(self.per_epoch, 1)
+            percents = [f'{value:.1%}' for value in (share, *of_loss, source.ignored)]
+            rows.append([source.name, source.images, source.per_epoch, *percents, ', '.join(source.unlabeled) or '-'])
+        return AsciiTable(rows).table
+
+
+def report_mixture(
+    dataset: Dataset,
+    *,
+    samples_per_gpu: int = 2,
+    world_size: int = 1,
+    source_ratio: Sequence[float] | None = None,
+    repeat_factors: Sequence[float] | None = None,
+    ignoring_heads: Sequence[str] | None = None,
+) -> MixtureReport:
+    """Look at a training set as its loader will give it.
+
+    Args:
+        dataset: a ``ConcatDataset``, or wrappers around one.
+        samples_per_gpu: images in a batch.
+        world_size: number of processes.
+        source_ratio, repeat_factors: of the training loader.
+        ignoring_heads: heads, of :data:`HEADS`, whose samplers obey ``ignore_negatives``; None: all.
+    """
+    sources = find_sources(dataset)
+    if source_ratio is None and repeat_factors is None:
+        counts = np.bincount(sources.owner, minlength=len(sources.names)).tolist()
+        batches = -(-sum(counts) // (samples_per_gpu * world_size))
+        epoch = f'an epoch has about {batches} batches of {samples_per_gpu} images in each of {world_size} process(es)'
+    else:
+        batching = dict(source_ratio=source_ratio, repeat_factors=repeat_factors, seed=0)
+        loader = build_dataloader(dataset, samples_per_gpu * world_size, 0, dist=False, **batching)
+        sampler: SourceBatchSampler = loader.batch_sampler
+        counts = sampler.images_per_epoch()
+        epoch = f'{sampler.rule()}: an epoch has {len(sampler)} steps of {world_size} x {samples_per_gpu} images'
+    reports = [
+        report_source(name, part, int(count)) for name, part, count in zip(sources.names, parts_of(dataset), counts)
+    ]
+    heads = list(HEADS) if ignoring_heads is None else list(ignoring_heads)
+    return MixtureReport(reports, epoch, warnings_of(reports, heads))
+
+
+def parts_of(dataset: Dataset) -> list[Dataset]:
+    """The sources of a data set; see ``find_sources``."""
+    while hasattr(dataset, 'dataset') and not hasattr(dataset, 'datasets'):
+        dataset = dataset.dataset
+    return list(getattr(dataset, 'datasets', [dataset]))
+
+
+def report_source(name: str, part: Dataset, per_epoch: int) -> SourceReport:
+    """The figures of one source."""
+    leaves, repeats = flatten(part)
+    fields: list[dict[str, Any]] = []
+    counts: list[float] = []
+    unlabeled: dict[str, None] = {}
+    for leaf, count in zip(leaves, repeats):
+        own = fields_of_images(leaf)
+        fields += own
+        counts += [count / max(len(own), 1)] * len(own)
+        for field in {str(f.get(LABELED_CLASSES)): f for f in own}.values():
+            unlabeled.update(dict.fromkeys(unlabeled_names(field, leaf.CLASSES or ())))
+    often = np.asarray(counts) / max(sum(counts), 1e-12)
+    weights = {head: np.asarray([loss_weight(f, *names) for f in fields]) for head, names in HEADS.items()}
+    ignored = np.asarray([ignores_negatives(f) for f in fields], dtype=bool)
+    return SourceReport(
+        name=name,
+        images=len(fields),
+        per_epoch=per_epoch,
+        weights={head: float((often * own).sum()) for head, own in weights.items()},
+        weightless={head: float(often[own == 0].sum()) for head, own in weights.items()},
+        ignored=float(often[ignored].sum()),
+        teaches_background={head: bool(((own > 0) & ~ignored).any()) for head, own in weights.items()},
+        unlabeled=list(unlabeled),
+    )
+
+
+def fields_of_images(leaf: Dataset) -> list[dict[str, Any]]:
+    """For each image the fields that the pipeline of a data set adds, without running it."""
+    infos = getattr(leaf, 'data_infos', None) or [None] * len(leaf)
+    steps = getattr(getattr(leaf, 'pipeline', None), 'transforms', ())
+    return [_fields_of_image(steps, info) for info in infos]
+
+
+def _fields_of_image(steps: Sequence[Any], info: Mapping[str, Any] | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for step in steps:
+        if isinstance(step, AddDirectives):
+            fields |= step.directives
+        elif isinstance(step, AddFieldToImgMetas):
+            # a step whose values come from the image's entry has a method that reads them
+            new = step.fields_of(info) if hasattr(step, 'fields_of') else dict(zip(step.fields, step.values))
+            fields = {**fields, **new} if step.replace else {**new, **fields}
+    return fields
+
+
+def unlabeled_names(fields: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
+    """The classes that are not annotated in an image with these fields, which name the others or give their labels."""
+    if LABELED_CLASSES not in fields:
+        return []
+    labeled = {classes[c] if isinstance(c, int) else c for c in fields[LABELED_CLASSES]}
+    return [name for name in classes if name not in labeled]
+
+
+def warnings_of(sources: Sequence[SourceReport], ignoring_heads: Sequence[str]) -> list[str]:
+    """What is risky about a mixture, one text each."""
+    used = [source for source in sources if source.per_epoch]
+    warnings = [f'{source.name}: no image of it is used' for source in sources if not source.per_epoch]
+    for head in HEADS:
+        if used and all(source.weightless[head] == 1 for source in used):
+            warnings.append(f'{head}: all images have weight 0, so it learns nothing')
+            continue
+        warnings += [
+            f'{source.name}: {source.weightless[head]:.0%} of its images have weight 0 in {head}; they fill their '
+            'place in the batches all the same. To leave a source out, leave it out of the config'
+            for source in used
+            if source.weightless[head] > 0
+        ]
+        if head in ignoring_heads and used and not any(source.teaches_background[head] for source in used):
+            warnings.append(f'{head}: no image has negatives that count; it would call everything an object')
+    total = sum(source.per_epoch for source in used)
+    ignored = sum(source.per_epoch * source.ignored for source in used) / max(total, 1)
+    if ignored and not ignoring_heads:
+        warnings.append('ignored negatives: no sampler of the model obeys this; take samplers ...WithIgnore')
+    elif ignored > SMALL:
+        warnings.append(
+            f'ignored negatives: {ignored:.0%} of the images of an epoch, not a small part of the whole (more than '
+            f'{SMALL:.0%}); the others may be too few to teach what background is. Lower its share by source_ratio'
+        )
+    return warnings

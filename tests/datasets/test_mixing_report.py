@@ -1,0 +1,99 @@
+"""The report of a mixture: counts, shares and warnings by hand."""
+
+import json
+
+import pytest
+from coco_files import coco_content
+
+from mmdet.core.directives import IGNORE_NEGATIVES, LABELED_CLASSES, ROI_HEAD, RPN_HEAD, loss_weight_key
+from mmdet.datasets.builder import build_dataset
+from mmdet.datasets.dataset_wrappers import RepeatDataset
+from mmdet.datasets.mixing_report import SourceReport, report_mixture, unlabeled_names, warnings_of
+
+RPN, ROI = loss_weight_key(RPN_HEAD), loss_weight_key(ROI_HEAD)
+
+
+@pytest.fixture
+def mixture(tmp_path):
+    """``mixture(fields, ...)``: sources of 6 and 2 images, each with the fields given."""
+
+    def make(*fields, **changes):
+        parts = []
+        for (name, count), own in zip([('big', 6), ('small', 2)], fields):
+            path = tmp_path / f'{name}.json'
+            path.write_text(
+                json.dumps(coco_content([[(5, 0, 0, 20, 20)]] * count, categories=[dict(id=5, name='cat')]))
+            )
+            step = dict(type='AddFieldToImgMetas', fields=list(own), values=list(own.values()))
+            pipeline = [dict(type='LoadAnnotations', with_bbox=True), dict(type='Collect', keys=[]), step]
+            parts.append(dict(type='CocoDataset', name=name, ann_file=str(path), pipeline=pipeline, classes=('cat',)))
+        return build_dataset({**dict(type='ConcatDataset', datasets=parts), **changes})
+
+    return make
+
+
+def test_shares_of_a_plain_loader(mixture):
+    report = report_mixture(mixture({RPN: 0.5}, {ROI: 3.0, IGNORE_NEGATIVES: 1}))
+    assert [s.per_epoch for s in report.sources] == [6, 2]
+    assert report.share_of_loss(RPN_HEAD) == pytest.approx([3 / 5, 2 / 5])
+    assert report.share_of_loss(ROI_HEAD) == pytest.approx([6 / 12, 6 / 12])
+    assert [s.ignored for s in report.sources] == [0, 1]
+    assert len(report.warnings) == 1 and '25% of the images of an epoch' in report.warnings[0]
+    assert 'about 4 batches of 2 images' in report.epoch
+    assert '| small  | 2      | 2        | 25.0% | 40.0%         | 50.0%         | 100.0%  | -' in report.table()
+
+
+def test_ratio_and_factors_change_the_shares(mixture):
+    data = mixture({}, {})
+    by_ratio = report_mixture(data, source_ratio=[1, 1], samples_per_gpu=2, world_size=2)
+    assert [s.per_epoch for s in by_ratio.sources] == [6, 6]
+    assert 'an epoch has 3 steps of 2 x 2 images' in by_ratio.epoch
+    by_factor = report_mixture(data, repeat_factors=[0.5, 3])
+    assert [s.per_epoch for s in by_factor.sources] == [3, 6] and not by_factor.warnings
+
+
+def test_wrapped_mixture_counts_its_repeats_and_unused_sources_are_named(mixture):
+    data = RepeatDataset(mixture({RPN: 0.5}, {}), 3)
+    assert [s.per_epoch for s in report_mixture(data).sources] == [18, 6]
+    assert report_mixture(mixture({}, {}), source_ratio=[1, 0]).warnings == ['small: no image of it is used']
+
+
+def test_unlabelled_classes_are_listed_by_name(mixture):
+    data = mixture({}, {LABELED_CLASSES: []})
+    assert [s.unlabeled for s in report_mixture(data).sources] == [[], ['cat']]
+    assert unlabeled_names({LABELED_CLASSES: [1, 'a']}, ['a', 'b', 'c']) == ['c']
+
+
+def source(name='a', per_epoch=10, weight=1.0, ignored=0.0, weightless=0.0):
+    weights = {RPN_HEAD: weight, ROI_HEAD: 1.0}
+    teaches = {RPN_HEAD: weight > 0 and ignored < 1, ROI_HEAD: ignored < 1}
+    return SourceReport(name, 10, per_epoch, weights, {RPN_HEAD: weightless, ROI_HEAD: 0.0}, ignored, teaches, [])
+
+
+def test_nothing_to_warn_of():
+    assert warnings_of([source(), source('b', 1, ignored=1.0)], [RPN_HEAD, ROI_HEAD]) == []
+
+
+@pytest.mark.parametrize(
+    ('sources', 'heads', 'expected'),
+    [
+        ([source(), source('b', weight=0.0, weightless=1.0)], [], ['b: 100% of its images have weight 0 in rpn_head']),
+        ([source(weight=0.0, weightless=1.0)], [], ['rpn_head: all images have weight 0, so it learns nothing']),
+        ([source(), source('b', 4, ignored=1.0)], [ROI_HEAD], ['ignored negatives: 29% of the images of an epoch']),
+        ([source(), source('b', 4, ignored=1.0)], [], ['ignored negatives: no sampler of the model obeys this']),
+        (
+            [source(ignored=1.0)],
+            [RPN_HEAD],
+            ['rpn_head: no image has negatives that count', 'ignored negatives: 100% of the images'],
+        ),
+        (
+            [source(weight=0.0, weightless=1.0), source('b', 1, ignored=1.0)],
+            [RPN_HEAD],
+            ['a: 100% of its images have weight 0', 'rpn_head: no image has negatives that count'],
+        ),
+    ],
+)
+def test_risks_are_named(sources, heads, expected):
+    found = warnings_of(sources, heads)
+    assert len(found) == len(expected)
+    assert all(text.startswith(start) for text, start in zip(found, expected)), found
