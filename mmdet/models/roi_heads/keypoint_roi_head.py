@@ -76,8 +76,8 @@ class KeypointRoIHead(StandardRoIHead):
         """
         if gt_keypoints is None:
             raise ValueError(
-                "KeypointRoIHead: no gt_keypoints in the batch; LoadAnnotations(with_keypoints=True) and 'gt_keypoints' "
-                'in the keys of Collect give them'
+                "KeypointRoIHead: no gt_keypoints in the batch: LoadAnnotations(with_keypoints=True), 'gt_keypoints' "
+                'in the keys of Collect'
             )
         losses = super().forward_train(
             x, img_metas, proposal_list, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks, **kwargs
