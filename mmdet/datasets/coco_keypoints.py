@@ -34,7 +34,6 @@ class CocoKeypointDataset(CocoDataset):
     """
 
     CLASSES = ('person',)
-    PALETTE = [(220, 20, 60)]
 
     def __init__(
         self,
