@@ -105,3 +105,13 @@ def test_shapes_covered_keypoints_are_hidden_and_outer_ones_unlabelled():
     assert make_shapes.hide_covered(points, mask)[:, 2].tolist() == [2, 1, 2, 2, 2]
     cut = make_shapes.shape_keypoints('square', np.array([5.0, 30.0]), 14.142, 1.0, 0.0, 64)
     assert cut[:, 2].tolist() == [0, 2, 2, 0, 2] and not cut[[0, 3]].any()
+
+
+def test_shapes_corners_turn_with_their_shape():
+    centre = np.array([32.0, 32.0])
+    for angle in np.linspace(-0.4, 0.4, 9):
+        tip = centre + 20 * np.array([np.cos(angle), np.sin(angle)])
+        points = make_shapes.shape_keypoints('triangle', centre, 20, 1.0, angle, 64)[:, :2]
+        assert np.allclose(points[1:3], tip) and points[0, 1] < 32 < points[3, 1]
+        turned = make_shapes.shape_keypoints('disc', centre, 20, 1.0, angle, 64)[:4, :2] - centre
+        assert np.allclose(turned, make_shapes.DIRECTIONS * 20 / 2**0.5, atol=1.6)  # its outline has 40 corners

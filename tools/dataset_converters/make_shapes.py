@@ -12,8 +12,9 @@ validation set.
 Every image is drawn from a generator seeded by (seed, set, index): the same options give the same files, and a larger
 set begins with the images of a smaller one.
 
-Every object has five keypoints (``mmdet.core.keypoint.SHAPE``): the points of its outline that lie furthest towards the
-upper left, upper right, lower right and lower left, and its centre. As in COCO, coordinates are numbers of pixels;
+Every object has five keypoints (``mmdet.core.keypoint.SHAPE``): the points of its outline that, while it stands
+upright, lie furthest to the upper left, upper right, lower right and lower left, and its centre. Round shapes have no
+upright; theirs are chosen where they stand. As in COCO, coordinates are numbers of pixels;
 visibility 2 is visible, 1 hidden under another object, 0 outside the image.
 """
 
@@ -31,6 +32,7 @@ from mmdet.utils.progress import progress_bar
 
 # the texture of each class; its colours, angle and scale are random
 TEXTURES = dict(disc='plain', square='checks', triangle='stripes', star='dots', cross='waves', ring='noise')
+ROUND = ('disc', 'ring')  # how far these are turned cannot be seen
 SETS = ('clean', 'partial', 'val')
 
 # shares of objects whose side is drawn from COCO's small (< 32 px), medium and large (> 96 px) range
@@ -96,8 +98,11 @@ def shape_keypoints(
     kind: str, centre: np.ndarray, radius: float, stretch: float, angle: float, size: int
 ) -> np.ndarray:
     """The five keypoints of a shape that nothing covers, (5, 3); those outside the image are zeros."""
-    corners = place_outline(OUTLINES[kind][0], centre, radius, stretch, angle)
-    points = np.concatenate([corners[(corners @ DIRECTIONS.T).argmax(0)], [centre]])
+    outline = OUTLINES[kind][0]
+    corners = place_outline(outline, centre, radius, stretch, angle)
+    # points that jumped from corner to corner as a shape is turned a little could hardly be learnt
+    shown = corners if kind in ROUND else outline * (1, stretch)
+    points = np.concatenate([corners[(shown @ DIRECTIONS.T).argmax(0)], [centre]])
     inside = ((points >= -0.5) & (points < size - 0.5)).all(1, keepdims=True)
     return np.concatenate([points, np.full((len(points), 1), 2.0)], axis=1) * inside
 
