@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/keypoints_on_shapes'))
     parser.add_argument('--images', type=int, default=1000, help='images to train on')
     parser.add_argument('--val-images', type=int, default=200, help='images to test on')
-    parser.add_argument('--epochs', type=int, default=12)
+    parser.add_argument('--epochs', type=int, default=15)
     parser.add_argument('--threads', type=int, default=2, help='threads of the training')
     parser.add_argument('--seed', type=int, default=0, help='of the data and of the training')
     args = parser.parse_args(argv)

@@ -10,15 +10,9 @@ model = dict(
         bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=2), out_channels=64, finest_scale=28),
         bbox_head=dict(in_channels=64, fc_out_channels=256, reg_class_agnostic=True, num_classes=len(classes)),
         keypoint_roi_extractor=dict(roi_layer=dict(sampling_ratio=2), out_channels=64, finest_scale=28),
-        keypoint_head=dict(
-            num_keypoints=5,
-            num_convs=4,
-            in_channels=64,
-            conv_out_channels=64,
-            skeleton='shape',
-            norm_cfg=dict(type='GN', num_groups=8, requires_grad=True))),
+        keypoint_head=dict(num_keypoints=5, num_convs=4, in_channels=64, conv_out_channels=64, skeleton='shape')),
     train_cfg=dict(
-        rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64, pos_fraction=0.25))),
+        rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64, pos_fraction=0.5))),
     test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100), rcnn=dict(max_per_img=20)))
 
 dataset_type = 'CocoKeypointDataset'

@@ -237,11 +237,11 @@ class LoadAnnotations:
         return results
 
     def __repr__(self) -> str:
+        keypoints = ', with_keypoints=True' if self.with_keypoints else ''
         return (
             f'{type(self).__name__}(with_bbox={self.with_bbox}, with_label={self.with_label}, '
-            f'with_mask={self.with_mask}, with_seg={self.with_seg}, with_keypoints={self.with_keypoints}, '
-            f'poly2mask={self.poly2mask}, '
-            f'file_client_args={self.file_client_args})'
+            f'with_mask={self.with_mask}, with_seg={self.with_seg}, poly2mask={self.poly2mask}, '
+            f'file_client_args={self.file_client_args}{keypoints})'
         )
 
 
