@@ -9,7 +9,7 @@ from typing import Any
 
 from .stage_plan import Stage, StagePlanError
 
-SHOWN = ('AR@100', 'AR@300', 'AR@1000', 'bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'mAP')
+SHOWN = ('AR@100', 'AR@300', 'AR@1000', 'bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'keypoints_mAP', 'mAP')
 
 
 class StageRecord:

@@ -86,8 +86,8 @@ def multi_gpu_test(
 def encode_masks(result: Any) -> Any:
     """A result whose instance masks, where it has any, are run-length encoded."""
     if isinstance(result, tuple):
-        boxes, masks = result
-        return boxes, encode_mask_results(masks)
+        boxes, masks, *keypoints = result
+        return boxes, None if masks is None else encode_mask_results(masks), *keypoints
     if isinstance(result, dict) and 'ins_results' in result:
         boxes, masks = result['ins_results']
         return dict(result, ins_results=(boxes, encode_mask_results(masks)))

@@ -4,6 +4,7 @@ from .audit import AuditError, audit_dataset
 from .builder import DATASETS, PIPELINES, build_dataloader, build_dataset
 from .cityscapes import CityscapesDataset
 from .coco import CocoDataset
+from .coco_keypoints import CocoKeypointDataset
 from .coco_occluded import OccludedSeparatedCocoDataset
 from .coco_panoptic import CocoPanopticDataset
 from .custom import CustomDataset
@@ -24,6 +25,7 @@ __all__ = [
     'CityscapesDataset',
     'ClassBalancedDataset',
     'CocoDataset',
+    'CocoKeypointDataset',
     'CocoPanopticDataset',
     'ConcatDataset',
     'CustomDataset',

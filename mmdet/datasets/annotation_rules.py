@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 # Names of ``ann_info`` that have one entry for each box.
-_PER_BOX = ('bboxes', 'labels', 'masks', 'gt_is_group_ofs', 'extra_labels')
+_PER_BOX = ('bboxes', 'labels', 'masks', 'keypoints', 'gt_is_group_ofs', 'extra_labels')
 
 
 def has_area(xywh: np.ndarray, areas: np.ndarray) -> np.ndarray:

@@ -135,9 +135,9 @@ def load_results(coco_gt: COCO, result_file: str, metric: str, logger=None) -> C
         with contextlib.redirect_stdout(io.StringIO()):
             empty.createIndex()
         return empty
-    if metric == 'segm':
+    if metric in ('segm', 'keypoints'):
         for entry in entries:
-            entry.pop('bbox', None)  # else sizes would be those of the boxes, not of the masks
+            entry.pop('bbox', None)  # else sizes would be those of the boxes, not of the masks or keypoints
     with contextlib.redirect_stdout(io.StringIO()):
         # loadRes copies the licence and description of the annotations, which not every file has
         coco_gt = copy.copy(coco_gt)

@@ -1,6 +1,7 @@
 """Results of a detector as COCO's JSON."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -78,6 +79,38 @@ def _with_masks(entries: list[dict], segms: Sequence[dict], scores: Sequence[flo
         if scores is not None:
             entry['score'] = float(scores[i])
     return entries
+
+
+def without_keypoints(result: tuple) -> Any:
+    """Boxes, masks or None, and keypoints -> boxes by class, or a pair of boxes and masks."""
+    boxes, masks, _ = result
+    return boxes if masks is None else (boxes, masks)
+
+
+def keypoints_to_json(
+    img_ids: Sequence[int], results: Sequence[tuple], label2cat: dict[int, int], offset: float = 0.0
+) -> list[dict]:
+    """Detections with keypoints.
+
+    Args:
+        img_ids: one for each image.
+        results: for each image a triple: detections of each class (n, 5), anything, and keypoints of each class
+            (n, K, 3), x, y px and score.
+        label2cat: class -> category id.
+        offset: px taken off the coordinates: COCO counts pixels.
+
+    Returns:
+        Entries with boxes, and ``keypoints``: x, y, score of each point in turn.
+    """
+    rows = []
+    for img_id, (dets, _, keypoints) in zip(img_ids, results):
+        for label, cat in label2cat.items():
+            if label < len(dets):
+                points = np.asarray(keypoints[label], dtype=np.float64) - [offset, offset, 0]
+                entries = _entries(img_id, dets[label], cat)
+                numbers = points.reshape(len(points), 3 * points.shape[1]).tolist()
+                rows += [dict(entry, keypoints=row) for entry, row in zip(entries, numbers)]
+    return rows
 
 
 def write_result_files(prefix: str, **kinds: list[dict]) -> dict[str, str]:

@@ -16,12 +16,17 @@ PAGE = ROOT / 'docs/tutorials/data_pipeline.md'
 ROWS = {row[1]: row for row in re.finditer(r'^\| `(\w+)` \|(.*)\|(.*)\|(.*)\|$', PAGE.read_text(), re.MULTILINE)}
 BOXES = {'gt_bboxes', 'gt_bboxes_ignore'}
 WORDS = dict(
-    image={'img'}, boxes=BOXES, masks={'gt_masks'}, maps={'gt_semantic_seg'}, objects={*BOXES, 'gt_labels', 'gt_masks'}
+    image={'img'},
+    boxes=BOXES,
+    masks={'gt_masks'},
+    maps={'gt_semantic_seg'},
+    keypoints={'gt_keypoints'},
+    objects={*BOXES, 'gt_labels', 'gt_masks', 'gt_keypoints'},
 )
 # steps that run on any image, with arguments under which they do something
 STEPS = dict(
     LoadImageFromFile={},
-    LoadAnnotations=dict(with_mask=True, with_seg=True),
+    LoadAnnotations=dict(with_mask=True, with_seg=True, with_keypoints=True),
     Resize=dict(img_scale=(48, 32)),
     RandomFlip=dict(flip_ratio=1.0),
     Normalize=dict(mean=[1, 2, 3], std=[1, 1, 1]),
@@ -58,6 +63,8 @@ def loaded(tmp_path):
         bboxes_ignore=np.array([[0, 0, 9, 9]], np.float32),
         masks=polygons,
         seg_map='map.png',
+        keypoints=np.array([[[20, 20, 2], [40, 40, 2]], [[50, 10, 2], [70, 30, 2]]], np.float32),
+        keypoint_flip_indices=np.array([1, 0]),
     )
     start = dict(img_info=dict(filename='a.png', width=96, height=64), ann_info=ann_info, proposal_file=None)
     start.update(img_prefix=str(tmp_path), seg_prefix=str(tmp_path), bbox_fields=[], mask_fields=[], seg_fields=[])

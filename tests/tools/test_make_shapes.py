@@ -1,5 +1,6 @@
 """The generator of drawn data sets, run as a process."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pycocotools import mask as coco_mask
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / 'tools' / 'dataset_converters' / 'make_shapes.py'
+SPEC = importlib.util.spec_from_file_location('make_shapes', SCRIPT)
+make_shapes = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(make_shapes)
 
 
 def make(folder, *options):
@@ -71,3 +75,43 @@ def test_shapes_impossible_option_names_it(tmp_path, option, value):
     run = make(tmp_path, option, value)
     assert run.returncode == 2
     assert option in run.stderr
+
+
+def test_shapes_keypoints_are_corners_and_centre(shapes):
+    coco = annotations(shapes, 'clean')
+    category = coco['categories'][0]
+    assert category['keypoints'] == ['top_left', 'top_right', 'bottom_right', 'bottom_left', 'centre']
+    assert np.array(category['skeleton']).min() == 1 and np.array(category['skeleton']).max() == 5
+    flags = []
+    for row in coco['annotations']:
+        points = np.array(row['keypoints']).reshape(5, 3)
+        assert row['num_keypoints'] == (points[:, 2] > 0).sum()
+        flags += points[:, 2].tolist()
+        x, y, w, h = row['bbox']
+        if (points[:, 2] == 2).all():
+            assert (points[:, :2] >= np.array([x, y]) - 2).all() and (
+                points[:, :2] <= np.array([x + w, y + h]) + 1
+            ).all()
+            sides = points[:4, :2] - points[4, :2]
+            assert (sides[[0, 3], 0] < 0).all() and (sides[:2, 1] <= sides[2:, 1]).all()
+    assert set(flags) == {0, 2} or set(flags) == {0, 1, 2}
+
+
+def test_shapes_covered_keypoints_are_hidden_and_outer_ones_unlabelled():
+    points = make_shapes.shape_keypoints('square', np.array([20.0, 30.0]), 14.142, 1.0, 0.0, 64)
+    assert np.allclose(points[:, :2], [[10, 20], [30, 20], [30, 40], [10, 40], [20, 30]], atol=1e-3)
+    mask = np.zeros((64, 64), bool)
+    mask[15:25, 25:35] = True
+    assert make_shapes.hide_covered(points, mask)[:, 2].tolist() == [2, 1, 2, 2, 2]
+    cut = make_shapes.shape_keypoints('square', np.array([5.0, 30.0]), 14.142, 1.0, 0.0, 64)
+    assert cut[:, 2].tolist() == [0, 2, 2, 0, 2] and not cut[[0, 3]].any()
+
+
+def test_shapes_corners_turn_with_their_shape():
+    centre = np.array([32.0, 32.0])
+    for angle in np.linspace(-0.4, 0.4, 9):
+        tip = centre + 20 * np.array([np.cos(angle), np.sin(angle)])
+        points = make_shapes.shape_keypoints('triangle', centre, 20, 1.0, angle, 64)[:, :2]
+        assert np.allclose(points[1:3], tip) and points[0, 1] < 32 < points[3, 1]
+        turned = make_shapes.shape_keypoints('disc', centre, 20, 1.0, angle, 64)[:4, :2] - centre
+        assert np.allclose(turned, make_shapes.DIRECTIONS * 20 / 2**0.5, atol=1.6)  # its outline has 40 corners

@@ -11,6 +11,11 @@ validation set.
 
 Every image is drawn from a generator seeded by (seed, set, index): the same options give the same files, and a larger
 set begins with the images of a smaller one.
+
+Every object has five keypoints (``mmdet.core.keypoint.SHAPE``): the points of its outline that, while it stands
+upright, lie furthest to the upper left, upper right, lower right and lower left, and its centre. Round shapes have no
+upright; theirs are chosen where they stand. As in COCO, coordinates are numbers of pixels;
+visibility 2 is visible, 1 hidden under another object, 0 outside the image.
 """
 
 import argparse
@@ -22,16 +27,20 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from mmdet.core.keypoint import SHAPE
 from mmdet.utils.progress import progress_bar
 
 # the texture of each class; its colours, angle and scale are random
 TEXTURES = dict(disc='plain', square='checks', triangle='stripes', star='dots', cross='waves', ring='noise')
+ROUND = ('disc', 'ring')  # how far these are turned cannot be seen
 SETS = ('clean', 'partial', 'val')
 
 # shares of objects whose side is drawn from COCO's small (< 32 px), medium and large (> 96 px) range
 SIZE_RANGES = ((20, 32), (32, 96), (96, 140))
 SIZE_SHARES = (0.2, 0.6, 0.2)
 MIN_VISIBLE = 0.8  # an object of which less can be seen is not an object of the scene
+# of the first four keypoints: (x, y) towards the corner of the image that each is nearest to
+DIRECTIONS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
 MIN_CONTRAST = 60.0  # between the mean colour of an object and of what it covers, in grey levels
 
 
@@ -41,6 +50,7 @@ class Scene(NamedTuple):
     image: np.ndarray  # (H, W, 3) uint8, BGR
     masks: np.ndarray  # (n, H, W) bool, the visible pixels of each object
     labels: np.ndarray  # (n,) index into the drawn classes
+    keypoints: np.ndarray  # (n, 5, 3) x, y in numbers of pixels, visibility
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -77,13 +87,39 @@ OUTLINES = dict(
 )
 
 
+def place_outline(outline: np.ndarray, centre: np.ndarray, radius: float, stretch: float, angle: float) -> np.ndarray:
+    """Corners (n, 2) of an outline for radius 1, sized, turned and moved to its place."""
+    c, s = np.cos(angle), np.sin(angle)
+    turn = np.array([[c, s], [-s, c]])
+    return (outline * (radius, radius * stretch)) @ turn + centre
+
+
+def shape_keypoints(
+    kind: str, centre: np.ndarray, radius: float, stretch: float, angle: float, size: int
+) -> np.ndarray:
+    """The five keypoints of a shape that nothing covers, (5, 3); those outside the image are zeros."""
+    outline = OUTLINES[kind][0]
+    corners = place_outline(outline, centre, radius, stretch, angle)
+    # points that jumped from corner to corner as a shape is turned a little could hardly be learnt
+    shown = corners if kind in ROUND else outline * (1, stretch)
+    points = np.concatenate([corners[(shown @ DIRECTIONS.T).argmax(0)], [centre]])
+    inside = ((points >= -0.5) & (points < size - 0.5)).all(1, keepdims=True)
+    return np.concatenate([points, np.full((len(points), 1), 2.0)], axis=1) * inside
+
+
+def hide_covered(keypoints: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Keypoints (5, 3), those under a new object's mask (H, W) with visibility 1."""
+    columns, rows = np.round(keypoints[:, :2]).astype(int).T
+    hidden = keypoints.copy()
+    hidden[:, 2] = np.where(mask[rows, columns], np.minimum(keypoints[:, 2], 1), keypoints[:, 2])
+    return hidden
+
+
 def shape_mask(kind: str, centre: np.ndarray, radius: float, stretch: float, angle: float, size: int) -> np.ndarray:
     """Filled outline of a shape, (size, size) bool; later outlines of a kind are holes in the first."""
     mask = np.zeros((size, size), np.uint8)
-    c, s = np.cos(angle), np.sin(angle)
-    turn = np.array([[c, s], [-s, c]])
     for value, outline in zip((1, 0), OUTLINES[kind]):
-        points = (outline * (radius, radius * stretch)) @ turn + centre
+        points = place_outline(outline, centre, radius, stretch, angle)
         cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], value, shift=4)
     return mask.astype(bool)
 
@@ -151,23 +187,26 @@ def background(rng: np.random.Generator, size: int) -> np.ndarray:
 def draw_scene(rng: np.random.Generator, classes: list[str], size: int, max_objects: int) -> Scene:
     """Draw one image of ``size`` x ``size`` px with up to ``max_objects`` objects that may overlap a little."""
     image = background(rng, size)
-    masks, labels, areas = [], [], []
+    masks, labels, areas, keypoints = [], [], [], []
     for _ in range(rng.integers(1, max_objects + 1)):
         label = int(rng.integers(len(classes)))
         low, high = SIZE_RANGES[rng.choice(len(SIZE_RANGES), p=SIZE_SHARES)]
         radius = rng.uniform(low, min(high, 0.8 * size)) / 2
         centre = rng.uniform(0.6 * radius, size - 0.6 * radius, 2)  # the border may cut an object
-        mask = shape_mask(classes[label], centre, radius, rng.uniform(0.85, 1.0), rng.uniform(-0.4, 0.4), size)
+        place = (classes[label], centre, radius, rng.uniform(0.85, 1.0), rng.uniform(-0.4, 0.4), size)
+        mask = shape_mask(*place)
         if not visible_enough([*masks, mask], [*areas, mask.sum()]):
             continue
         image[mask] = contrasting_fill(TEXTURES[classes[label]], rng, image, mask, radius)
         masks = [m & ~mask for m in masks] + [mask]
+        keypoints = [hide_covered(points, mask) for points in keypoints] + [shape_keypoints(*place)]
         labels.append(label)
         areas.append(mask.sum())
     image += rng.normal(0, rng.uniform(2, 8), image.shape)
     image *= rng.uniform(0.75, 1.2)
     stacked = np.stack(masks) if masks else np.zeros((0, size, size), bool)
-    return Scene(np.clip(image, 0, 255).astype(np.uint8), stacked, np.array(labels, np.int64))
+    points = np.array(keypoints).reshape(-1, len(SHAPE.names), 3)
+    return Scene(np.clip(image, 0, 255).astype(np.uint8), stacked, np.array(labels, np.int64), points)
 
 
 def visible_enough(masks: list[np.ndarray], areas: list[int]) -> bool:
@@ -199,7 +238,7 @@ def tight_box(mask: np.ndarray) -> list[float]:
 def scene_annotations(scene: Scene, image_id: int) -> list[dict]:
     """COCO annotations (without ids) of a scene."""
     rows = []
-    for mask, label in zip(scene.masks, scene.labels):
+    for mask, label, keypoints in zip(scene.masks, scene.labels, scene.keypoints):
         rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
         rows.append(
             dict(
@@ -209,6 +248,8 @@ def scene_annotations(scene: Scene, image_id: int) -> list[dict]:
                 area=float(mask.sum()),
                 iscrowd=0,
                 segmentation=dict(size=rle['size'], counts=rle['counts'].decode('ascii')),
+                keypoints=[number for x, y, v in keypoints for number in (round(x, 2), round(y, 2), int(v))],
+                num_keypoints=int((keypoints[:, 2] > 0).sum()),
             )
         )
     return rows
@@ -229,7 +270,9 @@ def draw_set(folder: Path, name: str, count: int, classes: list[str], size: int,
         bar.update()
     for number, row in enumerate(annotations, 1):
         row['id'] = number
-    categories = [dict(id=i + 1, name=c, supercategory='shape') for i, c in enumerate(classes)]
+    # COCO counts the points of its skeletons from 1
+    points = dict(keypoints=list(SHAPE.names), skeleton=[[a + 1, b + 1] for a, b in SHAPE.limbs])
+    categories = [dict(id=i + 1, name=c, supercategory='shape', **points) for i, c in enumerate(classes)]
     return dict(info=dict(description=f'shapes, {name}'), images=images, annotations=annotations, categories=categories)
 
 

@@ -154,7 +154,7 @@ class DefaultFormatBundle:
                 img = results['img'] = img.astype(np.float32)
             results = self._add_default_meta_keys(results)
             results['img'] = DC(image_to_tensor(img), padding_value=self.pad_val['img'], stack=True)
-        for key in ('proposals', 'gt_bboxes', 'gt_bboxes_ignore', 'gt_labels'):
+        for key in ('proposals', 'gt_bboxes', 'gt_bboxes_ignore', 'gt_labels', 'gt_keypoints'):
             if key in results:
                 results[key] = DC(to_tensor(results[key]))
         if 'gt_masks' in results:

@@ -74,6 +74,8 @@ class InstaBoost:
         img = results['img']
         if 'extra_labels' in results['ann_info']:
             raise NotImplementedError('InstaBoost does not know extra labels of objects')
+        if 'keypoints' in results['ann_info']:
+            raise NotImplementedError('InstaBoost does not know keypoints')
         get_new_data = require('instaboostfast', 'InstaBoost').get_new_data
         anns, boosted = get_new_data(self._load_anns(results), img.astype(np.uint8), self.cfg, background=None)
         return self._parse_anns(results, anns, boosted.astype(img.dtype))

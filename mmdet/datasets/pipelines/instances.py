@@ -6,7 +6,7 @@ import numpy as np
 
 # boxes -> what lies beside them, one entry a box
 COMPANIONS = {
-    'gt_bboxes': ('gt_labels', 'gt_extra_labels', 'gt_masks', 'gt_is_group_ofs'),
+    'gt_bboxes': ('gt_labels', 'gt_extra_labels', 'gt_masks', 'gt_keypoints', 'gt_is_group_ofs'),
     'gt_bboxes_ignore': ('gt_labels_ignore', 'gt_masks_ignore'),
 }
 

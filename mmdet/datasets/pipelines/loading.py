@@ -123,6 +123,7 @@ class LoadAnnotations:
     labels               gt_labels (n,) int64
     masks                gt_masks, a BitmapMasks or PolygonMasks                     mask_fields
     seg_map (file)       gt_semantic_seg (h, w)                                      seg_fields
+    keypoints            gt_keypoints (n, K, 3), keypoint_flip_indices (K,)
     gt_is_group_ofs      gt_is_group_ofs (n,) bool
     ==================== =========================================================== =============================
 
@@ -134,6 +135,7 @@ class LoadAnnotations:
         poly2mask: turn polygons into bitmaps; otherwise they stay polygons, and masks must not be run lengths.
         denorm_bbox: boxes are shares of the image's size; turn them into pixels.
         file_client_args: see :class:`~mmdet.datasets.pipelines.reading.FileReader`.
+        with_keypoints: take the keypoints; see ``CocoKeypointDataset``.
     """
 
     def __init__(
@@ -145,6 +147,7 @@ class LoadAnnotations:
         poly2mask: bool = True,
         denorm_bbox: bool = False,
         file_client_args: dict = DISK,
+        with_keypoints: bool = False,
     ) -> None:
         self.with_bbox = with_bbox
         self.with_label = with_label
@@ -152,6 +155,7 @@ class LoadAnnotations:
         self.with_seg = with_seg
         self.poly2mask = poly2mask
         self.denorm_bbox = denorm_bbox
+        self.with_keypoints = with_keypoints
         self.reader = FileReader(file_client_args)
         self.file_client_args = self.reader.file_client_args
 
@@ -166,6 +170,8 @@ class LoadAnnotations:
             results = self._load_masks(results)
         if self.with_seg:
             results = self._load_semantic_seg(results)
+        if self.with_keypoints:
+            results = self._load_keypoints(results)
         return results
 
     def _load_bboxes(self, results: dict) -> dict | None:
@@ -219,11 +225,23 @@ class LoadAnnotations:
         add_field(results, 'seg_fields', 'gt_semantic_seg')
         return results
 
+    def _load_keypoints(self, results: dict) -> dict:
+        ann_info = results['ann_info']
+        if 'keypoints' not in ann_info:
+            raise KeyError(
+                'LoadAnnotations(with_keypoints=True): the data set gives no keypoints; use CocoKeypointDataset '
+                f'There is: {", ".join(ann_info)}'
+            )
+        results['gt_keypoints'] = ann_info['keypoints'].copy()
+        results['keypoint_flip_indices'] = ann_info['keypoint_flip_indices']
+        return results
+
     def __repr__(self) -> str:
+        keypoints = ', with_keypoints=True' if self.with_keypoints else ''
         return (
             f'{type(self).__name__}(with_bbox={self.with_bbox}, with_label={self.with_label}, '
             f'with_mask={self.with_mask}, with_seg={self.with_seg}, poly2mask={self.poly2mask}, '
-            f'file_client_args={self.file_client_args})'
+            f'file_client_args={self.file_client_args}{keypoints})'
         )
 
 

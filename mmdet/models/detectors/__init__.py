@@ -13,6 +13,7 @@ from mmdet.models.detectors.fsaf import FSAF
 from mmdet.models.detectors.gfl import GFL
 from mmdet.models.detectors.grid_rcnn import GridRCNN
 from mmdet.models.detectors.htc import HybridTaskCascade
+from mmdet.models.detectors.keypoint_rcnn import KeypointRCNN
 from mmdet.models.detectors.mask_rcnn import MaskRCNN
 from mmdet.models.detectors.mask_scoring_rcnn import MaskScoringRCNN
 from mmdet.models.detectors.panoptic_fpn import PanopticFPN
@@ -50,6 +51,7 @@ __all__ = [
     'BaseDetector',
     'FastRCNN',
     'FasterRCNN',
+    'KeypointRCNN',
     'MaskRCNN',
     'RetinaNet',
     'SingleStageDetector',

@@ -20,13 +20,13 @@ def stack_results(result: list | tuple) -> tuple[np.ndarray, np.ndarray, np.ndar
     """One image's detections, which are listed by class, as arrays.
 
     Args:
-        result: K arrays (n, 5) of boxes with scores; or a tuple of these and K lists of masks (h, w), or of these
-            and (masks, mask scores).
+        result: K arrays (n, 5) of boxes with scores; or a tuple of these and K lists of masks (h, w) (or None), or of
+            these and (masks, mask scores). A third part of the tuple, the keypoints, is passed over.
 
     Returns:
         boxes with scores (n, 5), labels (n,), masks (n, h, w) or None.
     """
-    bboxes, masks = result if isinstance(result, tuple) else (result, None)
+    bboxes, masks = result[:2] if isinstance(result, tuple) else (result, None)
     if isinstance(masks, tuple):
         masks = masks[0]
     labels = np.repeat(np.arange(len(bboxes)), [len(b) for b in bboxes])

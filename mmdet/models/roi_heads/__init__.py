@@ -23,6 +23,8 @@ from .double_roi_head import DoubleHeadRoIHead
 from .dynamic_roi_head import DynamicRoIHead
 from .grid_roi_head import GridRoIHead
 from .htc_roi_head import HybridTaskCascadeRoIHead
+from .keypoint_heads import FCNKeypointHead
+from .keypoint_roi_head import KeypointRoIHead
 from .mask_heads import (
     CoarseMaskHead,
     DynamicMaskHead,
@@ -73,6 +75,7 @@ __all__ = [
     'DoubleConvFCBBoxHead',
     'DoubleHeadRoIHead',
     'DynamicRoIHead',
+    'FCNKeypointHead',
     'FCNMaskHead',
     'FeatureRelayHead',
     'FusedSemanticHead',
@@ -82,6 +85,7 @@ __all__ = [
     'GridRoIHead',
     'HTCMaskHead',
     'HybridTaskCascadeRoIHead',
+    'KeypointRoIHead',
     'ResLayer',
     'SCNetBBoxHead',
     'SCNetMaskHead',

@@ -10,6 +10,12 @@ from mmdet.models.builder import build_detector
 
 
 @pytest.fixture
+def small_config():
+    """``small_config(name)``: the config of one of the small detectors."""
+    return lambda name: copy.deepcopy(CONFIGS[name])
+
+
+@pytest.fixture
 def build():
     """``build(name, **changes)``: one of the small detectors."""
 

@@ -70,3 +70,16 @@ CONFIGS = dict(
         test_cfg=dict(nms_pre=50, score_thr=0.0, nms=NMS, max_per_img=5),
     ),
 )  # fmt: skip
+
+_EXTRACTOR = ROI_HEAD['bbox_roi_extractor']
+CONFIGS['keypoint_rcnn'] = CONFIGS['faster_rcnn'] | dict(
+    type='KeypointRCNN',
+    roi_head=ROI_HEAD | dict(
+        type='KeypointRoIHead',
+        keypoint_roi_extractor=_EXTRACTOR | dict(roi_layer=dict(type='RoIAlign', output_size=3, sampling_ratio=0)),
+        keypoint_head=dict(
+            type='FCNKeypointHead', num_keypoints=5, num_convs=1, roi_feat_size=3, in_channels=4,
+            conv_out_channels=4, skeleton='shape',
+        ),
+    ),
+)  # fmt: skip

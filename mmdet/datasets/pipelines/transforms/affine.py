@@ -9,6 +9,7 @@ import numpy as np
 from ...builder import PIPELINES
 from ..boxes import clip_boxes, inside_image, usable_after_warp, warp_boxes
 from ..instances import filter_instances
+from ..keypoints import warp_result_keypoints
 
 
 @PIPELINES.register_module()
@@ -97,6 +98,7 @@ class RandomAffine:
             if not self.skip_filter:
                 keep &= self.filter_gt_bboxes(before * scale, results[key])
             filter_instances(results, keep, key)
+        warp_result_keypoints(results, matrix, shape_hw)
         return results
 
     def filter_gt_bboxes(self, origin_bboxes: np.ndarray, wrapped_bboxes: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from ...builder import PIPELINES
 from ..boxes import clip_boxes, shift_boxes, sides_above
 from ..instances import filter_instances
+from ..keypoints import shift_result_keypoints
 from .crop import MAX_TRIALS, Window, centres_inside
 
 TEST_PAD_MODES = ('logical_or', 'size_divisor')
@@ -121,6 +122,7 @@ class RandomCenterCropPad:
             boxes = shift_boxes(results[key], border[2] - patch[0], border[0] - patch[1])
             results[key] = clip_boxes(boxes, size) if self.bbox_clip_border else boxes
             filter_instances(results, sides_above(results[key], 0), key)
+        shift_result_keypoints(results, border[2] - patch[0], border[0] - patch[1], size)
         return results
 
     def _test_aug(self, results: dict) -> dict:

@@ -9,6 +9,7 @@ from mmdet.core.mask.structures import BitmapMasks
 from ...builder import PIPELINES
 from ..image_directives import join_directives
 from ..instances import filter_instances, join_labels
+from ..keypoints import KEYPOINTS
 
 
 @PIPELINES.register_module()
@@ -95,11 +96,15 @@ class CopyPaste:
         moved = np.abs(boxes - dst_results['gt_bboxes']).max(1, initial=0)
         visible = (moved <= self.bbox_occluded_thr) | (masks.areas > self.mask_occluded_thr)
         dst_results.update(gt_bboxes=boxes.astype(dst_results['gt_bboxes'].dtype), gt_masks=masks)
+        if KEYPOINTS in dst_results:
+            dst_results[KEYPOINTS] = hide_covered(dst_results[KEYPOINTS], pasted)
         filter_instances(dst_results, visible)
         dst_results['img'] = np.where(pasted[..., None], src_results['img'], dst_results['img'])
         join_labels(dst_results, [dst_results, src_results])
         join_directives(dst_results, [dst_results, src_results], [np.sum(~pasted), np.sum(pasted)])
         dst_results['gt_bboxes'] = np.concatenate([dst_results['gt_bboxes'], src_results['gt_bboxes']])
+        if KEYPOINTS in dst_results:
+            dst_results[KEYPOINTS] = np.concatenate([dst_results[KEYPOINTS], src_results[KEYPOINTS]])
         joined = np.concatenate([dst_results['gt_masks'].masks, src_results['gt_masks'].masks])
         dst_results['gt_masks'] = BitmapMasks(joined, *joined.shape[1:])
         return dst_results
@@ -120,3 +125,11 @@ class CopyPaste:
             f'{type(self).__name__}(max_num_pasted={self.max_num_pasted}, bbox_occluded_thr={self.bbox_occluded_thr}, '
             f'mask_occluded_thr={self.mask_occluded_thr}, selected={self.selected})'
         )
+
+
+def hide_covered(keypoints: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    """Keypoints (n, K, 3), visible ones under ``cover`` (h, w) bool as hidden ones: still labelled, visibility 1."""
+    x, y = (np.clip(keypoints[..., i].astype(np.int64), 0, cover.shape[1 - i] - 1) for i in range(2))
+    hidden = keypoints.copy()
+    hidden[..., 2] = np.where(cover[y, x], np.minimum(keypoints[..., 2], 1), keypoints[..., 2])
+    return hidden

@@ -9,6 +9,7 @@ from mmdet.utils.registry import did_you_mean
 from ...builder import PIPELINES
 from ..boxes import clip_boxes, pairwise_iou, shift_boxes, sides_above
 from ..instances import filter_instances
+from ..keypoints import shift_result_keypoints
 
 CROP_TYPES = ('absolute', 'absolute_range', 'relative', 'relative_range')
 MAX_TRIALS = 50  # crops that MinIoURandomCrop draws for one overlap before it draws another overlap
@@ -17,7 +18,7 @@ Window = tuple[int, int, int, int]  # x1, y1, x2, y2 in whole pixels, x2 and y2 
 
 
 def crop_image_and_maps(results: dict, window: Window) -> None:
-    """Cut images, segmentation maps and masks in the results to ``window``, and set ``img_shape``."""
+    """Cut images, segmentation maps, masks and keypoints in the results to ``window``, and set ``img_shape``."""
     x1, y1, x2, y2 = window
     for key in results.get('img_fields', ['img']):
         results[key] = results[key][y1:y2, x1:x2]
@@ -26,6 +27,7 @@ def crop_image_and_maps(results: dict, window: Window) -> None:
         results[key] = results[key][y1:y2, x1:x2]
     for key in results.get('mask_fields', []):
         results[key] = results[key].crop(np.array(window))
+    shift_result_keypoints(results, -x1, -y1, (y2 - y1, x2 - x1))
 
 
 @PIPELINES.register_module()

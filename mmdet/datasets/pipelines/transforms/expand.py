@@ -7,6 +7,7 @@ import numpy as np
 from ...builder import PIPELINES
 from ..boxes import clip_boxes, shift_boxes, sides_above
 from ..instances import filter_instances
+from ..keypoints import shift_result_keypoints
 
 
 @PIPELINES.register_module()
@@ -57,6 +58,7 @@ class Expand:
         results['img'] = paste(results['img'], canvas_hw, top, left, self.mean)
         for key in results.get('bbox_fields', []):
             results[key] = shift_boxes(results[key], left, top)
+        shift_result_keypoints(results, left, top, canvas_hw)
         for key in results.get('mask_fields', []):
             results[key] = results[key].expand(*canvas_hw, top, left)
         for key in results.get('seg_fields', []):
@@ -125,6 +127,7 @@ class RandomShift:
         for key, boxes in moved.items():
             results[key] = boxes
             filter_instances(results, kept[key], key)
+        shift_result_keypoints(results, *move, shape_hw)
         for key in (*results.get('img_fields', ['img']), *results.get('seg_fields', [])):
             results[key] = shift_image(results[key], *move)
         for key in results.get('mask_fields', []):

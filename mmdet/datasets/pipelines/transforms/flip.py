@@ -9,11 +9,12 @@ from mmdet.core.mask.base import FLIP_DIRECTIONS, check_direction
 
 from ...builder import PIPELINES
 from ..boxes import flip_boxes
+from ..keypoints import FLIP_INDICES, KEYPOINTS, flip_keypoints
 
 
 @PIPELINES.register_module()
 class RandomFlip:
-    """Flip images, boxes, masks and segmentation maps, with a chance.
+    """Flip images, boxes, keypoints, masks and segmentation maps, with a chance.
 
     Where a step before has set ``flip`` and ``flip_direction``, these hold and nothing is drawn. Sets both otherwise;
     the direction is None where nothing is flipped.
@@ -73,6 +74,8 @@ class RandomFlip:
             results[key] = mmcv.imflip(results[key], direction=direction)
         for key in results.get('bbox_fields', []):
             results[key] = self.bbox_flip(results[key], shape, direction)
+        if KEYPOINTS in results:
+            results[KEYPOINTS] = flip_keypoints(results[KEYPOINTS], shape, direction, results[FLIP_INDICES])
         for key in results.get('mask_fields', []):
             results[key] = results[key].flip(direction)
         for key in results.get('seg_fields', []):

@@ -14,6 +14,7 @@ from mmdet.core.mask.base import check_direction, rotation_matrix, shear_matrix,
 from ...builder import PIPELINES
 from ..boxes import clip_boxes, sides_above, warp_boxes
 from ..instances import filter_instances
+from ..keypoints import warp_result_keypoints
 from .levels import as_fill, check_chance, check_level, level_to_value, random_negative
 
 
@@ -34,10 +35,11 @@ def warp_results(
 
 
 def warp_result_boxes(results: dict, matrix: np.ndarray) -> None:
-    """Move all boxes by a matrix (2, 3) and cut them to the image."""
+    """Move all boxes and keypoints by a matrix (2, 3) and cut them to the image."""
     shape_hw = results['img_shape'][:2]
     for key in results.get('bbox_fields', []):
         results[key] = clip_boxes(warp_boxes(results[key], matrix), shape_hw)
+    warp_result_keypoints(results, matrix, shape_hw)
 
 
 def drop_small(results: dict, min_size: float) -> None:

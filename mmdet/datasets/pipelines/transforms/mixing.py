@@ -14,6 +14,7 @@ from ...builder import PIPELINES
 from ..boxes import clip_boxes, inside_image, sides_above, usable_after_warp
 from ..image_directives import join_directives
 from ..instances import filter_instances, join_labels
+from ..keypoints import FLIP_INDICES, KEYPOINTS, flip_keypoints, hide_outside
 
 Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2 px
 
@@ -110,7 +111,7 @@ class Mosaic:
         height, width = self.img_scale[0] * 2, self.img_scale[1] * 2
         canvas = np.full((height, width, *results['img'].shape[2:]), self.pad_val, dtype=results['img'].dtype)
         center = self.sample()
-        boxes, areas = [], []
+        boxes, areas, keypoints = [], [], []
         for part, loc in zip(parts, ('top_left', 'top_right', 'bottom_left', 'bottom_right')):
             img, factor = fit_inside(part['img'], self.img_scale)
             paste, cut = self._mosaic_combine(loc, center, img.shape[1::-1])
@@ -118,11 +119,16 @@ class Mosaic:
             shift = np.array([paste[0] - cut[0], paste[1] - cut[1]] * 2, dtype=np.float32)
             boxes.append(part['gt_bboxes'] * np.float32(factor) + shift)
             areas.append((paste[2] - paste[0]) * (paste[3] - paste[1]))
+            if KEYPOINTS in part:
+                moved = part[KEYPOINTS] * np.float32([factor, factor, 1]) + np.append(shift[:2], np.float32(0))
+                keypoints.append(hide_outside(moved, paste))
         results['img'] = canvas
         results['img_shape'] = canvas.shape
         results['gt_bboxes'] = np.concatenate(boxes)
         join_labels(results, parts)
         join_directives(results, parts, areas)
+        if KEYPOINTS in results:
+            results[KEYPOINTS] = np.concatenate(keypoints)
         self._clean_boxes(results)
         return results
 
@@ -250,6 +256,10 @@ class MixUp:
         background[: part.shape[0], : part.shape[1]] = part
         results['img'] = (0.5 * img.astype(np.float32) + 0.5 * background).astype(np.uint8)
         results['img_shape'] = results['img'].shape
+        if KEYPOINTS in results:
+            keypoints = self._keypoints_on_layer(other, layer.shape, scale, flips) - np.float32([x, y, 0])
+            shown = hide_outside(keypoints, (0, 0, img.shape[1], img.shape[0]))
+            results[KEYPOINTS] = np.concatenate([results[KEYPOINTS], shown])
         self._join_objects(results, other, boxes, (x, y))
         seen = self._area_on_layer(other['img'].shape, scale, layer.shape, flips, (x, y), img.shape)
         join_directives(results, [results, other], [img.shape[0] * img.shape[1], seen])
@@ -288,6 +298,11 @@ class MixUp:
         if flips:
             boxes[:, 0::2] = layer_shape[1] - boxes[:, 2::-2]
         return boxes
+
+    def _keypoints_on_layer(self, other: dict, layer_shape: tuple[int, ...], scale: float, flips: bool) -> np.ndarray:
+        """The other image's keypoints (m, K, 3) in pixels of the layer."""
+        keypoints = other[KEYPOINTS] * np.float32([scale, scale, 1])
+        return flip_keypoints(keypoints, layer_shape, 'horizontal', other[FLIP_INDICES]) if flips else keypoints
 
     def _join_objects(self, results: dict, other: dict, boxes: np.ndarray, offset_xy: tuple[int, int]) -> None:
         """Add the other image's objects; boxes (m, 4) are in pixels of the layer, of which a part begins at offset."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...builder import PIPELINES
 from ..boxes import clip_boxes
+from ..keypoints import scale_result_keypoints
 
 Scale = tuple[int, int]
 MULTISCALE_MODES = ('value', 'range')
@@ -28,7 +29,7 @@ def as_scale_list(img_scale: Scale | list[Scale] | None) -> list[Scale] | None:
 
 @PIPELINES.register_module()
 class Resize:
-    """Resize images, boxes, masks and segmentation maps, by sizes that are fixed or drawn.
+    """Resize images, boxes, keypoints, masks and segmentation maps, by sizes that are fixed or drawn.
 
     The size is ``results['scale']`` where a step before has set it, else made of ``results['scale_factor']`` where that
     is set, else drawn from the arguments here:
@@ -170,6 +171,7 @@ class Resize:
             raise ValueError('Resize: both scale and scale_factor are set; use override=True to resize a second time')
         self._resize_img(results)
         self._resize_bboxes(results)
+        scale_result_keypoints(results, results['scale_factor'])
         self._resize_masks(results)
         self._resize_seg(results)
         return results

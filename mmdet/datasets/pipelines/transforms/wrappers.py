@@ -10,6 +10,7 @@ from mmdet.core.mask.structures import BitmapMasks
 
 from ...builder import PIPELINES
 from ..instances import filter_instances
+from ..keypoints import refuse_keypoints
 from ..optional import require
 
 KEYMAP = dict(img='image', gt_masks='masks', gt_bboxes='bboxes')  # our names -> names of albumentations
@@ -82,6 +83,7 @@ class Albu:
         return {keymap.get(key, key): value for key, value in d.items()}
 
     def __call__(self, results: dict) -> dict | None:
+        refuse_keypoints(results, 'Albu')
         data = self.mapper({key: results[key] for key in self.keymap_to_albu if key in results}, self.keymap_to_albu)
         if 'bboxes' in data:
             data['bboxes'] = data['bboxes'].tolist()

@@ -1,0 +1,5 @@
+"""Keypoint heads: a heat map for each RoI and keypoint."""
+
+from .fcn_keypoint_head import FCNKeypointHead, KeypointTargets
+
+__all__ = ['FCNKeypointHead', 'KeypointTargets']
