@@ -252,6 +252,7 @@ class CocoDataset(CustomDataset):
         proposal_nums: Sequence[int] = (100, 300, 1000),
         iou_thrs: Sequence[float] | None = None,
         metric_items: Sequence[str] | str | None = None,
+        backend: str = 'pycocotools',
     ) -> dict[str, float | str]:
         """Evaluate results that are written already; see :meth:`evaluate`.
 
@@ -270,7 +271,7 @@ class CocoDataset(CustomDataset):
             if metric not in result_files:
                 raise KeyError(f'metric {metric!r}: the results hold only {", ".join(result_files)}')
             summary = coco_metrics.run_coco_eval(
-                coco_gt, result_files[metric], metric, self.cat_ids, self.img_ids, proposal_nums, thrs, logger
+                coco_gt, result_files[metric], metric, self.cat_ids, self.img_ids, proposal_nums, thrs, logger, backend
             )
             print_log('\n' + coco_metrics.figures_table(summary), logger=logger)
             if classwise and metric != 'proposal':
@@ -301,6 +302,7 @@ class CocoDataset(CustomDataset):
         proposal_nums: Sequence[int] = (100, 300, 1000),
         iou_thrs: Sequence[float] | float | None = None,
         metric_items: Sequence[str] | str | None = None,
+        backend: str = 'pycocotools',
     ) -> dict[str, float | str]:
         """Evaluate results with COCO's metrics.
 
@@ -314,6 +316,7 @@ class CocoDataset(CustomDataset):
             iou_thrs: thresholds that are averaged over; None: 0.5, 0.55, ... 0.95.
             metric_items: which figures to give back: ``'mAP'``, ``'mAP_50'``, ... ``'AR@100'``, ...; None: the six of
                 precision for boxes and masks, those of recall for proposals.
+            backend: what computes the figures of boxes: ``'pycocotools'``, or ``'numpy'``, which is faster.
 
         Returns:
             ``bbox_mAP``, ``bbox_mAP_50``, ..., ``bbox_mAP_copypaste`` (a text); ``AR@100``, ... for proposals. -1 where
@@ -321,14 +324,24 @@ class CocoDataset(CustomDataset):
 
         Raises:
             KeyError: another metric or figure.
-            ValueError: not one result for each image.
+            ValueError: not one result for each image, or another backend.
         """
         metrics = [metric] if isinstance(metric, str) else list(metric)
         coco_metrics.check_metrics(metrics, metric_items, proposal_nums)
+        coco_metrics.check_backend(backend)
         result_files, folder = self._write_for_metrics(results, jsonfile_prefix)
         try:
             return self.evaluate_det_segm(
-                results, result_files, self.coco, metrics, logger, classwise, proposal_nums, iou_thrs, metric_items
+                results,
+                result_files,
+                self.coco,
+                metrics,
+                logger,
+                classwise,
+                proposal_nums,
+                iou_thrs,
+                metric_items,
+                backend,
             )
         finally:
             if folder is not None:

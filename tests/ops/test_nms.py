@@ -1,6 +1,7 @@
 """Hard, soft and grouped suppression, against hand-made examples and plain loops."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -145,8 +146,9 @@ def test_errors_say_what_was_wrong():
 
 
 def test_groups_one_by_one_give_what_groups_moved_apart_give(monkeypatch):
-    monkeypatch.setattr('mmdet.ops.nms._LEAST_FOR_GROUPS', 0)
-    monkeypatch.setattr('mmdet.ops.nms._apart', None)  # out of reach
+    module = sys.modules[batched_nms.__module__]  # its name is also that of a function
+    monkeypatch.setattr(module, '_LEAST_FOR_GROUPS', 0)
+    monkeypatch.setattr(module, '_apart', None)  # out of reach
     generator = torch.Generator().manual_seed(0)
     corners = torch.rand(400, 2, generator=generator) * 60
     boxes = torch.cat([corners, corners + 5 + torch.rand(400, 2, generator=generator) * 30], 1)
