@@ -26,6 +26,7 @@ from .coco_results import (
 )
 from .custom import CustomDataset
 from .palettes import COCO_PALETTE
+from .shared_list import SharedList
 
 _LOGGER = logging.getLogger('mmdet')
 
@@ -49,17 +50,49 @@ class CocoDataset(CustomDataset):
 
     CLASSES = class_lists.COCO
     PALETTE = COCO_PALETTE
+    _coco: COCO | None = None
+    _shared_anns: SharedList | None = None  # of each image
 
     def load_annotations(self, ann_file: str) -> list[dict]:
         """Read the annotation file: the image entries, with ``filename``."""
-        self.coco = COCO(ann_file)
-        twice = repeated_ids(self.coco.dataset)
-        if twice:
-            raise ValueError(f'{self.ann_file}: {"; ".join(twice)}. Number them anew, each once.')
-        fill_annotations(self.coco.dataset.get('annotations', ()), self.ann_file)
+        self.coco = self._read_coco(ann_file)
         self._set_categories()
         self.img_ids = self.coco.get_img_ids()
         return [self._image_entry(img_id) for img_id in self.img_ids]
+
+    def _read_coco(self, ann_file: str) -> COCO:
+        coco = COCO(ann_file)
+        twice = repeated_ids(coco.dataset)
+        if twice:
+            raise ValueError(f'{self.ann_file}: {"; ".join(twice)}. Number them anew, each once.')
+        fill_annotations(coco.dataset.get('annotations', ()), self.ann_file)
+        return coco
+
+    @property
+    def coco(self) -> COCO:
+        """The annotation file; where annotations are shared it is read again for whoever asks, such as metrics."""
+        if self._coco is None:
+            self._coco = self._load_file(self.ann_file, 'ann_file', self._read_coco)
+        return self._coco
+
+    @coco.setter
+    def coco(self, coco: COCO) -> None:
+        self._coco = coco
+
+    def _share_annotations(self) -> None:
+        """Move entries and annotations into shared memory; the file's objects are let go."""
+        super()._share_annotations()
+        readers = ('get_ann_info', 'get_cat_ids', 'load_annotations')
+        if all(getattr(type(self), name) is getattr(CocoDataset, name) for name in readers):
+            found = self.coco.img_ann_map
+            self._shared_anns = SharedList(found.get(info['id'], []) for info in self.data_infos)
+            self._coco = None
+
+    def _annotations_of(self, idx: int) -> list[dict]:
+        """All annotations of an image, as the file has them."""
+        if self._shared_anns is not None:
+            return self._shared_anns[idx]
+        return self.coco.img_ann_map.get(self.data_infos[idx]['id'], [])
 
     def _set_categories(self) -> None:
         """Fix the label of every category: its place in ``CLASSES``."""
@@ -87,15 +120,14 @@ class CocoDataset(CustomDataset):
 
     def get_ann_info(self, idx: int) -> dict:
         """Annotations of an image; see :meth:`_parse_ann_info`."""
-        info = self.data_infos[idx]
-        return self._parse_ann_info(info, self.coco.img_ann_map.get(info['id'], []))
+        return self._parse_ann_info(self.data_infos[idx], self._annotations_of(idx))
 
     def _train_ann_info(self, idx: int) -> dict:
         return self.get_ann_info(idx)  # has usable boxes only
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Category id of every annotation of an image, also of those that are not trained on."""
-        return [ann['category_id'] for ann in self.coco.img_ann_map.get(self.data_infos[idx]['id'], [])]
+        return [ann['category_id'] for ann in self._annotations_of(idx)]
 
     def _labels_in_image(self, idx: int) -> set[int]:
         return {self.cat2label[cat] for cat in self.get_cat_ids(idx) if cat in self.cat2label}

@@ -17,6 +17,7 @@ from .builder import DATASETS
 from .custom_metrics import map_metrics, only_metric, recall_metrics
 from .image_check import find_loader, read_image_size
 from .pipelines.compose import Compose
+from .shared_list import SharedList
 
 # The default of ``file_client_args``; copied before it is used.
 DISK = dict(backend='disk')
@@ -49,6 +50,8 @@ class CustomDataset(Dataset):
         file_client_args: arguments of ``mmcv.FileClient``.
         skip_broken: in training, an image that cannot be read is logged, counted (``num_broken``) and another one takes
             its place; else it is an error that names the file.
+        share_annotations: hold the entries of the images in shared memory, once for all loading processes of this
+            process. Each access then gives a copy: what is changed in it is lost.
 
     Attributes:
         data_infos: one entry for each image.
@@ -80,6 +83,7 @@ class CustomDataset(Dataset):
         filter_empty_gt: bool = True,
         file_client_args: dict = DISK,
         skip_broken: bool = False,
+        share_annotations: bool = False,
     ):
         self.ann_file = under(data_root, ann_file)
         self.data_root = data_root
@@ -104,6 +108,14 @@ class CustomDataset(Dataset):
             self._set_group_flag()
         self._broken = BrokenImages(len(self.data_infos)) if skip_broken and not test_mode else None
         self.pipeline = Compose(pipeline)
+        if share_annotations:
+            self._share_annotations()
+
+    def _share_annotations(self) -> None:
+        """Move what loading processes read of the annotations into shared memory."""
+        self.data_infos = SharedList(self.data_infos)
+        if self.proposals is not None:
+            self.proposals = SharedList(self.proposals)
 
     def __len__(self) -> int:
         return len(self.data_infos)
