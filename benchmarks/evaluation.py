@@ -57,13 +57,17 @@ def measure(coco: COCO, results: Path, backend: str) -> tuple[float, float, dict
     return seconds, grown, {name: figure.value for name, figure in summary.figures.items()}
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--images', type=int, default=5000)
     parser.add_argument('--boxes', type=int, default=100, help='objects and detections of each image')
     parser.add_argument('--classes', type=int, default=80)
     parser.add_argument('--runs', type=int, default=1)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     with tempfile.TemporaryDirectory() as folder:
         annotations, results = made_files(Path(folder), args.images, args.boxes, args.classes)
         coco = COCO(str(annotations))
