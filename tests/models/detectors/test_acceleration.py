@@ -15,7 +15,8 @@ NORM = dict(mean=[120.0, 115, 100], std=[58.0, 57, 56], to_rgb=True)
 def losses(model, batch):
     torch.manual_seed(0)
     model.train()
-    return {name: float(sum(v) if isinstance(v, list) else v) for name, v in model(**copy.deepcopy(batch)).items()}
+    found = model(**copy.deepcopy(batch))
+    return {name: sum(v).item() if isinstance(v, list) else v.item() for name, v in found.items()}
 
 
 def results(model, batch):
