@@ -1,136 +1,211 @@
-"""Time a training step and inference of Faster R-CNN R50-FPN against torchvision's model of the same architecture.
+"""Time training steps and inference against torchvision's models of the same architecture.
 
-    python benchmarks/speed.py --device cpu --size 320 --batch 2 --runs 5
+    python benchmarks/speed.py --device cpu --sizes 320x320 --batches 2 --runs 5
+    python benchmarks/speed.py --device cuda --models faster_rcnn mask_rcnn retinanet --batches 1 2 8 \\
+        --sizes 320x320 640x640 800x1344 --dtypes fp32 bf16 --options "dict(channels_last=True)" --growth
+    python benchmarks/speed.py --roi-align
+    python benchmarks/speed.py --vs /path/to/other/python
 
 Both sides get the same images and boxes in one process, in turn (A B A B ...), so that a drift of the machine's speed
-meets both; the table gives medians and the ratio of each pair. Weights are random: speed does not depend on them, but
-the number of proposals does, so it is set alike.
+meets both; the tables give medians, and the median of the ratios of the pairs. Weights are random: speed does not
+depend on them, but the number of proposals does, so it is set alike. The overhead factor is the time of a step divided
+by the time of its convolutions and matrix products, by torch's profiler. With ``--processor-time`` seconds are those
+that the process got from the processor: on a CPU that other work shares, with one thread (``OMP_NUM_THREADS=1``), only
+these can be compared.
 """
 
 import argparse
+import ast
+import json
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import torch
-from mmcv import Config
-from torchvision.models.detection import fasterrcnn_resnet50_fpn
+import torchvision
+from torch.profiler import ProfilerActivity, profile
 
-from mmdet.models import build_detector
+from mmdet.ops import roi_align
 
-CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'faster_rcnn' / 'faster_rcnn_r50_fpn_1x_coco.py'
+sys.path.insert(0, str(__file__).rsplit('/', 1)[0])
+from speed_models import MODELS, Case, Side, made_batch, own_side, torchvision_side  # noqa: E402 - beside this file
+
+MATRIX_WORK = ('convolution', 'conv2d', 'aten::mm', 'aten::addmm', 'aten::bmm', 'aten::baddbmm', 'aten::linear')
+GROWTH = dict(boxes=(1, 10, 100, 1000), proposals=(100, 1000, 2000), classes=(80, 1203))
+AREAS = ((320, 320), (640, 640), (800, 1344))
 
 
-def made_batch(batch: int, size: int, boxes: int, device: str) -> tuple[torch.Tensor, list, list]:
-    """Images (B, 3, S, S), and for each image boxes (n, 4) xyxy px and labels (n,)."""
+class Clock:
+    """Seconds of calls on a device."""
+
+    def __init__(self, device: str, processor_time: bool) -> None:
+        self.cuda = device.startswith('cuda')
+        self.now = time.process_time if processor_time else time.perf_counter
+
+    def __call__(self, call: Callable[[], object]) -> float:
+        if self.cuda:
+            torch.cuda.synchronize()
+        start = self.now()
+        call()
+        if self.cuda:
+            torch.cuda.synchronize()
+        return self.now() - start
+
+    def pairs(self, own: Callable, other: Callable, runs: int) -> tuple[float, float, float]:
+        """Median seconds of both sides, and the median of the pairs' ratios; after one warm-up."""
+        own(), other()
+        pairs = [(self(own), self(other)) for _ in range(runs)]
+        a, b = (statistics.median(side) for side in zip(*pairs))
+        return a, b, statistics.median(x / y for x, y in pairs)
+
+
+def overhead_and_memory(call: Callable[[], object], device: str) -> tuple[float, float]:
+    """Overhead factor, and peak MB (on a CPU: of tensors that the call itself makes)."""
+    cuda = device.startswith('cuda')
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    with profile(activities=activities, profile_memory=not cuda) as prof:
+        call()
+    kind = 'self_device_time_total' if cuda else 'self_cpu_time_total'
+    times = {event.key: getattr(event, kind) for event in prof.key_averages()}
+    matrix = sum(us for name, us in times.items() if any(part in name for part in MATRIX_WORK))
+    if cuda:
+        return sum(times.values()) / max(matrix, 1), torch.cuda.max_memory_allocated() / 2**20
+    held = peak = 0
+    for event in prof.profiler.kineto_results.events():
+        if event.name() == '[memory]':
+            held += event.nbytes()
+            peak = max(peak, held)
+    return sum(times.values()) / max(matrix, 1), peak / 2**20
+
+
+def compare(case: Case, args: argparse.Namespace) -> list[str]:
+    """Rows of the table: training step and inference of one case."""
+    clock, batch = Clock(args.device, args.processor_time), made_batch(case, args.device)
+    own, other = own_side(case, args.device, args.options), torchvision_side(case, args.device)
+    rows = []
+    for what in args.steps:
+        calls = [partial(getattr(side, what), batch) for side in (own, other)]
+        a, b, ratio = clock.pairs(*calls, args.runs)
+        (factor, memory), (other_factor, other_memory) = (overhead_and_memory(call, args.device) for call in calls)
+        rows.append(
+            f'| {case.name} {what} | {a:.3f} | {b:.3f} | {ratio:.2f} | {case.batch / a:.2f} | {factor:.2f} '
+            f'| {other_factor:.2f} | {memory:.0f} | {other_memory:.0f} |'
+        )
+    return rows
+
+
+def growth_cases(case: Case) -> list[Case]:
+    """A case with one thing changed at a time."""
+    changed = [case._replace(**{key: value}) for key, values in GROWTH.items() for value in values]
+    return changed + [case._replace(size=size) for size in AREAS]
+
+
+def compare_roi_align(args: argparse.Namespace) -> list[str]:
+    """RoIAlign forward and backward on a map of stride 4 of two images of 800 x 1344 px, RoIs of 20 to 112 px."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(batch, 3, size, size, generator=generator)
-    corners = torch.rand(batch, boxes, 2, generator=generator) * size * 0.6
-    sides = (0.1 + 0.3 * torch.rand(batch, boxes, 2, generator=generator)) * size
-    gt_bboxes = torch.cat([corners, corners + sides], -1).to(device)
-    labels = torch.randint(0, 80, (batch, boxes), generator=generator).to(device)
-    return images.to(device), list(gt_bboxes), list(labels)
+    features = torch.randn(2, 256, 200, 336, generator=generator).to(args.device).requires_grad_()
+    corners = torch.rand(512, 2, generator=generator) * torch.tensor([1232, 688])
+    sides = 20 + 92 * torch.rand(512, 2, generator=generator)
+    rois = torch.cat([torch.arange(512)[:, None] % 2, corners, corners + sides], 1).to(args.device)
+    clock, rows = Clock(args.device, args.processor_time), []
+    for size in (7, 14):
+        grad = torch.randn(512, 256, size, size, generator=generator).to(args.device)
+
+        def step(pool: Callable, size: int = size, grad: torch.Tensor = grad) -> None:
+            torch.autograd.grad(pool(features, rois, (size, size), 0.25, 0, aligned=True), features, grad)
+
+        a, b, ratio = clock.pairs(partial(step, roi_align), partial(step, torchvision.ops.roi_align), args.runs)
+        rows.append(f'| RoIAlign {size} x {size}, 512 RoIs, forward + backward | {a:.3f} | {b:.3f} | {ratio:.2f} |')
+    return rows
 
 
-def own_model(device: str) -> tuple[torch.nn.Module, Callable, Callable]:
-    """This package's model, its training step and its inference."""
-    cfg = Config.fromfile(CONFIG)
-    cfg.model.backbone.init_cfg = None
-    model = build_detector(cfg.model).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-
-    def metas(images: torch.Tensor) -> list[dict]:
-        shape = (*images.shape[-2:], 3)
-        one = dict(img_shape=shape, pad_shape=shape, ori_shape=shape, scale_factor=1.0, flip=False, filename='made')
-        return [dict(one, batch_input_shape=shape[:2]) for _ in images]
-
-    def train(images: torch.Tensor, gt_bboxes: list, labels: list) -> None:
-        model.train()
-        batch = dict(img=images, img_metas=metas(images), gt_bboxes=gt_bboxes, gt_labels=labels)
-        optimizer.zero_grad(set_to_none=True)
-        model.train_step(batch, optimizer)['loss'].backward()
-        optimizer.step()
-
-    @torch.no_grad()
-    def infer(images: torch.Tensor, gt_bboxes: list, labels: list) -> None:
-        model.eval()
-        model(img=[images], img_metas=[metas(images)], return_loss=False, rescale=True)
-
-    return model, train, infer
+def run_alone(case: Case, args: argparse.Namespace) -> dict[str, float]:
+    """Seconds of this package's steps, for :func:`compare_environments`."""
+    side: Side = own_side(case, args.device, args.options)
+    clock, batch = Clock(args.device, args.processor_time), made_batch(case, args.device)
+    seconds = {}
+    for what in args.steps:
+        call = partial(getattr(side, what), batch)
+        call()
+        seconds[what] = clock(call)
+    return seconds
 
 
-def torchvision_model(device: str, size: int) -> tuple[torch.nn.Module, Callable, Callable]:
-    """torchvision's model with the same proposal counts, its training step and its inference."""
-    model = fasterrcnn_resnet50_fpn(
-        weights=None,
-        weights_backbone=None,
-        num_classes=81,
-        min_size=size,
-        max_size=size,
-        rpn_pre_nms_top_n_train=2000,
-        rpn_post_nms_top_n_train=1000,
-        rpn_pre_nms_top_n_test=1000,
-        rpn_post_nms_top_n_test=1000,
-    ).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-
-    def train(images: torch.Tensor, gt_bboxes: list, labels: list) -> None:
-        model.train()
-        targets = [dict(boxes=b, labels=k + 1) for b, k in zip(gt_bboxes, labels)]
-        optimizer.zero_grad(set_to_none=True)
-        sum(model(list(images), targets).values()).backward()
-        optimizer.step()
-
-    @torch.no_grad()
-    def infer(images: torch.Tensor, gt_bboxes: list, labels: list) -> None:
-        model.eval()
-        model(list(images))
-
-    return model, train, infer
-
-
-def seconds(call: Callable, batch: tuple, device: str) -> float:
-    """Wall seconds of one call, the device's queue included."""
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    call(*batch)
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def compare(name: str, own: Callable, other: Callable, batch: tuple, device: str, runs: int) -> str:
-    """One row of the table: medians of both sides and of their ratio, pair by pair."""
-    for call in (own, other):
-        call(*batch)
-    pairs = [(seconds(own, batch, device), seconds(other, batch, device)) for _ in range(runs)]
-    a, b = (statistics.median(side) for side in zip(*pairs))
-    ratio = statistics.median(x / y for x, y in pairs)
-    return f'| {name} | {a:.3f} | {b:.3f} | {ratio:.2f} | {len(batch[0]) / a:.2f} |'
+def compare_environments(args: argparse.Namespace) -> list[str]:
+    """Steps here and in another environment that has an `mmdet` of its own, process by process in turn."""
+    passed = [arg for arg in sys.argv[1:] if arg not in ('--vs', args.vs)] + ['--alone']
+    runs: tuple[list, list] = ([], [])
+    for _ in range(args.runs):
+        for python, done in zip((sys.executable, args.vs), runs):
+            out = subprocess.run([python, __file__, *passed], check=True, capture_output=True, text=True).stdout
+            done.append(json.loads(out.splitlines()[-1]))
+    rows = []
+    for name in runs[0][0]:
+        a, b = (statistics.median(run[name] for run in done) for done in runs)
+        ratio = statistics.median(x[name] / y[name] for x, y in zip(*runs))
+        rows.append(f'| {name} | {a:.3f} | {b:.3f} | {ratio:.2f} |')
+    return rows
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--size', type=int, default=320, help='side of the square images in px, a multiple of 32')
-    parser.add_argument('--batch', type=int, default=2)
+    parser.add_argument('--models', nargs='+', default=['faster_rcnn'], choices=list(MODELS))
+    parser.add_argument('--sizes', nargs='+', default=['320x320'], help='HxW in px, multiples of 32')
+    parser.add_argument('--batches', nargs='+', type=int, default=[2])
+    parser.add_argument('--dtypes', nargs='+', default=['fp32'], choices=['fp32', 'bf16'])
+    parser.add_argument('--steps', nargs='+', default=['train', 'infer'], choices=['train', 'infer'])
     parser.add_argument('--boxes', type=int, default=10, help='objects of each image')
     parser.add_argument('--runs', type=int, default=5, help='counted pairs after one warm-up')
+    parser.add_argument('--options', type=read_options, default={}, help='further keys of the model: "dict(...)"')
+    parser.add_argument('--growth', action='store_true', help='also vary boxes, proposals, classes and area')
+    parser.add_argument('--roi-align', action='store_true', help='RoIAlign alone')
+    parser.add_argument('--processor-time', action='store_true', help='seconds of the processor, not of the wall clock')
+    parser.add_argument('--vs', metavar='PYTHON', help='compare with the mmdet of another environment')
+    parser.add_argument('--alone', action='store_true', help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def read_options(text: str) -> dict:
+    """``dict(a=1)`` -> a dict of literals."""
+    call = ast.parse(text, mode='eval').body
+    if not isinstance(call, ast.Call) or getattr(call.func, 'id', '') != 'dict' or call.args:
+        raise argparse.ArgumentTypeError(f'expected dict(key=value, ...), got {text!r}')
+    return {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+
+
+def cases_of(args: argparse.Namespace) -> list[Case]:
+    sizes = [tuple(int(side) for side in size.split('x')) for size in args.sizes]
+    cases = [
+        Case(model, size, batch, dtype, args.boxes)
+        for model in args.models
+        for size in sizes
+        for batch in args.batches
+        for dtype in args.dtypes
+    ]
+    return cases + [grown for case in cases[:1] for grown in growth_cases(case) if args.growth]
 
 
 def main() -> None:
     args = parse_args()
-    batch = made_batch(args.batch, args.size, args.boxes, args.device)
-    _, own_train, own_infer = own_model(args.device)
-    _, other_train, other_infer = torchvision_model(args.device, args.size)
-    threads = torch.get_num_threads()
-    print(f'torch {torch.__version__}, {args.device}, {threads} threads, {args.size} px, batch {args.batch}')
-    print('| what | mmdet s | torchvision s | ratio | mmdet images/s |\n| --- | --- | --- | --- | --- |')
-    print(compare('training step', own_train, other_train, batch, args.device, args.runs))
-    print(compare('inference', own_infer, other_infer, batch, args.device, args.runs))
+    if args.alone:
+        print(json.dumps({f'{c.name} {k}': s for c in cases_of(args) for k, s in run_alone(c, args).items()}))
+        return
+    print(f'torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, {args.runs} pairs')
+    if args.roi_align or args.vs:
+        other = f'{args.vs} s' if args.vs else 'torchvision s'
+        print(f'| what | mmdet s | {other} | ratio |\n| --- | --- | --- | --- |')
+        print('\n'.join(compare_environments(args) if args.vs else compare_roi_align(args)))
+        return
+    print('| what | mmdet s | torchvision s | ratio | mmdet images/s | overhead | its overhead | MB | its MB |')
+    print('| --- ' * 9 + '|')
+    for case in cases_of(args):
+        print('\n'.join(compare(case, args)), flush=True)
 
 
 if __name__ == '__main__':

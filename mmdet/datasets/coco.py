@@ -28,6 +28,7 @@ from .custom import CustomDataset
 from .label_spaces import rename_categories
 from .palettes import COCO_PALETTE
 from .partial_labels import keep_labelled, labelled_annotations, unlabelled_of_images
+from .shared_list import SharedList
 
 _LOGGER = logging.getLogger('mmdet')
 
@@ -51,19 +52,51 @@ class CocoDataset(CustomDataset):
 
     CLASSES = class_lists.COCO
     PALETTE = COCO_PALETTE
+    _coco: COCO | None = None
+    _shared_anns: SharedList | None = None  # of each image
 
     def load_annotations(self, ann_file: str) -> list[dict]:
         """Read the annotation file: the image entries, with ``filename``."""
-        self.coco = COCO(ann_file)
-        twice = repeated_ids(self.coco.dataset)
-        if twice:
-            raise ValueError(f'{self.ann_file}: {"; ".join(twice)}. Number them anew, each once.')
-        fill_annotations(self.coco.dataset.get('annotations', ()), self.ann_file)
-        if self.source_classes is not None or self.rename:
-            rename_categories(self.coco, self.rename, self.source_classes, self.ann_file)
+        self.coco = self._read_coco(ann_file)
         self._set_categories()
         self.img_ids = self.coco.get_img_ids()
         return [self._image_entry(img_id) for img_id in self.img_ids]
+
+    def _read_coco(self, ann_file: str) -> COCO:
+        coco = COCO(ann_file)
+        twice = repeated_ids(coco.dataset)
+        if twice:
+            raise ValueError(f'{self.ann_file}: {"; ".join(twice)}. Number them anew, each once.')
+        fill_annotations(coco.dataset.get('annotations', ()), self.ann_file)
+        if self.source_classes is not None or self.rename:
+            rename_categories(coco, self.rename, self.source_classes, self.ann_file)
+        return coco
+
+    @property
+    def coco(self) -> COCO:
+        """The annotation file; where annotations are shared it is read again for whoever asks, such as metrics."""
+        if self._coco is None:
+            self._coco = self._load_file(self.ann_file, 'ann_file', self._read_coco)
+        return self._coco
+
+    @coco.setter
+    def coco(self, coco: COCO) -> None:
+        self._coco = coco
+
+    def _share_annotations(self) -> None:
+        """Move entries and annotations into shared memory; the file's objects are let go."""
+        super()._share_annotations()
+        readers = ('get_ann_info', 'get_cat_ids', 'load_annotations')
+        if all(getattr(type(self), name) is getattr(CocoDataset, name) for name in readers):
+            found = self.coco.img_ann_map
+            self._shared_anns = SharedList(found.get(info['id'], []) for info in self.data_infos)
+            self._coco = None
+
+    def _annotations_of(self, idx: int) -> list[dict]:
+        """All annotations of an image, as the file has them."""
+        if self._shared_anns is not None:
+            return self._shared_anns[idx]
+        return self.coco.img_ann_map.get(self.data_infos[idx]['id'], [])
 
     def _set_categories(self) -> None:
         """Fix the label of every category: its place in ``CLASSES``."""
@@ -101,15 +134,14 @@ class CocoDataset(CustomDataset):
 
     def get_ann_info(self, idx: int) -> dict:
         """Annotations of an image; see :meth:`_parse_ann_info`."""
-        info = self.data_infos[idx]
-        return self._parse_ann_info(info, self.coco.img_ann_map.get(info['id'], []))
+        return self._parse_ann_info(self.data_infos[idx], self._annotations_of(idx))
 
     def _train_ann_info(self, idx: int) -> dict:
         return self.get_ann_info(idx)  # has usable boxes only
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Category id of every annotation of an image, also of those that are not trained on."""
-        return [ann['category_id'] for ann in self.coco.img_ann_map.get(self.data_infos[idx]['id'], [])]
+        return [ann['category_id'] for ann in self._annotations_of(idx)]
 
     def _labels_in_image(self, idx: int) -> set[int]:
         return {self.cat2label[cat] for cat in self.get_cat_ids(idx) if cat in self.cat2label}
@@ -266,6 +298,7 @@ class CocoDataset(CustomDataset):
         proposal_nums: Sequence[int] = (100, 300, 1000),
         iou_thrs: Sequence[float] | None = None,
         metric_items: Sequence[str] | str | None = None,
+        backend: str = 'pycocotools',
     ) -> dict[str, float | str]:
         """Evaluate results that are written already; see :meth:`evaluate`.
 
@@ -284,7 +317,7 @@ class CocoDataset(CustomDataset):
             if metric not in result_files:
                 raise KeyError(f'metric {metric!r}: the results hold only {", ".join(result_files)}')
             summary = coco_metrics.run_coco_eval(
-                coco_gt, result_files[metric], metric, self.cat_ids, self.img_ids, proposal_nums, thrs, logger
+                coco_gt, result_files[metric], metric, self.cat_ids, self.img_ids, proposal_nums, thrs, logger, backend
             )
             print_log('\n' + coco_metrics.figures_table(summary), logger=logger)
             if classwise and metric != 'proposal':
@@ -316,6 +349,7 @@ class CocoDataset(CustomDataset):
         iou_thrs: Sequence[float] | float | None = None,
         metric_items: Sequence[str] | str | None = None,
         labeled_only: bool = False,
+        backend: str = 'pycocotools',
     ) -> dict[str, float | str]:
         """Evaluate results with COCO's metrics.
 
@@ -331,6 +365,7 @@ class CocoDataset(CustomDataset):
                 precision for boxes and masks, those of recall for proposals.
             labeled_only: where an image says which classes are annotated in it, leave out what is found of others: it
                 is neither true nor false; see :func:`unlabelled_of_images`.
+            backend: what computes the figures of boxes: ``'pycocotools'``, or ``'numpy'``, which is faster.
 
         Returns:
             ``bbox_mAP``, ``bbox_mAP_50``, ..., ``bbox_mAP_copypaste`` (a text); ``AR@100``, ... for proposals. -1 where
@@ -338,17 +373,28 @@ class CocoDataset(CustomDataset):
 
         Raises:
             KeyError: another metric or figure.
-            ValueError: not one result for each image, or ``labeled_only`` where no image says what is annotated.
+            ValueError: not one result for each image, another backend, or ``labeled_only`` where no image says what is
+                annotated.
         """
         metrics = [metric] if isinstance(metric, str) else list(metric)
         coco_metrics.check_metrics(metrics, metric_items, proposal_nums)
+        coco_metrics.check_backend(backend)
         annotations = self.coco
         if labeled_only:
             results, annotations = self._labelled_only(results)
         result_files, folder = self._write_for_metrics(results, jsonfile_prefix)
         try:
             return self.evaluate_det_segm(
-                results, result_files, annotations, metrics, logger, classwise, proposal_nums, iou_thrs, metric_items
+                results,
+                result_files,
+                annotations,
+                metrics,
+                logger,
+                classwise,
+                proposal_nums,
+                iou_thrs,
+                metric_items,
+                backend,
             )
         finally:
             if folder is not None:

@@ -18,6 +18,7 @@ from .custom_metrics import map_metrics, only_metric, recall_metrics
 from .image_check import find_loader, read_image_size
 from .label_spaces import Rename, label_table, relabel_annotations
 from .pipelines.compose import Compose
+from .shared_list import SharedList
 
 # The default of ``file_client_args``; copied before it is used.
 DISK = dict(backend='disk')
@@ -54,6 +55,8 @@ class CustomDataset(Dataset):
         source_classes: the names of the annotations that are used, where they are not ``classes``; in a format whose
             labels are numbers, the names that 0, 1, ... stand for. None: the names are those of ``classes``.
         rename: name in the annotations -> one of ``classes``, or None for a category that is not used.
+        share_annotations: hold the entries of the images in shared memory, once for all loading processes of this
+            process. Each access then gives a copy: what is changed in it is lost.
 
     Attributes:
         data_infos: one entry for each image.
@@ -94,6 +97,7 @@ class CustomDataset(Dataset):
         name: str | None = None,
         source_classes: Sequence[str] | None = None,
         rename: Rename | None = None,
+        share_annotations: bool = False,
     ):
         self.ann_file = under(data_root, ann_file)
         self.data_root = data_root
@@ -123,6 +127,8 @@ class CustomDataset(Dataset):
         self.pipeline = Compose(pipeline)
         if self.CLASSES is not None:
             self.pipeline.bind_classes(self.CLASSES, self._category_labels())
+        if share_annotations:
+            self._share_annotations()
 
     def _category_labels(self) -> dict[int, int] | None:
         """Category id of the annotation file -> label; None: the file has labels."""
@@ -145,6 +151,12 @@ class CustomDataset(Dataset):
             return None
         table = label_table(self.source_classes, self.CLASSES, self.rename)
         return [self.CLASSES[label] for label in sorted(set(table.tolist()) - {-1})]
+
+    def _share_annotations(self) -> None:
+        """Move what loading processes read of the annotations into shared memory."""
+        self.data_infos = SharedList(self.data_infos)
+        if self.proposals is not None:
+            self.proposals = SharedList(self.proposals)
 
     def __len__(self) -> int:
         return len(self.data_infos)

@@ -5,6 +5,8 @@ import torchvision.ops
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from .roi_align_cpu import Geometry, pays, roi_align_cpu
+
 _POOL_MODES = ('avg', 'max')
 
 
@@ -50,8 +52,13 @@ def roi_align(
         raise ValueError(f'roi_align: pool_mode must be one of {_POOL_MODES}, got {pool_mode!r}')
     features = _full_precision(input)
     rois = rois.to(features.dtype)
-    pool = torchvision.ops.roi_align if pool_mode == 'avg' else _roi_align_max
-    pooled = pool(features, rois, _pair(output_size), spatial_scale, sampling_ratio, aligned)
+    geometry = Geometry(_pair(output_size), spatial_scale, max(sampling_ratio, 0), aligned)
+    if pool_mode == 'max':
+        pooled = _roi_align_max(features, rois, *geometry)
+    elif pays(features, rois, geometry.output_size):
+        pooled = roi_align_cpu(features, rois, geometry)
+    else:
+        pooled = torchvision.ops.roi_align(features, rois, *geometry)
     return pooled.to(input.dtype)
 
 

@@ -1,6 +1,7 @@
 """Hard, soft and grouped suppression, against hand-made examples and plain loops."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -142,3 +143,20 @@ def test_errors_say_what_was_wrong():
         batched_nms(BOXES, SCORES, torch.zeros(3), dict(type='nmss', iou_threshold=0.5))
     with pytest.raises(ValueError, match=r'dets \(n, 5\)'):
         nms_match(BOXES, 0.5)
+
+
+def test_groups_one_by_one_give_what_groups_moved_apart_give(monkeypatch):
+    module = sys.modules[batched_nms.__module__]  # its name is also that of a function
+    monkeypatch.setattr(module, '_LEAST_FOR_GROUPS', 0)
+    monkeypatch.setattr(module, '_apart', None)  # out of reach
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(400, 2, generator=generator) * 60
+    boxes = torch.cat([corners, corners + 5 + torch.rand(400, 2, generator=generator) * 30], 1)
+    scores = torch.rand(400, generator=generator).round(decimals=1)  # with many ties
+    groups = torch.randint(5, (400,), generator=generator)
+    for extra in (dict(), dict(offset=1), dict(score_threshold=0.4)):
+        dets, keep = batched_nms(boxes, scores, groups, dict(type='nms', iou_threshold=0.5, **extra))
+        apart = boxes.double() + groups.double()[:, None] * 1000
+        expected = nms(apart, scores, 0.5, **extra)[1]
+        assert torch.equal(keep, expected) and 20 < len(keep) < 400
+        assert torch.equal(dets, torch.cat([boxes[keep], scores[keep, None]], 1))

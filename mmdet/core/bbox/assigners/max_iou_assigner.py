@@ -5,8 +5,10 @@ from torch import Tensor
 
 from mmdet.core.bbox.assigners.assign_result import AssignResult, labels_of
 from mmdet.core.bbox.assigners.base_assigner import IOU_CALCULATOR, BaseAssigner
+from mmdet.core.bbox.assigners.blockwise import LEAST_PAIRS, best_overlaps, ranks_of_best_boxes
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS
 from mmdet.core.bbox.iou_calculators.builder import build_iou_calculator
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import BboxOverlaps2D
 
 
 def low_quality_matches(overlaps: Tensor, min_pos_iou: float, assign_all: bool, strict: bool = False) -> Tensor:
@@ -96,8 +98,50 @@ class MaxIoUAssigner(BaseAssigner):
         bboxes, gt_bboxes, gt_bboxes_ignore, gt_labels = self.to_working_device(
             len(gt_bboxes), bboxes[:, :4], gt_bboxes, gt_bboxes_ignore, gt_labels
         )
+        if self._goes_by_blocks(gt_bboxes, bboxes):
+            result = self._assign_by_blocks(bboxes, gt_bboxes, gt_bboxes_ignore, gt_labels, device)
+            if result is not None:
+                return result
         overlaps = self.iou_calculator(gt_bboxes, bboxes)
         return self.assign_or_ignore(overlaps, bboxes, gt_bboxes_ignore, gt_labels, device)
+
+    def _goes_by_blocks(self, gt_bboxes: Tensor, bboxes: Tensor) -> bool:
+        """Whether many pairs of plain overlaps are to be found on the CPU, and no subclass wants to see the matrix."""
+        plain = type(self.iou_calculator) is BboxOverlaps2D and self.iou_calculator.dtype is None
+        steps = ('assign_or_ignore', 'assign_wrt_overlaps', 'match')
+        own = all(getattr(type(self), name) is getattr(MaxIoUAssigner, name) for name in steps)
+        return plain and own and bboxes.device.type == 'cpu' and len(gt_bboxes) * len(bboxes) >= LEAST_PAIRS
+
+    def _assign_by_blocks(
+        self,
+        bboxes: Tensor,
+        gt_bboxes: Tensor,
+        gt_bboxes_ignore: Tensor | None,
+        gt_labels: Tensor | None,
+        device: torch.device,
+    ) -> AssignResult | None:
+        """What :meth:`assign_or_ignore` gives; None where a ground truth overlaps nothing but takes boxes."""
+        ignored, gt_bboxes = self.ignored_boxes(bboxes, gt_bboxes_ignore), gt_bboxes[:, :4]
+        kept = bboxes if ignored is None else bboxes[~ignored]
+        if not len(kept):
+            return None
+        found = best_overlaps(gt_bboxes, kept)
+        if self.match_low_quality and self.min_pos_iou <= 0 and not found.of_gt.all():
+            return None
+        forced = None
+        if self.match_low_quality:
+            ranks = torch.arange(1, len(gt_bboxes) + 1)
+            ranks = torch.where(found.of_gt >= self.min_pos_iou, ranks, 0)
+            if self.gt_max_assign_all:
+                forced = ranks_of_best_boxes(found, gt_bboxes, kept, ranks)
+            else:
+                forced = ranks.new_zeros(len(kept)).scatter_reduce(0, found.box_of_gt, ranks, 'amax')
+        max_overlaps, gt_inds = found.of_box, self.decide(found.of_box, found.gt_of_box, forced)
+        if ignored is not None:
+            max_overlaps = max_overlaps.new_full(ignored.shape, -1).masked_scatter(~ignored, max_overlaps)
+            gt_inds = gt_inds.new_full(ignored.shape, -1).masked_scatter(~ignored, gt_inds)
+        labels = None if gt_labels is None else labels_of(gt_inds, gt_labels).to(device)
+        return AssignResult(len(gt_bboxes), gt_inds.to(device), max_overlaps.to(device), labels)
 
     def to_working_device(self, num_gts: int, *tensors: Tensor | None) -> list[Tensor | None]:
         """The tensors, on the CPU where there are too many ground truths for the device."""
@@ -152,14 +196,24 @@ class MaxIoUAssigner(BaseAssigner):
     def match(self, overlaps: Tensor) -> tuple[Tensor, Tensor]:
         """(G, n) overlaps, G and n > 0 -> best overlaps (n,) and numbers of the ground truth (n,) from 1, 0 or -1."""
         max_overlaps, best_gt = overlaps.max(dim=0)
+        forced = None
+        if self.match_low_quality:
+            forced = low_quality_matches(overlaps, self.min_pos_iou, self.gt_max_assign_all)
+        return max_overlaps, self.decide(max_overlaps, best_gt, forced)
+
+    def decide(self, max_overlaps: Tensor, best_gt: Tensor, forced: Tensor | None) -> Tensor:
+        """Numbers of the ground truth (n,) from 1, 0 or -1.
+
+        Args:
+            max_overlaps: (n,) greatest overlaps.
+            best_gt: (n,) the ground truths that they are with, from 0.
+            forced: (n,) ground truths that take a box however low its overlap, from 1; 0: none. None: none at all.
+        """
         low, high = (0.0, self.neg_iou_thr) if isinstance(self.neg_iou_thr, float | int) else self.neg_iou_thr
         negative = (max_overlaps >= low) & (max_overlaps < high)
         gt_inds = torch.where(negative, 0, -1)
         gt_inds = torch.where(max_overlaps >= self.pos_iou_thr, best_gt + 1, gt_inds)
-        if self.match_low_quality:
-            forced = low_quality_matches(overlaps, self.min_pos_iou, self.gt_max_assign_all)
-            gt_inds = torch.where(forced > 0, forced, gt_inds)
-        return max_overlaps, gt_inds
+        return gt_inds if forced is None else torch.where(forced > 0, forced, gt_inds)
 
 
 __all__ = ['MaxIoUAssigner', 'low_quality_matches']

@@ -1,0 +1,181 @@
+"""RoIAlign on the CPU by all threads: the mean over a bin's samples is a sparse row of weights on feature cells.
+
+torchvision's CPU kernel walks over RoIs, channels, bins and samples in one thread. Here the weights of all bins are
+written down once, as a sparse matrix with a row for each bin and a column for each cell of the maps; the forward pass
+multiplies it with the cells' feature vectors and the backward pass multiplies its transpose with the gradients. Both
+products are ``embedding_bag``, which runs over all threads and adds whole vectors of channels. Weights of samples
+that fall on the same cell are merged first, along each axis by itself.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+# So many weights are written down at once, those that turn out to be zero included: about 200 MB at the most.
+MAX_WEIGHTS = 8_000_000
+# The maps are brought into the order (N, H, W, C) first, so there must be a bin for at least this share of their cells.
+LEAST_BINS_PER_CELL = 1 / 16
+LEAST_CHANNELS = 16
+LEAST_VALUES_WITHOUT_GRADIENT = 2**21  # of the result; torchvision's forward pass alone has less to lose
+
+
+class Geometry(NamedTuple):
+    """How RoIs are cut into bins and bins into samples; the arguments of :func:`mmdet.ops.roi_align`."""
+
+    output_size: tuple[int, int]  # h, w
+    spatial_scale: float
+    sampling_ratio: int
+    aligned: bool
+
+
+class SparseRows(NamedTuple):
+    """Rows of a sparse matrix, one a bin: weights ``values[offsets[i] : offsets[i + 1]]`` of the columns ``cells``."""
+
+    offsets: Tensor  # (rows + 1,) int32
+    cells: Tensor  # (entries,) int32
+    values: Tensor  # (entries,) float
+
+    def transposed(self, num_cells: int) -> 'SparseRows':
+        """The same matrix with a row for each of ``num_cells`` cells."""
+        arrays = (self.values.numpy(), self.cells.numpy(), self.offsets.numpy())
+        columns = csr_matrix(arrays, shape=(len(self.offsets) - 1, num_cells)).tocsc()
+        return SparseRows(*(torch.from_numpy(a) for a in (columns.indptr, columns.indices, columns.data)))
+
+    def product(self, vectors: Tensor) -> Tensor:
+        """Times ``vectors`` (columns, C) -> (rows, C)."""
+        return functional.embedding_bag(
+            self.cells, vectors, self.offsets, mode='sum', per_sample_weights=self.values, include_last_offset=True
+        )
+
+
+def pays(features: Tensor, rois: Tensor, output_size: tuple[int, int]) -> bool:
+    """Whether :func:`roi_align_cpu` can take these arguments and is expected to be faster than torchvision."""
+    num, channels, height, width = features.shape
+    if features.device.type != 'cpu' or channels < LEAST_CHANNELS or not len(rois) or not features.numel():
+        return False
+    cells, bins = num * height * width, len(rois) * output_size[0] * output_size[1]
+    if not features.is_contiguous(memory_format=torch.channels_last) and bins < cells * LEAST_BINS_PER_CELL:
+        return False
+    trains = features.requires_grad and torch.is_grad_enabled()
+    if not trains and bins * channels < LEAST_VALUES_WITHOUT_GRADIENT:
+        return False
+    # RoIs that are not finite, of a diverged training, are left to torchvision as well
+    return max(cells, bins) < 2**31 and bool(rois.abs().max() < 2**20)
+
+
+def roi_align_cpu(features: Tensor, rois: Tensor, geometry: Geometry) -> Tensor:
+    """Mean of the samples of each bin.
+
+    Args:
+        features: (N, C, H, W) float32 or float64 on the CPU.
+        rois: (n, 5) of the same dtype, finite, n > 0; no gradient flows to them.
+        geometry: bins and samples.
+
+    Returns:
+        (n, C, h, w), in channels-last order in memory, as is the gradient of ``features``.
+    """
+    return _RoIAlign.apply(features, rois.detach(), geometry)
+
+
+class _RoIAlign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, rois: Tensor, geometry: Geometry) -> Tensor:
+        num, channels, height, width = features.shape
+        rows = bin_weights(rois, num, (height, width), geometry)
+        ctx.shape = features.shape
+        ctx.save_for_backward(*rows)
+        pooled = rows.product(_vectors(features))
+        return pooled.view(len(rois), *geometry.output_size, channels).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        num, channels, height, width = ctx.shape
+        rows = SparseRows(*ctx.saved_tensors).transposed(num * height * width)
+        grad_features = rows.product(_vectors(grad))
+        return grad_features.view(num, height, width, channels).permute(0, 3, 1, 2), None, None
+
+
+def _vectors(maps: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N * H * W, C)."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.size(1))
+
+
+def bin_weights(rois: Tensor, num_maps: int, map_size: tuple[int, int], geometry: Geometry) -> SparseRows:
+    """The matrix of all bins, (n * h * w) rows and ``num_maps * H * W`` columns.
+
+    Args:
+        rois: (n, 5).
+        num_maps: N.
+        map_size: H, W.
+        geometry: bins and samples.
+    """
+    scaled = rois[:, 1:] * geometry.spatial_scale - (0.5 if geometry.aligned else 0.0)
+    size = scaled[:, 2:] - scaled[:, :2]
+    if not geometry.aligned:
+        size = size.clamp(min=1)
+    bins_h, bins_w = geometry.output_size
+    # no bin lies over more cells than it has samples or than it is long, rounded up, and one more
+    reach = (size / size.new_tensor([bins_w, bins_h])).max().ceil().clamp(min=geometry.sampling_ratio)
+    step = max(1, int(MAX_WEIGHTS / (bins_h * bins_w * (reach + 1) ** 2)))
+    batch = rois[:, 0].long()
+    parts = [
+        _bin_weights(batch[i : i + step], scaled[i : i + step, :2], size[i : i + step], map_size, geometry)
+        for i in range(0, len(rois), step)
+    ]
+    cells, values, counts = (torch.cat(part) for part in zip(*parts))
+    offsets = functional.pad(counts.cumsum(0), (1, 0)).int()
+    return SparseRows(offsets, cells, values)
+
+
+def _bin_weights(
+    batch: Tensor, start: Tensor, size: Tensor, map_size: tuple[int, int], geometry: Geometry
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of RoIs with corners ``start`` and ``size`` (n, 2; x, y, in cells): cells, values, entries of each bin."""
+    height, width = map_size
+    bins_h, bins_w = geometry.output_size
+    x_weights, xs = axis_weights(start[:, 0], size[:, 0], bins_w, geometry.sampling_ratio, width)
+    y_weights, ys = axis_weights(start[:, 1], size[:, 1], bins_h, geometry.sampling_ratio, height)
+    values = y_weights[:, :, None, :, None] * x_weights[:, None, :, None, :]  # (n, h, w, cells down, cells across)
+    lines = (batch[:, None, None].int() * height + ys) * width
+    cells = lines[:, :, None, :, None] + xs[:, None, :, None, :]
+    bins = values.flatten(0, 2).flatten(1)
+    used = bins.flatten().nonzero().squeeze(1)
+    return cells.flatten()[used], bins.flatten()[used], bins.count_nonzero(1)
+
+
+def axis_weights(start: Tensor, size: Tensor, bins: int, ratio: int, cells: int) -> tuple[Tensor, Tensor]:
+    """Along one axis: the weights of the cells under each bin, summed over its samples.
+
+    Args:
+        start: (n,) where each RoI begins, in cells; cell i has its centre at i.
+        size: (n,) extent of each RoI in cells.
+        bins: b.
+        ratio: samples of a bin; 0: as many as it has cells, rounded up.
+        cells: of the map. A sample further than a cell outside counts nothing, one nearer the border cell.
+
+    Returns:
+        Weights (n, b, m), whose sum over m is the share of samples that count, and the cells' int32 numbers (n, b, m).
+    """
+    bin_size = (size / bins)[:, None, None]
+    counts = torch.full_like(bin_size, ratio) if ratio > 0 else bin_size.ceil().clamp(min=0)
+    samples = torch.arange(int(counts.max()))
+    positions = start[:, None, None] + torch.arange(bins)[:, None] * bin_size
+    positions = positions + (samples + 0.5) * (bin_size / counts.clamp(min=1))
+    counted = (samples < counts) & (positions >= -1) & (positions <= cells)
+    share = counted.to(start.dtype) / counts.clamp(min=1)
+    positions = positions.clamp(0, cells - 1)
+    low = positions.floor()
+    upper_share = (positions - low) * share
+    first = low.amin(-1, keepdim=True) if len(samples) else positions  # a RoI of negative size runs backwards
+    place = (low - first).long()
+    reach = int(place.max()) + 2 if place.numel() else 0
+    weights = start.new_zeros(*place.shape[:2], reach)
+    weights.scatter_add_(2, place, share - upper_share)
+    weights.scatter_add_(2, place + 1, upper_share)
+    numbers = (first.int() + torch.arange(reach, dtype=torch.int32)).clamp(max=cells - 1)
+    return weights, numbers
