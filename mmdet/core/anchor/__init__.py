@@ -14,6 +14,7 @@ from mmdet.core.anchor.builder import (
     build_prior_generator,
 )
 from mmdet.core.anchor.point_generator import MlvlPointGenerator, PointGenerator
+from mmdet.core.anchor.rounded_anchor_generator import RoundedAnchorGenerator
 from mmdet.core.anchor.utils import anchor_inside_flags, calc_region, images_to_levels
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     'LegacySSDAnchorGenerator',
     'MlvlPointGenerator',
     'PointGenerator',
+    'RoundedAnchorGenerator',
     'SSDAnchorGenerator',
     'YOLOAnchorGenerator',
     'anchor_inside_flags',

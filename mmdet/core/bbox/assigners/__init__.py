@@ -11,6 +11,7 @@ from mmdet.core.bbox.assigners.grid_assigner import GridAssigner
 from mmdet.core.bbox.assigners.hungarian_assigner import HungarianAssigner
 from mmdet.core.bbox.assigners.mask_hungarian_assigner import MaskHungarianAssigner
 from mmdet.core.bbox.assigners.max_iou_assigner import MaxIoUAssigner
+from mmdet.core.bbox.assigners.own_best_assigner import OwnBestMaxIoUAssigner
 from mmdet.core.bbox.assigners.point_assigner import PointAssigner
 from mmdet.core.bbox.assigners.region_assigner import RegionAssigner
 from mmdet.core.bbox.assigners.sim_ota_assigner import SimOTAAssigner
@@ -29,6 +30,7 @@ __all__ = [
     'HungarianAssigner',
     'MaskHungarianAssigner',
     'MaxIoUAssigner',
+    'OwnBestMaxIoUAssigner',
     'PointAssigner',
     'RegionAssigner',
     'SimOTAAssigner',

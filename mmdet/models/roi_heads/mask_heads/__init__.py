@@ -12,6 +12,7 @@ from .mask_point_head import MaskPointHead
 from .maskiou_head import MaskIoUHead
 from .scnet_mask_head import SCNetMaskHead
 from .scnet_semantic_head import SCNetSemanticHead
+from .soft_target_mask_head import SoftTargetFCNMaskHead
 
 __all__ = [
     'DynamicMaskHead',
@@ -26,4 +27,5 @@ __all__ = [
     'FusedSemanticHead',
     'HTCMaskHead',
     'FCNMaskHead',
+    'SoftTargetFCNMaskHead',
 ]

@@ -1,0 +1,13 @@
+"""Weights of other libraries' detectors for ours, and back."""
+
+from .detectron2 import detectron2_to_mmdet, read_detectron2_file
+from .rules import ConversionError
+from .torchvision import mmdet_to_torchvision, torchvision_to_mmdet
+
+__all__ = [
+    'ConversionError',
+    'detectron2_to_mmdet',
+    'mmdet_to_torchvision',
+    'read_detectron2_file',
+    'torchvision_to_mmdet',
+]

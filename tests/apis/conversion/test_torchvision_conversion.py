@@ -1,0 +1,196 @@
+"""torchvision's own detectors with random weights, converted: proposals, detections and training losses are equal."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmcv import Config
+from torchvision.models import detection
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
+
+from mmdet.apis.conversion import ConversionError, mmdet_to_torchvision, torchvision_to_mmdet
+from mmdet.models import build_detector
+
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs/torchvision'
+CLASSES = 4  # and background
+HEIGHT, WIDTH = 160, 224  # px: the coarsest map is rounded up
+MODELS = {
+    'fasterrcnn_resnet50_fpn': 'faster_rcnn_r50_fpn',
+    'fasterrcnn_resnet50_fpn_v2': 'faster_rcnn_r50_fpn_v2',
+    'maskrcnn_resnet50_fpn': 'mask_rcnn_r50_fpn',
+    'maskrcnn_resnet50_fpn_v2': 'mask_rcnn_r50_fpn_v2',
+    'retinanet_resnet50_fpn': 'retinanet_r50_fpn',
+}
+BOXES = torch.tensor([[20.0, 30.0, 90.0, 120.0], [100.0, 10.0, 200.0, 150.0], [30.0, 40.0, 80.0, 90.0]])
+LABELS = torch.tensor([2, 0, 3])
+
+
+def their_model(name):
+    """torchvision's model on images of any size as they are, with weights whose activations stay of size one."""
+    torch.manual_seed(0)
+    options = dict(weights=None, weights_backbone=None, num_classes=CLASSES + 1)
+    model = getattr(detection, name)(**options, trainable_backbone_layers=5)
+    model.transform.min_size, model.transform.max_size = (HEIGHT,), WIDTH
+    for key, buffer in model.state_dict().items():
+        if key.endswith(('running_var', 'bn3.weight')):
+            buffer.uniform_(0.3, 0.6) if key.endswith('weight') else buffer.uniform_(0.9, 1.5)
+        elif key.endswith('running_mean') or key.endswith('.bias'):
+            buffer.normal_(0, 0.02)
+        elif key.endswith(('cls_score.weight', 'bbox_pred.weight', 'cls_logits.weight', 'bbox_reg.weight')):
+            buffer.normal_(0, 0.05)
+    return model.eval()
+
+
+def our_model(name, state_dict, **sections):
+    cfg = Config.fromfile(str(CONFIGS / f'{MODELS[name]}.py'))
+    cfg.model.backbone.init_cfg = None
+    head = cfg.model.bbox_head if 'bbox_head' in cfg.model else cfg.model.roi_head.bbox_head
+    head.num_classes = CLASSES
+    if 'roi_head' in cfg.model:
+        cfg.model.train_cfg.rpn.sampler.num = cfg.model.train_cfg.rcnn.sampler.num = 1_000_000
+        if 'mask_head' in cfg.model.roi_head:
+            cfg.model.roi_head.mask_head.num_classes = CLASSES
+    model = build_detector(cfg.model)
+    result = model.load_state_dict(torchvision_to_mmdet(state_dict), strict=False)
+    assert not result.unexpected_keys
+    assert all(key.endswith('num_batches_tracked') for key in result.missing_keys)
+    return model.eval()
+
+
+@pytest.fixture(scope='module', params=list(MODELS))
+def pair(request):
+    theirs = their_model(request.param)
+    return request.param, theirs, our_model(request.param, theirs.state_dict())
+
+
+def image():
+    return torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))
+
+
+def normalised(picture):
+    """A batch of one as our pipelines make it; their model does this itself."""
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    return ((picture - mean[:, None, None]) / std[:, None, None])[None]
+
+
+def meta():
+    shape = (HEIGHT, WIDTH, 3)
+    scale = np.ones(4, np.float32)
+    return dict(img_shape=shape, pad_shape=shape, ori_shape=shape, scale_factor=scale, flip=False, filename='')
+
+
+def by_score(boxes, scores, labels):
+    order = scores.argsort(descending=True, stable=True)
+    return boxes[order], scores[order], labels[order]
+
+
+def test_detections_are_equal(pair):
+    name, theirs, ours = pair
+    with torch.no_grad():
+        want = theirs([image()])[0]
+        result = ours.simple_test(normalised(image()), [meta()])[0]
+    per_class = result[0] if isinstance(result, tuple) else result
+    dets = torch.from_numpy(np.concatenate(per_class))
+    labels = torch.cat([torch.full((len(rows),), label) for label, rows in enumerate(per_class)])
+    boxes, scores, labels = by_score(dets[:, :4], dets[:, 4], labels)
+    # RetinaNet's scores have no background among them: their class 0 is one that is never an object
+    wanted = by_score(want['boxes'], want['scores'], want['labels'] - 1)
+    used = wanted[2] >= 0
+    wanted = [part[used] for part in wanted]
+    count = min(len(scores), len(wanted[0]), 50)
+    assert count >= 20
+    torch.testing.assert_close(scores[:count], wanted[1][:count], rtol=0, atol=1e-4)
+    # equal scores may change places: each of their boxes has an equal one of its label
+    for box, score, label in zip(*(part[: count - 2] for part in wanted)):
+        near = (labels == label) & ((scores - score).abs() < 1e-4)
+        assert (boxes[near] - box).abs().amax(1).min() < 2e-2, (name, box, score, label)
+
+
+def test_proposals_are_equal(pair):
+    name, theirs, ours = pair
+    if 'retinanet' in name:
+        pytest.skip('one stage')
+    with torch.no_grad():
+        images = detection.image_list.ImageList(normalised(image()), [(HEIGHT, WIDTH)])
+        want = theirs.rpn(images, theirs.backbone(images.tensors))[0][0]
+        got = ours.rpn_head.simple_test_rpn(ours.extract_feat(images.tensors), [meta()])[0]
+    assert len(want) == len(got) > 50
+    distance = (want[:, None] - got[None, :, :4]).abs().amax(-1)
+    assert distance.amin(1).max() < 1e-2
+
+
+def gt_masks():
+    masks = torch.zeros(len(BOXES), HEIGHT, WIDTH, dtype=torch.uint8)
+    for mask, (x1, y1, x2, y2) in zip(masks, BOXES.int().tolist()):
+        mask[y1 : y2 - 10, x1:x2] = 1
+    return masks
+
+
+def take_all(self, matched):
+    """All positives and negatives, in the place of a random choice."""
+    return [(m >= 1).to(torch.uint8) for m in matched], [(m == 0).to(torch.uint8) for m in matched]
+
+
+def test_training_losses_are_equal(pair, monkeypatch):
+    from mmdet.core import BitmapMasks
+
+    name, theirs, ours = pair
+    monkeypatch.setattr(BalancedPositiveNegativeSampler, '__call__', take_all)
+    target = dict(boxes=BOXES, labels=LABELS + 1, masks=gt_masks())
+    batch_norm = 'v2' in name
+    theirs.train(not batch_norm), ours.train(not batch_norm)
+    if batch_norm:  # in evaluation mode, lest the two change their statistics in turn
+        theirs.training = theirs.rpn.training = theirs.roi_heads.training = True
+        ours.training = True
+    with torch.no_grad():
+        want = theirs([image()], [target])
+        extra = dict(gt_masks=[BitmapMasks(gt_masks().numpy(), HEIGHT, WIDTH)]) if 'mask' in name else {}
+        got = ours.forward_train(normalised(image()), [meta()], [BOXES], [LABELS], **extra)
+    names = dict(
+        loss_objectness='loss_rpn_cls',
+        loss_rpn_box_reg='loss_rpn_bbox',
+        loss_classifier='loss_cls',
+        loss_box_reg='loss_bbox',
+        loss_mask='loss_mask',
+        classification='loss_cls',
+        bbox_regression='loss_bbox',
+    )
+    theirs.eval(), ours.eval()
+    for key, value in want.items():
+        if (name, key) == ('retinanet_resnet50_fpn', 'classification'):
+            continue  # theirs counts one class more, the unused number 0
+        mine = got[names[key]]
+        mine = sum(mine) if isinstance(mine, list) else mine
+        assert float(mine) == pytest.approx(float(value), rel=1e-4, abs=1e-6), key
+
+
+def test_way_back_gives_their_weights_again(pair):
+    name, theirs, _ = pair
+    state = theirs.state_dict()
+    back = mmdet_to_torchvision(torchvision_to_mmdet(state), name, CLASSES + 1)
+    kept = [key for key in back if 'bbox_pred' not in key and 'cls_logits' not in key and 'mask_fcn' not in key]
+    assert set(back) == set(state) and all(torch.equal(back[key], state[key]) for key in kept)
+    again = torchvision_to_mmdet(back)
+    assert all(torch.equal(again[key], value) for key, value in torchvision_to_mmdet(state).items())
+
+
+def test_coco_models_keep_the_classes_that_coco_uses():
+    scores = torch.arange(91.0)
+    state = {'roi_heads.box_predictor.cls_score.bias': scores, 'rpn.head.conv.weight': torch.ones(1)}
+    ours = torchvision_to_mmdet(state)
+    biases = ours['roi_head.bbox_head.fc_cls.bias'].tolist()
+    assert len(biases) == 81 and biases[:12] == [*range(1, 12), 13] and biases[-2:] == [90, 0]
+    assert 'rpn_head.rpn_conv.weight' in ours  # the name that files from before 0.13 have
+
+
+def test_unknown_entries_and_models_are_named():
+    bias = {'roi_heads.box_predictor.cls_score.bias': torch.zeros(3)}
+    with pytest.raises(ConversionError, match='1 entries are not known of torchvision detectors: backbone.neck.x'):
+        torchvision_to_mmdet({**bias, 'backbone.neck.x': torch.zeros(1)})
+    with pytest.raises(ConversionError, match='no class scores'):
+        torchvision_to_mmdet({})
+    with pytest.raises(ConversionError, match="no detector 'fasterrcn'"):
+        mmdet_to_torchvision({}, 'fasterrcn', 3)
+    with pytest.raises(ConversionError, match='is missing, which becomes'):
+        mmdet_to_torchvision({}, 'fasterrcnn_resnet50_fpn', 3)
