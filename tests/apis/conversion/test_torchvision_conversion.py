@@ -10,6 +10,7 @@ from torchvision.models import detection
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
 from mmdet.apis.conversion import ConversionError, mmdet_to_torchvision, torchvision_to_mmdet
+from mmdet.core import BitmapMasks
 from mmdet.models import build_detector
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs/torchvision'
@@ -35,7 +36,7 @@ def their_model(name):
     for key, buffer in model.state_dict().items():
         if key.endswith(('running_var', 'bn3.weight')):
             buffer.uniform_(0.3, 0.6) if key.endswith('weight') else buffer.uniform_(0.9, 1.5)
-        elif key.endswith('running_mean') or key.endswith('.bias'):
+        elif key.endswith(('running_mean', '.bias')):
             buffer.normal_(0, 0.02)
         elif key.endswith(('cls_score.weight', 'bbox_pred.weight', 'cls_logits.weight', 'bbox_reg.weight')):
             buffer.normal_(0, 0.05)
@@ -133,16 +134,12 @@ def take_all(self, matched):
 
 
 def test_training_losses_are_equal(pair, monkeypatch):
-    from mmdet.core import BitmapMasks
-
     name, theirs, ours = pair
     monkeypatch.setattr(BalancedPositiveNegativeSampler, '__call__', take_all)
     target = dict(boxes=BOXES, labels=LABELS + 1, masks=gt_masks())
-    batch_norm = 'v2' in name
-    theirs.train(not batch_norm), ours.train(not batch_norm)
-    if batch_norm:  # in evaluation mode, lest the two change their statistics in turn
-        theirs.training = theirs.rpn.training = theirs.roi_heads.training = True
-        ours.training = True
+    # batch norm stays in evaluation mode, lest the two change their statistics in turn
+    for module in (theirs, getattr(theirs, 'rpn', theirs), getattr(theirs, 'roi_heads', theirs), ours):
+        module.training = True
     with torch.no_grad():
         want = theirs([image()], [target])
         extra = dict(gt_masks=[BitmapMasks(gt_masks().numpy(), HEIGHT, WIDTH)]) if 'mask' in name else {}
@@ -156,7 +153,8 @@ def test_training_losses_are_equal(pair, monkeypatch):
         classification='loss_cls',
         bbox_regression='loss_bbox',
     )
-    theirs.eval(), ours.eval()
+    theirs.eval()
+    ours.eval()
     for key, value in want.items():
         if (name, key) == ('retinanet_resnet50_fpn', 'classification'):
             continue  # theirs counts one class more, the unused number 0
