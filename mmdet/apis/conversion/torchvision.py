@@ -4,12 +4,17 @@ torchvision counts background as class 0, ours is the last; its COCO models have
 files, of which 80 are used. What else differs is a matter of the configs: see docs/equivalence.md.
 """
 
+import functools
+import re
 from collections import OrderedDict
 from functools import partial
 
 import torch
 from torch import Tensor
 from torchvision.models import detection
+
+from mmdet.models.backbones.mobilenet_base import torchvision_names
+from mmdet.models.backbones.mobilenet_v3 import MobileNetV3
 
 from .rules import Change, ConversionError, Rule, convert, rename
 
@@ -72,10 +77,20 @@ RETINA = [
 ]
 
 
+@functools.cache
+def mobilenet_rules() -> list[Rule]:
+    """Rules for MobileNetV3-Large, whose layers torchvision numbers through."""
+    names = torchvision_names(MobileNetV3('large_split', out_indices=(4, 6)), second=False)
+    return [
+        Rule(re.escape(f'backbone.body.{theirs.removeprefix("features.")}.') + '(.+)', rf'backbone.{ours}.\1')
+        for theirs, ours in names.items()
+    ]
+
+
 def rules_for(names: set[str]) -> list[Rule]:
     """The rules for a model with these names; its RPN's convolution is named by how many there are."""
     several = any(name.startswith('rpn.head.conv.1.') for name in names)
-    return [*NECK, *RESNET, *RPN, *(SEVERAL_RPN_CONVS if several else ONE_RPN_CONV), *ROI, *RETINA]
+    return [*NECK, *RESNET, *mobilenet_rules(), *RPN, *(SEVERAL_RPN_CONVS if several else ONE_RPN_CONV), *ROI, *RETINA]
 
 
 def used_classes(num_classes: int) -> list[int]:

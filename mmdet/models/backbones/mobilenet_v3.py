@@ -13,7 +13,6 @@ from mmdet.models.utils.make_divisible import make_divisible
 from mmdet.models.utils.weights import resolve_init_cfg
 from mmdet.utils.registry import did_you_mean
 
-NUM_OUTPUTS = 6  # five stages and the 1x1 convolution behind them
 
 
 class Block(NamedTuple):
@@ -32,7 +31,8 @@ class MobileNetV3(MobileNetBase):
     """A convolution of stride 2, five stages of inverted residuals with squeeze and excitation, a 1x1 convolution.
 
     Args:
-        arch: 'large' or 'small'. Default: 'large'.
+        arch: 'large', 'small', or 'large_split': as 'large', with the last stage in two, its first block as stage 4
+            and the others as stage 5; torchvision's pyramids take the output between. Default: 'large'.
         widen_factor: multiplier of all widths. Default: 1.
         out_indices: outputs of ``forward``: 0 to 4 the stages of strides 2, 4, 8, 16, 32 (channels of 'large': 16, 24,
             40, 112, 160; of 'small': 16, 16, 24, 48, 96), 5 the last layer (960; 576). Stage 0 of 'small' has no
@@ -80,6 +80,11 @@ class MobileNetV3(MobileNetBase):
             (Block(5, 288, 96, True, 'HSwish', 2), *[Block(5, 576, 96, True, 'HSwish', 1)] * 2),
         ),
     }
+    arch_settings['large_split'] = (
+        *arch_settings['large'][:-1],
+        arch_settings['large'][-1][:1],
+        arch_settings['large'][-1][1:],
+    )
 
     def __init__(
         self,
@@ -94,10 +99,12 @@ class MobileNetV3(MobileNetBase):
         pretrained: str | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        init_cfg = resolve_init_cfg(init_cfg, pretrained, scratch_init_cfg())
-        super().__init__(NUM_OUTPUTS - 1, NUM_OUTPUTS, out_indices, frozen_stages, norm_eval, init_cfg)
         if arch not in self.arch_settings:
-            raise KeyError(f"arch: expected 'large' or 'small', got {arch!r}{did_you_mean(arch, self.arch_settings)}")
+            known = ', '.join(map(repr, self.arch_settings))
+            raise KeyError(f'arch: expected one of {known}, got {arch!r}{did_you_mean(arch, self.arch_settings)}')
+        init_cfg = resolve_init_cfg(init_cfg, pretrained, scratch_init_cfg())
+        num_stages = len(self.arch_settings[arch])  # the 1x1 convolution comes behind them
+        super().__init__(num_stages, num_stages + 1, out_indices, frozen_stages, norm_eval, init_cfg)
         settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
         hard_swish = dict(type='HSwish')
         channels = make_divisible(16 * widen_factor, 8)
@@ -108,7 +115,7 @@ class MobileNetV3(MobileNetBase):
                 blocks.append(make_block(row, channels, widen_factor, with_cp=with_cp, **settings))
                 channels = make_divisible(row.out_channels * widen_factor, 8)
             self._add_output(f'layer{i}', nn.Sequential(*blocks))
-        if max(out_indices) == NUM_OUTPUTS - 1:
+        if max(out_indices) == num_stages:
             self._add_output('conv2', ConvModule(channels, 6 * channels, 1, act_cfg=hard_swish, **settings))
         self._freeze_stages()
 

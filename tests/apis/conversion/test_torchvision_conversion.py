@@ -19,6 +19,7 @@ HEIGHT, WIDTH = 160, 224  # px: the coarsest map is rounded up
 MODELS = {
     'fasterrcnn_resnet50_fpn': 'faster_rcnn_r50_fpn',
     'fasterrcnn_resnet50_fpn_v2': 'faster_rcnn_r50_fpn_v2',
+    'fasterrcnn_mobilenet_v3_large_fpn': 'faster_rcnn_mobilenet_v3_large_fpn',
     'maskrcnn_resnet50_fpn': 'mask_rcnn_r50_fpn',
     'maskrcnn_resnet50_fpn_v2': 'mask_rcnn_r50_fpn_v2',
     'retinanet_resnet50_fpn': 'retinanet_r50_fpn',
