@@ -14,7 +14,6 @@ from mmdet.models.utils.weights import resolve_init_cfg
 from mmdet.utils.registry import did_you_mean
 
 
-
 class Block(NamedTuple):
     """One row of the paper's tables 1 and 2."""
 
