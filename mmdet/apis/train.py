@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmdet import __version__
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
 from mmdet.core.hook.set_iter_hook import SetIterHook
+from mmdet.core.hook.set_progress_hook import SetProgressHook
 from mmdet.core.hook.timing_hook import DataShareHook
 from mmdet.core.optimizers.builder import build_optimizer
 from mmdet.core.utils.dist_utils import sync_random_seed
@@ -211,6 +212,7 @@ def _register_hooks(runner: BaseRunner, cfg: Config, distributed: bool) -> None:
     # behind the timer (LOW, 70), before the loggers (VERY_LOW, 90)
     runner.register_hook(DataShareHook(), priority=80)
     runner.register_hook(SetIterHook())
+    runner.register_hook(SetProgressHook())
     if distributed and isinstance(runner, EpochBasedRunner):
         runner.register_hook(DistSamplerSeedHook())
 

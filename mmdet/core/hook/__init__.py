@@ -6,8 +6,10 @@ from .ema import ExpMomentumEMAHook, LinearMomentumEMAHook
 from .freeze_hook import FreezeHook
 from .memory_profiler_hook import MemoryProfilerHook
 from .resumable_checkpoint_hook import ResumableCheckpointHook
+from .schedule_value_hook import ScheduleValueHook
 from .set_epoch_info_hook import SetEpochInfoHook
 from .set_iter_hook import SetIterHook
+from .set_progress_hook import SetProgressHook
 from .sync_norm_hook import SyncNormHook
 from .sync_random_size_hook import SyncRandomSizeHook
 from .timing_hook import DataShareHook
@@ -26,8 +28,10 @@ __all__ = [
     'MMDetWandbHook',
     'MemoryProfilerHook',
     'ResumableCheckpointHook',
+    'ScheduleValueHook',
     'SetEpochInfoHook',
     'SetIterHook',
+    'SetProgressHook',
     'SyncNormHook',
     'SyncRandomSizeHook',
     'YOLOXLrUpdaterHook',
