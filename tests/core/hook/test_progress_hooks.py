@@ -65,7 +65,7 @@ def test_config_value_follows_the_epochs_in_whole_numbers(model):
     'name, text',
     [
         ('head.2.loss', "ModuleList has no '2'"),
-        ('heed.1', "heed.*head"),
+        ('heed.1', 'heed.*head'),
         ('test_cfg.rcnn.max_per_image', 'max_per_img'),
         ('head.1.loss.weight', "SimpleNamespace has no 'weight'"),
     ],
