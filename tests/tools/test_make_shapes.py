@@ -71,3 +71,14 @@ def test_shapes_impossible_option_names_it(tmp_path, option, value):
     run = make(tmp_path, option, value)
     assert run.returncode == 2
     assert option in run.stderr
+
+
+def test_shapes_of_another_style_show_the_same_things_in_another_way(shapes, tmp_path):
+    options = ('--clean', 3, '--partial', 0, '--val', 0, '--seed', 4, '--classes', 'disc', 'star', 'ring')
+    make(tmp_path, *options, '--style', 'dusk')
+    rows = [row for row in annotations(shapes, 'clean')['annotations'] if row['image_id'] <= 3]
+    assert annotations(tmp_path, 'clean')['annotations'] == rows
+    for name in ('000000.png', '000001.png', '000002.png'):
+        plain, dusk = (cv2.imread(str(folder / 'clean' / name)).astype(float) for folder in (shapes, tmp_path))
+        assert dusk.std() < 0.8 * plain.std()
+        assert dusk[..., 0].mean() > dusk[..., 2].mean()  # bluish

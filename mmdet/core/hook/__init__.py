@@ -3,6 +3,8 @@
 from .amp_hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
 from .checkloss_hook import CheckInvalidLossHook
 from .ema import ExpMomentumEMAHook, LinearMomentumEMAHook
+from .embedding_projection_hook import EmbeddingProjectionHook
+from .feature_map_hook import FeatureMapHook
 from .freeze_hook import FreezeHook
 from .memory_profiler_hook import MemoryProfilerHook
 from .resumable_checkpoint_hook import ResumableCheckpointHook
@@ -21,7 +23,9 @@ __all__ = [
     'AmpOptimizerHook',
     'CheckInvalidLossHook',
     'DataShareHook',
+    'EmbeddingProjectionHook',
     'ExpMomentumEMAHook',
+    'FeatureMapHook',
     'FreezeHook',
     'GradientCumulativeAmpOptimizerHook',
     'LinearMomentumEMAHook',
