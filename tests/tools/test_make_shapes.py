@@ -80,5 +80,6 @@ def test_shapes_of_another_style_show_the_same_things_in_another_way(shapes, tmp
     assert annotations(tmp_path, 'clean')['annotations'] == rows
     for name in ('000000.png', '000001.png', '000002.png'):
         plain, dusk = (cv2.imread(str(folder / 'clean' / name)).astype(float) for folder in (shapes, tmp_path))
-        assert dusk.std() < 0.8 * plain.std()
-        assert dusk[..., 0].mean() > dusk[..., 2].mean()  # bluish
+        assert dusk[..., 0].mean() > dusk[..., 2].mean() + 20  # bluish
+        soft = [cv2.GaussianBlur(image.mean(2), (0, 0), 3).ravel() for image in (plain, dusk)]
+        assert np.corrcoef(*soft)[0, 1] > 0.9
