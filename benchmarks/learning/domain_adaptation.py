@@ -3,8 +3,8 @@
     python benchmarks/learning/domain_adaptation.py --work-dir work_dirs/domain_adaptation
 
 The source are plain shapes with boxes, the target are shapes "at dusk" (other colours, contrast, sharpness and noise),
-whose boxes only the oracle sees. Every run of one seed begins with the same weights and takes as many steps, with as
-many annotated source images a step:
+whose boxes only the oracle sees. For each seed a detector is trained on the source first; every method goes on from
+that one, for as many steps, with as many annotated source images a step:
 
 * ``source``: the source alone;
 * ``statistics``: the target's images are in the batches too, without annotations and without domain classifiers, so
@@ -13,8 +13,8 @@ many annotated source images a step:
   loss (Chen et al. 2018);
 * ``oracle``: source and target, both annotated.
 
-A run whose result is there is not repeated, and one that was cut off goes on. The defaults take about an hour on two
-cores of a CPU; a GPU is used where there is one, and deserves more ``--images`` and ``--iters``.
+A run whose result is there is not repeated, and one that was cut off goes on. A GPU is used where there is one, and
+deserves more images and steps.
 """
 
 import argparse
@@ -37,7 +37,10 @@ from mmdet.utils.json_log import latest_json_log, read_json_log
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/faster_rcnn_r18_fpn_adapt.py'
 STYLES = dict(source='plain', target='dusk')
-METHODS = ('source', 'statistics', 'image', 'instance', 'both', 'oracle')
+PRETRAINING = 'pretraining'
+ON_SOURCE = (PRETRAINING, 'source')  # trained on the source alone
+ADAPTED = ('image', 'instance', 'both')
+METHODS = ('source', 'statistics', *ADAPTED, 'oracle')
 FIGURES = ('target', 'target_50', 'source')  # average precision on the validation sets; 50: at IoU 0.5
 LOGGED = ('acc_domain_image', 'acc_domain_instance')
 LAST_ROWS = 5  # of the log, that accuracies are averaged over
@@ -53,8 +56,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--images', type=int, default=400, help='training images of each domain')
     parser.add_argument('--val-images', type=int, default=100, help='validation images of each domain')
     parser.add_argument('--size', type=int, default=128, help='side of the images, px')
-    parser.add_argument('--iters', type=int, default=600, help='steps of each run')
-    parser.add_argument('--batch', type=int, default=8, help='images a step, half of them of each domain on average')
+    parser.add_argument('--pretrain-iters', type=int, default=600, help='steps on the source, before all methods')
+    parser.add_argument('--iters', type=int, default=300, help='steps of each method')
+    parser.add_argument('--batch', type=int, default=8, help='source images a step; as many of the target, on average')
     parser.add_argument('--width', type=int, default=32, help='channels of the first stage of the backbone')
     parser.add_argument('--loss-weight', type=float, default=0.1, help='of the domain losses')
     parser.add_argument('--strength', type=float, default=1.0, help='of the reversal at the end of its ramp')
@@ -93,7 +97,7 @@ def run_config(args: argparse.Namespace, method: str) -> Config:
     target.update(data_set(args, 'target', 'clean'))
     cfg.data.val.update(data_set(args, 'target', 'val'))
     cfg.data.test.update(data_set(args, 'target', 'val'))
-    if method == 'source':
+    if method in ON_SOURCE:
         cfg.data.train.datasets = [source]
     if method == 'oracle':
         target.pipeline[-1] = dict(type='AddFieldToImgMetas', fields=['domain'], values=[1])
@@ -102,16 +106,17 @@ def run_config(args: argparse.Namespace, method: str) -> Config:
             if 'img_scale' in step:
                 step['img_scale'] = (args.size, args.size)
     cfg.data.update(
-        samples_per_gpu=args.batch // 2 if method == 'source' else args.batch,
+        samples_per_gpu=args.batch if method in ON_SOURCE else 2 * args.batch,
         workers_per_gpu=0,
         persistent_workers=False,
     )
     set_model(cfg.model, args, method)
-    cfg.runner = dict(type='IterBasedRunner', max_iters=args.iters)
+    iters = args.pretrain_iters if method == PRETRAINING else args.iters
+    cfg.runner = dict(type='IterBasedRunner', max_iters=iters)
     cfg.lr_config.by_epoch = False
-    cfg.checkpoint_config = dict(interval=max(args.iters // 3, 1), max_keep_ckpts=1, by_epoch=False)
+    cfg.checkpoint_config = dict(interval=max(iters // 3, 1), max_keep_ckpts=1, by_epoch=False)
     cfg.custom_hooks = [dict(type='NumClassCheckHook')]
-    cfg.log_config = dict(interval=max(args.iters // 20, 1), hooks=[dict(type='TextLoggerHook', by_epoch=False)])
+    cfg.log_config = dict(interval=max(iters // 20, 1), hooks=[dict(type='TextLoggerHook', by_epoch=False)])
     return cfg
 
 
@@ -120,7 +125,7 @@ def set_model(model: dict, args: argparse.Namespace, method: str) -> None:
     model['backbone'].update(base_channels=args.width, stem_channels=args.width)
     model['neck']['in_channels'] = [args.width * factor for factor in (1, 2, 4, 8)]
     domain = model['train_cfg'].pop('domain')
-    if method not in ('image', 'instance', 'both'):
+    if method not in ADAPTED:
         return
     domain['reversal']['value'] = args.strength
     for part in ('image', 'instance'):
@@ -132,28 +137,48 @@ def set_model(model: dict, args: argparse.Namespace, method: str) -> None:
     model['train_cfg']['domain'] = domain
 
 
-def run(args: argparse.Namespace, method: str, seed: int) -> dict[str, float]:
-    """The figures of one run; trains and tests where they are not there yet."""
-    name = f'{method}_{args.images}_{args.size}_{args.iters}_{args.batch}_{args.width}'
-    if method in ('image', 'instance', 'both'):
+def run_folder(args: argparse.Namespace, method: str, seed: int) -> Path:
+    """Where a run is, named by all that it depends on."""
+    name = f'{method}_{args.images}_{args.size}_{args.batch}_{args.width}_{args.pretrain_iters}'
+    if method != PRETRAINING:
+        name += f'_{args.iters}'
+    if method in ADAPTED:
         name += f'_{args.loss_weight:g}_{args.strength:g}'
-    folder = args.work_dir / f'{name}_{seed}'
-    result = folder / 'figures.json'
-    if result.exists():
-        return json.loads(result.read_text())
-    folder.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
+    return args.work_dir / f'{name}_{seed}'
+
+
+def train(args: argparse.Namespace, method: str, seed: int) -> Config:
+    """Train one run, or what is left of it; gives its config."""
+    folder = run_folder(args, method, seed)
     cfg = run_config(args, method)
+    if method != PRETRAINING:
+        cfg.load_from = str(run_folder(args, PRETRAINING, seed).resolve() / 'latest.pth')
+    if (folder / 'done').exists():
+        return cfg
+    folder.mkdir(parents=True, exist_ok=True)
     cfg.dump(str(folder / 'run.py'))
     command = [ROOT / 'tools/train.py', folder / 'run.py', '--work-dir', folder, '--seed', seed]
     env = {**os.environ, 'OMP_NUM_THREADS': str(args.threads), 'MPLBACKEND': 'Agg', 'PYTHONPATH': str(ROOT)}
     with (folder / 'train.txt').open('a') as out:
         whole = [sys.executable, *map(str, command), '--auto-resume', '--no-validate']
         subprocess.run(whole, env=env, check=True, stdout=out, stderr=out)
-    figures = test(args, cfg, folder / 'latest.pth')
+    (folder / 'done').touch()
+    return cfg
+
+
+def run(args: argparse.Namespace, method: str, seed: int) -> dict[str, float]:
+    """The figures of one method; trains and tests where they are not there yet."""
+    folder = run_folder(args, method, seed)
+    result = folder / 'figures.json'
+    if result.exists():
+        return json.loads(result.read_text())
+    train(args, PRETRAINING, seed)
+    started = time.monotonic()
+    cfg = train(args, method, seed)
+    seconds = time.monotonic() - started
+    figures = {**test(args, cfg, folder / 'latest.pth'), 'seconds': seconds}
     rows = [row for row in read_json_log(latest_json_log(folder)) if row.get('mode') == 'train'][-LAST_ROWS:]
     figures.update({key: mean(row[key] for row in rows) for key in LOGGED if key in rows[-1]})
-    figures['seconds'] = time.monotonic() - started
     result.write_text(json.dumps(figures))
     return figures
 
