@@ -43,6 +43,7 @@ ADAPTED = ('image', 'instance', 'both')
 METHODS = ('source', 'statistics', *ADAPTED, 'oracle')
 FIGURES = ('target', 'target_50', 'source')  # average precision on the validation sets; 50: at IoU 0.5
 LOGGED = ('acc_domain_image', 'acc_domain_instance')
+MARKS = ('<!-- table -->', '<!-- end of the table -->')  # what lies between them on the page is written anew
 LAST_ROWS = 5  # of the log, that accuracies are averaged over
 
 
@@ -205,13 +206,21 @@ def spread(values: list[float], digits: int = 3) -> str:
 
 def table(results: dict[str, list[dict[str, float]]]) -> str:
     """Markdown rows, one a method: means and deviations over the seeds."""
-    head = ['method', 'AP, target', 'AP50, target', 'AP, source', 'places told, %', 'RoIs told, %', 's a run']
+    head = ['method', 'AP, target', 'AP50, target', 'AP, source', 'places told, %', 'RoIs told, %']
     rows = [head, ['---'] * len(head)]
     for method, runs in results.items():
         cells = [spread([one[key] for one in runs]) for key in FIGURES]
         cells += [spread([one[key] for one in runs], 1) if key in runs[0] else '' for key in LOGGED]
-        rows.append([method, *cells, f'{mean(one["seconds"] for one in runs):.0f}'])
+        rows.append([method, *cells])
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def write_table(text: str, page: Path) -> None:
+    """Put the table between the marks of a page, or make a page of it."""
+    old = page.read_text(encoding='utf-8') if page.exists() else f'# {page.stem}\n\n{MARKS[0]}\n{MARKS[1]}\n'
+    before, rest = old.split(MARKS[0], 1)
+    after = rest.split(MARKS[1], 1)[1]
+    page.write_text(f'{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}', encoding='utf-8')
 
 
 def plot(results: dict[str, list[dict[str, float]]], path: Path) -> None:
@@ -247,7 +256,7 @@ def main(argv: list[str] | None = None) -> None:
             print(f'{method}, seed {seed}: {results[method][-1]}', flush=True)
     args.out_dir.mkdir(parents=True, exist_ok=True)
     text = table(results)
-    (args.out_dir / 'domain_adaptation_table.md').write_text(text + '\n', encoding='utf-8')
+    write_table(text, args.out_dir / 'domain_adaptation.md')
     plot(results, args.out_dir / 'domain_adaptation.png')
     print(text)
 

@@ -1,4 +1,4 @@
-"""The arithmetic of Domain Adaptive Faster R-CNN (Chen et al. 2018, https://arxiv.org/abs/1803.03604).
+"""The arithmetic of Domain Adaptive Faster R-CNN (Chen et al. 2018, https://arxiv.org/abs/1803.03243).
 
 Every image of a batch counts alike, whatever its size and however many RoIs it has: means are taken within each image
 first. Domains are 0 (source) or 1 (target); logits are those of domain 1. N is the number of images, n of RoIs.
