@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.dense_heads.base_dense_head import as_config
 from mmdet.models.detectors.base import BaseDetector, stage_configs
-from mmdet.models.domain.adaptation import DomainAdaptation  # noqa: F401, registers it
 
 DUMMY_PROPOSALS = 1000  # regions that the second stage gets when only operations are counted
 
