@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmdet import __version__
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
 from mmdet.core.hook.set_iter_hook import SetIterHook
+from mmdet.core.hook.set_progress_hook import SetProgressHook
 from mmdet.core.hook.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.timing_hook import DataShareHook
 from mmdet.core.optimizers.builder import build_optimizer
@@ -220,6 +221,7 @@ def _register_hooks(runner: BaseRunner, cfg: Config, epochs_to_sampler: bool) ->
     # behind the timer (LOW, 70), before the loggers (VERY_LOW, 90)
     runner.register_hook(DataShareHook(), priority=80)
     runner.register_hook(SetIterHook())
+    runner.register_hook(SetProgressHook())
     if cfg.get('per_source_log', False):
         runner.register_hook(SourceChartsHook(), priority='LOWEST')
     if epochs_to_sampler and isinstance(runner, EpochBasedRunner):

@@ -4,6 +4,7 @@ from . import (
     backbones,  # noqa: F401
     dense_heads,  # noqa: F401
     detectors,  # noqa: F401
+    domain,  # noqa: F401
     losses,  # noqa: F401
     mmcls_scope,  # noqa: F401
     necks,  # noqa: F401

@@ -12,6 +12,7 @@ from mmcv.parallel import DataContainer as DC
 
 from mmdet.apis.test import collect_results_cpu, collect_results_gpu
 from mmdet.core.mask import BitmapMasks
+from mmdet.core.unlabelled import unlabelled_directives
 from mmdet.models import build_detector
 from mmdet.utils import build_ddp
 
@@ -80,6 +81,30 @@ def check_steps(config: str, rank: int) -> None:
         assert moved > 0, name
 
 
+def check_adaptation(config: str, rank: int) -> None:
+    """Domain classifiers with a process that has target images alone; equal losses' names and equal weights."""
+    cfg = Config.fromfile(config).model
+    cfg.train_cfg.domain = dict(
+        image=dict(in_channels=16, hidden_channels=8),
+        instance=dict(in_channels=16, hidden_channels=8),
+        consistency_weight=0.1,
+    )
+    torch.manual_seed(0)
+    start = build_detector(cfg)
+    model = build_ddp(copy.deepcopy(start), 'cpu', broadcast_buffers=False)
+    model.module.domain_adaptation.set_progress(0.5)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    target = dict(domain=1, **unlabelled_directives())
+    data = batch(EMPTY, target, rank) if rank else batch(FULL, dict(domain=0), rank)
+    for _ in range(2):
+        names = step(model, optimizer, copy.deepcopy(data))
+        assert same_on_all(names) and 'loss_domain_consistency' in names
+    assert same_on_all([p.detach().double().sum().item() for p in model.parameters()])
+    pairs = zip(model.module.named_parameters(), start.parameters())
+    moved = {name.split('.')[0] for (name, after), before in pairs if not after.equal(before)}
+    assert {'backbone', 'roi_head', 'domain_adaptation'} <= moved
+
+
 def check_collection(rank: int) -> None:
     part = [f'image {i}' for i in range(rank, 6, 2)]
     for results in (collect_results_cpu(part, 5), collect_results_gpu(part, 5)):
@@ -90,6 +115,7 @@ if __name__ == '__main__':
     dist.init_process_group('gloo')
     random.seed(0)
     check_steps(sys.argv[1], dist.get_rank())
+    check_adaptation(sys.argv[1], dist.get_rank())
     check_collection(dist.get_rank())
     dist.barrier()
     if dist.get_rank() == 0:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / 'tools' / 'dataset_converters' / 'make_shapes.py'
 SPEC = importlib.util.spec_from_file_location('make_shapes', SCRIPT)
 make_shapes = importlib.util.module_from_spec(SPEC)
+sys.path.insert(0, str(SCRIPT.parent))  # as running the script would
 SPEC.loader.exec_module(make_shapes)
 
 
@@ -115,3 +116,15 @@ def test_shapes_corners_turn_with_their_shape():
         assert np.allclose(points[1:3], tip) and points[0, 1] < 32 < points[3, 1]
         turned = make_shapes.shape_keypoints('disc', centre, 20, 1.0, angle, 64)[:4, :2] - centre
         assert np.allclose(turned, make_shapes.DIRECTIONS * 20 / 2**0.5, atol=1.6)  # its outline has 40 corners
+
+
+def test_shapes_of_another_style_show_the_same_things_in_another_way(shapes, tmp_path):
+    options = ('--clean', 3, '--partial', 0, '--val', 0, '--seed', 4, '--classes', 'disc', 'star', 'ring')
+    make(tmp_path, *options, '--style', 'dusk')
+    rows = [row for row in annotations(shapes, 'clean')['annotations'] if row['image_id'] <= 3]
+    assert annotations(tmp_path, 'clean')['annotations'] == rows
+    for name in ('000000.png', '000001.png', '000002.png'):
+        plain, dusk = (cv2.imread(str(folder / 'clean' / name)).astype(float) for folder in (shapes, tmp_path))
+        assert dusk[..., 0].mean() > dusk[..., 2].mean() + 20  # bluish
+        soft = [cv2.GaussianBlur(image.mean(2), (0, 0), 3).ravel() for image in (plain, dusk)]
+        assert np.corrcoef(*soft)[0, 1] > 0.9

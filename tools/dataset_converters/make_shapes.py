@@ -26,6 +26,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
+from shape_styles import STYLES
 
 from mmdet.core.keypoint import SHAPE
 from mmdet.utils.progress import progress_bar
@@ -255,7 +256,16 @@ def scene_annotations(scene: Scene, image_id: int) -> list[dict]:
     return rows
 
 
-def draw_set(folder: Path, name: str, count: int, classes: list[str], size: int, max_objects: int, seed: int) -> dict:
+def draw_set(
+    folder: Path,
+    name: str,
+    count: int,
+    classes: list[str],
+    size: int,
+    max_objects: int,
+    seed: int,
+    style: str = 'plain',
+) -> dict:
     """Draw ``count`` images into ``folder/name`` and give the set's COCO dictionary."""
     (folder / name).mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
@@ -264,7 +274,9 @@ def draw_set(folder: Path, name: str, count: int, classes: list[str], size: int,
     for index in range(count):
         scene = draw_scene(np.random.default_rng([seed, SETS.index(name), index]), classes, size, max_objects)
         file_name = f'{index:06d}.png'
-        cv2.imwrite(str(folder / name / file_name), scene.image)
+        # a generator of its own: the things shown are the same in every style
+        image = STYLES[style](scene.image, np.random.default_rng([seed, SETS.index(name), index, 1]))
+        cv2.imwrite(str(folder / name / file_name), image)
         images.append(dict(id=index + 1, file_name=file_name, width=size, height=size))
         annotations += scene_annotations(scene, index + 1)
         bar.update()
@@ -304,6 +316,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--size', type=int, default=192, help='side of the square images in px')
     parser.add_argument('--max-objects', type=int, default=5, help='most objects of one image')
+    parser.add_argument('--style', default='plain', choices=list(STYLES), help='look of the images')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     if not 0 <= args.missing <= 1:
@@ -317,7 +330,8 @@ def main() -> None:
     args = parse_args()
     annotations = args.out_dir / 'annotations'
     for name in SETS:
-        coco = draw_set(args.out_dir, name, getattr(args, name), args.classes, args.size, args.max_objects, args.seed)
+        count = getattr(args, name)
+        coco = draw_set(args.out_dir, name, count, args.classes, args.size, args.max_objects, args.seed, args.style)
         if name == 'partial':
             write_json(coco, annotations / 'partial_complete.json')
             coco = leave_out(coco, args.missing, args.seed)

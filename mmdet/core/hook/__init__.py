@@ -3,11 +3,15 @@
 from .amp_hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
 from .checkloss_hook import CheckInvalidLossHook
 from .ema import ExpMomentumEMAHook, LinearMomentumEMAHook
+from .embedding_projection_hook import EmbeddingProjectionHook
+from .feature_map_hook import FeatureMapHook
 from .freeze_hook import FreezeHook
 from .memory_profiler_hook import MemoryProfilerHook
 from .resumable_checkpoint_hook import ResumableCheckpointHook
+from .schedule_value_hook import ScheduleValueHook
 from .set_epoch_info_hook import SetEpochInfoHook
 from .set_iter_hook import SetIterHook
+from .set_progress_hook import SetProgressHook
 from .source_charts_hook import SourceChartsHook
 from .sync_norm_hook import SyncNormHook
 from .sync_random_size_hook import SyncRandomSizeHook
@@ -20,15 +24,19 @@ __all__ = [
     'AmpOptimizerHook',
     'CheckInvalidLossHook',
     'DataShareHook',
+    'EmbeddingProjectionHook',
     'ExpMomentumEMAHook',
+    'FeatureMapHook',
     'FreezeHook',
     'GradientCumulativeAmpOptimizerHook',
     'LinearMomentumEMAHook',
     'MMDetWandbHook',
     'MemoryProfilerHook',
     'ResumableCheckpointHook',
+    'ScheduleValueHook',
     'SetEpochInfoHook',
     'SetIterHook',
+    'SetProgressHook',
     'SourceChartsHook',
     'SyncNormHook',
     'SyncRandomSizeHook',

@@ -56,6 +56,7 @@ from .transforms import (
     SegRescale,
     YOLOXHSVRandomAug,
 )
+from .unlabelled import MarkUnlabelled
 
 __all__ = [
     'AddDirectives',
@@ -85,6 +86,7 @@ __all__ = [
     'LoadPanopticAnnotations',
     'LoadProposals',
     'MinIoURandomCrop',
+    'MarkUnlabelled',
     'MixUp',
     'Mosaic',
     'MultiScaleFlipAug',

@@ -56,7 +56,7 @@ class SparseRCNN(TwoStageDetector):
         feats = self.extract_feat(img)
         boxes, queries, whwh = self.rpn_head.forward_train(feats, img_metas)
         self._remember(img)
-        return self.roi_head.forward_train(
+        losses = self.roi_head.forward_train(
             feats,
             boxes,
             queries,
@@ -67,6 +67,8 @@ class SparseRCNN(TwoStageDetector):
             imgs_whwh=whwh,
             gt_masks=gt_masks,
         )
+        losses.update(self._domain_losses(feats, boxes, img_metas))
+        return losses
 
     def simple_test(self, img: Tensor, img_metas: list[dict], rescale: bool = False, proposals: None = None) -> list:
         """Detections of each image, by class; with a mask head (boxes, masks).

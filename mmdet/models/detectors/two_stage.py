@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.dense_heads.base_dense_head import as_config
@@ -21,7 +21,8 @@ class TwoStageDetector(BaseDetector):
         neck: config of the neck; None: none.
         rpn_head: config of the first stage; None: proposals come with the data.
         roi_head: config of the second stage; None: none.
-        train_cfg: sections ``rpn``, ``rpn_proposal`` (absent: ``test_cfg.rpn``) and ``rcnn``.
+        train_cfg: sections ``rpn``, ``rpn_proposal`` (absent: ``test_cfg.rpn``) and ``rcnn``; with ``domain``, the
+            arguments of :class:`DomainAdaptation`, the detector is trained to be alike in two domains.
         test_cfg: sections ``rpn`` and ``rcnn``.
         pretrained: deprecated; weights of the backbone.
         init_cfg: initialisation of the weights.
@@ -30,6 +31,7 @@ class TwoStageDetector(BaseDetector):
         last_objectness: the first stage's class scores of the last training pass, before the sigmoid, one map
             (N, A, H, W) a level, detached; None before.
         last_image: first image of that batch (3, H, W), a copy. Both are for looking into a training run.
+        domain_adaptation: the domain classifiers; None without ``train_cfg.domain``, so in a test.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class TwoStageDetector(BaseDetector):
             if pretrained:
                 stage['pretrained'] = pretrained
             self.roi_head = build_head({**roi_head, **stage})
+        domain = self.train_cfg.get('domain') if self.train_cfg else None
+        self.domain_adaptation = None if domain is None else build_head({'type': 'DomainAdaptation', **domain})
         self.last_objectness: list[Tensor] | None = None
         self.last_image: Tensor | None = None
 
@@ -142,7 +146,29 @@ class TwoStageDetector(BaseDetector):
                 feats, img_metas, proposals, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks, **kwargs
             )
         )
+        losses.update(self._domain_losses(feats, proposals, img_metas))
         return losses
+
+    def _domain_losses(
+        self, feats: Sequence[Tensor], proposals: Sequence[Tensor], img_metas: list[dict]
+    ) -> dict[str, Tensor]:
+        """Losses of the domain classifiers; none without ``train_cfg.domain``."""
+        if self.domain_adaptation is None:
+            return {}
+        return self.domain_adaptation(feats, proposals, img_metas, self.roi_features)
+
+    def roi_features(self, feats: Sequence[Tensor], rois: Tensor) -> Tensor:
+        """Features (n, C, h, w) that the first box head gets of RoIs (n, 5), image index first, then xyxy px."""
+        extractor = self.roi_head.bbox_roi_extractor
+        extractor = extractor[0] if isinstance(extractor, nn.ModuleList) else extractor
+        pooled = extractor(feats[: extractor.num_inputs], rois)
+        return self.roi_head.shared_head(pooled) if self.with_shared_head else pooled
+
+    def upgrade_state_dict(self, state_dict: dict[str, Tensor], prefix: str) -> None:
+        """Leave the domain classifiers of a file aside where this detector has none."""
+        if self.domain_adaptation is None:
+            for name in [name for name in state_dict if name.startswith(f'{prefix}domain_adaptation.')]:
+                del state_dict[name]
 
     def _remember(self, img: Tensor) -> None:
         """Keep ``last_image`` and ``last_objectness``, without the graph and without the rest of the batch."""
