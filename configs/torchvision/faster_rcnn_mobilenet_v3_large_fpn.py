@@ -15,4 +15,4 @@ model = dict(
         anchor_generator=dict(level_sizes=[[32, 64, 128, 256, 512]] * 3, strides=[32, 32, 64])),
     # by size nothing falls on any level but the first
     roi_head=dict(bbox_roi_extractor=dict(featmap_strides=[32])),
-    test_cfg=dict(rpn=dict(score_thr=0.05)))
+    test_cfg=dict(rpn=dict(min_score=0.05)))

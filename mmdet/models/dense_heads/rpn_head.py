@@ -91,7 +91,7 @@ class RPNHead(AnchorHead):
             score_factor_list: not used.
             mlvl_anchors: L times (H * W * A, 4).
             img_meta: ``img_shape`` bounds the boxes.
-            cfg: keys ``nms_pre`` (a level), ``min_bbox_size`` (pixels), ``score_thr`` (proposals below are dropped;
+            cfg: keys ``nms_pre`` (a level), ``min_bbox_size`` (pixels), ``min_score`` (proposals below are dropped;
                 default: none), ``nms``, ``max_per_img``; None: ``test_cfg``.
             rescale: not used.
             with_nms: not used; proposals are always suppressed, level by level.
@@ -133,7 +133,7 @@ class RPNHead(AnchorHead):
             mlvl_bboxes: L times (k, 4) deltas.
             mlvl_valid_anchors: L times (k, 4).
             level_ids: L times (k,).
-            cfg: keys ``min_bbox_size``, ``score_thr``, ``nms``, ``max_per_img``.
+            cfg: keys ``min_bbox_size``, ``min_score``, ``nms``, ``max_per_img``.
             img_shape: height and width that bound the boxes, pixels.
 
         Returns:
@@ -142,10 +142,10 @@ class RPNHead(AnchorHead):
         scores, ids = torch.cat(mlvl_scores), torch.cat(level_ids)
         proposals = self.bbox_coder.decode(torch.cat(mlvl_valid_anchors), torch.cat(mlvl_bboxes), max_shape=img_shape)
         min_size = cfg.get('min_bbox_size', -1)
-        score_thr = cfg.get('score_thr', 0.0)
-        if min_size >= 0 or score_thr > 0:
+        min_score = cfg.get('min_score', 0.0)
+        if min_size >= 0 or min_score > 0:
             kept = ((proposals[:, 2:] - proposals[:, :2]) > min_size).all(1) if min_size >= 0 else scores >= 0
-            kept = (kept & (scores >= score_thr)).nonzero().squeeze(1)
+            kept = (kept & (scores >= min_score)).nonzero().squeeze(1)
             proposals, scores, ids = proposals[kept], scores[kept], ids[kept]
         dets, _ = batched_nms(proposals, scores, ids, cfg.nms)
         return dets[: cfg.max_per_img]

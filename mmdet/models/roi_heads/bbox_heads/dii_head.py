@@ -10,6 +10,7 @@ from mmcv.cnn import bias_init_with_prob, build_activation_layer, build_norm_lay
 from mmcv.cnn.bricks.transformer import FFN, MultiheadAttention
 from torch import Tensor, nn
 
+from mmdet.core.directives import needs_scores
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses.accuracy import accuracy
@@ -231,6 +232,21 @@ class DIIHeadWithWeightPerImage(CustomBBoxHeadWithWeightPerImage, DIIHead):
 
     # the mixin's method has another signature; without it the mixin weighs what _image_targets gives
     _get_target_single = DIIHead._get_target_single
+    # and another loss, which sees no meta information
+    loss = DIIHead.loss
+
+    def _image_targets(self, sampling_result: Any, img_meta: dict | None, cfg: Any) -> Targets:
+        """Targets of one image, weighted.
+
+        Raises:
+            ValueError: the image's directives need the scores of its negatives, which the losses do not look at.
+        """
+        if img_meta and needs_scores(img_meta, self.obeyed_heads, class_wise=True):
+            raise ValueError(
+                f'{type(self).__name__}: the directives of {img_meta.get("filename", "an image")} need the scores of '
+                'its negatives (recalibrated negatives, labelled classes), which the losses of this head do not look at'
+            )
+        return super()._image_targets(sampling_result, img_meta, cfg)
 
 
 def _layer_norm(channels: int) -> nn.Module:
