@@ -1,5 +1,6 @@
 """The generator of drawn data sets, run as a process."""
 
+import hashlib
 import importlib.util
 import json
 import subprocess
@@ -128,3 +129,40 @@ def test_shapes_of_another_style_show_the_same_things_in_another_way(shapes, tmp
         assert dusk[..., 0].mean() > dusk[..., 2].mean() + 20  # bluish
         soft = [cv2.GaussianBlur(image.mean(2), (0, 0), 3).ravel() for image in (plain, dusk)]
         assert np.corrcoef(*soft)[0, 1] > 0.9
+
+
+def scenes(size):
+    classes = list(make_shapes.TEXTURES)
+    return [make_shapes.draw_scene(np.random.default_rng([0, 0, index]), classes, size, 5) for index in range(6)]
+
+
+@pytest.mark.parametrize(
+    ('size', 'digest', 'means'),
+    [
+        (120, 'de14234d9dfbf1c5', [89.307, 125.495, 113.148, 139.613, 111.646, 142.488]),
+        (192, '97d306578334d742', [111.451, 110.653, 116.683, 140.859, 117.567, 175.528]),
+    ],
+)
+def test_shapes_of_the_sizes_in_use_are_drawn_as_ever(size, digest, means):
+    drawn = scenes(size)
+    rows = [json.dumps(make_shapes.scene_annotations(scene, i + 1)) for i, scene in enumerate(drawn)]
+    assert hashlib.sha256(''.join(rows).encode()).hexdigest()[:16] == digest
+    assert [scene.image.mean() for scene in drawn] == pytest.approx(means, abs=0.01)
+
+
+@pytest.mark.parametrize('size', [64, 96, 119])
+def test_shapes_in_small_images_fit_and_are_of_several_sizes(size):
+    ranges = [make_shapes.fitting_range(*sides, size) for sides in make_shapes.SIZE_RANGES]
+    assert all(0 < low < high <= 0.8 * size for low, high in ranges) and ranges[0] == (20, 32)
+    assert ranges[2] == pytest.approx((0.6 * size, 0.8 * size))
+    boxes = [make_shapes.tight_box(mask) for scene in scenes(size) for mask in scene.masks]
+    assert len(boxes) > 8
+    for x, y, w, h in boxes:
+        assert 0 <= x < x + w <= size and 0 <= y < y + h <= size and max(w, h) <= 0.8 * size * 2**0.5
+    assert max(max(w, h) for _, _, w, h in boxes) > 0.5 * size
+
+
+def test_shapes_command_draws_the_smallest_images(tmp_path):
+    run = make(tmp_path, '--clean', 4, '--partial', 0, '--val', 0, '--size', 64)
+    assert run.returncode == 0, run.stderr
+    assert cv2.imread(str(tmp_path / 'clean/000003.png')).shape == (64, 64, 3) and annotations(tmp_path, 'clean')

@@ -39,6 +39,8 @@ SETS = ('clean', 'partial', 'val')
 # shares of objects whose side is drawn from COCO's small (< 32 px), medium and large (> 96 px) range
 SIZE_RANGES = ((20, 32), (32, 96), (96, 140))
 SIZE_SHARES = (0.2, 0.6, 0.2)
+MOST_OF_IMAGE = 0.8  # largest side of an object, as a share of the image's
+LARGE_IN_IMAGE = 0.6  # share from which on an object is large in an image that is too small for COCO's large ones
 MIN_VISIBLE = 0.8  # an object of which less can be seen is not an object of the scene
 # of the first four keypoints: (x, y) towards the corner of the image that each is nearest to
 DIRECTIONS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
@@ -191,8 +193,7 @@ def draw_scene(rng: np.random.Generator, classes: list[str], size: int, max_obje
     masks, labels, areas, keypoints = [], [], [], []
     for _ in range(rng.integers(1, max_objects + 1)):
         label = int(rng.integers(len(classes)))
-        low, high = SIZE_RANGES[rng.choice(len(SIZE_RANGES), p=SIZE_SHARES)]
-        radius = rng.uniform(low, min(high, 0.8 * size)) / 2
+        radius = rng.uniform(*fitting_range(*SIZE_RANGES[rng.choice(len(SIZE_RANGES), p=SIZE_SHARES)], size)) / 2
         centre = rng.uniform(0.6 * radius, size - 0.6 * radius, 2)  # the border may cut an object
         place = (classes[label], centre, radius, rng.uniform(0.85, 1.0), rng.uniform(-0.4, 0.4), size)
         mask = shape_mask(*place)
@@ -208,6 +209,12 @@ def draw_scene(rng: np.random.Generator, classes: list[str], size: int, max_obje
     stacked = np.stack(masks) if masks else np.zeros((0, size, size), bool)
     points = np.array(keypoints).reshape(-1, len(SHAPE.names), 3)
     return Scene(np.clip(image, 0, 255).astype(np.uint8), stacked, np.array(labels, np.int64), points)
+
+
+def fitting_range(low: float, high: float, size: int) -> tuple[float, float]:
+    """The part of a range of sides, px, that fits into an image; where none does, the sides that are large in it."""
+    most = MOST_OF_IMAGE * size
+    return (low if low <= most else LARGE_IN_IMAGE * size), min(high, most)
 
 
 def visible_enough(masks: list[np.ndarray], areas: list[int]) -> bool:
