@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mmdet.core.directives import WEIGHTED_HEADS
+from mmdet.core.directives import KEYPOINT_HEAD, WEIGHTED_HEADS
 from mmdet.core.utils.misc import names_parameter
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
@@ -20,6 +20,7 @@ from mmdet.models.dense_heads.guided_weights import (
 from mmdet.models.directive_switch import HEAD_SUFFIX as SUFFIX
 from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import CustomBBoxHeadWithWeightPerImage
+from mmdet.models.roi_heads.keypoint_heads.custom_keypoint_head import RoILossWithWeightPerImage
 from mmdet.models.roi_heads.mask_heads.custom_mask_head import MeanLossWithWeightPerImage
 
 
@@ -45,7 +46,14 @@ def is_box_head(head: type) -> bool:
 
 def has_mean_loss(head: type) -> bool:
     """Whether the head says whose weight its loss, a mean over RoIs or images, obeys."""
-    return getattr(head, 'directive_head', None) in WEIGHTED_HEADS and hasattr(head, 'loss')
+    obeyed = getattr(head, 'directive_head', None)
+    # what keypoints are divided by is no number of RoIs, so that a mean of means would be another loss
+    return obeyed in WEIGHTED_HEADS and obeyed != KEYPOINT_HEAD and hasattr(head, 'loss')
+
+
+def has_roi_loss(head: type) -> bool:
+    """Whether the head says whose weight its loss obeys, and the loss takes a weight for each RoI."""
+    return getattr(head, 'directive_head', None) in WEIGHTED_HEADS and _names(head, 'loss', 'weights')
 
 
 class Family(NamedTuple):
@@ -60,6 +68,7 @@ FAMILIES = (
     Family(GuidedTargetsWithWeightPerImage, lambda head: hasattr(head, '_ga_loc_target_single')),
     Family(RegionTargetsWithWeightPerImage, lambda head: hasattr(head, '_region_targets_single')),
     Family(HeadWithWeightPerImage, is_dense_head),
+    Family(RoILossWithWeightPerImage, has_roi_loss),
     Family(MeanLossWithWeightPerImage, has_mean_loss),
 )
 MIXINS = tuple(family.mixin for family in FAMILIES)
@@ -72,7 +81,7 @@ def why_not_weighted(head: type) -> str | None:
     if issubclass(head, MIXINS):
         return 'obeys the weights of the images already'
     if issubclass(head, BaseRoIHead):
-        return 'has no loss of its own: name its bbox_head and mask_head so'
+        return 'has no loss of its own: name its bbox_head, mask_head or keypoint_head so'
     reason = getattr(head, 'no_weight_per_image', None)
     if reason:
         return f'cannot weigh images: {reason}'
@@ -82,7 +91,7 @@ def why_not_weighted(head: type) -> str | None:
         'cannot weigh images. It is neither a dense head (_get_targets_single that names img_meta, or '
         '_get_target_single that does, with weight_items), nor a box head (_get_target_single that names img_metas, '
         'and _cls_avg_factor), nor a head whose loss is a mean over RoIs or images (loss, and a directive_head of '
-        f'{", ".join(WEIGHTED_HEADS)})'
+        f'{", ".join(WEIGHTED_HEADS)}; that of a {KEYPOINT_HEAD} takes weights)'
     )
 
 

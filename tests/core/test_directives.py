@@ -77,6 +77,7 @@ def test_check_directive_impossible_value_names_the_key(key, value):
     [
         ('rpn_head.loss_weigth', 'rpn_head.loss_weight'),
         ('ignore_negative', 'ignore_negatives'),
+        ('keypoints_head.loss_weight', 'keypoint_head.loss_weight'),
         ('Ignore_Negatives', 'ignore_negatives'),
         ('rcnn_head.loss_weight', 'rpn_head.loss_weight'),
         ('point_head.loss_weight', 'roi_head.loss_weight'),  # mask_head.loss_weight is that of all mask losses
@@ -88,7 +89,13 @@ def test_check_directive_near_miss_names_the_directive(key, near):
 
 
 @pytest.mark.parametrize(
-    'key, value', [('rpn_head.loss_weight', 0), ('ignore_negatives', None), ('source', 'camera 7')]
+    'key, value',
+    [
+        ('rpn_head.loss_weight', 0),
+        ('keypoint_head.loss_weight', 2.5),
+        ('ignore_negatives', None),
+        ('source', 'camera 7'),
+    ],
 )
 def test_check_directive_accepts_directives_and_other_fields(key, value):
     directives.check_directive(key, value)

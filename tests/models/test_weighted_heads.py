@@ -59,7 +59,7 @@ def test_written_classes_are_the_ones_that_the_names_give():
         ('RetinaHedWithWeightPerImage', KeyError, "did you mean 'RetinaHeadWithWeightPerImage'"),
         ('RetinaHeadWithWeigthPerImage', KeyError, "did you mean 'RetinaHeadWithWeightPerImage'"),
         ('FPNWithWeightPerImage', TypeError, r'FPN \(in mmdet.models.necks.fpn\) cannot weigh images. It is neither'),
-        ('CascadeRoIHeadWithWeightPerImage', TypeError, 'name its bbox_head and mask_head so'),
+        ('CascadeRoIHeadWithWeightPerImage', TypeError, 'name its bbox_head, mask_head or keypoint_head so'),
         ('RPNHeadWithWeightPerImageWithWeightPerImage', TypeError, 'obeys the weights of the images already'),
     ],
 )

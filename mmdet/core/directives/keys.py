@@ -4,10 +4,11 @@ RPN_HEAD = 'rpn_head'
 ROI_HEAD = 'roi_head'
 BBOX_HEAD = 'bbox_head'
 MASK_HEAD = 'mask_head'
+KEYPOINT_HEAD = 'keypoint_head'
 SEMANTIC_HEAD = 'semantic_head'
 GLBCTX_HEAD = 'glbctx_head'
 # only heads that obey: a key that nothing reads must be an error, not a silent wish
-WEIGHTED_HEADS = (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD, SEMANTIC_HEAD, GLBCTX_HEAD)
+WEIGHTED_HEADS = (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD, KEYPOINT_HEAD, SEMANTIC_HEAD, GLBCTX_HEAD)
 HEADS_WITH_NEGATIVES = (RPN_HEAD, ROI_HEAD, BBOX_HEAD)
 
 IGNORE_NEGATIVES = 'ignore_negatives'

@@ -7,13 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdet.core.bbox.transforms import bbox2result, bbox2roi
+from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.keypoint import flip_heatmaps
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.utils.registry import did_you_mean
 
+from .mask_heads.custom_mask_head import losses_of_images
 from .standard_roi_head import StandardRoIHead
 from .test_mixins import Features, network_boxes, scale_tensor, view_boxes
+from .training_batch import num_positives
 
 SCORES = ('prob', 'logit')
 
@@ -21,6 +23,9 @@ SCORES = ('prob', 'logit')
 @HEADS.register_module()
 class KeypointRoIHead(StandardRoIHead):
     """A box head, an optional mask head and a keypoint head.
+
+    A result is a triple: boxes with scores (k, 5) of each class; masks of each class, or None without a mask branch;
+    keypoints (k, K, 3) of each class, x, y and score.
 
     Args:
         keypoint_roi_extractor: features of the keypoint branch.
@@ -98,32 +103,33 @@ class KeypointRoIHead(StandardRoIHead):
         """The loss of the keypoint branch on the positives."""
         keypoint_pred = self._keypoint_forward(x, bbox2roi([res.pos_bboxes for res in sampling_results]))
         targets = self.keypoint_head.get_targets(sampling_results, gt_keypoints)
-        return self.keypoint_head.loss(keypoint_pred, targets, len(img_metas), self.train_cfg)
+        # the meta information carries the weight of each image
+        return losses_of_images(
+            self.keypoint_head,
+            num_positives(sampling_results),
+            img_metas,
+            keypoint_pred,
+            targets,
+            len(img_metas),
+            self.train_cfg,
+        )
 
-    def simple_test(
+    def _simple_test_branches(
         self,
         x: Features,
-        proposal_list: list[Tensor],
         img_metas: list[dict],
-        proposals: list[Tensor] | None = None,
-        rescale: bool = False,
-    ) -> list:
-        """Results of each of N images; arguments as the parent's.
-
-        Returns:
-            For each image a triple: boxes with scores (k, 5) of each class; masks of each class, or None without a mask
-            branch; keypoints (k, K, 3) of each class, x, y and score.
-        """
-        self._check_with_bbox()
-        det_bboxes, det_labels = self.simple_test_bboxes(x, img_metas, proposal_list, self.test_cfg, rescale=rescale)
-        num_classes = self.bbox_head.num_classes
-        boxes = [bbox2result(dets, labels, num_classes) for dets, labels in zip(det_bboxes, det_labels)]
-        masks: Sequence[Any] = [None] * len(boxes)
-        if self.with_mask:
-            masks = self.simple_test_mask(x, img_metas, det_bboxes, det_labels, rescale=rescale)
+        det_bboxes: list[Tensor],
+        det_labels: list[Tensor],
+        rescale: bool,
+    ) -> tuple[Sequence[Any], ...]:
+        """Masks, or None for each image without a mask branch; keypoints (k, K, 3) of each class: x, y and score."""
+        masks = super()._simple_test_branches(x, img_metas, det_bboxes, det_labels, rescale)
         keypoints = self.simple_test_keypoints(x, img_metas, det_bboxes, rescale=rescale)
-        by_class = [keypoints_by_class(points, labels, num_classes) for points, labels in zip(keypoints, det_labels)]
-        return list(zip(boxes, masks, by_class))
+        by_class = [self._by_class(points, labels) for points, labels in zip(keypoints, det_labels)]
+        return (*(masks or ([None] * len(det_bboxes),)), by_class)
+
+    def _by_class(self, keypoints: Tensor, labels: Tensor) -> list[np.ndarray]:
+        return keypoints_by_class(keypoints, labels, self.bbox_head.num_classes)
 
     def simple_test_keypoints(
         self, x: Features, img_metas: list[dict], det_bboxes: list[Tensor], rescale: bool = False
@@ -160,30 +166,28 @@ class KeypointRoIHead(StandardRoIHead):
         img_metas: list[list[dict]],
         rescale: bool = False,
     ) -> list:
-        """Results of one image, merged from V views of it; arguments as the parent's.
-
-        The heat maps of the views are turned back where a view is mirrored, and averaged.
-
-        Returns:
-            A list of one result, as in :meth:`simple_test`.
+        """As the parent's; heat maps of mirrored views are turned back, those of all views averaged.
 
         Raises:
             NotImplementedError: a view is flipped otherwise than horizontally.
         """
         check_flips(img_metas)
-        self._check_with_bbox()
-        det_bboxes, det_labels = self.aug_test_bboxes(x, img_metas, proposal_list, self.test_cfg)
-        first_scale = img_metas[0][0]['scale_factor']
-        shown = det_bboxes
-        if not rescale:
-            shown = torch.cat([det_bboxes[:, :4] * scale_tensor(first_scale, det_bboxes), det_bboxes[:, 4:]], dim=1)
-        num_classes = self.bbox_head.num_classes
-        masks = self.aug_test_mask(x, img_metas, det_bboxes, det_labels) if self.with_mask else None
+        return super().aug_test(x, proposal_list, img_metas, rescale)
+
+    def _aug_test_branches(
+        self,
+        x: Sequence[Features],
+        img_metas: list[list[dict]],
+        det_bboxes: Tensor,
+        det_labels: Tensor,
+        rescale: bool,
+    ) -> tuple[Any, ...]:
+        """As :meth:`_simple_test_branches`, of one image."""
+        masks = super()._aug_test_branches(x, img_metas, det_bboxes, det_labels, rescale)
         keypoints = self.aug_test_keypoints(x, img_metas, det_bboxes)
         if rescale:
-            keypoints = unscaled(keypoints, first_scale)
-        by_class = keypoints_by_class(keypoints, det_labels, num_classes)
-        return [(bbox2result(shown, det_labels, num_classes), masks, by_class)]
+            keypoints = unscaled(keypoints, img_metas[0][0]['scale_factor'])
+        return (*(masks or (None,)), self._by_class(keypoints, det_labels))
 
     def aug_test_keypoints(self, x: Sequence[Features], img_metas: list[list[dict]], det_bboxes: Tensor) -> Tensor:
         """Keypoints (k, K, 3), px of the first view (unflipped), of detections (k, 5), px of the original image."""

@@ -221,12 +221,22 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         """
         self._check_with_bbox()
         det_bboxes, det_labels = self.simple_test_bboxes(x, img_metas, proposal_list, self.test_cfg, rescale=rescale)
-        bbox_results = [
-            bbox2result(dets, labels, self.bbox_head.num_classes) for dets, labels in zip(det_bboxes, det_labels)
-        ]
+        boxes = [bbox2result(dets, labels, self.bbox_head.num_classes) for dets, labels in zip(det_bboxes, det_labels)]
+        others = self._simple_test_branches(x, img_metas, det_bboxes, det_labels, rescale)
+        return list(zip(boxes, *others)) if others else boxes
+
+    def _simple_test_branches(
+        self,
+        x: Features,
+        img_metas: list[dict],
+        det_bboxes: list[Tensor],
+        det_labels: list[Tensor],
+        rescale: bool,
+    ) -> tuple[Sequence[Any], ...]:
+        """What the branches beside that of the boxes find: for each branch a list of N results, one an image."""
         if not self.with_mask:
-            return bbox_results
-        return list(zip(bbox_results, self.simple_test_mask(x, img_metas, det_bboxes, det_labels, rescale=rescale)))
+            return ()
+        return (self.simple_test_mask(x, img_metas, det_bboxes, det_labels, rescale=rescale),)
 
     async def async_simple_test(
         self,
@@ -263,10 +273,20 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         if not rescale:
             scale = scale_tensor(img_metas[0][0]['scale_factor'], det_bboxes)
             shown = torch.cat([det_bboxes[:, :4] * scale, det_bboxes[:, 4:]], dim=1)
-        bbox_result = bbox2result(shown, det_labels, self.bbox_head.num_classes)
-        if not self.with_mask:
-            return [bbox_result]
-        return [(bbox_result, self.aug_test_mask(x, img_metas, det_bboxes, det_labels))]
+        boxes = bbox2result(shown, det_labels, self.bbox_head.num_classes)
+        others = self._aug_test_branches(x, img_metas, det_bboxes, det_labels, rescale)
+        return [(boxes, *others)] if others else [boxes]
+
+    def _aug_test_branches(
+        self,
+        x: Sequence[Features],
+        img_metas: list[list[dict]],
+        det_bboxes: Tensor,
+        det_labels: Tensor,
+        rescale: bool,
+    ) -> tuple[Any, ...]:
+        """What the branches beside that of the boxes find in V views of an image; detections in px of the original."""
+        return (self.aug_test_mask(x, img_metas, det_bboxes, det_labels),) if self.with_mask else ()
 
     def _check_with_bbox(self) -> None:
         if not self.with_bbox:

@@ -20,6 +20,9 @@ from mmdet.core.directives import (
 from mmdet.core.mask import BitmapMasks
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.directive_switch import switch_directives_on
+from mmdet.models.obedience import directive_readers
+from mmdet.models.roi_heads.keypoint_heads import KeypointTargets
+from mmdet.models.weighted_heads import why_not_weighted
 
 BOXES = dict(bbox_roi_extractor=EXTRACTOR, bbox_head=BOX)
 MASKS = dict(mask_roi_extractor=EXTRACTOR, mask_head=MASK)
@@ -28,6 +31,16 @@ SABL = dict(
     reg_offset_out_channels=8, reg_cls_out_channels=8,
     bbox_coder=dict(type='BucketingBBoxCoder', num_buckets=6, scale_factor=1.7),
 )  # fmt: skip
+POINT_HEAD = dict(
+    type='FCNKeypointHead',
+    num_keypoints=5,
+    num_convs=1,
+    roi_feat_size=3,
+    in_channels=4,
+    conv_out_channels=4,
+    skeleton='shape',
+)
+POINTS = dict(type='KeypointRoIHead', keypoint_roi_extractor=EXTRACTOR, keypoint_head=POINT_HEAD)
 CASES = dict(
     FAMILY,
     standard=dict(BOXES, type='StandardRoIHead', **MASKS),
@@ -46,6 +59,8 @@ CASES = dict(
     scoring=dict(BOXES, **SCORING),
     rendering=dict(BOXES, **RENDING),
     trident=dict(BOXES, type='TridentRoIHead', num_branch=1, test_branch_idx=0),
+    keypoint_visible=dict(BOXES, **POINTS),
+    keypoint_static={**BOXES, **MASKS, **POINTS, 'keypoint_head': dict(POINT_HEAD, loss_normaliser='static')},
 )  # fmt: skip
 
 
@@ -88,6 +103,8 @@ def run(roi_batch, rcnn_cfg):
         batch['gt_masks'] = [
             BitmapMasks(np.ones((len(b), 96, 128), dtype=np.uint8), 96, 128) for b in batch['gt_bboxes']
         ]
+        if name.startswith('keypoint'):
+            batch['gt_keypoints'] = [points_of(boxes) for boxes in batch['gt_bboxes']]
         batch['img_metas'] = [{**meta, **own} for meta, own in zip(batch['img_metas'], (first, second))]
         torch.manual_seed(1)  # the grid head jitters, the point head draws points
         losses = {key: value.sum() for key, value in head.forward_train(**batch).items() if 'loss' in key}
@@ -96,6 +113,13 @@ def run(roi_batch, rcnn_cfg):
         return {k: v.detach() for k, v in losses.items()}, feats, [p.grad for p in head.parameters()]
 
     return once
+
+
+def points_of(boxes):
+    """(g, 5, 3): five points in boxes (g, 4), a hidden one and one that is not labelled among them."""
+    places = torch.tensor([[0.2, 0.2], [0.8, 0.2], [0.7, 0.8], [0.1, 0.9], [0.5, 0.5]])
+    xy = boxes[:, None, :2] + places * (boxes[:, 2:] - boxes[:, :2])[:, None]
+    return torch.cat([xy, torch.tensor([2.0, 1, 2, 0, 2])[:, None].expand(len(boxes), 5, 1)], dim=2)
 
 
 def weight(value, head='roi_head'):
@@ -140,6 +164,44 @@ def test_mask_weight_goes_before_that_of_the_roi_head(run):
     losses, plain = run('standard', both, both)[0], run('standard', {}, {})[0]
     torch.testing.assert_close(losses['loss_mask'], 2 * plain['loss_mask'])
     assert losses['loss_cls'] == 0
+
+
+@pytest.mark.parametrize('name', ['keypoint_visible', 'keypoint_static'])
+def test_keypoint_loss_has_a_weight_of_its_own_before_that_of_the_roi_head(name, run):
+    plain, own = run(name, {}, {})[0], run(name, weight(3, 'keypoint_head'), weight(3, 'keypoint_head'))[0]
+    for key in plain:
+        torch.testing.assert_close(own[key], plain[key] * (3 if key == 'loss_keypoint' else 1), msg=key)
+    both = {**weight(0), **weight(2, 'keypoint_head')}
+    losses = run(name, both, both)[0]
+    torch.testing.assert_close(losses['loss_keypoint'], 2 * plain['loss_keypoint'])
+    assert losses['loss_cls'] == losses['loss_bbox'] == 0
+
+
+@pytest.mark.parametrize('name', ['keypoint_visible', 'keypoint_static'])
+def test_keypoint_weight_of_one_changes_no_bit(name, run):
+    plain, ones = run(name, {}, {}), run(name, weight(1, 'keypoint_head'), weight(1, 'keypoint_head'))
+    assert plain[0] == ones[0] and torch.equal(plain[1], ones[1])
+    assert all(torch.equal(a, b) for a, b in zip(plain[2], ones[2]))
+
+
+def test_keypoints_of_one_image_are_weighted_by_hand():
+    head = build_head(dict(POINT_HEAD, type='FCNKeypointHeadWithWeightPerImage'))
+    (reader,) = directive_readers(torch.nn.Sequential(head))
+    assert reader.says == 'keypoint_head.loss_weight, else roi_head.loss_weight'
+    valid = torch.tensor([[1, 1, 0, 0, 0], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]]).bool()
+    rows = torch.zeros(3, 5, 4, 4), KeypointTargets(torch.zeros(3, 5).long(), valid)
+    loss = head.weighted_loss([2, 0, 1], [weight(0.5), weight(7), weight(2, 'keypoint_head')], *rows)['loss_keypoint']
+    assert loss.item() == pytest.approx((0.5 * 3 + 2 * 5) / 8 * torch.tensor(16.0).log().item())
+
+
+def test_keypoint_head_of_the_user_without_weights_of_rois_is_told_what_it_lacks():
+    class Own(torch.nn.Module):
+        directive_head = 'keypoint_head'
+
+        def loss(self, pred, targets):
+            return pred.sum()
+
+    assert 'that of a keypoint_head takes weights' in why_not_weighted(Own)
 
 
 @pytest.mark.parametrize(('head', 'key'), [('semantic_head', 'loss_semantic_seg'), ('glbctx_head', 'loss_glbctx')])

@@ -10,6 +10,7 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.directives import KEYPOINT_HEAD
 from mmdet.core.keypoint import DecodedKeypoints, decode_heatmaps, get_skeleton, keypoint_targets
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.utils.registry import did_you_mean
@@ -55,6 +56,8 @@ class FCNKeypointHead(BaseModule):
     Raises:
         ValueError: an unknown normaliser, or a skeleton with another number of keypoints.
     """
+
+    directive_head = KEYPOINT_HEAD  # whose weight the loss obeys with a weight per image
 
     def __init__(
         self,
@@ -136,7 +139,7 @@ class FCNKeypointHead(BaseModule):
             train_cfg: of the RoI head, with its ``sampler``; for the static normaliser.
             weights: (n,) how much each RoI counts; the divisor does not depend on them.
         """
-        counts = targets.valid.to(keypoint_pred.dtype)
+        counts = targets.valid.float()
         if weights is not None:
             counts = counts * weights[:, None]
         # no selection of rows: its size would have to be fetched from the device
