@@ -1,25 +1,22 @@
 # torchvision.models.detection.maskrcnn_resnet50_fpn
 _base_ = [
-    '../_base_/models/mask_rcnn_r50_fpn.py', '../_base_/datasets/coco_instance.py',
+    './_base_/two_stage_r50_fpn.py', '../_base_/datasets/coco_instance.py',
     '../_base_/schedules/schedule_1x.py', '../_base_/default_runtime.py'
 ]
 model = dict(
-    backbone=dict(norm_cfg=dict(requires_grad=False)),
-    rpn_head=dict(
-        anchor_generator=dict(
-            _delete_=True,
-            type='RoundedAnchorGenerator',
-            level_sizes=[[32], [64], [128], [256], [512]],
-            ratios=[0.5, 1.0, 2.0],
-            strides=[4, 8, 16, 32, 64]),
-        loss_bbox=dict(_delete_=True, type='SmoothL1Loss', beta=1.0 / 9.0, loss_weight=1.0)),
+    type='MaskRCNN',
     roi_head=dict(
-        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=2, aligned=False)),
-        bbox_head=dict(loss_bbox=dict(_delete_=True, type='SmoothL1Loss', beta=1.0 / 9.0, loss_weight=1.0)),
-        mask_roi_extractor=dict(roi_layer=dict(sampling_ratio=2, aligned=False)),
-        mask_head=dict(type='SoftTargetFCNMaskHead')),
-    train_cfg=dict(
-        rpn=dict(assigner=dict(type='OwnBestMaxIoUAssigner', min_pos_iou=0.0)),
-        rpn_proposal=dict(max_per_img=2000, min_bbox_size=0.001),
-        rcnn=dict(assigner=dict(match_low_quality=False))),
-    test_cfg=dict(rpn=dict(min_bbox_size=0.001)))
+        mask_roi_extractor=dict(
+            type='SingleRoIExtractor',
+            roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=2, aligned=False),
+            out_channels=256,
+            featmap_strides=[4, 8, 16, 32]),
+        mask_head=dict(
+            type='SoftTargetFCNMaskHead',
+            num_convs=4,
+            in_channels=256,
+            conv_out_channels=256,
+            num_classes=80,
+            loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0))),
+    train_cfg=dict(rcnn=dict(mask_size=28)),
+    test_cfg=dict(rcnn=dict(mask_thr_binary=0.5, mask_pasting='whole_pixels')))

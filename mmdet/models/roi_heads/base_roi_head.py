@@ -19,7 +19,7 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
         mask_roi_extractor, mask_head: the mask branch; without an extractor of its own it uses the box branch's.
         shared_head: layers that the branches share.
         train_cfg: settings of the training (assigner, sampler, ``pos_weight``, ``mask_size``).
-        test_cfg: settings of the test (``score_thr``, ``nms``, ``max_per_img``, ``mask_thr_binary``).
+        test_cfg: settings of the test (``score_thr``, ``nms``, ``max_per_img``, ``mask_thr_binary``, ``mask_pasting``).
         pretrained: deprecated; weights of the shared head.
         init_cfg: initialisation, if any.
     """

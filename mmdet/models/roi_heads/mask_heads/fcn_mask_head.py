@@ -17,7 +17,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.utils.registry import did_you_mean
 
 from ..calls import attached_zero
-from .paste import image_masks, masks_of_labels
+from .paste import EXACT, image_masks, masks_of_labels
 from .paste import paste_masks as _do_paste_mask  # noqa: F401 - the name that mmdetection 2.x code imports
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -199,7 +199,8 @@ class FCNMaskHead(BaseModule):
                 [0, 1].
             det_bboxes: (n, 4) or (n, 5) xyxy px of the network input.
             det_labels: (n,) in ``[0, K)``.
-            rcnn_test_cfg: has ``mask_thr_binary``; negative keeps soft masks.
+            rcnn_test_cfg: has ``mask_thr_binary``; negative keeps soft masks. It may have ``mask_pasting``: 'exact'
+                (default) or 'whole_pixels', as torchvision.
             ori_shape: (h, w, ...) of the original image.
             scale_factor: network input / original image, a number or (w, h, w, h).
             rescale: give masks of the original image's size; otherwise of that size times ``scale_factor``.
@@ -217,7 +218,8 @@ class FCNMaskHead(BaseModule):
         if not rescale:
             w_scale, h_scale = scale[:2].tolist()
             img_h, img_w = round(img_h * h_scale), round(img_w * w_scale)
-        masks = image_masks(mask_pred, bboxes, img_h, img_w, rcnn_test_cfg.mask_thr_binary)
+        pasting = getattr(rcnn_test_cfg, 'mask_pasting', EXACT)
+        masks = image_masks(mask_pred, bboxes, img_h, img_w, rcnn_test_cfg.mask_thr_binary, pasting)
         by_class: list[list[np.ndarray]] = [[] for _ in range(self.num_classes)]
         for label, mask in zip(det_labels.tolist(), masks):
             by_class[label].append(mask)

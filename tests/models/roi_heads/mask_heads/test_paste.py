@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from mmdet.models.roi_heads.mask_heads import paste
 
@@ -82,3 +83,27 @@ def test_what_is_in_use_at_a_time_stays_within_the_bound(monkeypatch):
     monkeypatch.setattr(paste.F, 'grid_sample', counted)
     assert all(np.array_equal(a, b) for a, b in zip(whole, paste.image_masks(masks, boxes, 40, 60, 0.5)))
     assert len(used) == 3 and max(used) == 3 * 40 * 60 * paste.BYTES_PER_PIXEL <= paste.CHUNK_BYTES
+
+
+@pytest.mark.parametrize('skip_empty', [True, False])
+def test_whole_pixels_are_those_of_torchvision(skip_empty):
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(30, 2, generator=generator) * torch.tensor([50.0, 30.0])
+    boxes = torch.cat([corners, corners + torch.rand(30, 2, generator=generator) * 40], dim=1)
+    extremes = torch.tensor([[0.0, 0, 59.5, 39.5], [-3, -2, 70, 60], [10, 10, 10.2, 10.4], [12, 5, 12, 30]])
+    boxes = torch.cat([boxes, extremes])
+    masks = torch.rand(len(boxes), 1, 7, 7, generator=generator)
+    want = paste_masks_in_image(masks, boxes, (40, 60))[:, 0]
+    got, region = paste.paste_masks(masks, boxes, 40, 60, skip_empty, paste.WHOLE_PIXELS)
+    whole = torch.zeros_like(want)
+    whole[(slice(None), *region)] = got
+    torch.testing.assert_close(whole, want, rtol=0, atol=1e-5)
+
+
+def test_ways_of_pasting_differ_at_the_edge_alone_and_others_are_refused():
+    box = torch.tensor([[3.4, 2.4, 9.4, 8.4]])
+    exact, whole = (paste.image_masks(torch.ones(1, 1, 7, 7), box, 10, 12, 0.5, way)[0] for way in paste.PASTINGS)
+    assert exact.sum() == 35 == exact[2:8, 3:9].sum() and (exact != whole).sum() == 14
+    assert whole[2:9, 3:10].all() and whole.sum() == 49
+    with pytest.raises(ValueError, match="did you mean 'whole_pixels'"):
+        paste.image_masks(torch.ones(1, 1, 7, 7), box, 10, 12, 0.5, 'whole_pixel')
