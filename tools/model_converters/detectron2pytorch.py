@@ -11,39 +11,17 @@ import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmdet.apis.conversion import read_arrays
 from mmdet.apis.converting import renamed, write_weights
 from mmdet.apis.launch import UserError, reported_errors
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 BRANCHES = {'a': 1, 'b': 2, 'c': 3}
-# what a pickle of arrays is made of; anything else could run code
-SAFE_NAMES = {
-    ('numpy', 'ndarray'),
-    ('numpy', 'dtype'),
-    ('_codecs', 'encode'),
-    ('collections', 'OrderedDict'),
-    *((f'numpy.{core}.multiarray', name) for core in ('core', '_core') for name in ('_reconstruct', 'scalar')),
-}
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Reads pickles of arrays and plain values, and refuses everything else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The class or function of that name.
-
-        Raises:
-            UserError: it is none of those that arrays need.
-        """
-        if (module, name) not in SAFE_NAMES:
-            raise UserError(f'the file holds more than arrays and would run {module}.{name} while it is read')
-        return super().find_class(module, name)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -116,8 +94,10 @@ def read_blobs(path: str) -> Mapping[str, np.ndarray]:
     """
     if not Path(path).is_file():
         raise UserError(f'there is no {path}')
-    with open(path, 'rb') as file:
-        content = ArrayUnpickler(file, encoding='latin1').load()
+    try:
+        content = read_arrays(path)
+    except pickle.UnpicklingError as error:
+        raise UserError(f'{path}: {error}') from error
     if not isinstance(content, (dict, OrderedDict)):
         raise UserError(f'{path}: expected a dict of arrays, got {type(content).__name__}')
     return content.get('blobs', content)

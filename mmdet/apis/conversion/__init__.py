@@ -1,6 +1,6 @@
 """Weights of other libraries' detectors for ours, and back."""
 
-from .detectron2 import detectron2_to_mmdet, read_detectron2_file
+from .detectron2 import detectron2_to_mmdet, read_arrays, read_detectron2_file
 from .rules import ConversionError
 from .torchvision import mmdet_to_torchvision, torchvision_to_mmdet
 
@@ -8,6 +8,7 @@ __all__ = [
     'ConversionError',
     'detectron2_to_mmdet',
     'mmdet_to_torchvision',
+    'read_arrays',
     'read_detectron2_file',
     'torchvision_to_mmdet',
 ]

@@ -78,8 +78,14 @@ def detectron2_to_mmdet(state_dict: dict[str, Any]) -> OrderedDict:
     """State dict of a Detectron2 Faster, Mask or Keypoint R-CNN with R50-FPN -> ours; arrays become tensors.
 
     Raises:
-        ConversionError: an entry is not known.
+        ConversionError: an entry is not known, or the names are those of caffe2's blobs.
     """
+    blobs = [name for name in state_dict if name.endswith(('_w', '_bn_s')) and '.' not in name]
+    if blobs:
+        raise ConversionError(
+            f'{len(blobs)} entries are blobs of caffe2 ({", ".join(blobs[:3])}), as in files of Detectron and of '
+            'backbones from ImageNet; tools/model_converters/detectron2pytorch.py converts such backbones'
+        )
     tensors = {name: torch.as_tensor(value) for name, value in state_dict.items()}
     return convert(tensors, RULES, {}, 'Detectron2')
 
@@ -92,11 +98,20 @@ def read_detectron2_file(path: str | Path) -> dict[str, Tensor | np.ndarray]:
         UnsafeCheckpointError, pickle.UnpicklingError: it holds more than arrays and plain values.
     """
     path = Path(path).expanduser()
-    content = ArrayUnpickler(io.BytesIO(path.read_bytes())).load() if path.suffix == '.pkl' else read_file(path)
+    content = read_arrays(path) if path.suffix == '.pkl' else read_file(path)
     model = content.get('model', content) if isinstance(content, dict) else None
     if not isinstance(model, dict) or not model:
         raise ConversionError(f'{path} holds no model')
     return {name: value for name, value in model.items() if isinstance(value, (Tensor, np.ndarray))}
+
+
+def read_arrays(path: str | Path) -> Any:
+    """What a pickle of arrays and plain values holds, written by Python 2 or 3.
+
+    Raises:
+        pickle.UnpicklingError: it holds something else.
+    """
+    return ArrayUnpickler(io.BytesIO(Path(path).read_bytes())).load()
 
 
 class ArrayUnpickler(pickle.Unpickler):

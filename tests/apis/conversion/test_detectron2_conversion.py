@@ -71,7 +71,7 @@ def detector(classes, kind):
     [
         ('box', 'faster_rcnn/faster_rcnn_r50_caffe_fpn_1x_coco.py', 80),
         ('mask', 'mask_rcnn/mask_rcnn_r50_caffe_fpn_1x_coco.py', 80),
-        ('keypoint', 'keypoint_rcnn/keypoint_rcnn_r50_fpn_1x_coco.py', 1),
+        ('keypoint', 'keypoint_rcnn/keypoint_rcnn_r50_caffe_fpn_1x_coco.py', 1),
     ],
 )
 def test_names_and_shapes_fit_the_config(kind, config, classes):
@@ -100,5 +100,7 @@ def test_files_that_run_code_or_hold_no_model_are_refused(tmp_path):
     (tmp_path / 'empty.pkl').write_bytes(pickle.dumps([1]))
     with pytest.raises(ConversionError, match='holds no model'):
         read_detectron2_file(tmp_path / 'empty.pkl')
+    with pytest.raises(ConversionError, match='1 entries are blobs of caffe2 .conv1_w..*detectron2pytorch.py'):
+        detectron2_to_mmdet({'conv1_w': np.zeros(1), 'conv1_b': np.zeros(1)})
     with pytest.raises(ConversionError, match='not known of Detectron2 detectors: roi_heads.box_head.fc3.weight'):
         detectron2_to_mmdet({'roi_heads.box_head.fc3.weight': torch.zeros(1)})
