@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmdet import __version__
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
+from mmdet.core.hook.freeze_hook import freeze_as_hooks_will
 from mmdet.core.hook.set_iter_hook import SetIterHook
 from mmdet.core.hook.set_progress_hook import SetProgressHook
 from mmdet.core.hook.source_charts_hook import SourceChartsHook
@@ -129,6 +130,7 @@ def train_detector(
     if cfg.get('per_source_log', False):
         model.source_log = SourceLog(model, find_sources(datasets[0]).names)
 
+    freeze_as_hooks_will(model, cfg.get('custom_hooks') or ())
     model = _wrap(model, cfg, distributed)
     auto_scale_lr(cfg, distributed, logger)
     optimizer = build_optimizer(model, cfg.optimizer)
