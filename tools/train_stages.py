@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import mmcv
+from mmcv.runner import get_dist_info
 
 from mmdet.apis import init_random_seed
 from mmdet.apis.launch import (
@@ -50,7 +51,8 @@ def main(argv: list[str] | None = None) -> None:
     timestamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
     logger = get_root_logger(str(Path(cfg.work_dir, f'{timestamp}.log')), cfg.get('log_level', 'INFO'))
     cfg.seed = init_random_seed(args.seed, cfg.device)
-    cfg.dump(str(Path(cfg.work_dir, Path(args.config).name)))
+    if get_dist_info()[0] == 0:
+        cfg.dump(str(Path(cfg.work_dir, Path(args.config).name)))
     StagedTraining(cfg, distributed, logger, timestamp).run()
 
 

@@ -8,7 +8,7 @@ from test_torchvision_conversion import CONFIGS, HEIGHT, WIDTH, image, meta, nor
 from torchvision.models import detection
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
-from mmdet.apis.conversion import torchvision_to_mmdet
+from mmdet.apis.conversion import mmdet_to_torchvision, torchvision_to_mmdet
 from mmdet.models import build_detector
 
 BOXES = torch.tensor([[20.0, 30.0, 90.0, 120.0], [100.0, 10.0, 200.0, 150.0]])
@@ -65,3 +65,12 @@ def test_keypoint_losses_are_equal(pair, monkeypatch):
     ours.eval()
     for key, mine in dict(loss_keypoint='loss_keypoint', loss_classifier='loss_cls', loss_box_reg='loss_bbox').items():
         assert float(got[mine]) == pytest.approx(float(want[key]), rel=1e-4), key
+
+
+def test_way_back_gives_their_keypoint_weights_again(pair):
+    theirs, ours = pair
+    state = theirs.state_dict()
+    back = mmdet_to_torchvision(ours.state_dict(), 'keypointrcnn_resnet50_fpn', 2)
+    assert back.keys() == state.keys()
+    kept = [key for key in back if 'box_predictor.bbox_pred' not in key]  # boxes of the background are not kept
+    assert any('kps_score' in key for key in kept) and all(torch.equal(back[key], state[key]) for key in kept)
