@@ -24,9 +24,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
+from experiment import deviation, markdown, panels, spread, write_table
 from mmcv import Config
 
 from mmdet.apis import init_detector, single_gpu_test
@@ -43,7 +44,6 @@ ADAPTED = ('image', 'instance', 'both')
 METHODS = ('source', 'statistics', *ADAPTED, 'oracle')
 FIGURES = ('target', 'target_50', 'source')  # average precision on the validation sets; 50: at IoU 0.5
 LOGGED = ('acc_domain_image', 'acc_domain_instance')
-MARKS = ('<!-- table -->', '<!-- end of the table -->')  # what lies between them on the page is written anew
 LAST_ROWS = 5  # of the log, that accuracies are averaged over
 
 
@@ -198,50 +198,31 @@ def test(args: argparse.Namespace, cfg: Config, checkpoint: Path) -> dict[str, f
     return figures
 
 
-def spread(values: list[float], digits: int = 3) -> str:
-    """``'0.512 ± 0.013'``: mean and, of several, the deviation."""
-    text = f'{mean(values):.{digits}f}'
-    return text if len(values) < 2 else f'{text} ± {stdev(values):.{digits}f}'
-
-
 def table(results: dict[str, list[dict[str, float]]]) -> str:
     """Markdown rows, one a method: means and deviations over the seeds."""
-    head = ['method', 'AP, target', 'AP50, target', 'AP, source', 'places told, %', 'RoIs told, %']
-    rows = [head, ['---'] * len(head)]
+    rows = [['method', 'AP, target', 'AP50, target', 'AP, source', 'places told, %', 'RoIs told, %']]
     for method, runs in results.items():
         cells = [spread([one[key] for one in runs]) for key in FIGURES]
         cells += [spread([one[key] for one in runs], 1) if key in runs[0] else '' for key in LOGGED]
         rows.append([method, *cells])
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
-
-
-def write_table(text: str, page: Path) -> None:
-    """Put the table between the marks of a page, or make a page of it."""
-    old = page.read_text(encoding='utf-8') if page.exists() else f'# {page.stem}\n\n{MARKS[0]}\n{MARKS[1]}\n'
-    before, rest = old.split(MARKS[0], 1)
-    after = rest.split(MARKS[1], 1)[1]
-    page.write_text(f'{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}', encoding='utf-8')
+    return markdown(rows)
 
 
 def plot(results: dict[str, list[dict[str, float]]], path: Path) -> None:
     """A bar with its deviation, and a point for each seed, for each method and domain."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout='constrained')
-    FigureCanvasAgg(figure)
-    panel = figure.subplots()
-    for shift, domain in ((-0.2, 'target'), (0.2, 'source')):
-        values = [[one[domain] for one in runs] for runs in results.values()]
-        places = [i + shift for i in range(len(values))]
-        errors = [stdev(v) if len(v) > 1 else 0 for v in values]
-        panel.bar(places, [mean(v) for v in values], 0.36, yerr=errors, capsize=3, label=f'on the {domain}', alpha=0.7)
-        for place, points in zip(places, values):
-            panel.scatter([place] * len(points), points, s=10, color='black', zorder=3)
-    panel.set_xticks(range(len(results)), list(results))
-    panel.set_ylabel('average precision')
-    panel.legend()
-    figure.savefig(path, dpi=110)
+    with panels(1, path, width=7) as (panel,):
+        for shift, domain in ((-0.2, 'target'), (0.2, 'source')):
+            values = [[one[domain] for one in runs] for runs in results.values()]
+            places = [i + shift for i in range(len(values))]
+            errors = [deviation(v) for v in values]
+            panel.bar(
+                places, [mean(v) for v in values], 0.36, yerr=errors, capsize=3, label=f'on the {domain}', alpha=0.7
+            )
+            for place, points in zip(places, values):
+                panel.scatter([place] * len(points), points, s=10, color='black', zorder=3)
+        panel.set_xticks(range(len(results)), list(results))
+        panel.set_ylabel('average precision')
+        panel.legend()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -254,7 +235,6 @@ def main(argv: list[str] | None = None) -> None:
         for method in args.methods:
             results[method].append(run(args, method, seed))
             print(f'{method}, seed {seed}: {results[method][-1]}', flush=True)
-    args.out_dir.mkdir(parents=True, exist_ok=True)
     text = table(results)
     write_table(text, args.out_dir / 'domain_adaptation.md')
     plot(results, args.out_dir / 'domain_adaptation.png')

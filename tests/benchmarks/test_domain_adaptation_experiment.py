@@ -1,6 +1,7 @@
 """The settings and the table of benchmarks/learning/domain_adaptation.py; its runs are too long for a test."""
 
-import importlib.util
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope='module')
 def experiment():
-    spec = importlib.util.spec_from_file_location('experiment', ROOT / 'benchmarks/learning/domain_adaptation.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(ROOT / 'benchmarks/learning'))  # it imports what the experiments share
+    yield importlib.import_module('domain_adaptation')
+    sys.path.pop(0)
 
 
 @pytest.mark.parametrize(
