@@ -55,9 +55,9 @@ class Run(NamedTuple):
     options: dict[str, Any] = {}  # further keys of the config
 
 
-def add_common_options(parser: argparse.ArgumentParser, name: str, seeds: Sequence[int] = (0, 1, 2)) -> None:
+def add_common_options(parser: argparse.ArgumentParser, seeds: Sequence[int] = (0, 1, 2)) -> None:
     """The options that all experiments have."""
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs') / name)
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/learning'), help='may serve all experiments')
     parser.add_argument('--out-dir', type=Path, default=ROOT / 'docs/experiments', help='for the table and the plot')
     parser.add_argument('--seeds', nargs='+', type=int, default=list(seeds))
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='runs at a time, of one thread each')
@@ -65,6 +65,7 @@ def add_common_options(parser: argparse.ArgumentParser, name: str, seeds: Sequen
     parser.add_argument('--width', type=int, default=16, help='channels of the first stage of the backbone')
     parser.add_argument('--batch', type=int, default=8, help='images of a step')
     parser.add_argument('--pretrain-images', type=int, default=1500, help='drawn for that')
+    parser.add_argument('--pretrain-size', type=int, default=128, help='their side, px')
     parser.add_argument('--pretrain-iters', type=int, default=1500, help='steps on the other shapes, once for all runs')
     parser.add_argument('--pretrained', type=Path, help='take this checkpoint instead')
 
@@ -212,6 +213,7 @@ def pretrained(args: argparse.Namespace) -> Path:
     """The checkpoint that every run begins from; made where it is not there."""
     if args.pretrained:
         return args.pretrained.resolve()
+    args = argparse.Namespace(**{**vars(args), 'size': args.pretrain_size})
     folder = args.work_dir / f'other_shapes_{args.pretrain_images}_{args.size}'
     data = draw_shapes(folder, OTHER_SHAPES, dict(clean=args.pretrain_images, val=100), args.size, seed=5)
     source = Source('other shapes', f'{data}/annotations/clean.json', f'{data}/clean/', {})

@@ -42,7 +42,7 @@ MISLABELLED = 0.2
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_common_options(parser, 'head_weights')
+    add_common_options(parser)
     parser.add_argument('--images', type=int, default=40, help='real training images')
     parser.add_argument('--synthetic-images', type=int, default=400)
     parser.add_argument('--val-images', type=int, default=300)

@@ -54,7 +54,7 @@ FIXED = dict(plain={}, none=dict(negatives='none'), complete={})
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_common_options(parser, 'missing_classes')
+    add_common_options(parser)
     parser.add_argument('--images', type=int, default=120, help='training images of each source')
     parser.add_argument('--val-images', type=int, default=300)
     parser.add_argument('--iters', type=int, default=300, help='steps of each run')
@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     checkpoint = pretrained(args)
     count = 2 * args.images * (max(args.seeds) + 1)
-    folder = args.work_dir / f'shapes_{count}_{args.val_images}_{args.size}'
+    folder = args.work_dir / f'four_shapes_{count}_{args.val_images}_{args.size}'
     data = draw_shapes(folder, CLASSES, dict(clean=count, val=args.val_images), args.size)
     coco = json.loads((data / 'annotations/clean.json').read_text())
     runs = [run for seed in args.seeds for run in runs_of_seed(args, seed, data, coco)]

@@ -57,7 +57,7 @@ CLEAN, COMPLETE = 'clean alone', 'complete'
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_common_options(parser, 'missing_labels')
+    add_common_options(parser)
     parser.add_argument('--data', type=Path, help='folder of BCCD; else shapes are drawn')
     parser.add_argument('--images', type=int, default=120, help='training images')
     parser.add_argument('--val-images', type=int, default=300)
