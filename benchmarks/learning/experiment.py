@@ -30,6 +30,7 @@ CONFIG = ROOT / 'configs/demo/faster_rcnn_r18_fpn_mixed.py'
 SHAPES = ('disc', 'square', 'triangle')
 OTHER_SHAPES = ('cross', 'ring')  # what the detector has learnt before
 PRETRAINED = 'pretrained'
+DRAWN_SEEDS = 3  # images are drawn for so many seeds at least, so that with fewer they are the same
 NEW_PARTS = ('roi_head.bbox_head.fc_cls.',)  # not taken over
 MARKS = ('<!-- table -->', '<!-- end of the table -->')  # what lies between them on a page is written anew
 
@@ -82,6 +83,11 @@ def draw_shapes(
         command = [sys.executable, str(script), str(folder), *flat, '--classes', *classes]
         subprocess.run(command, check=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     return folder
+
+
+def images_of_all_seeds(args: argparse.Namespace, images: int) -> int:
+    """How many to draw, where each seed has ``images`` of its own."""
+    return images * max(DRAWN_SEEDS, max(args.seeds) + 1)
 
 
 def write_json(content: dict, path: Path) -> str:

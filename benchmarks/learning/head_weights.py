@@ -23,6 +23,7 @@ from experiment import (
     by_method,
     deviation,
     draw_shapes,
+    images_of_all_seeds,
     markdown,
     panels,
     pretrained,
@@ -129,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     args.weights = sorted({*args.weights, 1.0})
     checkpoint = pretrained(args)
-    count = args.images * (max(args.seeds) + 1)
+    count = images_of_all_seeds(args, args.images)
     folder, counts = f'real_{count}_{args.val_images}_{args.size}', dict(clean=count, val=args.val_images)
     real = draw_shapes(args.work_dir / folder, SHAPES, counts, args.size, seed=1, style='dusk')
     folder, counts = f'synthetic_{args.synthetic_images}_{args.size}', dict(clean=args.synthetic_images, val=1)

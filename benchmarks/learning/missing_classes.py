@@ -26,6 +26,7 @@ from experiment import (
     by_method,
     deviation,
     draw_shapes,
+    images_of_all_seeds,
     markdown,
     panels,
     pretrained,
@@ -114,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
     checkpoint = pretrained(args)
-    count = 2 * args.images * (max(args.seeds) + 1)
+    count = images_of_all_seeds(args, 2 * args.images)
     folder = args.work_dir / f'four_shapes_{count}_{args.val_images}_{args.size}'
     data = draw_shapes(folder, CLASSES, dict(clean=count, val=args.val_images), args.size)
     coco = json.loads((data / 'annotations/clean.json').read_text())

@@ -33,6 +33,7 @@ from experiment import (
     by_method,
     deviation,
     draw_shapes,
+    images_of_all_seeds,
     markdown,
     panels,
     pretrained,
@@ -70,7 +71,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def shapes(args: argparse.Namespace) -> tuple[dict, str, tuple[str, str]]:
     """Drawn data: annotations and folder of enough images for all seeds, and what is tested on."""
-    count = args.images * (max(args.seeds) + 1)
+    count = images_of_all_seeds(args, args.images)
     counts = dict(clean=count, val=args.val_images)
     data = draw_shapes(args.work_dir / f'shapes_{count}_{args.val_images}_{args.size}', SHAPES, counts, args.size)
     coco = json.loads((data / 'annotations/clean.json').read_text())
