@@ -4,7 +4,8 @@
 
 The table has, for each data set that ``data.train`` joins: its images; how many of them an epoch shows; its share of
 those, and of the losses of both stages if all images' losses were equal but for their weights; the share of its images
-whose negatives are ignored; and the classes that it has no annotations of. Warnings follow it. Images are not read.
+whose negatives are ignored; and the classes that it has no annotations of. Warnings follow it, and advice for sources
+in which objects or classes are not annotated. Images are not read.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
@@ -74,6 +75,8 @@ def main(argv: list[str] | None = None) -> MixtureReport:
     print(made.epoch)
     for warning in made.warnings:
         print(f'WARNING {warning}')
+    for advice in made.advice:
+        print(f'ADVICE {advice}')
     return made
 
 
