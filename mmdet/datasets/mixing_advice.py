@@ -90,11 +90,17 @@ def policy_of_image(fields: Mapping[str, Any]) -> str:
     """
     if ignores_negatives(fields):
         return 'none'
-    found = {_policy_in(fields, heads) for heads in STAGES}
+    found = {policy_in_head(fields, heads) for heads in STAGES}
     return next(policy for policy in POLICIES if policy in found)
 
 
-def _policy_in(fields: Mapping[str, Any], heads: Sequence[str]) -> str:
+def policy_in_head(fields: Mapping[str, Any], heads: Sequence[str]) -> str:
+    """The policy, of :data:`POLICIES`, that an image's negatives have in one head, by their weights.
+
+    Args:
+        fields: the directives of the image.
+        heads: the head's names, the first that the image has a directive for counts.
+    """
     policy = negative_policy(fields, heads)
     weight = negative_weight(fields, heads) * (policy.weight if policy.kind == 'soft' else 1)
     if weight == 0 or policy.kind == 'none':

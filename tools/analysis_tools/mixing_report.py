@@ -38,10 +38,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def ignoring_heads(model: dict[str, Any]) -> list[str]:
     """The heads whose samplers obey ignored negatives."""
-    switch = (model.get('directives') or {}).get('ignore_negatives', False)
+    switches = model.get('directives')
+    switch = switches is not None and switches.get('ignore_negatives', True)  # one that is absent is on
+    settings = model.get('train_cfg') or {}
     found = {}
     for stage, head in STAGES.items():
-        section = (model.get('train_cfg') or {}).get(stage)
+        # a single-stage detector has one section, which is that of its dense head
+        single = head == RPN_HEAD and 'bbox_head' in model
+        section = settings if single else settings.get(stage)
         if section and any(switch or kind.endswith('WithIgnore') for kind in sampler_types(section)):
             found[head] = None
     return list(found)
