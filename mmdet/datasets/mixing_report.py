@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from mmdet.core.directives import (
     BBOX_HEAD,
+    CLASS_KEYS,
     LABELED_CLASSES,
     ROI_HEAD,
     RPN_HEAD,
@@ -18,6 +19,7 @@ from mmdet.core.directives import (
 
 from .audit import flatten
 from .builder import build_dataloader
+from .mixing_advice import SourceFacts, policy_in_head, policy_of_image, recommend
 from .pipelines.custom_formatting import AddFieldToImgMetas
 from .pipelines.image_directives import AddDirectives
 from .samplers.source_sampler import SourceBatchSampler
@@ -41,6 +43,9 @@ class SourceReport(NamedTuple):
     ignored: float  # share of the images whose negatives are ignored, in [0, 1]
     teaches_background: dict[str, bool]  # head -> whether an image has a weight and negatives
     unlabeled: list[str]  # classes that are not annotated, in some image at least
+    policies: dict[str, float] = {}  # policy of negatives -> share of the images that have it, in [0, 1]
+    without_objects: Sequence[str] = ()  # classes that count as annotated, but no object is of them
+    weighs_background: dict[str, bool] = {}  # head -> whether an image has negatives of a weight > 0
 
 
 class MixtureReport(NamedTuple):
@@ -54,6 +59,14 @@ class MixtureReport(NamedTuple):
     def per_epoch(self) -> int:
         """Images of an epoch."""
         return sum(source.per_epoch for source in self.sources)
+
+    @property
+    def advice(self) -> list[str]:
+        """What to change; see :func:`mmdet.datasets.mixing_advice.recommend`."""
+        total = max(self.per_epoch, 1)
+        return recommend(
+            [SourceFacts(s.name, s.per_epoch / total, s.policies, s.without_objects) for s in self.sources]
+        )
 
     def share_of_loss(self, head: str) -> list[float]:
         """Share of each source in a head's loss, if its images' losses were equal but for their weights."""
@@ -120,14 +133,17 @@ def report_source(name: str, part: Dataset, per_epoch: int) -> SourceReport:
     fields: list[dict[str, Any]] = []
     counts: list[float] = []
     unlabeled: dict[str, None] = {}
+    seen: set[str] = set()
     for leaf, count in zip(leaves, repeats):
         own = fields_of_images(leaf)
         fields += own
         counts += [count / max(len(own), 1)] * len(own)
-        for field in {str(f.get(LABELED_CLASSES)): f for f in own}.values():
+        for field in {str([f.get(key) for key in CLASS_KEYS]): f for f in own}.values():
             unlabeled.update(dict.fromkeys(unlabeled_names(field, leaf.CLASSES or ())))
+        seen |= classes_with_objects(leaf)
     often = np.asarray(counts) / max(sum(counts), 1e-12)
     weights = {head: np.asarray([loss_weight(f, *names) for f in fields]) for head, names in HEADS.items()}
+    kinds = [policy_of_image(f) for f in fields]
     ignored = np.asarray([ignores_negatives(f) for f in fields], dtype=bool)
     return SourceReport(
         name=name,
@@ -138,7 +154,32 @@ def report_source(name: str, part: Dataset, per_epoch: int) -> SourceReport:
         ignored=float(often[ignored].sum()),
         teaches_background={head: bool(((own > 0) & ~ignored).any()) for head, own in weights.items()},
         unlabeled=list(unlabeled),
+        weighs_background={head: bool((weights[head] * believed(fields, head) > 0).any()) for head in HEADS},
+        policies={kind: float(often[np.asarray(kinds) == kind].sum()) for kind in dict.fromkeys(kinds)},
+        without_objects=[name for name in leaves[0].CLASSES or () if name not in seen | set(unlabeled)],
     )
+
+
+def classes_with_objects(leaf: Dataset) -> set[str]:
+    """The classes that a data set has objects of; all of them where its annotations cannot be asked for."""
+    names = leaf.CLASSES or ()
+    if not hasattr(leaf, 'get_ann_info'):
+        return set(names)
+    seen: set[str] = set()
+    for index in range(len(leaf)):
+        seen.update(names[label] for label in leaf.get_ann_info(index)['labels'])
+        if len(seen) == len(names):  # mostly long before the last image
+            break
+    return seen
+
+
+def believed(fields: Sequence[Mapping[str, Any]], head: str) -> np.ndarray:
+    """(n,) bool: the images whose negatives weigh anything in a head; by policy, or as a class is annotated."""
+    names = [name for name in HEADS[head] if name]
+    nothing = [
+        policy_in_head(f, names) == 'none' or (head == ROI_HEAD and f.get(LABELED_CLASSES) == []) for f in fields
+    ]
+    return ~np.asarray(nothing, dtype=bool)
 
 
 def fields_of_images(leaf: Dataset) -> list[dict[str, Any]]:
@@ -162,10 +203,11 @@ def _fields_of_image(steps: Sequence[Any], info: Mapping[str, Any] | None) -> di
 
 def unlabeled_names(fields: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
     """The classes that are not annotated in an image with these fields, which name the others or give their labels."""
-    if LABELED_CLASSES not in fields:
+    key = next((key for key in CLASS_KEYS if key in fields), None)
+    if key is None:
         return []
-    labeled = {classes[c] if isinstance(c, int) else c for c in fields[LABELED_CLASSES]}
-    return [name for name in classes if name not in labeled]
+    named = {classes[c] if isinstance(c, int) else c for c in fields[key]}
+    return [name for name in classes if (name in named) != (key == LABELED_CLASSES)]
 
 
 def warnings_of(sources: Sequence[SourceReport], ignoring_heads: Sequence[str]) -> list[str]:
@@ -182,7 +224,8 @@ def warnings_of(sources: Sequence[SourceReport], ignoring_heads: Sequence[str]) 
             for source in used
             if source.weightless[head] > 0
         ]
-        if head in ignoring_heads and used and not any(source.teaches_background[head] for source in used):
+        unsampled = head in ignoring_heads and not any(source.teaches_background[head] for source in used)
+        if used and (unsampled or not any(source.weighs_background.get(head, True) for source in used)):
             warnings.append(f'{head}: no image has negatives that count; it would call everything an object')
     total = sum(source.per_epoch for source in used)
     ignored = sum(source.per_epoch * source.ignored for source in used) / max(total, 1)

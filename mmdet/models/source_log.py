@@ -7,7 +7,7 @@ training itself is not touched: nothing is computed twice, no loss changes, and 
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,50 +15,28 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.rpn_head import RPNHead
-from mmdet.models.losses.balanced_l1_loss import BalancedL1Loss
-from mmdet.models.losses.cross_entropy_loss import CrossEntropyLoss
-from mmdet.models.losses.focal_loss import FocalLoss
-from mmdet.models.losses.iou_loss import BoundedIoULoss, CIoULoss, DIoULoss, GIoULoss, IoULoss
-from mmdet.models.losses.mse_loss import MSELoss
-from mmdet.models.losses.smooth_l1_loss import L1Loss, SmoothL1Loss
-from mmdet.models.losses.utils import listening
-from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
-from mmdet.models.roi_heads.mask_heads.fcn_mask_head import FCNMaskHead
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.losses.listening import listening, told_choice, told_images
 from mmdet.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
+from mmdet.models.source_parts import (
+    EACH,
+    LAYERS,
+    MASKS,
+    POINTS,
+    POSITIVES,
+    ROIS,
+    LossPart,
+    find_parts,
+    positives_not_told,
+    unknown_heads,
+    why_not_split,
+)
 
 _LOGGER = logging.getLogger('mmdet')
 
-# Losses whose elements are those of single rows; others (ranking, histograms of the batch) do not fall into images.
-SPLIT_LOSSES = (
-    BalancedL1Loss,
-    BoundedIoULoss,
-    CIoULoss,
-    CrossEntropyLoss,
-    DIoULoss,
-    FocalLoss,
-    GIoULoss,
-    IoULoss,
-    L1Loss,
-    MSELoss,
-    SmoothL1Loss,
-)
 # What is counted for the classification loss of a head, by the names in the log.
 COUNTS = ('pos', 'neg', 'ignored', 'weight')
 SOURCE = 'source'
-
-
-class LossPart(NamedTuple):
-    """A loss of a head, and which rows its elements are."""
-
-    name: str  # in the dict of losses: 's0.loss_cls'
-    prefix: str  # of the counts: 's0.'
-    head: nn.Module
-    loss: nn.Module
-    rows: str  # 'levels': the anchors of one level, image by image; 'rois': all RoIs; 'positives': of the RoIs
-    counts: bool  # whether the targets of this loss are counted
-    split: bool  # whether its elements are those of single rows
 
 
 class Heard(NamedTuple):
@@ -71,8 +49,8 @@ class Heard(NamedTuple):
 class SourceLog:
     """Shares of the sources in the losses, and counts of their targets, step by step.
 
-    Covered are heads that use ``AnchorHead.loss`` (RPN, RetinaNet) or ``BBoxHead.loss``, and mask heads, with losses of
-    :data:`SPLIT_LOSSES`. Of others nobody knows which row belongs to which image; they are left out, and named once.
+    Covered are the losses that :func:`find_parts` knows. Of others nobody knows which row belongs to which image; they
+    are left out, and one warning names them and says why.
 
     Args:
         model: the detector.
@@ -83,14 +61,18 @@ class SourceLog:
     def __init__(self, model: nn.Module, sources: Sequence[str]) -> None:
         self.sources = list(sources)
         self.parts = find_parts(model)
+        self.unknown = unknown_heads(model)
         self.extractors = [module for module in model.modules() if isinstance(module, BaseRoIExtractor)]
         self.heads = list({id(part.head): part.head for part in self.parts}.values())
         self._told = False
+        # known before the first step, so that all processes log the same
+        self._lost = positives_not_told(model, self.parts)
         self._begin([])
 
     def _begin(self, img_metas: Sequence[dict]) -> None:
         self._numbers = [source_number(meta, self.sources) for meta in img_metas]
         self._images = len(img_metas)  # as the heads see them; a multiple where a model takes views of each
+        self._cells: list[int] = []  # of each level
         self._rois: Tensor | None = None
         self._rois_of: dict[int, Tensor | None] = {}
         self._open: list[tuple[Tensor, Any]] | None = None
@@ -116,66 +98,118 @@ class SourceLog:
             ]
             hooks += [head.register_forward_hook(self._see_head) for head in self.heads]
             for part in self.parts:
-                hooks.append(part.loss.register_forward_pre_hook(self._open_call))
-                hooks.append(part.loss.register_forward_hook(partial(self._close_call, part), with_kwargs=True))
+                if part.loss is not None:
+                    hooks.append(part.loss.register_forward_pre_hook(self._open_call))
+                    hooks.append(part.loss.register_forward_hook(partial(self._close_call, part), with_kwargs=True))
             for hook in hooks:
                 stack.callback(hook.remove)
-            stack.enter_context(listening(self._hear))
+            stack.enter_context(listening(self))
             yield
 
     def _see_rois(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
         self._rois = kwargs['rois'] if 'rois' in kwargs else args[1]
 
     def _see_head(self, head: nn.Module, args: tuple, output: Any) -> None:
-        if isinstance(head, AnchorHead):
-            self._images = len(output[0][0])
-        else:
+        if not isinstance(head, BaseDenseHead):
             self._rois_of[id(head)] = self._rois
+        elif not any(part.head is head and part.rows == LAYERS for part in self.parts):
+            self._images = len(output[0][0])
+            self._cells = [level.shape[-2:].numel() for level in output[0]]
 
     def _open_call(self, loss: nn.Module, args: tuple) -> None:
         self._open = []
 
-    def _hear(self, elements: Tensor, reduction: str, avg_factor: Any) -> None:
+    def hear_elements(self, elements: Tensor, reduction: str, avg_factor: Any) -> None:
+        """See :class:`mmdet.models.losses.listening.Listener`."""
         if self._open is not None and reduction != 'none':
             self._open.append((elements.detach(), elements.numel() if avg_factor is None else avg_factor))
+
+    @torch.no_grad()
+    def hear_loss(self, name: str, elements: Tensor, images: Tensor | None, divisor: Any) -> None:
+        """See :class:`mmdet.models.losses.listening.Listener`."""
+        for part in self.parts:
+            if part.loss is None and part.plain_name == name:
+                owner = self._owner(part, elements, ()) if images is None else self._one_hot(images)
+                self._note(part, elements, owner, divisor)
 
     @torch.no_grad()
     def _close_call(self, part: LossPart, loss: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
         calls, self._open = self._open, None
         elements, divisor = calls[0] if calls else (None, None)
-        rows = elements if part.split else args[1]  # labels, one for each row
-        if rows is None or not len(rows):
+        if part.name in self._lost:
             return
-        owner = None if part.rows == 'levels' else self._owners(part, rows, args)
+        looked_at = elements is None and part.split and part.rows != EACH  # a part of a loss, or for choosing samples
+        labels = args[1][0] if isinstance(args[1], tuple) else args[1]
+        rows = labels if elements is None else elements
+        if looked_at or not len(rows):
+            return
+        owner = None if part.rows == EACH else self._owner(part, rows, args)
         if part.counts:
-            self._note_targets(part, *args[1:3], owner)
-        if not part.split:
-            return
+            weights = args[2] if len(args) > 2 else kwargs.get('weight')
+            self._note_targets(part, labels, torch.ones_like(labels) if weights is None else weights, owner)
+        if part.split and elements is not None:
+            self._note(part, elements, owner, divisor)
+
+    def _note(self, part: LossPart, elements: Tensor, owner: Tensor | None, divisor: Any) -> None:
+        """Keep the sums of each image's elements (n, ...); see :meth:`_owner`."""
         if owner is None:
-            sums = elements.reshape(self._images, -1).sum(1)
-        else:
-            self._heard[part.name].clear()  # a loss that is looked at several times counts as it was last
-            sums = per_image(elements.flatten(1).sum(1) if elements.dim() > 1 else elements, owner)
-        self._heard[part.name].append(Heard(sums.float(), divisor))
+            sums = self._by_image(part, elements).sum(1)
+        else:  # a row may have several elements
+            sums = per_image(elements.reshape(len(owner), -1).sum(1), owner)
+        told = told_images()
+        self._heard[part.name].append(Heard(sums.float(), divisor if told is None else divisor / told.factor))
 
     def _note_targets(self, part: LossPart, labels: Tensor, weights: Tensor, owner: Tensor | None) -> None:
-        if owner is None:
-            by_image = labels.reshape(self._images, -1), weights.reshape(self._images, -1)
+        if part.rows == EACH:
+            self._targets[part.name].append((labels[None], weights[None]))  # of one image
+        elif owner is None:
+            by_image = self._by_image(part, labels), self._by_image(part, weights)
             self._targets[part.name].append(by_image)
-        else:
+        else:  # a loss that is looked at several times counts as it was last
             self._targets[part.name] = [(labels, weights, owner)]
 
-    def _owners(self, part: LossPart, rows: Tensor, args: tuple) -> Tensor:
-        """(n, M) bool: the image of each row; rows are in the order of the images."""
+    def _by_image(self, part: LossPart, rows: Tensor) -> Tensor:
+        """Elements of all rows -> (M, r) those of each image."""
+        if part.rows != POINTS:
+            return rows.reshape(self._images, -1)
+        levels = rows.split([self._images * cells for cells in self._cells])
+        return torch.cat([level.reshape(self._images, -1) for level in levels], 1)
+
+    def _owner(self, part: LossPart, rows: Tensor, args: tuple) -> Tensor | None:
+        """(n, M) bool, the image of each row; None: all rows of the head, in the order that ``part.rows`` names."""
+        chosen, told = told_choice(), told_images()
+        if told is not None:
+            owner = self._of_counted(told.images, told.counts)
+        elif part.rows in (ROIS, MASKS, POSITIVES):
+            owner = self._of_rois(part, len(rows) if chosen is None else chosen.total, args)
+        elif chosen is None:
+            return None
+        elif part.rows == POINTS:
+            owner = self._of_counted([*range(self._images)] * len(self._cells), [
+                cells for cells in self._cells for _ in range(self._images)])  # fmt: skip
+        else:
+            return self._one_hot(chosen.numbers // (chosen.total // self._images))
+        owner = owner.to(rows.device, non_blocking=True)
+        return owner if chosen is None else owner[chosen.numbers]
+
+    def _of_counted(self, images: Sequence[int], counts: Sequence[int]) -> Tensor:
+        """(n, M) bool of ``counts[k]`` rows of each image ``images[k]``; on the host."""
+        return self._one_hot(torch.tensor(images).repeat_interleave(torch.tensor(counts)))
+
+    def _one_hot(self, images: Tensor) -> Tensor:
+        return images[:, None] == torch.arange(self._images, device=images.device)
+
+    def _of_rois(self, part: LossPart, rows: int, args: tuple) -> Tensor:
+        """(n, M) bool: the image of each RoI; they are in the order of the images."""
         rois = self._rois_of[id(part.head)]
         # masks may be predicted from the box branch's features of its positives
-        if part.rows == 'positives' or len(rois) != len(rows):
+        if part.rows == POSITIVES or (rows != len(rois) if part.rows == MASKS else rows % len(rois)):
             count = self._positives.get(id(part.head), self._last_positives)
             # which RoIs are positives, only the device knows; how many of them come before an image's, as well
             ends = count.cumsum(0)
-            rank = torch.arange(len(rows), device=rows.device)[:, None]
+            rank = torch.arange(rows, device=count.device)[:, None]
             return (rank < ends) & (rank >= ends - count)
-        owner = rois[:, :1] == torch.arange(self._images, device=rows.device)
+        owner = self._one_hot(rois[:, 0])
         if part.counts:
             positive = (args[1] >= 0) & (args[1] < part.head.num_classes)
             self._last_positives = (owner & positive[:, None]).sum(0)
@@ -193,13 +227,15 @@ class SourceLog:
             Names, ``loss_rpn_cls/SOURCE``, and values (n,). Those of a loss add up to it.
         """
         self._tell_what_is_left_out(losses)
-        parts = [part for part in self.parts if part.name in losses]
         first = next(iter(losses.values()))
         device = (first if isinstance(first, Tensor) else first[0]).device
         rows = {'images': torch.ones(self._images, device=device) * (len(self._numbers) / max(self._images, 1))}
-        for part in parts:
-            if part.split:
-                rows[part.name] = self._shares(part, losses[part.name])
+        for part in self.parts:
+            if part.name not in losses:
+                continue
+            if part.split and part.name not in self._lost:
+                for name, calls in self._calls(part, losses):
+                    rows[name] = self._shares(part, losses[name], calls)
             if part.counts:
                 rows.update(zip((part.prefix + name for name in COUNTS), self._counts(part, device)))
         table = torch.stack([row.float() for row in rows.values()])  # (R, M)
@@ -209,15 +245,26 @@ class SourceLog:
         values = (table[:, :, None] * member).sum(1)  # (R, M, S) -> (R, S)
         return [f'{row}/{source}' for row in rows for source in self.sources], values.flatten()
 
-    def _shares(self, part: LossPart, loss: Any) -> Tensor:
-        """(M,) of each image in a loss; they add up to it, whatever factor the head put on the loss."""
-        total = sum(t.detach().float().mean() for t in (loss if isinstance(loss, (list, tuple)) else [loss]))
+    def _calls(self, part: LossPart, losses: Iterable[str]) -> Iterator[tuple[str, list[Heard]]]:
+        """The losses that a part is, and what was heard of each."""
         heard = self._heard[part.name]
+        if part.rows != LAYERS:
+            yield part.name, heard
+            return
+        names = [name for name in losses if name.endswith(part.name)]  # in the order of the calls
+        for number, name in enumerate(names):
+            yield name, heard[number : number + 1]
+
+    def _shares(self, part: LossPart, loss: Any, heard: Sequence[Heard]) -> Tensor:
+        """(M,) of each image in a loss; they add up to it, whatever factor the head put on the loss."""
+        values = [t.detach().float().mean() for t in (loss if isinstance(loss, (list, tuple)) else [loss])]
+        if part.rows == EACH:
+            return torch.stack(values)
+        total = sum(values)
         if not heard:  # a loss without rows is a zero on the graph
             return (total / self._images).expand(self._images)
         sums = torch.stack([call.sums for call in heard])
-        first = heard[0].divisor
-        if any(call.divisor is not first and call.divisor != first for call in heard[1:]):
+        if not all(is_same(call.divisor, heard[0].divisor) for call in heard[1:]):
             sums = torch.stack([call.sums / call.divisor for call in heard])
         sums = sums.sum(0)
         whole = sums.sum()
@@ -228,8 +275,12 @@ class SourceLog:
         targets = self._targets[part.name]
         if not targets:
             return torch.zeros(len(COUNTS), self._images, device=device)
-        if part.rows == 'levels':
-            labels, weights = (torch.cat(level, 1) for level in zip(*targets))  # (M, R)
+        if len(targets[0]) == 2:
+            if part.rows == LAYERS:
+                targets = targets[-1:]
+            elif part.rows == EACH:  # before them, the loss may have been looked at for the weights of positives
+                targets = targets[-self._images :]
+            labels, weights = (torch.cat(rows, 0 if part.rows == EACH else 1) for rows in zip(*targets))  # (M, R)
             return torch.stack([value.sum(1) for value in count_targets(labels, weights, part.head.num_classes)])
         labels, weights, owner = targets[0]
         values = torch.stack(count_targets(labels, weights, part.head.num_classes))  # (4, n)
@@ -239,11 +290,21 @@ class SourceLog:
         if self._told:
             return
         self._told = True
-        divided = {part.name for part in self.parts if part.split}
-        left_out = sorted(name for name in losses if 'loss' in name and name not in divided)
+        divided = {name for part in self.parts if part.split and part.name in losses and part.name not in self._lost
+                   for name, _ in self._calls(part, losses)}  # fmt: skip
+        reasons = {part.name: why_not_split(part.loss) for part in self.parts} | self._lost
+        unknown = 'no head tells whose rows it is over'
+        if self.unknown:
+            unknown += f'; heads with losses of their own: {", ".join(self.unknown)}'
+        left_out = [
+            f'{name} ({reasons.get(name) or unknown})'
+            for name in sorted(losses)
+            if 'loss' in name and name not in divided
+        ]
         if left_out:
             _LOGGER.warning(
-                'per_source_log: %s cannot be divided among images and are only logged as a whole', ', '.join(left_out)
+                'per_source_log: only logged as a whole, as they cannot be divided among images: %s',
+                ', '.join(left_out),
             )
 
     def charts(self) -> dict[str, list[str]]:
@@ -268,6 +329,11 @@ def source_number(meta: Mapping[str, Any], sources: Sequence[str]) -> int:
     return sources.index(meta[SOURCE])
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two divisors are the same, as far as that is known without asking the device."""
+    return one is other or (not isinstance(one, Tensor) and not isinstance(other, Tensor) and one == other)
+
+
 def per_image(values: Tensor, owner: Tensor) -> Tensor:
     """(n,) values of rows, (n, M) bool -> (M,) their sums by image."""
     return (values[:, None] * owner).sum(0)
@@ -278,32 +344,3 @@ def count_targets(labels: Tensor, weights: Tensor, num_classes: int) -> tuple[Te
     counted = weights > 0
     background = labels == num_classes
     return (counted & ~background).float(), (counted & background).float(), (~counted).float(), weights.float()
-
-
-def find_parts(model: nn.Module) -> list[LossPart]:
-    """The losses of a model that fall into images."""
-    parts = []
-    for path, head in model.named_modules():
-        *_, owner, last = ['', *path.split('.')]
-        attribute, stage = (owner, f's{last}.') if last.isdigit() else (last, '')
-        if isinstance(head, AnchorHead) and definer(head, 'loss') in (AnchorHead, RPNHead):
-            of_rpn = definer(head, 'loss') is RPNHead
-            kinds = [('loss_rpn_' if of_rpn else 'loss_', kind, 'levels') for kind in ('cls', 'bbox')]
-            prefix = 'rpn_' if of_rpn else ''
-        elif isinstance(head, BBoxHead) and attribute == 'bbox_head' and definer(head, 'loss') is BBoxHead:
-            kinds, prefix = [(f'{stage}loss_', 'cls', 'rois'), (f'{stage}loss_', 'bbox', 'positives')], stage
-        elif isinstance(head, FCNMaskHead) and attribute == 'mask_head' and not hasattr(head, 'weighted_loss'):
-            kinds, prefix = [(f'{stage}loss_', 'mask', 'rois')], stage
-        else:
-            continue
-        for start, kind, rows in kinds:
-            loss = getattr(head, f'loss_{kind}')
-            split, counts = isinstance(loss, SPLIT_LOSSES), kind == 'cls'
-            if split or counts:
-                parts.append(LossPart(start + kind, prefix, head, loss, rows, counts, split))
-    return parts
-
-
-def definer(module: nn.Module, method: str) -> type:
-    """The class that a module's method comes from, mixins that only hand on what they get left aside."""
-    return next(cls for cls in type(module).__mro__ if method in vars(cls) and issubclass(cls, nn.Module))

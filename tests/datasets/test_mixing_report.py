@@ -5,7 +5,17 @@ import json
 import pytest
 from coco_files import coco_content
 
-from mmdet.core.directives import IGNORE_NEGATIVES, LABELED_CLASSES, ROI_HEAD, RPN_HEAD, loss_weight_key
+from mmdet.core.directives import (
+    IGNORE_NEGATIVES,
+    LABELED_CLASSES,
+    NEGATIVES,
+    ROI_HEAD,
+    RPN_HEAD,
+    UNLABELED_CLASSES,
+    loss_weight_key,
+    negative_weight_key,
+    negatives_key,
+)
 from mmdet.datasets.builder import build_dataset
 from mmdet.datasets.dataset_wrappers import RepeatDataset
 from mmdet.datasets.mixing_report import SourceReport, report_mixture, unlabeled_names, warnings_of
@@ -62,6 +72,29 @@ def test_unlabelled_classes_are_listed_by_name(mixture):
     data = mixture({}, {LABELED_CLASSES: []})
     assert [s.unlabeled for s in report_mixture(data).sources] == [[], ['cat']]
     assert unlabeled_names({LABELED_CLASSES: [1, 'a']}, ['a', 'b', 'c']) == ['c']
+    assert unlabeled_names({UNLABELED_CLASSES: [1, 'a']}, ['a', 'b', 'c']) == ['a', 'b']
+    assert unlabeled_names({UNLABELED_CLASSES: []}, ['a']) == unlabeled_names({}, ['a']) == []
+    assert report_mixture(mixture({}, {UNLABELED_CLASSES: [0]})).sources[1].unlabeled == ['cat']
+
+
+@pytest.mark.parametrize(
+    ('fields', 'heads'),
+    [
+        ({negatives_key(RPN_HEAD): 'none'}, [RPN_HEAD]),
+        ({negative_weight_key(RPN_HEAD): 0.0}, [RPN_HEAD]),
+        ({negative_weight_key(ROI_HEAD): 0.0}, [ROI_HEAD]),
+        ({NEGATIVES: dict(type='soft', weight=0)}, [RPN_HEAD, ROI_HEAD]),
+        ({LABELED_CLASSES: []}, [ROI_HEAD]),
+        ({NEGATIVES: 'soft', negative_weight_key(ROI_HEAD): 0.1, LABELED_CLASSES: [0]}, []),
+    ],
+)
+def test_head_whose_negatives_all_weigh_nothing_is_warned_of(mixture, fields, heads):
+    def starts(*own):
+        warnings = report_mixture(mixture(*own), ignoring_heads=[]).warnings
+        return [warning.split(':')[0] for warning in warnings if 'no image has' in warning]
+
+    assert starts(fields, fields) == heads
+    assert starts(fields, {}) == []
 
 
 def source(name='a', per_epoch=10, weight=1.0, ignored=0.0, weightless=0.0):

@@ -53,6 +53,16 @@ def fill_module(module, seed=0, gain=1.0, rules=(), prefix=''):
     return module
 
 
+def fill_buffers(module, seed=0):
+    """Fill the running statistics alone: a training pass changes them, and no parameter."""
+    with torch.no_grad():
+        for name, tensor in module.named_buffers():
+            values = parameter_values(name, tuple(tensor.shape), seed, is_buffer=True)
+            if values is not None:
+                tensor.copy_(torch.from_numpy(values))
+    return module
+
+
 def smooth_map(rng, height, width, cells=6):
     """(height, width): a coarse normal grid, stretched linearly along each axis."""
     coarse, grid = rng.standard_normal((cells, cells)), np.arange(cells)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import torch
-from filling import fill_module, make_batch, random_boxes
+from filling import fill_buffers, fill_module, make_batch, random_boxes
 from mmcv import Config
 from programs import seed_everything
 
@@ -93,9 +93,21 @@ def edited_model(config_file, edits):
     return Config(dict(model=deterministic(content['model']))).model
 
 
+def drop_nothing(model):
+    """No dropout and no stochastic depth: the draws of the reference are not known."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        if isinstance(module, torch.nn.MultiheadAttention):
+            module.dropout = 0.0
+        if isinstance(getattr(module, 'drop_prob', None), (int, float)):
+            module.drop_prob = 0.0
+
+
 def build(case, config_file, monkeypatch):
     with no_random_init(monkeypatch):
         model = build_detector(edited_model(config_file, case['edits']))
+    drop_nothing(model)
     return fill_module(model, case['fill']['seed'], case['fill']['gain'], case['fill']['rules'])
 
 
@@ -157,7 +169,7 @@ def run(case, config_file, monkeypatch):
     losses, norms = train_once(model, case, monkeypatch)
     detections = None
     if case.get('test', True):
-        fill_module(model, case['fill']['seed'], case['fill']['gain'], case['fill']['rules'])
+        fill_buffers(model, case['fill']['seed'])
         detections = detect_last(model, case, monkeypatch)
     return losses, norms, detections
 

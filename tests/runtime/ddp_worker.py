@@ -25,6 +25,13 @@ CASES = {
     'mask weight 0': (FULL, {'mask_head.loss_weight': 0.0}),
     'negatives ignored': (FULL, {'ignore_negatives': 1}),
     'nothing left': (EMPTY, {'ignore_negatives': 1}),
+    'negatives without weight': (FULL, {'rpn_head.negative_weight': 0.0, 'roi_head.negative_weight': 0.0}),
+    'soft negatives, no objects': (EMPTY, {'negatives': dict(type='soft', weight=0.0)}),
+    'overlap': (FULL, {'negatives': 'overlap'}),
+    'overlap, no objects': (EMPTY, {'negatives': dict(type='overlap', floor=0.0)}),
+    'all negatives doubted': (EMPTY, {'negatives': dict(type='recalibrate', score_thr=1e-9, warmup=0)}),
+    'one class annotated': (FULL, {'labeled_classes': [1]}),
+    'no class annotated': (EMPTY, {'labeled_classes': [], 'rpn_head.negatives': 'none'}),
 }
 
 

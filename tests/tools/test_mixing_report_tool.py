@@ -1,7 +1,9 @@
 """The report of a mixture, as a process."""
 
+import importlib.util
 import sys
 
+import pytest
 from tool_process import ROOT, run_tool
 
 sys.path.insert(0, str(ROOT / 'tests/runtime'))
@@ -22,6 +24,31 @@ def test_report_has_a_row_for_each_source_and_its_warnings(tmp_path):
     assert 'source_ratio=[1.0, 1.0]: an epoch has 4 steps of 2 x 2 images' in done.text
     assert 'WARNING synthetic: 100% of its images have weight 0 in rpn_head' in done.text
     assert 'WARNING ignored negatives: 50% of the images of an epoch' in done.text
+    assert "ADVICE synthetic: 50% of the images of an epoch have negatives='none'" in done.text
+
+
+@pytest.mark.parametrize(
+    ('model', 'heads'),
+    [
+        (dict(roi_head={}, train_cfg=dict(rpn=dict(assigner={}), rcnn=dict(assigner={}))), []),
+        (dict(roi_head={}, train_cfg=dict(rpn={1: 1}, rcnn=[{1: 1}]), directives={}), ['rpn_head', 'roi_head']),
+        (dict(roi_head={}, train_cfg=dict(rpn={1: 1}), directives=dict(weights=True)), ['rpn_head']),
+        (dict(roi_head={}, train_cfg=dict(rpn={1: 1}), directives=dict(ignore_negatives=False)), []),
+        (dict(roi_head={}, train_cfg=dict(rcnn=[dict(sampler=dict(type='OHEMSamplerWithIgnore'))])), ['roi_head']),
+        (dict(bbox_head={}, train_cfg=dict(assigner={}), directives={}), ['rpn_head']),
+        (dict(bbox_head={}, train_cfg=dict(assigner={}, sampler=dict(type='RandomSampler'))), []),
+        (dict(bbox_head={}, train_cfg=None), []),
+    ],
+)
+def test_heads_whose_samplers_obey_are_found(model, heads):
+    assert tool().ignoring_heads(model) == heads
+
+
+def tool():
+    spec = importlib.util.spec_from_file_location('mixing_report_tool', ROOT / SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_a_ratio_that_does_not_fit_is_one_line(tmp_path):

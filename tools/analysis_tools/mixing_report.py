@@ -4,7 +4,8 @@
 
 The table has, for each data set that ``data.train`` joins: its images; how many of them an epoch shows; its share of
 those, and of the losses of both stages if all images' losses were equal but for their weights; the share of its images
-whose negatives are ignored; and the classes that it has no annotations of. Warnings follow it. Images are not read.
+whose negatives are ignored; and the classes that it has no annotations of. Warnings follow it, and advice for sources
+in which objects or classes are not annotated. Images are not read.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
@@ -37,10 +38,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def ignoring_heads(model: dict[str, Any]) -> list[str]:
     """The heads whose samplers obey ignored negatives."""
-    switch = (model.get('directives') or {}).get('ignore_negatives', False)
+    switches = model.get('directives')
+    switch = switches is not None and switches.get('ignore_negatives', True)  # one that is absent is on
+    settings = model.get('train_cfg') or {}
     found = {}
     for stage, head in STAGES.items():
-        section = (model.get('train_cfg') or {}).get(stage)
+        # a single-stage detector has one section, which is that of its dense head
+        single = head == RPN_HEAD and 'bbox_head' in model
+        section = settings if single else settings.get(stage)
         if section and any(switch or kind.endswith('WithIgnore') for kind in sampler_types(section)):
             found[head] = None
     return list(found)
@@ -74,6 +79,8 @@ def main(argv: list[str] | None = None) -> MixtureReport:
     print(made.epoch)
     for warning in made.warnings:
         print(f'WARNING {warning}')
+    for advice in made.advice:
+        print(f'ADVICE {advice}')
     return made
 
 

@@ -15,6 +15,7 @@ from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.fcos_head import centerness_of
 from mmdet.models.dense_heads.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower, rare_classes
+from mmdet.models.losses.listening import chosen_rows
 
 
 @HEADS.register_module()
@@ -117,10 +118,11 @@ class ATSSHead(AnchorHead):
         centerness = centerness.permute(0, 2, 3, 1).reshape(-1)[pos]
         wanted = self.centerness_target(anchors, targets)
         weights = torch.ones_like(wanted) if bbox_weights is None else bbox_weights.reshape(-1, 4)[pos, 0]
-        loss_bbox = self.loss_bbox(
-            self.bbox_coder.decode(anchors, bbox_pred), targets, weight=wanted * weights, avg_factor=1.0
-        )
-        loss_centerness = self.loss_centerness(centerness, wanted, weights, avg_factor=num_total_samples)
+        with chosen_rows(pos, len(labels)):
+            loss_bbox = self.loss_bbox(
+                self.bbox_coder.decode(anchors, bbox_pred), targets, weight=wanted * weights, avg_factor=1.0
+            )
+            loss_centerness = self.loss_centerness(centerness, wanted, weights, avg_factor=num_total_samples)
         return loss_cls, loss_bbox, loss_centerness, wanted.sum()
 
     def loss(

@@ -34,7 +34,8 @@ class HeadWithWeightPerImage:
         directive_head: the head whose ``loss_weight`` is read; a subclass may name another one of
             ``mmdet.core.directives.WEIGHTED_HEADS``. In a single-stage detector it is ``bbox_head``.
         directive_fallback: the head whose weight applies where that one has none; None: 1 does.
-        weight_items: on the head: which items of its ``_get_target_single`` are label weights and box weights.
+        weight_items: on the head: which items of its ``_get_target_single`` are label weights (the first number; the
+            item before it are the labels) and box weights (all others).
     """
 
     directive_head: str = RPN_HEAD
@@ -79,9 +80,11 @@ class HeadWithWeightPerImage:
         if not hasattr(self, 'weight_items'):  # it is made of what _get_targets_single gave, weighted already
             return tuple(targets)
         img_meta = inspect.signature(super()._get_target_single).bind(*args, **kwargs).arguments['img_meta']
-        labels, boxes = self.weight_items
+        labels = self.weight_items[0]
         targets[labels] = self._weigh_negatives(targets[labels - 1], targets[labels], img_meta, self._no_overlaps)
-        targets[labels], targets[boxes] = scale_weights(targets[labels], targets[boxes], self.image_weight(img_meta))
+        weight = self.image_weight(img_meta)
+        for item in self.weight_items if weight != 1 else ():
+            targets[item] = targets[item] * weight
         return tuple(targets)
 
     def _no_overlaps(self) -> Tensor:

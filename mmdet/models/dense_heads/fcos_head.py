@@ -13,6 +13,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import IOU_LOSS, AnchorFreeHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.towers import CENTERNESS_LOSS, FOCAL_LOSS, GROUP_NORM, rare_classes
+from mmdet.models.losses.listening import chosen_rows
 
 INF = 1e8  # upper bound of the last level's range, in pixels; configs compare with this number
 MIN_CENTERNESS_SUM = 1e-6  # least divisor of the box loss
@@ -171,16 +172,16 @@ class FCOSHead(AnchorFreeHead):
         num_pos = reduce_mean(scores.new_tensor(float(len(pos)))).clamp(min=1)
         weights = self.centerness_target(bbox_targets[pos])
         points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
-        return dict(
-            loss_cls=self.loss_cls(scores, labels, avg_factor=num_pos),
-            loss_bbox=self.loss_bbox(
+        loss_cls = self.loss_cls(scores, labels, avg_factor=num_pos)
+        with chosen_rows(pos, len(labels)):
+            loss_bbox = self.loss_bbox(
                 self.bbox_coder.decode(points, distances[pos]),
                 self.bbox_coder.decode(points, bbox_targets[pos]),
                 weight=weights,
                 avg_factor=reduce_mean(weights.sum().detach()).clamp(min=MIN_CENTERNESS_SUM),
-            ),
-            loss_centerness=self.loss_centerness(centerness[pos].squeeze(1), weights, avg_factor=num_pos),
-        )
+            )
+            loss_centerness = self.loss_centerness(centerness[pos].squeeze(1), weights, avg_factor=num_pos)
+        return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_centerness=loss_centerness)
 
     def get_targets(
         self, points: list[Tensor], gt_bboxes_list: list[Tensor], gt_labels_list: list[Tensor]

@@ -17,6 +17,7 @@ from mmdet.models.dense_heads.base_dense_head import as_config, to_full_precisio
 from mmdet.models.dense_heads.feature_adaption import SMALL_ADAPTION, adaption_layers
 from mmdet.models.dense_heads.guided_targets import last_object
 from mmdet.models.dense_heads.towers import rare_classes
+from mmdet.models.losses.listening import chosen_rows
 
 BASE_EDGES = (16, 32, 64, 128, 256)
 SCALE_RANGES = ((8, 32), (16, 64), (32, 128), (64, 256), (128, 512))
@@ -172,10 +173,10 @@ class FoveaHead(AnchorFreeHead):
             for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
         )
         pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
-        return dict(
-            loss_cls=self.loss_cls(scores, labels, avg_factor=len(pos) + len(gt_bbox_list)),
-            loss_bbox=self.loss_bbox(distances[pos], targets[pos], avg_factor=max(len(pos), 1)),
-        )
+        loss_cls = self.loss_cls(scores, labels, avg_factor=len(pos) + len(gt_bbox_list))
+        with chosen_rows(pos, len(labels)):
+            loss_bbox = self.loss_bbox(distances[pos], targets[pos], avg_factor=max(len(pos), 1))
+        return dict(loss_cls=loss_cls, loss_bbox=loss_bbox)
 
     def get_targets(
         self,

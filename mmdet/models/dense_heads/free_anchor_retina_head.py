@@ -16,6 +16,7 @@ from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.pisa_retinanet_head import flatten_batch
 from mmdet.models.dense_heads.retina_head import RetinaHead
+from mmdet.models.losses.listening import tell_loss
 
 EPS = 1e-12  # keeps quotients and logarithms finite
 
@@ -112,11 +113,13 @@ class FreeAnchorRetinaHead(RetinaHead):
                 boxes = self.bbox_coder.decode(anchors, image[1])
                 found.append(found_by_class(boxes, *image[2:], self.cls_out_channels, self.bbox_thr))
         count = sum(len(gts) for gts in gt_bboxes)
-        negative = self.negative_bag_loss(probs, torch.stack(found)).sum()
+        negatives = self.negative_bag_loss(probs, torch.stack(found))
+        tell_loss('positive_bag_loss', lambda: torch.stack([image.sum() for image in bags]))
+        tell_loss('negative_bag_loss', lambda: negatives)
         return dict(
             # the sum of the deltas keeps the box tower in the graph where no image has an object
             positive_bag_loss=torch.cat(bags).sum() / max(1, count) + deltas.sum() * 0,
-            negative_bag_loss=negative / max(1, count * self.pre_anchor_topk),
+            negative_bag_loss=negatives.sum() / max(1, count * self.pre_anchor_topk),
         )
 
     def _image_bags(

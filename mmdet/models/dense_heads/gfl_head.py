@@ -17,6 +17,7 @@ from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.towers import GROUP_NORM, conv_tower, rare_classes
 from mmdet.models.losses.iou_loss import aligned_iou
+from mmdet.models.losses.listening import chosen_rows
 
 # Default argument; every builder copies it.
 DISTRIBUTION_LOSS = dict(type='DistributionFocalLoss', loss_weight=0.25)
@@ -153,17 +154,18 @@ class GFLHead(AnchorHead):
         quality = label_weights.new_zeros(labels.shape).index_copy(0, pos, aligned_iou(boxes.detach(), targets))
         confidence = cls_score.detach()[pos].sigmoid().amax(dim=1)
         weights = confidence if bbox_weights is None else confidence * bbox_weights.reshape(-1, 4)[pos, 0]
-        return (
-            self.loss_cls(cls_score, (labels, quality), weight=label_weights.reshape(-1), avg_factor=num_total_samples),
-            self.loss_bbox(boxes, targets, weight=weights, avg_factor=1.0),
-            self.loss_dfl(
+        loss_cls = self.loss_cls(
+            cls_score, (labels, quality), weight=label_weights.reshape(-1), avg_factor=num_total_samples
+        )
+        with chosen_rows(pos, len(labels)):
+            loss_bbox = self.loss_bbox(boxes, targets, weight=weights, avg_factor=1.0)
+            loss_dfl = self.loss_dfl(
                 logits.reshape(-1, self.reg_max + 1),
                 self.bbox_coder.encode(centres, targets, self.reg_max).reshape(-1),
                 weight=weights.repeat_interleave(4),
                 avg_factor=4.0,
-            ),
-            confidence.sum(),
-        )
+            )
+        return loss_cls, loss_bbox, loss_dfl, confidence.sum()
 
     def loss(
         self,

@@ -29,6 +29,7 @@ from mmdet.models.dense_heads.guided_targets import (
     sampled_approxs,
 )
 from mmdet.models.dense_heads.towers import FOCAL_LOSS, rare_classes
+from mmdet.models.losses.listening import chosen_rows
 from mmdet.ops import MaskedConv2d
 
 # Default arguments; every builder copies them.
@@ -331,9 +332,10 @@ class GuidedAnchorHead(AnchorHead):
         squares, gts, weights = (part.reshape(-1, 4) for part in (bbox_anchors, bbox_gts, anchor_weights))
         rows = (weights[:, 0] > 0).nonzero().squeeze(1)
         shapes = shape_pred.permute(0, 2, 3, 1).reshape(-1, 2)[rows]
-        return self.loss_shape(
-            self._shape_squares(squares[rows], shapes), gts[rows], weights[rows], avg_factor=anchor_total_num
-        )
+        with chosen_rows(rows, len(weights)):
+            return self.loss_shape(
+                self._shape_squares(squares[rows], shapes), gts[rows], weights[rows], avg_factor=anchor_total_num
+            )
 
     def loss_loc_single(
         self, loc_pred: Tensor, loc_target: Tensor, loc_weight: Tensor, loc_avg_factor: float

@@ -66,6 +66,8 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         ValueError: ``reg_decoded_bbox`` is asked for, or there is not one square a cell.
     """
 
+    weight_items = (1, 3, 5)  # of _get_target_single's results those that a weight of the image multiplies
+
     def __init__(
         self,
         num_classes: int,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.models.losses.iou_loss import aligned_iou
+from mmdet.models.losses.listening import tell_loss
 
 
 def _of_class(bbox_pred: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
@@ -136,4 +137,6 @@ def carl_loss(
     deltas = _of_class(bbox_pred, pos, labels[pos])
     loss = loss_bbox(deltas, bbox_targets[pos], reduction_override='none')
     loss = loss / (len(bbox_targets) if avg_factor is None else avg_factor)
-    return dict(loss_carl=(loss * weights[:, None]).sum().reshape(1))
+    loss = loss * weights[:, None]
+    tell_loss('loss_carl', lambda: loss.new_zeros(len(labels)).index_copy(0, pos, loss.sum(1)))
+    return dict(loss_carl=loss.sum().reshape(1))

@@ -1,30 +1,18 @@
 """What all losses share: weights, reduction, and the shell of the registered classes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mmdet.models.losses.listening import tell_elements
+
 REDUCTIONS = ('none', 'mean', 'sum')
 
 # Keeps the quotient finite where nothing was counted; far below what a real count would notice.
 _EPS = torch.finfo(torch.float32).eps
-
-# told of the weighted elements of each loss; empty but in steps whose losses are logged by source
-_listeners: list[Callable[[Tensor, str, Any], None]] = []
-
-
-@contextmanager
-def listening(listener: Callable[[Tensor, str, Any], None]) -> Iterator[None]:
-    """Call ``listener(elements, reduction, avg_factor)`` for each loss that is reduced, its weighted elements first."""
-    _listeners.append(listener)
-    try:
-        yield
-    finally:
-        _listeners.remove(listener)
 
 
 def full_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -68,8 +56,7 @@ def weight_reduce_loss(
     """
     if weight is not None:
         loss = loss * weight
-    for listener in _listeners:
-        listener(loss, reduction, avg_factor)
+    tell_elements(loss, reduction, avg_factor)
     if avg_factor is None:
         return reduce_loss(loss, reduction)
     if reduction == 'sum':

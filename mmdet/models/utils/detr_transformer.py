@@ -9,14 +9,11 @@ from typing import Any
 import torch
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks.registry import TRANSFORMER_LAYER, TRANSFORMER_LAYER_SEQUENCE
-from mmcv.cnn.bricks.transformer import (
-    BaseTransformerLayer,
-    TransformerLayerSequence,
-    build_transformer_layer_sequence,
-)
+from mmcv.cnn.bricks.transformer import TransformerLayerSequence, build_transformer_layer_sequence
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
+from mmdet.models.utils.attention import BaseTransformerLayer
 from mmdet.models.utils.builder import TRANSFORMER
 
 # Defaults of the constructors, which are part of their signatures; never written to.

@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 import torch
 from small_detectors import RETINA, ROI_HEAD, matching
+from torch import nn
 
 from mmdet.core.directives import ROI_HEAD as ROI
 from mmdet.core.directives import RPN_HEAD as RPN
 from mmdet.core.directives import loss_weight_key
 from mmdet.core.mask import BitmapMasks
-from mmdet.models.builder import HEADS
+from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
 from mmdet.models.dense_heads.retina_head import RetinaHead
-from mmdet.models.losses import utils
-from mmdet.models.source_log import SourceLog, find_parts
+from mmdet.models.losses import listening
+from mmdet.models.source_log import SourceLog
+from mmdet.models.source_parts import find_parts, unknown_heads, why_not_split
 
 SOURCES = ['real', 'synthetic', 'absent']
 OWNERS = ['real', 'synthetic', 'synthetic', 'real']
@@ -179,7 +181,7 @@ def test_a_loss_that_cannot_be_divided_is_left_out_with_one_warning(build, mixed
     with caplog.at_level('WARNING', 'mmdet'):
         log, _ = step(model, mixed_batch), step(model, mixed_batch)
     assert log['pos/real'] > 0 and 'loss_cls' in log and 'loss_cls/real' not in log and 'loss_rpn_cls/real' in log
-    assert sum('loss_cls cannot be divided' in record.message for record in caplog.records) == 1
+    assert sum('loss_cls (SmoothedLoss weighs the batch' in record.message for record in caplog.records) == 1
 
 
 def test_nothing_listens_outside_a_step(build, mixed_batch):
@@ -192,16 +194,110 @@ def test_nothing_listens_outside_a_step(build, mixed_batch):
     mixed_batch['gt_bboxes'][0] = None
     with pytest.raises(TypeError):
         step(model, mixed_batch)
-    assert not utils._listeners
+    assert not listening._listeners
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
-def test_a_head_with_a_loss_of_its_own_is_not_divided(build):
+def test_a_head_with_a_loss_of_its_own_is_named_and_not_divided(build, mixed_batch, caplog):
     class OwnLoss(RetinaHead):
         def loss(self, *args, **kwargs):
             return super().loss(*args, **kwargs)
 
     model = build('retinanet')
-    assert [part.name for part in find_parts(model)] == ['loss_cls', 'loss_bbox']
+    assert [part.name for part in find_parts(model)] == ['loss_cls', 'loss_bbox'] and unknown_heads(model) == []
     model.bbox_head.__class__ = OwnLoss
-    assert find_parts(model) == []
+    assert find_parts(model) == [] and unknown_heads(model) == ['OwnLoss']
+    model.source_log = SourceLog(model, SOURCES)
+    logging.getLogger('mmdet').propagate = True
+    with caplog.at_level('WARNING', 'mmdet'):
+        log, _ = step(model, mixed_batch), step(model, mixed_batch)
+    assert [name for name in log if '/' in name] == [f'images/{source}' for source in SOURCES]
+    (message,) = (record.message for record in caplog.records)
+    assert (
+        'loss_bbox (no head tells whose rows it is over; heads with losses of their own: OwnLoss), loss_cl' in message
+    )
+
+
+def test_keypoints_are_divided_by_the_boxes_they_are_of(build, mixed_batch):
+    model = build('keypoint_rcnn')
+    points = [torch.rand(len(boxes), 5, 3) * 8 + 8 for boxes in mixed_batch['gt_bboxes']]
+    batch = mixed_batch | dict(gt_keypoints=[torch.cat([p[..., :2], torch.ones_like(p[..., :1])], 2) for p in points])
+    model.source_log = SourceLog(model, SOURCES)
+    log = step(model, batch)
+    parts = [log[f'loss_keypoint/{source}'] for source in SOURCES]
+    assert min(parts[:2]) > 0 == parts[2] and sum(parts) == pytest.approx(log['loss_keypoint'], rel=1e-5)
+    rows, loss = [], model.roi_head.keypoint_head.loss
+
+    def note(pred, targets, *args):
+        counts = [len(res.pos_bboxes) for res in model.roi_head.sampling_results]
+        own = torch.as_tensor(np.repeat([owner == 'real' for owner in OWNERS], counts)).float()
+        rows.append(float(loss(pred, targets, *args, weights=own)['loss_keypoint'].detach()))
+        return loss(pred, targets, *args)
+
+    model.source_log, model.roi_head.keypoint_head.loss = None, note
+    step(model, batch)
+    assert parts[0] == pytest.approx(rows[0], rel=1e-4)
+
+
+def test_masks_of_positives_that_nobody_counted_are_left_out(build, mixed_batch, caplog):
+    class OwnLoss(type(build('faster_rcnn').roi_head.bbox_head)):
+        def loss(self, *args, **kwargs):
+            return super().loss(*args, **kwargs)
+
+    mask = dict(type='FCNMaskHead', num_convs=1, in_channels=4, conv_out_channels=4, num_classes=3)
+    model = build('faster_rcnn', type='MaskRCNN', roi_head=dict(ROI_HEAD, mask_head=mask))
+    model.roi_head.train_cfg.mask_size = 4
+    model.roi_head.bbox_head.__class__ = OwnLoss
+    masks = [BitmapMasks(np.ones((len(boxes), 32, 48), np.uint8), 32, 48) for boxes in mixed_batch['gt_bboxes']]
+    model.source_log = SourceLog(model, SOURCES)
+    logging.getLogger('mmdet').propagate = True
+    with caplog.at_level('WARNING', 'mmdet'):
+        log = step(model, mixed_batch | dict(gt_masks=masks))
+    assert log['loss_mask'] > 0 and 'loss_mask/real' not in log and 'loss_rpn_cls/real' in log
+    assert 'loss_mask (its box head does not tell which RoIs are positives)' in caplog.text
+
+
+def test_pixels_are_divided_by_their_images():
+    model = nn.Module()
+    model.semantic_head = HEADS.build(dict(
+        type='PanopticFPNHead', num_things_classes=2, num_stuff_classes=3, in_channels=4, inner_channels=4,
+        start_level=0, end_level=1, norm_cfg=None,
+    ))  # fmt: skip
+    feats, truth = [torch.randn(2, 4, 4, 6)], torch.randint(2, 5, (2, 1, 8, 12))
+    log = SourceLog(model, SOURCES)
+    with log.recording([dict(source='synthetic'), dict(source='real')]):
+        losses = model.semantic_head.forward_train(feats, truth)
+    values = dict(zip(*log.entries(losses)))
+    for i, source in enumerate(['synthetic', 'real']):
+        alone = model.semantic_head.forward_train([feats[0][i : i + 1]], truth[i : i + 1])
+        torch.testing.assert_close(values[f'loss_seg/{source}'], alone['loss_seg'].detach() / 2)
+
+
+def test_losses_that_do_not_fall_into_rows_say_why():
+    kinds = dict(type='SmoothedLoss'), dict(type='SmoothedLoss', weighting='sample'), dict(type='SeesawLoss'), {}
+    reasons = [why_not_split(build_loss(kind) if kind else None) for kind in kinds]
+    assert "weighting='sample' does" in reasons[0] and 'SeesawLoss is not known' in reasons[2]
+    assert reasons[1] is reasons[3] is None
+
+
+@pytest.mark.parametrize('make', [build_two_stage, build_cascade, build_retina])
+def test_nothing_more_is_read_from_the_device(make, build, mixed_batch, monkeypatch):
+    model, _ = make(build)
+    reads = []
+    for name in ('item', 'tolist', 'numpy', 'cpu', '__bool__', '__float__', '__int__', '__index__', 'nonzero'):
+        original = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, counting(original, name, reads))
+    step(model, mixed_batch)
+    plain = sorted(reads)
+    reads.clear()
+    model.source_log = SourceLog(model, SOURCES)
+    step(model, mixed_batch)
+    assert sorted(reads) == plain and 'tolist' in plain
+
+
+def counting(original, name, reads):
+    def counted(self, *args, **kwargs):
+        reads.append(name)
+        return original(self, *args, **kwargs)
+
+    return counted

@@ -94,7 +94,7 @@ def run(roi_batch, rcnn_cfg):
         return head
 
     def once(name, first, second, objects=True):
-        head = heads.setdefault(name, build(name)) if name not in heads else heads[name]
+        head = once.head(name)
         head.zero_grad(set_to_none=True)
         batch = copy.deepcopy(roi_batch)
         batch['x'] = [level.requires_grad_() for level in batch['x']]
@@ -112,6 +112,7 @@ def run(roi_batch, rcnn_cfg):
         feats = torch.cat([level.grad.flatten(1) for level in batch['x']], 1)
         return {k: v.detach() for k, v in losses.items()}, feats, [p.grad for p in head.parameters()]
 
+    once.head = lambda name: heads[name] if name in heads else heads.setdefault(name, build(name))
     return once
 
 

@@ -7,13 +7,14 @@ network input.
 from typing import Any
 
 from mmcv.cnn import bias_init_with_prob, build_activation_layer, build_norm_layer
-from mmcv.cnn.bricks.transformer import FFN, MultiheadAttention
+from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
 
 from mmdet.core.directives import needs_scores
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses.accuracy import accuracy
+from mmdet.models.utils.attention import MultiheadAttention
 from mmdet.models.utils.builder import build_transformer
 
 from ..calls import attached_zero

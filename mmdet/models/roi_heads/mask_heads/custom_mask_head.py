@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.directives import ROI_HEAD, loss_weight
+from mmdet.models.losses.listening import rows_of_images
 
 Losses = dict[str, Tensor]
 
@@ -55,9 +56,11 @@ class MeanLossWithWeightPerImage:
         total = self._num_counted(rows)
         parts = []
         for weight, images in groups.items():
-            picked = [rows_of_images(part, counts, images) for part in rows]
+            picked = [pick_rows(part, counts, images) for part in rows]
             if len(picked[0]):
-                parts.append(scaled(self.loss(*picked), weight, self._num_counted(picked) / total))
+                share = self._num_counted(picked) / total
+                with rows_of_images(images, [counts[i] for i in images], weight * share):
+                    parts.append(scaled(self.loss(*picked), weight, share))
         return added(parts)
 
     def _num_counted(self, rows: Sequence[Any]) -> Tensor | int:
@@ -80,7 +83,7 @@ def losses_of_images(head: Any, counts: Sequence[int], img_metas: Sequence[dict]
     return head.loss(*rows)
 
 
-def rows_of_images(rows: Tensor | list, counts: Sequence[int], images: Sequence[int]) -> Tensor | list:
+def pick_rows(rows: Tensor | list, counts: Sequence[int], images: Sequence[int]) -> Tensor | list:
     """The rows of some images: of a tensor with ``counts[i]`` rows of image i, or of a list with one entry each."""
     if not isinstance(rows, Tensor):
         return [rows[i] for i in images]

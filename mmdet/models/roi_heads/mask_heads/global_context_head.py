@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import torch.nn as nn
+import torch.nn.functional as F
 from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.core.directives import GLBCTX_HEAD
 from mmdet.models.builder import HEADS
+from mmdet.models.losses.listening import tell_loss
 
 from .conv_stacks import plain_convs, residual_convs
 
@@ -70,4 +72,10 @@ class GlobalContextHead(BaseModule):
 
     def loss(self, pred: Tensor, labels: Sequence[Tensor]) -> Tensor:
         """Mean binary cross entropy of logits (N, K) for the objects' labels, N times (g_i,) in ``[0, K)``."""
-        return self.loss_weight * self.criterion(pred, classes_present(labels, pred))
+        present = classes_present(labels, pred)
+        tell_loss(
+            'loss_glbctx',
+            lambda: F.binary_cross_entropy_with_logits(pred, present, reduction='none'),
+            divisor=max(pred.numel(), 1),
+        )
+        return self.loss_weight * self.criterion(pred, present)

@@ -17,6 +17,7 @@ from torch import Tensor
 from mmdet.core.directives import MASK_HEAD
 from mmdet.core.mask.base import BaseInstanceMasks
 from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.losses.listening import chosen_rows
 
 from ..calls import attached_zero
 
@@ -91,10 +92,11 @@ class MaskIoUHead(BaseModule):
 
     def loss(self, mask_iou_pred: Tensor, mask_iou_targets: Tensor) -> dict[str, Tensor]:
         """``loss_mask_iou`` of predictions (p,) and targets (p,); only targets > 0 count, and none gives a zero."""
-        judged = mask_iou_targets > 0
-        if not judged.any():
+        judged = (mask_iou_targets > 0).nonzero().squeeze(1)
+        if not len(judged):
             return dict(loss_mask_iou=attached_zero(mask_iou_pred))
-        return dict(loss_mask_iou=self.loss_iou(mask_iou_pred[judged], mask_iou_targets[judged]))
+        with chosen_rows(judged, len(mask_iou_targets)):
+            return dict(loss_mask_iou=self.loss_iou(mask_iou_pred[judged], mask_iou_targets[judged]))
 
     def num_counted(self, mask_iou_pred: Tensor, mask_iou_targets: Tensor) -> Tensor:
         """How many of these rows the mean of :meth:`loss` is over."""

@@ -1,0 +1,110 @@
+"""What to do about sources in which not all objects, or not all classes, are annotated.
+
+:func:`recommend` is arithmetic over what the sources declare. :data:`RULES` holds what the experiments on missing
+labels found; change the numbers there and nowhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mmdet.core.directives import (
+    BBOX_HEAD,
+    LABELED_CLASSES,
+    ROI_HEAD,
+    RPN_HEAD,
+    ignores_negatives,
+    negative_policy,
+    negative_weight,
+)
+
+PAGE = 'docs/experiments/missing_labels.md'
+CLASSES_PAGE = 'docs/partial_labels.md'
+# Share of an epoch's images from which on images without any negative cost more than they save.
+LARGE_SHARE = 0.2
+# Policies, those first that believe least; the first that holds in some head is an image's.
+POLICIES = ('none', 'recalibrate', 'overlap', 'soft', 'all')
+# The heads of the two stages: where a head has no directive, the next one's holds.
+STAGES = ((RPN_HEAD,), (BBOX_HEAD, ROI_HEAD))
+
+
+class SourceFacts(NamedTuple):
+    """What is known of a source before the training; shares are in [0, 1]."""
+
+    name: str
+    share: float  # of the images of an epoch that are the source's
+    policies: Mapping[str, float] = {}  # policy of negatives -> share of the source's images that have it
+    without_objects: Sequence[str] = ()  # classes that no box is of and that count as annotated nevertheless
+
+    @property
+    def incomplete(self) -> float:
+        """Share of the source's images that are declared to miss objects."""
+        return sum(share for policy, share in self.policies.items() if policy != 'all')
+
+
+class Rule(NamedTuple):
+    """Where a policy does not pay, and what does."""
+
+    policy: str  # of the images in question
+    above: float  # their share of all images of an epoch is greater than this
+    up_to: float  # and at most this
+    prefer: tuple[str, ...]
+    why: str
+
+
+RULES = (
+    Rule('none', LARGE_SHARE, 1.0, ('recalibrate', 'soft'), 'too few images are left to teach what background is'),
+)
+
+
+def recommend(source_facts: Sequence[SourceFacts]) -> list[str]:
+    """Sentences with what to change and the page to read; none where there is nothing to say.
+
+    Args:
+        source_facts: of each source of the mixture.
+    """
+    sentences = []
+    for rule in RULES:
+        parts = {source.name: source.share * source.policies.get(rule.policy, 0.0) for source in source_facts}
+        share = sum(parts.values())
+        if rule.above < share <= rule.up_to + 1e-9:
+            names = ', '.join(name for name, part in parts.items() if part)
+            better = ' or '.join(map(repr, rule.prefer))
+            sentences.append(
+                f'{names}: {share:.0%} of the images of an epoch have negatives={rule.policy!r}; prefer {better}, as '
+                f'{rule.why} (see {PAGE})'
+            )
+    sentences += [
+        f'{source.name}: no object is of {", ".join(source.without_objects)}, but its images count as complete. If '
+        f'nobody looked for them, say so by {LABELED_CLASSES} (see {CLASSES_PAGE} and {PAGE})'
+        for source in source_facts
+        if source.without_objects and source.share
+    ]
+    return sentences
+
+
+def policy_of_image(fields: Mapping[str, Any]) -> str:
+    """The policy, of :data:`POLICIES`, that an image's directives come to: the one of them that believes least.
+
+    Args:
+        fields: the directives of the image.
+    """
+    if ignores_negatives(fields):
+        return 'none'
+    found = {policy_in_head(fields, heads) for heads in STAGES}
+    return next(policy for policy in POLICIES if policy in found)
+
+
+def policy_in_head(fields: Mapping[str, Any], heads: Sequence[str]) -> str:
+    """The policy, of :data:`POLICIES`, that an image's negatives have in one head, by their weights.
+
+    Args:
+        fields: the directives of the image.
+        heads: the head's names, the first that the image has a directive for counts.
+    """
+    policy = negative_policy(fields, heads)
+    weight = negative_weight(fields, heads) * (policy.weight if policy.kind == 'soft' else 1)
+    if weight == 0 or policy.kind == 'none':
+        return 'none'
+    if policy.kind in ('all', 'soft'):  # a policy 'soft' of weight 1 is none
+        return 'all' if weight == 1 else 'soft'
+    return policy.kind
