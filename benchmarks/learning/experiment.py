@@ -197,14 +197,27 @@ def train_and_test(args: argparse.Namespace, run: Run, checkpoint: Path | None) 
     seconds = time.monotonic() - started
     dataset = build_dataset(cfg.data.test, dict(test_mode=True))
     loader = build_dataloader(dataset, 1, 0, dist=False, shuffle=False)
-    found = single_gpu_test(build_dp(model, cfg.device), loader)
-    scores = dataset.evaluate(found, metric='bbox', classwise=True, logger='silent')
-    figures = dict(AP=scores['bbox_mAP'], AP50=scores['bbox_mAP_50'], seconds=seconds)
-    figures |= {name: float(scores[f'bbox_{name}_AP']) for name in run.classes if f'bbox_{name}_AP' in scores}
+    figures = {**average_precisions(dataset, single_gpu_test(build_dp(model, cfg.device), loader)), 'seconds': seconds}
     if run.method == PRETRAINED:
         save_body(model, folder / 'body.pth')
     write_json(figures, folder / 'figures.json')
     return figures
+
+
+def average_precisions(dataset: Any, found: list) -> dict[str, float]:
+    """AP, AP50, and AP of each class by its name."""
+    from mmdet.datasets import coco_metrics
+
+    files, folder = dataset.format_results(found)
+    try:
+        places = (dataset.coco, files['bbox'], 'bbox', dataset.cat_ids, dataset.img_ids)
+        thrs = coco_metrics.DEFAULT_IOU_THRS
+        summary = coco_metrics.run_coco_eval(*places, (100, 300, 1000), thrs, 'silent', 'pycocotools')
+    finally:
+        folder.cleanup()
+    names = [dataset.coco.cats[cat_id]['name'] for cat_id in summary.cat_ids]
+    whole = dict(AP=summary.figures['mAP'].value, AP50=summary.figures['mAP_50'].value)
+    return {name: float(value) for name, value in {**whole, **dict(zip(names, summary.class_aps))}.items()}
 
 
 def save_body(model: Any, path: Path) -> None:

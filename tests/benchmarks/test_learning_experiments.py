@@ -115,6 +115,8 @@ def test_an_experiment_runs_from_its_command_and_does_not_repeat_what_is_there(t
     command = [str(part) for part in command] + f'{options} {more}'.split()
     subprocess.run(command, check=True, capture_output=True)
     assert '| both |' in (out / 'head_weights.md').read_text() and (out / 'head_weights.png').exists()
+    figures = json.loads(next(tmp_path.glob('runs/1-1_0_*/figures.json')).read_text())
+    assert set(figures) == {'AP', 'AP50', 'disc', 'square', 'triangle', 'seconds'}
     made = {path: path.stat().st_mtime_ns for path in tmp_path.glob('runs/*/figures.json')}
     assert len(made) == 6  # the pretrained detector, real alone, and four pairs of weights
     assert len(list(tmp_path.glob('runs/pretrained_*/body.pth'))) == 1
