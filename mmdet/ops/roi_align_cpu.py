@@ -7,6 +7,8 @@ products are ``embedding_bag``, which runs over all threads and adds whole vecto
 that fall on the same cell are merged first, along each axis by itself.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +22,7 @@ MAX_WEIGHTS = 8_000_000
 # The maps are brought into the order (N, H, W, C) first, so there must be a bin for at least this share of their cells.
 LEAST_BINS_PER_CELL = 1 / 16
 LEAST_CHANNELS = 16
+CACHED_VALUES = 2**19  # of pooled features, for each thread
 LEAST_VALUES_WITHOUT_GRADIENT = 2**21  # of the result; torchvision's forward pass alone has less to lose
 
 
@@ -39,6 +42,24 @@ class SparseRows(NamedTuple):
     cells: Tensor  # (entries,) int32
     values: Tensor  # (entries,) float
 
+    def part(self, start: int, stop: int) -> 'SparseRows':
+        """Rows ``start`` to ``stop``."""
+        offsets = self.offsets[start : stop + 1]
+        first, last = int(offsets[0]), int(offsets[-1])
+        return SparseRows(offsets - first, self.cells[first:last], self.values[first:last])
+
+    def spread(self, places: Tensor, num_places: int, width: int) -> 'SparseRows':
+        """With empty rows between, so that each group of ``width`` rows comes to its place.
+
+        Args:
+            places: (k,) int64, increasing; k = rows / ``width``.
+            num_places: number of groups in the result.
+            width: rows of a group.
+        """
+        counts = self.offsets.new_zeros(num_places, width)
+        counts[places] = self.offsets.diff().view(-1, width)
+        return self._replace(offsets=functional.pad(counts.flatten().cumsum(0), (1, 0)).int())
+
     def transposed(self, num_cells: int) -> 'SparseRows':
         """The same matrix with a row for each of ``num_cells`` cells."""
         arrays = (self.values.numpy(), self.cells.numpy(), self.offsets.numpy())
@@ -52,52 +73,95 @@ class SparseRows(NamedTuple):
         )
 
 
-def pays(features: Tensor, rois: Tensor, output_size: tuple[int, int]) -> bool:
+class Level(NamedTuple):
+    """One feature map, and which RoIs are pooled from it."""
+
+    features: Tensor  # (N, C, H, W)
+    chosen: Tensor  # (k,) int64, increasing rows of the RoIs
+    geometry: Geometry  # output_size is the same for all levels
+
+
+def pays(levels: Sequence[Level], rois: Tensor) -> bool:
     """Whether :func:`roi_align_cpu` can take these arguments and is expected to be faster than torchvision."""
-    num, channels, height, width = features.shape
-    if features.device.type != 'cpu' or channels < LEAST_CHANNELS or not len(rois) or not features.numel():
-        return False
-    cells, bins = num * height * width, len(rois) * output_size[0] * output_size[1]
-    if not features.is_contiguous(memory_format=torch.channels_last) and bins < cells * LEAST_BINS_PER_CELL:
-        return False
-    trains = features.requires_grad and torch.is_grad_enabled()
-    if not trains and bins * channels < LEAST_VALUES_WITHOUT_GRADIENT:
+    bins, values = 0, 0
+    for features, chosen, geometry in levels:
+        num, channels, height, width = features.shape
+        if features.device.type != 'cpu' or channels < LEAST_CHANNELS:
+            return False
+        cells, level_bins = num * height * width, len(chosen) * math.prod(geometry.output_size)
+        in_order = features.is_contiguous(memory_format=torch.channels_last)
+        if level_bins and (not cells or not in_order and level_bins < cells * LEAST_BINS_PER_CELL):
+            return False
+        if max(cells, level_bins) >= 2**31:
+            return False
+        bins, values = bins + level_bins, values + level_bins * channels
+    trains = torch.is_grad_enabled() and any(level.features.requires_grad for level in levels)
+    if not bins or not trains and values < LEAST_VALUES_WITHOUT_GRADIENT:
         return False
     # RoIs that are not finite, of a diverged training, are left to torchvision as well
-    return max(cells, bins) < 2**31 and bool(rois.abs().max() < 2**20)
+    return bool(rois.abs().max() < 2**20)
 
 
-def roi_align_cpu(features: Tensor, rois: Tensor, geometry: Geometry) -> Tensor:
-    """Mean of the samples of each bin.
+def roi_align_cpu(levels: Sequence[Level], rois: Tensor) -> Tensor:
+    """Mean of the samples of each bin, each RoI from its level.
 
     Args:
-        features: (N, C, H, W) float32 or float64 on the CPU.
+        levels: maps (N, C, H_l, W_l) of one dtype, float32 or float64, on the CPU; each RoI is chosen by one of them.
         rois: (n, 5) of the same dtype, finite, n > 0; no gradient flows to them.
-        geometry: bins and samples.
 
     Returns:
-        (n, C, h, w), in channels-last order in memory, as is the gradient of ``features``.
+        (n, C, h, w), contiguous. The gradients of the maps are in channels-last order in memory.
     """
-    return _RoIAlign.apply(features, rois.detach(), geometry)
+    chosen, geometries = [level.chosen for level in levels], [level.geometry for level in levels]
+    return _RoIAlign.apply(rois.detach(), chosen, geometries, *(level.features for level in levels))
 
 
 class _RoIAlign(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, features: Tensor, rois: Tensor, geometry: Geometry) -> Tensor:
-        num, channels, height, width = features.shape
-        rows = bin_weights(rois, num, (height, width), geometry)
-        ctx.shape = features.shape
-        ctx.save_for_backward(*rows)
-        pooled = rows.product(_vectors(features))
-        return pooled.view(len(rois), *geometry.output_size, channels).permute(0, 3, 1, 2)
+    def forward(ctx: Any, rois: Tensor, chosen: list[Tensor], geometries: list[Geometry], *maps: Tensor) -> Tensor:
+        output_size = geometries[0].output_size
+        pooled = maps[0].new_empty(len(rois), maps[0].size(1), *output_size)
+        ctx.shapes, ctx.num_bins, saved = [features.shape for features in maps], math.prod(output_size), []
+        for rows, features, geometry in zip(chosen, maps, geometries):
+            if not len(rows):
+                continue
+            num, _, *size = features.shape
+            weights = bin_weights(rois[rows], num, size, geometry)
+            _write_rows(pooled, rows, weights, _vectors(features.detach()))
+            saved += [rows, *weights]
+        ctx.save_for_backward(*saved)
+        ctx.used = [len(rows) > 0 for rows in chosen]
+        return pooled
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        num, channels, height, width = ctx.shape
-        rows = SparseRows(*ctx.saved_tensors).transposed(num * height * width)
-        grad_features = rows.product(_vectors(grad))
-        return grad_features.view(num, height, width, channels).permute(0, 3, 1, 2), None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        vectors = _vectors(grad)
+        saved = iter(ctx.saved_tensors)
+        grads = []
+        for shape, used in zip(ctx.shapes, ctx.used):
+            if not used:  # zeros and not None, so that no parameter behind this map is left out
+                grads.append(grad.new_zeros(shape))
+                continue
+            rows, weights = next(saved), SparseRows(next(saved), next(saved), next(saved))
+            num, channels, height, width = shape
+            weights = weights.spread(rows, len(grad), ctx.num_bins).transposed(num * height * width)
+            grads.append(weights.product(vectors).view(num, height, width, channels).permute(0, 3, 1, 2))
+        return None, None, None, *grads
+
+
+def _write_rows(pooled: Tensor, rows: Tensor, weights: SparseRows, vectors: Tensor) -> None:
+    """Write pooled features of one level into its ``rows`` of ``pooled``.
+
+    A few RoIs at a time: the products then stay in the processor's cache until they stand in the order (C, h, w).
+    """
+    _, channels, height, width = pooled.shape
+    bins = height * width
+    step = max(1, CACHED_VALUES * torch.get_num_threads() // (bins * channels))
+    for i in range(0, len(rows), step):
+        part = rows[i : i + step]
+        product = weights.part(i * bins, (i + len(part)) * bins).product(vectors)
+        pooled.index_copy_(0, part, product.view(-1, height, width, channels).permute(0, 3, 1, 2))
 
 
 def _vectors(maps: Tensor) -> Tensor:
