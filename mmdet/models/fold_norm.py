@@ -68,15 +68,19 @@ def can_fold(conv: nn.Module, norm: nn.Module) -> bool:
     """Whether :func:`norm_after_conv` makes one step of these two."""
     return (
         getattr(norm, 'folded', False)
-        and type(norm) in NORMS
+        and is_plain(norm, *NORMS)
         and not norm.training
         and norm.running_mean is not None
-        and type(conv) in CONVOLUTIONS
+        and is_plain(conv, *CONVOLUTIONS)
         and conv.padding_mode == 'zeros'
         and not isinstance(conv.padding, str)
-        and not any(getattr(part, hooks, None) for part in (conv, norm) for hooks in HOOKS)
-        and not any('forward' in vars(part) for part in (conv, norm))  # replaced by a profiler or the like
     )
+
+
+def is_plain(module: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """Whether ``module`` is of one of these classes, no subclass, and nothing hangs on its ``forward``."""
+    replaced = 'forward' in vars(module)  # by a profiler or the like
+    return type(module) in kinds and not replaced and not any(getattr(module, hooks, None) for hooks in HOOKS)
 
 
 class _ScaledConv(Function):

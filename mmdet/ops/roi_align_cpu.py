@@ -48,18 +48,6 @@ class SparseRows(NamedTuple):
         first, last = int(offsets[0]), int(offsets[-1])
         return SparseRows(offsets - first, self.cells[first:last], self.values[first:last])
 
-    def spread(self, places: Tensor, num_places: int, width: int) -> 'SparseRows':
-        """With empty rows between, so that each group of ``width`` rows comes to its place.
-
-        Args:
-            places: (k,) int64, increasing; k = rows / ``width``.
-            num_places: number of groups in the result.
-            width: rows of a group.
-        """
-        counts = self.offsets.new_zeros(num_places, width)
-        counts[places] = self.offsets.diff().view(-1, width)
-        return self._replace(offsets=functional.pad(counts.flatten().cumsum(0), (1, 0)).int())
-
     def transposed(self, num_cells: int) -> 'SparseRows':
         """The same matrix with a row for each of ``num_cells`` cells."""
         arrays = (self.values.numpy(), self.cells.numpy(), self.offsets.numpy())
@@ -110,7 +98,7 @@ def roi_align_cpu(levels: Sequence[Level], rois: Tensor) -> Tensor:
         rois: (n, 5) of the same dtype, finite, n > 0; no gradient flows to them.
 
     Returns:
-        (n, C, h, w), contiguous. The gradients of the maps are in channels-last order in memory.
+        (n, C, h, w), contiguous.
     """
     chosen, geometries = [level.chosen for level in levels], [level.geometry for level in levels]
     return _RoIAlign.apply(rois.detach(), chosen, geometries, *(level.features for level in levels))
@@ -119,16 +107,16 @@ def roi_align_cpu(levels: Sequence[Level], rois: Tensor) -> Tensor:
 class _RoIAlign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rois: Tensor, chosen: list[Tensor], geometries: list[Geometry], *maps: Tensor) -> Tensor:
-        output_size = geometries[0].output_size
-        pooled = maps[0].new_empty(len(rois), maps[0].size(1), *output_size)
-        ctx.shapes, ctx.num_bins, saved = [features.shape for features in maps], math.prod(output_size), []
+        pooled = maps[0].new_empty(len(rois), maps[0].size(1), *geometries[0].output_size)
+        ctx.maps, saved = [MapLayout.of(features) for features in maps], []
         for rows, features, geometry in zip(chosen, maps, geometries):
-            if not len(rows):
-                continue
             num, _, *size = features.shape
-            weights = bin_weights(rois[rows], num, size, geometry)
-            _write_rows(pooled, rows, weights, _vectors(features.detach()))
-            saved += [rows, *weights]
+            # image by image, for the backward pass
+            rows = rows[rois[rows, 0].argsort(stable=True)]
+            if len(rows):
+                weights = bin_weights(rois[rows], num, size, geometry)
+                _write_rows(pooled, rows, weights, _vectors(features.detach()))
+                saved += [rows, rois[rows, 0].long().bincount(minlength=num), *weights]
         ctx.save_for_backward(*saved)
         ctx.used = [len(rows) > 0 for rows in chosen]
         return pooled
@@ -136,18 +124,71 @@ class _RoIAlign(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        vectors = _vectors(grad)
-        saved = iter(ctx.saved_tensors)
-        grads = []
-        for shape, used in zip(ctx.shapes, ctx.used):
-            if not used:  # zeros and not None, so that no parameter behind this map is left out
-                grads.append(grad.new_zeros(shape))
-                continue
-            rows, weights = next(saved), SparseRows(next(saved), next(saved), next(saved))
-            num, channels, height, width = shape
-            weights = weights.spread(rows, len(grad), ctx.num_bins).transposed(num * height * width)
-            grads.append(weights.product(vectors).view(num, height, width, channels).permute(0, 3, 1, 2))
+        saved, grads = iter(ctx.saved_tensors), []
+        for layout, used in zip(ctx.maps, ctx.used):
+            if used:
+                rows, counts, *weights = (next(saved) for _ in range(5))
+                grads.append(_gradient_of_maps(grad, rows, counts.tolist(), SparseRows(*weights), layout))
+            else:  # zeros and not None, so that no parameter behind this map is left out
+                grads.append(grad.new_zeros(layout.shape))
         return None, None, None, *grads
+
+
+class MapLayout(NamedTuple):
+    """Shape of feature maps (N, C, H, W), and the order in memory."""
+
+    shape: torch.Size
+    order: torch.memory_format
+
+    @classmethod
+    def of(cls, maps: Tensor) -> 'MapLayout':
+        """The layout of ``maps``."""
+        last = not maps.is_contiguous() and maps.is_contiguous(memory_format=torch.channels_last)
+        return cls(maps.shape, torch.channels_last if last else torch.contiguous_format)
+
+
+def _gradient_of_maps(grad: Tensor, rows: Tensor, counts: list[int], weights: SparseRows, layout: MapLayout) -> Tensor:
+    """Gradient of one level, image by image: a copy of all RoIs' gradients in another order would need much memory.
+
+    Args:
+        grad: (n, C, h, w).
+        rows: (k,) of the RoIs of this level, sorted by image.
+        counts: how many of them each image has.
+        weights: of their bins.
+        layout: of the result.
+    """
+    _, channels, height, width = layout.shape
+    maps = torch.empty(layout.shape, dtype=grad.dtype, memory_format=layout.order)
+    bins, first = grad.size(2) * grad.size(3), 0
+    for i, count in enumerate(counts):
+        if not count:
+            maps[i].zero_()
+            continue
+        part = weights.part(first * bins, (first + count) * bins)
+        part = part._replace(cells=part.cells - i * height * width).transposed(height * width)
+        _write_map(maps[i], part.product(_gathered_vectors(grad, rows[first : first + count])))
+        first += count
+    return maps
+
+
+def _write_map(into: Tensor, vectors: Tensor) -> None:
+    """(H * W, C) into a map (C, H, W)."""
+    into.copy_(vectors.view(*into.shape[1:], len(into)).permute(2, 0, 1))
+
+
+def _gathered_vectors(grad: Tensor, rows: Tensor) -> Tensor:
+    """``rows`` (k,) of (n, C, h, w) -> (k * h * w, C)."""
+    _, channels, height, width = grad.shape
+    vectors = grad.new_empty(len(rows), height, width, channels)
+    step = _rois_at_once(grad)
+    for some, into in zip(rows.split(step), vectors.split(step)):
+        into.copy_(grad[some].permute(0, 2, 3, 1))
+    return vectors.view(-1, channels)
+
+
+def _rois_at_once(pooled: Tensor) -> int:
+    """How many RoIs of ``pooled`` (n, C, h, w) fit in the processor's cache."""
+    return max(1, CACHED_VALUES * torch.get_num_threads() // math.prod(pooled.shape[1:]))
 
 
 def _write_rows(pooled: Tensor, rows: Tensor, weights: SparseRows, vectors: Tensor) -> None:
@@ -157,7 +198,7 @@ def _write_rows(pooled: Tensor, rows: Tensor, weights: SparseRows, vectors: Tens
     """
     _, channels, height, width = pooled.shape
     bins = height * width
-    step = max(1, CACHED_VALUES * torch.get_num_threads() // (bins * channels))
+    step = _rois_at_once(pooled)
     for i in range(0, len(rows), step):
         part = rows[i : i + step]
         product = weights.part(i * bins, (i + len(part)) * bins).product(vectors)
