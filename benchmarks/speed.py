@@ -2,7 +2,8 @@
 
     python benchmarks/speed.py --device cpu --sizes 320x320 --batches 2 --runs 5
     python benchmarks/speed.py --device cuda --models faster_rcnn mask_rcnn retinanet --batches 1 2 8 \\
-        --sizes 320x320 640x640 800x1344 --dtypes fp32 bf16 --options "dict(channels_last=True)" --growth
+        --sizes 320x320 640x640 800x1344 --dtypes fp32 bf16 --growth \\
+        --options "dict(channels_last=True, fold_norm=True)"
     python benchmarks/speed.py --roi-align
     python benchmarks/speed.py --vs /path/to/other/python
 
@@ -17,11 +18,12 @@ these can be compared.
 import argparse
 import ast
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -136,14 +138,24 @@ def run_alone(case: Case, args: argparse.Namespace) -> dict[str, float]:
     return seconds
 
 
+def without_option(args: Sequence[str], name: str) -> list[str]:
+    """Arguments of a command line without ``name VALUE`` or ``name=VALUE``."""
+    kept = [arg for arg in args if not arg.startswith(f'{name}=')]
+    return [arg for before, arg in zip([None, *kept], kept) if name not in (before, arg)]
+
+
 def compare_environments(args: argparse.Namespace) -> list[str]:
     """Steps here and in another environment that has an `mmdet` of its own, process by process in turn."""
-    passed = [arg for arg in sys.argv[1:] if arg not in ('--vs', args.vs)] + ['--alone']
+    passed = [*without_option(sys.argv[1:], '--vs'), '--alone']
+    # a PYTHONPATH would put this package before the other environment's own
+    other = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
     runs: tuple[list, list] = ([], [])
     for _ in range(args.runs):
-        for python, done in zip((sys.executable, args.vs), runs):
-            out = subprocess.run([python, __file__, *passed], check=True, capture_output=True, text=True).stdout
-            done.append(json.loads(out.splitlines()[-1]))
+        for python, env, done in ((sys.executable, dict(os.environ), runs[0]), (args.vs, other, runs[1])):
+            out = subprocess.run([python, __file__, *passed], env=env, capture_output=True, text=True)
+            if out.returncode:
+                raise SystemExit(f'{python} failed:\n{out.stderr[-2000:]}')
+            done.append(json.loads(out.stdout.splitlines()[-1]))
     rows = []
     for name in runs[0][0]:
         a, b = (statistics.median(run[name] for run in done) for done in runs)

@@ -85,6 +85,18 @@ def stepper(model: nn.Module, losses: Callable, detect: Callable, case: Case, de
     return Side(train, infer)
 
 
+def with_default_values(model: nn.Module) -> nn.Module:
+    """Set the weights of all layers to torch's default values.
+
+    Under frozen batch norms the initial values of some layers make features so large that many proposals fall together;
+    the sides would then have different numbers of RoIs to look at.
+    """
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.reset_parameters()
+    return model
+
+
 def own_side(case: Case, device: str, options: dict | None = None) -> Side:
     """This package's model; ``options`` are further keys of its config, such as ``channels_last``."""
     cfg = Config.fromfile(MODELS[case.model]).model
@@ -95,7 +107,7 @@ def own_side(case: Case, device: str, options: dict | None = None) -> Side:
     if 'roi_head' in cfg:
         cfg.train_cfg.rpn_proposal.max_per_img = cfg.test_cfg.rpn.max_per_img = case.proposals
     cfg.update(options or {})
-    model = build_detector(cfg).to(device)
+    model = with_default_values(build_detector(cfg)).to(device)
 
     def metas(images: torch.Tensor) -> list[dict]:
         shape = (*images.shape[-2:], 3)
@@ -139,7 +151,7 @@ def torchvision_side(case: Case, device: str) -> Side:
         freeze = ('backbone.body.conv1', 'backbone.body.layer1', 'backbone.body.bn1')
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(not name.startswith(freeze) and '.bn' not in name)
-    model = model.to(device)
+    with_default_values(model).to(device)
 
     def losses(batch: Batch) -> torch.Tensor:
         shift = int(case.model != 'retinanet')  # its two-stage models count the background as class 0

@@ -5,6 +5,8 @@
                     normalised where the model is; the pipeline leaves ``Normalize`` out and says
                     ``DefaultFormatBundle(img_to_float=False)``
 ``channels_last``   True: convolutions work on maps in the order (N, H, W, C)
+``fold_norm``       True: batch norms whose statistics stand still are computed as part of the convolutions before them,
+                    see :mod:`mmdet.models.fold_norm`
 ``compile``         ``dict(parts=('backbone', 'neck'), ...)``: ``torch.compile`` of these parts (dotted names); other
                     keys are its arguments, such as ``mode`` or ``dynamic``
 =================== ===================================================================================================
@@ -16,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmdet.models.fold_norm import fold_norms
 from mmdet.utils.config_error import config_key
 from mmdet.utils.registry import did_you_mean
 
-OPTIONS = ('input_norm', 'channels_last', 'compile')
+OPTIONS = ('input_norm', 'channels_last', 'fold_norm', 'compile')
 COMPILED_PARTS = ('backbone', 'neck')
 
 
@@ -33,6 +36,7 @@ def accelerate(
     detector: nn.Module,
     input_norm: Mapping | None = None,
     channels_last: bool = False,
+    fold_norm: bool = False,
     compile: Mapping | None = None,
 ) -> nn.Module:
     """Change how a detector runs, in place; see the module.
@@ -49,6 +53,8 @@ def accelerate(
     if channels_last:
         detector.to(memory_format=torch.channels_last)
         detector.register_forward_pre_hook(_PrepareImages(_as_channels_last), with_kwargs=True)
+    if fold_norm:
+        fold_norms(detector)
     if compile is not None:
         settings = dict(compile)
         for name in settings.pop('parts', COMPILED_PARTS):

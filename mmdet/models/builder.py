@@ -67,7 +67,8 @@ def build_detector(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | No
     ``directives=dict(weights=True, ignore_negatives=True)`` in the model's config makes all its heads and samplers
     heed the per-image training directives, see :func:`switch_directives_on`.
 
-    The keys ``input_norm``, ``channels_last`` and ``compile`` make it run faster, see :mod:`mmdet.models.acceleration`.
+    The keys ``input_norm``, ``channels_last``, ``fold_norm`` and ``compile`` make it run faster, see
+    :mod:`mmdet.models.acceleration`.
 
     Raises:
         KeyError, TypeError: a type, or an argument, is unknown; the text has its place: ``model.roi_head.bbox_head``.

@@ -1,11 +1,13 @@
 """Pooling of regions of interest. RoIs are (n, 5): index of the image in the batch, x1, y1, x2, y2 in image pixels."""
 
+from collections.abc import Sequence
+
 import torch
 import torchvision.ops
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-from .roi_align_cpu import Geometry, pays, roi_align_cpu
+from .roi_align_cpu import Geometry, Level, pays, roi_align_cpu
 
 _POOL_MODES = ('avg', 'max')
 
@@ -55,10 +57,10 @@ def roi_align(
     geometry = Geometry(_pair(output_size), spatial_scale, max(sampling_ratio, 0), aligned)
     if pool_mode == 'max':
         pooled = _roi_align_max(features, rois, *geometry)
-    elif pays(features, rois, geometry.output_size):
-        pooled = roi_align_cpu(features, rois, geometry)
     else:
-        pooled = torchvision.ops.roi_align(features, rois, *geometry)
+        levels = [Level(features, torch.arange(len(rois)), geometry)] if features.device.type == 'cpu' else []
+        joint = pays(levels, rois)
+        pooled = roi_align_cpu(levels, rois) if joint else torchvision.ops.roi_align(features, rois, *geometry)
     return pooled.to(input.dtype)
 
 
@@ -162,6 +164,11 @@ class RoIAlign(nn.Module):
         self.aligned = aligned
         self.use_torchvision = use_torchvision
 
+    def geometry(self) -> Geometry | None:
+        """Where the samples lie; None where they are not averaged."""
+        settings = (self.output_size, self.spatial_scale, max(self.sampling_ratio, 0), self.aligned)
+        return Geometry(*settings) if self.pool_mode == 'avg' else None
+
     def forward(self, input: Tensor, rois: Tensor) -> Tensor:
         """Features (N, C, H, W) and RoIs (n, 5) -> (n, C, h, w)."""
         return roi_align(
@@ -189,3 +196,41 @@ class RoIPool(nn.Module):
 
     def extra_repr(self) -> str:
         return f'output_size={self.output_size}, spatial_scale={self.spatial_scale}'
+
+
+def pool_from_levels(layers: Sequence[nn.Module], feats: Sequence[Tensor], rois: Tensor, levels: Tensor) -> Tensor:
+    """Pool each RoI from its feature map.
+
+    Args:
+        layers: a pooling layer for each of L levels, such as :class:`RoIAlign`.
+        feats: L feature maps (N, C, H_l, W_l).
+        rois: (n, 5); n may be 0.
+        levels: (n,) int64 in ``[0, L)``.
+
+    Returns:
+        (n, C, h, w), attached to every feature map, also to those that no RoI falls on.
+    """
+    if feats[0].device.type == 'cpu' and (pooled := _roi_align_levels(layers, feats, rois, levels)) is not None:
+        return pooled
+    # sorted by level, all levels are cut out with one look at the device; a mask for each level costs one look each
+    order = levels.argsort()
+    counts = (levels[:, None] == torch.arange(len(feats), device=levels.device)).sum(0).tolist()
+    parts = [layer(feat, part) for layer, feat, part in zip(layers, feats, rois[order].split(counts))]
+    return torch.cat(parts)[order.argsort()]
+
+
+def _roi_align_levels(
+    layers: Sequence[nn.Module], feats: Sequence[Tensor], rois: Tensor, levels: Tensor
+) -> Tensor | None:
+    """All levels in one step on a CPU, which spares copies of what is pooled; None where that cannot be or not pay."""
+    geometries = [layer.geometry() if type(layer) is RoIAlign else None for layer in layers]
+    if None in geometries or len({(geometry.output_size, feat.dtype) for geometry, feat in zip(geometries, feats)}) > 1:
+        return None
+    if any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers):
+        return None
+    _check_rois(rois)
+    maps = [_full_precision(feat) for feat in feats]
+    rois = rois.to(maps[0].dtype)
+    chosen = [(levels == i).nonzero().squeeze(1) for i in range(len(maps))]
+    parts = [Level(*level) for level in zip(maps, chosen, geometries)]
+    return roi_align_cpu(parts, rois).to(feats[0].dtype) if pays(parts, rois) else None

@@ -7,6 +7,8 @@ products are ``embedding_bag``, which runs over all threads and adds whole vecto
 that fall on the same cell are merged first, along each axis by itself.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +22,7 @@ MAX_WEIGHTS = 8_000_000
 # The maps are brought into the order (N, H, W, C) first, so there must be a bin for at least this share of their cells.
 LEAST_BINS_PER_CELL = 1 / 16
 LEAST_CHANNELS = 16
+CACHED_VALUES = 2**19  # of pooled features, for each thread
 LEAST_VALUES_WITHOUT_GRADIENT = 2**21  # of the result; torchvision's forward pass alone has less to lose
 
 
@@ -39,6 +42,12 @@ class SparseRows(NamedTuple):
     cells: Tensor  # (entries,) int32
     values: Tensor  # (entries,) float
 
+    def part(self, start: int, stop: int) -> 'SparseRows':
+        """Rows ``start`` to ``stop``."""
+        offsets = self.offsets[start : stop + 1]
+        first, last = int(offsets[0]), int(offsets[-1])
+        return SparseRows(offsets - first, self.cells[first:last], self.values[first:last])
+
     def transposed(self, num_cells: int) -> 'SparseRows':
         """The same matrix with a row for each of ``num_cells`` cells."""
         arrays = (self.values.numpy(), self.cells.numpy(), self.offsets.numpy())
@@ -52,52 +61,148 @@ class SparseRows(NamedTuple):
         )
 
 
-def pays(features: Tensor, rois: Tensor, output_size: tuple[int, int]) -> bool:
+class Level(NamedTuple):
+    """One feature map, and which RoIs are pooled from it."""
+
+    features: Tensor  # (N, C, H, W)
+    chosen: Tensor  # (k,) int64, increasing rows of the RoIs
+    geometry: Geometry  # output_size is the same for all levels
+
+
+def pays(levels: Sequence[Level], rois: Tensor) -> bool:
     """Whether :func:`roi_align_cpu` can take these arguments and is expected to be faster than torchvision."""
-    num, channels, height, width = features.shape
-    if features.device.type != 'cpu' or channels < LEAST_CHANNELS or not len(rois) or not features.numel():
-        return False
-    cells, bins = num * height * width, len(rois) * output_size[0] * output_size[1]
-    if not features.is_contiguous(memory_format=torch.channels_last) and bins < cells * LEAST_BINS_PER_CELL:
-        return False
-    trains = features.requires_grad and torch.is_grad_enabled()
-    if not trains and bins * channels < LEAST_VALUES_WITHOUT_GRADIENT:
+    bins, values = 0, 0
+    for features, chosen, geometry in levels:
+        num, channels, height, width = features.shape
+        if features.device.type != 'cpu' or channels < LEAST_CHANNELS:
+            return False
+        cells, level_bins = num * height * width, len(chosen) * math.prod(geometry.output_size)
+        in_order = features.is_contiguous(memory_format=torch.channels_last)
+        if level_bins and (not cells or not in_order and level_bins < cells * LEAST_BINS_PER_CELL):
+            return False
+        if max(cells, level_bins) >= 2**31:
+            return False
+        bins, values = bins + level_bins, values + level_bins * channels
+    trains = torch.is_grad_enabled() and any(level.features.requires_grad for level in levels)
+    if not bins or not trains and values < LEAST_VALUES_WITHOUT_GRADIENT:
         return False
     # RoIs that are not finite, of a diverged training, are left to torchvision as well
-    return max(cells, bins) < 2**31 and bool(rois.abs().max() < 2**20)
+    return bool(rois.abs().max() < 2**20)
 
 
-def roi_align_cpu(features: Tensor, rois: Tensor, geometry: Geometry) -> Tensor:
-    """Mean of the samples of each bin.
+def roi_align_cpu(levels: Sequence[Level], rois: Tensor) -> Tensor:
+    """Mean of the samples of each bin, each RoI from its level.
 
     Args:
-        features: (N, C, H, W) float32 or float64 on the CPU.
+        levels: maps (N, C, H_l, W_l) of one dtype, float32 or float64, on the CPU; each RoI is chosen by one of them.
         rois: (n, 5) of the same dtype, finite, n > 0; no gradient flows to them.
-        geometry: bins and samples.
 
     Returns:
-        (n, C, h, w), in channels-last order in memory, as is the gradient of ``features``.
+        (n, C, h, w), contiguous.
     """
-    return _RoIAlign.apply(features, rois.detach(), geometry)
+    chosen, geometries = [level.chosen for level in levels], [level.geometry for level in levels]
+    return _RoIAlign.apply(rois.detach(), chosen, geometries, *(level.features for level in levels))
 
 
 class _RoIAlign(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, features: Tensor, rois: Tensor, geometry: Geometry) -> Tensor:
-        num, channels, height, width = features.shape
-        rows = bin_weights(rois, num, (height, width), geometry)
-        ctx.shape = features.shape
-        ctx.save_for_backward(*rows)
-        pooled = rows.product(_vectors(features))
-        return pooled.view(len(rois), *geometry.output_size, channels).permute(0, 3, 1, 2)
+    def forward(ctx: Any, rois: Tensor, chosen: list[Tensor], geometries: list[Geometry], *maps: Tensor) -> Tensor:
+        pooled = maps[0].new_empty(len(rois), maps[0].size(1), *geometries[0].output_size)
+        ctx.maps, saved = [MapLayout.of(features) for features in maps], []
+        for rows, features, geometry in zip(chosen, maps, geometries):
+            num, _, *size = features.shape
+            # image by image, for the backward pass
+            rows = rows[rois[rows, 0].argsort(stable=True)]
+            if len(rows):
+                weights = bin_weights(rois[rows], num, size, geometry)
+                _write_rows(pooled, rows, weights, _vectors(features.detach()))
+                saved += [rows, rois[rows, 0].long().bincount(minlength=num), *weights]
+        ctx.save_for_backward(*saved)
+        ctx.used = [len(rows) > 0 for rows in chosen]
+        return pooled
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        num, channels, height, width = ctx.shape
-        rows = SparseRows(*ctx.saved_tensors).transposed(num * height * width)
-        grad_features = rows.product(_vectors(grad))
-        return grad_features.view(num, height, width, channels).permute(0, 3, 1, 2), None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        saved, grads = iter(ctx.saved_tensors), []
+        for layout, used in zip(ctx.maps, ctx.used):
+            if used:
+                rows, counts, *weights = (next(saved) for _ in range(5))
+                grads.append(_gradient_of_maps(grad, rows, counts.tolist(), SparseRows(*weights), layout))
+            else:  # zeros and not None, so that no parameter behind this map is left out
+                grads.append(grad.new_zeros(layout.shape))
+        return None, None, None, *grads
+
+
+class MapLayout(NamedTuple):
+    """Shape of feature maps (N, C, H, W), and the order in memory."""
+
+    shape: torch.Size
+    order: torch.memory_format
+
+    @classmethod
+    def of(cls, maps: Tensor) -> 'MapLayout':
+        """The layout of ``maps``."""
+        last = not maps.is_contiguous() and maps.is_contiguous(memory_format=torch.channels_last)
+        return cls(maps.shape, torch.channels_last if last else torch.contiguous_format)
+
+
+def _gradient_of_maps(grad: Tensor, rows: Tensor, counts: list[int], weights: SparseRows, layout: MapLayout) -> Tensor:
+    """Gradient of one level, image by image: a copy of all RoIs' gradients in another order would need much memory.
+
+    Args:
+        grad: (n, C, h, w).
+        rows: (k,) of the RoIs of this level, sorted by image.
+        counts: how many of them each image has.
+        weights: of their bins.
+        layout: of the result.
+    """
+    _, channels, height, width = layout.shape
+    maps = torch.empty(layout.shape, dtype=grad.dtype, memory_format=layout.order)
+    bins, first = grad.size(2) * grad.size(3), 0
+    for i, count in enumerate(counts):
+        if not count:
+            maps[i].zero_()
+            continue
+        part = weights.part(first * bins, (first + count) * bins)
+        part = part._replace(cells=part.cells - i * height * width).transposed(height * width)
+        _write_map(maps[i], part.product(_gathered_vectors(grad, rows[first : first + count])))
+        first += count
+    return maps
+
+
+def _write_map(into: Tensor, vectors: Tensor) -> None:
+    """(H * W, C) into a map (C, H, W)."""
+    into.copy_(vectors.view(*into.shape[1:], len(into)).permute(2, 0, 1))
+
+
+def _gathered_vectors(grad: Tensor, rows: Tensor) -> Tensor:
+    """``rows`` (k,) of (n, C, h, w) -> (k * h * w, C)."""
+    _, channels, height, width = grad.shape
+    vectors = grad.new_empty(len(rows), height, width, channels)
+    step = _rois_at_once(grad)
+    for some, into in zip(rows.split(step), vectors.split(step)):
+        into.copy_(grad[some].permute(0, 2, 3, 1))
+    return vectors.view(-1, channels)
+
+
+def _rois_at_once(pooled: Tensor) -> int:
+    """How many RoIs of ``pooled`` (n, C, h, w) fit in the processor's cache."""
+    return max(1, CACHED_VALUES * torch.get_num_threads() // math.prod(pooled.shape[1:]))
+
+
+def _write_rows(pooled: Tensor, rows: Tensor, weights: SparseRows, vectors: Tensor) -> None:
+    """Write pooled features of one level into its ``rows`` of ``pooled``.
+
+    A few RoIs at a time: the products then stay in the processor's cache until they stand in the order (C, h, w).
+    """
+    _, channels, height, width = pooled.shape
+    bins = height * width
+    step = _rois_at_once(pooled)
+    for i in range(0, len(rows), step):
+        part = rows[i : i + step]
+        product = weights.part(i * bins, (i + len(part)) * bins).product(vectors)
+        pooled.index_copy_(0, part, product.view(-1, height, width, channels).permute(0, 3, 1, 2))
 
 
 def _vectors(maps: Tensor) -> Tensor:

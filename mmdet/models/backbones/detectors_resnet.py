@@ -9,6 +9,7 @@ from torch import Tensor
 from mmdet.models.backbones.resnet import ResNet
 from mmdet.models.backbones.resnet_blocks import Bottleneck as ResNetBottleneck
 from mmdet.models.builder import BACKBONES
+from mmdet.models.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer as PlainResLayer
 from mmdet.models.utils.weights import run_block
 
@@ -187,7 +188,7 @@ class DetectoRS_ResNet(ResNet):
         """
         if len(rfp_feats) < self.num_stages:
             raise ValueError(f'rfp_feats: expected one a stage, {self.num_stages}, got {len(rfp_feats)}')
-        x = self.stem(x) if self.deep_stem else self.relu(self.norm1(self.conv1(x)))
+        x = self.stem(x) if self.deep_stem else self.relu(norm_after_conv(self.conv1, self.norm1, x))
         x = self.maxpool(x)
         outs = []
         for i, name in enumerate(self.res_layers):

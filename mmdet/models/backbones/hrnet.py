@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmdet.models.backbones.resnet import scratch_init_cfg
 from mmdet.models.backbones.resnet_blocks import BasicBlock, Bottleneck, add_norm
 from mmdet.models.builder import BACKBONES
+from mmdet.models.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
 from mmdet.models.utils.weights import norm_layers_eval, resolve_init_cfg
 
@@ -310,8 +311,8 @@ class HRNet(BaseModule):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Images ``(N, in_channels, H, W)`` to the maps of the branches, of stride 4, 8, 16 and 32."""
-        x = self.relu(self.norm1(self.conv1(x)))
-        x = self.relu(self.norm2(self.conv2(x)))
+        x = self.relu(norm_after_conv(self.conv1, self.norm1, x))
+        x = self.relu(norm_after_conv(self.conv2, self.norm2, x))
         maps = [self.layer1(x)]
         for i in (2, 3, 4):
             transition = getattr(self, f'transition{i - 1}')

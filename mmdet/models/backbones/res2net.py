@@ -9,6 +9,7 @@ from torch import Tensor, cat, nn
 from mmdet.models.backbones.resnet import ResNet
 from mmdet.models.backbones.resnet_blocks import Bottleneck
 from mmdet.models.builder import BACKBONES
+from mmdet.models.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import make_downsample
 
 
@@ -76,7 +77,8 @@ class Bottle2neck(Bottleneck):
         outs: list[Tensor] = []
         for piece, conv, norm in zip(slices, self.convs, self.bns):
             sees_previous = outs and self.stage_type == 'normal'
-            outs.append(self.relu(norm(conv(piece + outs[-1] if sees_previous else piece.contiguous()))))
+            seen = piece + outs[-1] if sees_previous else piece.contiguous()
+            outs.append(self.relu(norm_after_conv(conv, norm, seen)))
         outs.append(self.pool(last) if hasattr(self, 'pool') else last)
         return cat(outs, dim=1)
 

@@ -12,6 +12,7 @@ from mmdet.models.backbones.resnet_blocks import Bottleneck as ResNetBottleneck
 from mmdet.models.backbones.resnet_blocks import add_norm, choose_conv_cfg
 from mmdet.models.backbones.resnext import grouped_width
 from mmdet.models.builder import BACKBONES
+from mmdet.models.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
 
 
@@ -105,7 +106,7 @@ class SplitAttentionConv2d(BaseModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, channels, H / stride, W / stride)``."""
-        x = self.relu(self.norm0(self.conv(x)))
+        x = self.relu(norm_after_conv(self.conv, self.norm0, x))
         splits = x.unflatten(1, (self.radix, self.channels))  # (N, radix, C, H, W)
         gap = F.adaptive_avg_pool2d(splits.sum(dim=1), 1)
         weights = self.rsoftmax(self.fc2(self.relu(self.norm1(self.fc1(gap)))))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmdet.models.backbones.resnet_blocks import BasicBlock, Bottleneck, add_norm
 from mmdet.models.builder import BACKBONES
+from mmdet.models.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
 from mmdet.models.utils.weights import freeze, norm_layers_eval, resolve_init_cfg
 
@@ -241,7 +242,7 @@ class ResNet(BaseModule):
 
         With the default strides these are of stride 4, 8, 16 and 32.
         """
-        x = self.stem(x) if self.deep_stem else self.relu(self.norm1(self.conv1(x)))
+        x = self.stem(x) if self.deep_stem else self.relu(norm_after_conv(self.conv1, self.norm1, x))
         x = self.maxpool(x)
         outs = []
         for i, name in enumerate(self.res_layers):

@@ -5,6 +5,7 @@ from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
 import mmdet.ops  # noqa: F401 - registers the deformable convolutions that `dcn` names
+from mmdet.models.fold_norm import norm_after_conv
 from mmdet.models.utils.weights import run_block
 
 PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
@@ -104,8 +105,8 @@ class BasicBlock(BaseModule):
 
     def _sum_of_paths(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
-        out = self.relu(self.norm1(self.conv1(x)))
-        return self.norm2(self.conv2(out)) + identity
+        out = self.relu(norm_after_conv(self.conv1, self.norm1, x))
+        return norm_after_conv(self.conv2, self.norm2, out).add_(identity)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inplanes, H, W)`` to ``(N, planes, H / stride, W / stride)``."""
@@ -267,15 +268,17 @@ class Bottleneck(BaseModule):
 
     def _middle(self, x: Tensor) -> Tensor:
         """What stands between the two 1x1 convolutions."""
-        return self.relu(self.norm2(self.conv2(x)))
+        return self.relu(norm_after_conv(self.conv2, self.norm2, x))
 
     def _sum_of_paths(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
-        out = self.relu(self.norm1(self.conv1(x)))
+        out = self.relu(norm_after_conv(self.conv1, self.norm1, x))
         out = self.forward_plugin(out, self.after_conv1_plugin_names)
         out = self.forward_plugin(self._middle(out), self.after_conv2_plugin_names)
-        out = self.norm3(self.conv3(out))
-        return self.forward_plugin(out, self.after_conv3_plugin_names) + identity
+        out = norm_after_conv(self.conv3, self.norm3, out)
+        if self.after_conv3_plugin_names:
+            return self.forward_plugin(out, self.after_conv3_plugin_names) + identity
+        return out.add_(identity)  # no norm needs its output for the backward pass; a plugin may
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inplanes, H, W)`` to ``(N, 4 * planes, H / stride, W / stride)``."""

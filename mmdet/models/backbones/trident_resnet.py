@@ -13,6 +13,7 @@ from torch.nn.modules.utils import _pair
 from mmdet.models.backbones.resnet import ResNet
 from mmdet.models.backbones.resnet_blocks import Bottleneck
 from mmdet.models.builder import BACKBONES
+from mmdet.models.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import make_downsample
 from mmdet.models.utils.weights import run_block
 
@@ -112,11 +113,11 @@ class TridentBottleneck(Bottleneck):
     def _branch(self, index: int, x: Tensor) -> Tensor:
         """The sum of both paths in one branch."""
         identity = x if self.downsample is None else self.downsample(x)
-        out = self.relu(self.norm1(self.conv1(x)))
+        out = self.relu(norm_after_conv(self.conv1, self.norm1, x))
         out = self.forward_plugin(out, self.after_conv1_plugin_names)
         out = self.relu(self.norm2(self.conv2.branch(out, index)))
         out = self.forward_plugin(out, self.after_conv2_plugin_names)
-        out = self.norm3(self.conv3(out))
+        out = norm_after_conv(self.conv3, self.norm3, out)
         return self.forward_plugin(out, self.after_conv3_plugin_names) + identity
 
     def forward(self, x: Tensor | list[Tensor]) -> list[Tensor] | Tensor:

@@ -6,6 +6,7 @@ from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmcv.runner import BaseModule, Sequential
 from torch import Tensor, nn
 
+from mmdet.models.fold_norm import norm_after_conv
 from mmdet.models.utils.weights import run_block
 
 
@@ -148,10 +149,10 @@ class SimplifiedBasicBlock(BaseModule):
 
     def _sum_of_paths(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
-        out = self.conv1(x)
-        out = self.relu(self.norm1(out) if self.with_norm else out)
-        out = self.conv2(out)
-        return (self.norm2(out) if self.with_norm else out) + identity
+        if not self.with_norm:
+            return self.conv2(self.relu(self.conv1(x))) + identity
+        out = self.relu(norm_after_conv(self.conv1, self.norm1, x))
+        return norm_after_conv(self.conv2, self.norm2, out) + identity
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inplanes, H, W)`` to ``(N, planes, H / stride, W / stride)``, not rectified."""

@@ -45,6 +45,28 @@ def test_channels_last(build, batch, name):
     assert seen == [1, 1]
 
 
+RESNET = dict(type='ResNet', depth=18, base_channels=4, out_indices=(1, 2), strides=(1, 2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    'more', [{}, dict(channels_last=True), dict(compile=dict(parts=['backbone'], backend='eager'))]
+)
+def test_folded_norms(build, batch, more):
+    torch.compiler.reset()
+    neck = dict(type='FPN', in_channels=[8, 16], out_channels=4, num_outs=2, norm_cfg=dict(type='BN'))
+    changes = dict(backbone=RESNET, neck=neck)
+    plain, fast = build('faster_rcnn', **changes), build('faster_rcnn', **changes, fold_norm=True, **more)
+    check_same(plain, fast, batch)
+    for model in (plain, fast):
+        torch.manual_seed(0)
+        model.train()
+        loss = model.train_step(copy.deepcopy(batch), None)['loss']
+        loss.backward()
+    for (name, a), b in zip(plain.backbone.named_parameters(), fast.backbone.parameters()):
+        if a.requires_grad:
+            torch.testing.assert_close(b.grad, a.grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
 def test_compiled_parts(build, batch):
     torch.compiler.reset()
     fast = build('faster_rcnn', compile=dict(parts=['backbone', 'roi_head.bbox_head'], backend='eager'))

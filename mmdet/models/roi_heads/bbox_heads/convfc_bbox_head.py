@@ -8,6 +8,7 @@ from mmcv.cnn import ConvModule
 from torch import Tensor
 
 from mmdet.models.builder import HEADS
+from mmdet.models.utils.lean_linear import lean_linear
 
 from .bbox_head import BBoxHead
 
@@ -131,8 +132,8 @@ class ConvFCBBoxHead(BBoxHead):
 
     @staticmethod
     def _fully_connected(x: Tensor, fcs: nn.ModuleList) -> Tensor:
-        for fc in fcs:
-            x = F.relu(fc(x))
+        for i, fc in enumerate(fcs):
+            x = F.relu(lean_linear(fc, x) if i == 0 else fc(x))
         return x
 
 

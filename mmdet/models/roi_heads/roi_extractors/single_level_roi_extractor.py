@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from mmdet.models.builder import ROI_EXTRACTORS
+from mmdet.ops.roi import pool_from_levels
 
 from .base_roi_extractor import BaseRoIExtractor
 
@@ -76,8 +76,4 @@ class SingleRoIExtractor(BaseRoIExtractor):
             rois = self.roi_rescale(rois, roi_scale_factor)
         if len(feats) == 1:
             return self.roi_layers[0](feats[0], rois)
-        # sorted by level, all levels are cut out with one look at the device; a mask for each level costs one look each
-        order = levels.argsort()
-        counts = (levels[:, None] == torch.arange(len(feats), device=levels.device)).sum(0).tolist()
-        pooled = [layer(feat, part) for layer, feat, part in zip(self.roi_layers, feats, rois[order].split(counts))]
-        return torch.cat(pooled)[order.argsort()]
+        return pool_from_levels(self.roi_layers, feats, rois, levels)
