@@ -37,7 +37,7 @@ def test_complete_sources_need_no_advice():
         (0.1, {'none': 1.0}, False),
         (1.0, {'none': 1.0}, True),
         (0.9, {'soft': 1.0}, False),
-        (0.9, {'recalibrate': 1.0}, False),
+        (0.9, {'overlap': 1.0}, False),
     ],
 )
 def test_hard_ignoring_is_advised_against_where_it_is_a_large_part(share, policies, advised):
@@ -45,7 +45,7 @@ def test_hard_ignoring_is_advised_against_where_it_is_a_large_part(share, polici
     assert len(found) == advised
     if advised:
         part = f'{share * policies["none"]:.0%} of the images'
-        assert found[0].startswith(f"b: {part} of an epoch have negatives='none'; prefer 'recalibrate' or 'soft'")
+        assert found[0].startswith(f"b: {part} of an epoch have negatives='none'; prefer 'overlap' or 'soft'")
         assert PAGE in found[0]
 
 
@@ -64,7 +64,8 @@ def test_classes_without_objects_are_to_be_declared():
 
 def test_rules_are_a_table_to_be_filled_in(monkeypatch):
     assert [(rule.policy, rule.above, rule.prefer) for rule in RULES] == [
-        ('none', LARGE_SHARE, ('recalibrate', 'soft'))
+        ('none', LARGE_SHARE, ('overlap', 'soft')),
+        ('recalibrate', LARGE_SHARE, ('overlap', 'soft')),
     ]
     new = (Rule('soft', 0.0, 0.1, ('none',), 'it is simpler'), Rule('soft', 0.1, 1.0, ('overlap',), 'it is better'))
     monkeypatch.setattr(mixing_advice, 'RULES', new)
