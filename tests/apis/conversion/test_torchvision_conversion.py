@@ -118,10 +118,9 @@ def test_detections_are_equal(pair):
     assert rivals <= 1
 
 
+@pytest.mark.parametrize('pair', [name for name in MODELS if 'retinanet' not in name], indirect=True)
 def test_proposals_are_equal(pair):
-    name, theirs, ours = pair
-    if 'retinanet' in name:
-        pytest.skip('one stage')
+    _, theirs, ours = pair
     with torch.no_grad():
         images = detection.image_list.ImageList(normalised(image()), [(HEIGHT, WIDTH)])
         want = theirs.rpn(images, theirs.backbone(images.tensors))[0][0]
@@ -146,10 +145,9 @@ def detected_masks(theirs, ours):
     return want, nearest, pictures[place]
 
 
+@pytest.mark.parametrize('pair', [name for name in MODELS if 'mask' in name], indirect=True)
 def test_pictures_of_masks_are_equal(pair, monkeypatch):
-    name, theirs, ours = pair
-    if 'mask' not in name:
-        pytest.skip('no masks')
+    _, theirs, ours = pair
     want, nearest, pictures = detected_masks(theirs, ours)
     # a corner that falls on the other side of a whole pixel moves the mask there by one
     grown = expand_boxes(want['boxes'], 30 / 28)
@@ -164,10 +162,9 @@ def test_pictures_of_masks_are_equal(pair, monkeypatch):
     assert ((probabilities - soft) > -1e-4).all() and ((probabilities - soft) < 1 / 255 + 1e-4).all()
 
 
+@pytest.mark.parametrize('pair', [name for name in MODELS if 'mask' in name], indirect=True)
 def test_mask_probabilities_of_the_same_boxes_are_equal(pair):
-    name, theirs, ours = pair
-    if 'mask' not in name:
-        pytest.skip('no masks')
+    _, theirs, ours = pair
     boxes, labels = torch.cat([BOXES, BOXES / 2]), torch.cat([LABELS, LABELS])
     with torch.no_grad():
         batch = detection.image_list.ImageList(normalised(image()), [(HEIGHT, WIDTH)])
