@@ -9,7 +9,6 @@ deserves larger settings.
 import argparse
 import hashlib
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -171,7 +170,8 @@ def shrink(model: Any, width: int, num_classes: int) -> None:
 
 def run_folder(args: argparse.Namespace, run: Run) -> Path:
     """Where a run is, named by all that it depends on."""
-    settings = [run, args.size, args.width, args.batch, args.pretrain_iters, str(args.pretrained)]
+    beginning = [args.pretrained, args.pretrain_images, args.pretrain_size, args.pretrain_iters]
+    settings = [run, args.size, args.width, args.batch, beginning]
     digest = hashlib.sha256(json.dumps(settings, default=str).encode()).hexdigest()[:10]
     name = f'{run.method.replace(" ", "_").replace("/", "-")}_{run.seed}_{digest}'
     return (args.work_dir / 'runs' / name).resolve()
@@ -186,7 +186,6 @@ def train_and_test(args: argparse.Namespace, run: Run, checkpoint: Path | None) 
     from mmdet.utils import build_dp, get_device
 
     folder.mkdir(parents=True, exist_ok=True)
-    logging.getLogger('mmdet').handlers.clear()  # each run has a log of its own
     cfg = small_config(args, run, checkpoint)
     cfg.merge_from_dict(dict(work_dir=str(folder), seed=run.seed, gpu_ids=[0], device=get_device()))
     started = time.monotonic()

@@ -40,16 +40,16 @@ from experiment import (
 CLASSES = ('disc', 'square', 'triangle', 'star')
 ANNOTATED = dict(first=('disc', 'square'), second=('triangle', 'star'))
 COMPLETE = 'complete'
-# what holds for the images of a source besides the classes that it annotates
+NAMES_CLASSES = 'labeled_classes'  # methods of this beginning say which classes a source annotates
+# what else holds for the images of both sources
 METHODS = {
-    'plain': None,
-    'none': None,
-    'labeled_classes': {},
-    'labeled_classes, RPN soft': {'rpn_head.negatives': dict(type='soft', weight=0.2)},
-    'labeled_classes, RPN recalibrated': {'rpn_head.negatives': dict(type='recalibrate', score_thr=0.3, warmup=50)},
-    COMPLETE: None,
+    'plain': {},
+    'none': dict(negatives='none'),
+    NAMES_CLASSES: {},
+    f'{NAMES_CLASSES}, RPN soft': {'rpn_head.negatives': dict(type='soft', weight=0.2)},
+    f'{NAMES_CLASSES}, RPN recalibrated': {'rpn_head.negatives': dict(type='recalibrate', score_thr=0.3, warmup=50)},
+    COMPLETE: {},
 }
-FIXED = dict(plain={}, none=dict(negatives='none'), complete={})
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -65,9 +65,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def directives(method: str, annotated: tuple[str, ...]) -> dict[str, object]:
     """What a source says of its images under a method."""
-    if method in FIXED:
-        return FIXED[method]
-    return {'labeled_classes': list(annotated), **METHODS[method]}
+    named = {'labeled_classes': list(annotated)} if method.startswith(NAMES_CLASSES) else {}
+    return named | METHODS[method]
 
 
 def runs_of_seed(args: argparse.Namespace, seed: int, data: Path, coco: dict) -> list[Run]:

@@ -185,8 +185,8 @@ class SourceLog:
         elif chosen is None:
             return None
         elif part.rows == POINTS:
-            owner = self._of_counted([*range(self._images)] * len(self._cells), [
-                cells for cells in self._cells for _ in range(self._images)])  # fmt: skip
+            counts = [cells for cells in self._cells for _ in range(self._images)]
+            owner = self._of_counted([*range(self._images)] * len(self._cells), counts)
         else:
             return self._one_hot(chosen.numbers // (chosen.total // self._images))
         owner = owner.to(rows.device, non_blocking=True)
@@ -233,7 +233,7 @@ class SourceLog:
         for part in self.parts:
             if part.name not in losses:
                 continue
-            if part.split and part.name not in self._lost:
+            if self._divides(part, losses):
                 for name, calls in self._calls(part, losses):
                     rows[name] = self._shares(part, losses[name], calls)
             if part.counts:
@@ -244,6 +244,10 @@ class SourceLog:
         member = (numbers[:, None] == torch.arange(len(self.sources))).float().to(device, non_blocking=True)
         values = (table[:, :, None] * member).sum(1)  # (R, M, S) -> (R, S)
         return [f'{row}/{source}' for row in rows for source in self.sources], values.flatten()
+
+    def _divides(self, part: LossPart, losses: Mapping[str, Any]) -> bool:
+        """Whether the shares of a loss are known, and it is there."""
+        return part.split and part.name in losses and part.name not in self._lost
 
     def _calls(self, part: LossPart, losses: Iterable[str]) -> Iterator[tuple[str, list[Heard]]]:
         """The losses that a part is, and what was heard of each."""
@@ -290,8 +294,8 @@ class SourceLog:
         if self._told:
             return
         self._told = True
-        divided = {name for part in self.parts if part.split and part.name in losses and part.name not in self._lost
-                   for name, _ in self._calls(part, losses)}  # fmt: skip
+        logged = [part for part in self.parts if self._divides(part, losses)]
+        divided = {name for part in logged for name, _ in self._calls(part, losses)}
         reasons = {part.name: why_not_split(part.loss) for part in self.parts} | self._lost
         unknown = 'no head tells whose rows it is over'
         if self.unknown:
