@@ -7,6 +7,8 @@
 ``channels_last``   True: convolutions work on maps in the order (N, H, W, C)
 ``fold_norm``       True: batch norms whose statistics stand still are computed as part of the convolutions before them,
                     see :mod:`mmdet.models.fold_norm`
+``fixed_size``      True: training draws samples of fixed shapes, so that a GPU is waited for three times a step instead
+                    of thirty; see :mod:`mmdet.models.fixed_size`
 ``compile``         ``dict(parts=('backbone', 'neck'), ...)``: ``torch.compile`` of these parts (dotted names); other
                     keys are its arguments, such as ``mode`` or ``dynamic``
 =================== ===================================================================================================
@@ -22,7 +24,7 @@ from mmdet.models.fold_norm import fold_norms
 from mmdet.utils.config_error import config_key
 from mmdet.utils.registry import did_you_mean
 
-OPTIONS = ('input_norm', 'channels_last', 'fold_norm', 'compile')
+OPTIONS = ('input_norm', 'channels_last', 'fold_norm', 'fixed_size', 'compile')
 COMPILED_PARTS = ('backbone', 'neck')
 
 
@@ -37,6 +39,7 @@ def accelerate(
     input_norm: Mapping | None = None,
     channels_last: bool = False,
     fold_norm: bool = False,
+    fixed_size: bool = False,
     compile: Mapping | None = None,
 ) -> nn.Module:
     """Change how a detector runs, in place; see the module.
@@ -45,7 +48,7 @@ def accelerate(
         ``detector`` itself.
 
     Raises:
-        ValueError: a part to compile is not there.
+        ValueError: a part to compile is not there, or a head knows no fixed sizes.
     """
     if input_norm is not None:
         with config_key('input_norm'):
@@ -55,6 +58,8 @@ def accelerate(
         detector.register_forward_pre_hook(_PrepareImages(_as_channels_last), with_kwargs=True)
     if fold_norm:
         fold_norms(detector)
+    if fixed_size:
+        detector.use_fixed_sizes()
     if compile is not None:
         settings = dict(compile)
         for name in settings.pop('parts', COMPILED_PARTS):

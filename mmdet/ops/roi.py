@@ -1,6 +1,7 @@
 """Pooling of regions of interest. RoIs are (n, 5): index of the image in the batch, x1, y1, x2, y2 in image pixels."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 import torchvision.ops
@@ -10,6 +11,7 @@ from torch.nn.modules.utils import _pair
 from .roi_align_cpu import Geometry, Level, pays, roi_align_cpu
 
 _POOL_MODES = ('avg', 'max')
+FAR_OUTSIDE = -1e5  # px; further than a cell from every map
 
 
 def _full_precision(features: Tensor) -> Tensor:
@@ -198,7 +200,9 @@ class RoIPool(nn.Module):
         return f'output_size={self.output_size}, spatial_scale={self.spatial_scale}'
 
 
-def pool_from_levels(layers: Sequence[nn.Module], feats: Sequence[Tensor], rois: Tensor, levels: Tensor) -> Tensor:
+def pool_from_levels(
+    layers: Sequence[nn.Module], feats: Sequence[Tensor], rois: Tensor, levels: Tensor, fixed_size: bool = False
+) -> Tensor:
     """Pool each RoI from its feature map.
 
     Args:
@@ -206,17 +210,34 @@ def pool_from_levels(layers: Sequence[nn.Module], feats: Sequence[Tensor], rois:
         feats: L feature maps (N, C, H_l, W_l).
         rois: (n, 5); n may be 0.
         levels: (n,) int64 in ``[0, L)``.
+        fixed_size: do not wait for a GPU to know how many RoIs each level has; it writes L times as many values.
 
     Returns:
         (n, C, h, w), attached to every feature map, also to those that no RoI falls on.
     """
     if feats[0].device.type == 'cpu' and (pooled := _roi_align_levels(layers, feats, rois, levels)) is not None:
         return pooled
+    if fixed_size and all(type(layer) in (RoIAlign, RoIPool) for layer in layers):
+        return _pool_everywhere(layers, feats, rois, levels)
     # sorted by level, all levels are cut out with one look at the device; a mask for each level costs one look each
     order = levels.argsort()
     counts = (levels[:, None] == torch.arange(len(feats), device=levels.device)).sum(0).tolist()
     parts = [layer(feat, part) for layer, feat, part in zip(layers, feats, rois[order].split(counts))]
     return torch.cat(parts)[order.argsort()]
+
+
+def _pool_everywhere(
+    layers: Sequence[nn.Module], feats: Sequence[Tensor], rois: Tensor, levels: Tensor
+) -> Tensor:
+    """All RoIs from all levels; those of other levels lie far outside of the map, where they get zeros."""
+    outside = torch.cat([rois[:, :1], torch.full_like(rois[:, 1:], FAR_OUTSIDE)], 1)
+    return reduce(
+        torch.add,
+        (
+            layer(feat, torch.where((levels == i)[:, None], rois, outside))
+            for i, (layer, feat) in enumerate(zip(layers, feats))
+        ),
+    )
 
 
 def _roi_align_levels(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from mmdet.ops import RoIAlign, RoIPool, roi_align, roi_pool
+from mmdet.ops import RoIAlign, RoIPool, roi, roi_align, roi_pool
 
 
 def ramp(height: int = 8, width: int = 10) -> torch.Tensor:
@@ -99,3 +99,29 @@ def test_errors_say_what_was_wrong():
         roi_align(ramp(), torch.zeros(1, 4), 2)
     with pytest.raises(ValueError, match="pool_mode must be one of.*'sum'"):
         roi_align(ramp(), torch.zeros(1, 5), 2, pool_mode='sum')
+
+
+@pytest.mark.parametrize('sizes', [(5, 3), (0, 4), (0, 0)])
+@pytest.mark.parametrize(
+    'layer, settings',
+    [
+        (RoIAlign, dict(sampling_ratio=0)),
+        (RoIAlign, dict(sampling_ratio=2, aligned=False)),
+        (RoIAlign, dict(sampling_ratio=2, pool_mode='max')),
+        (RoIPool, {}),
+    ],
+)
+def test_pooling_of_fixed_size_equals_pooling_level_by_level(layer, settings, sizes, monkeypatch):
+    monkeypatch.setattr(roi, '_roi_align_levels', lambda *args: None)  # not what only a CPU does
+    torch.manual_seed(0)
+    layers = [layer(3, spatial_scale=1 / stride, **settings) for stride in (4, 8)]
+    feats = [torch.randn(2, 3, 32 // scale, 40 // scale, requires_grad=True) for scale in (1, 2)]
+    levels = torch.arange(2).repeat_interleave(torch.tensor(sizes))[torch.randperm(sum(sizes))]
+    corners = torch.rand(len(levels), 2) * 90 - 10
+    boxes = torch.cat([torch.randint(0, 2, (len(levels), 1)), corners, corners + 60 * torch.rand(len(levels), 2)], 1)
+    results = []
+    for fixed in (True, False):
+        pooled = roi.pool_from_levels(layers, feats, boxes, levels, fixed)
+        results.append((pooled, *torch.autograd.grad(pooled.square().sum(), feats)))
+    for one, other in zip(*results):
+        torch.testing.assert_close(one, other)

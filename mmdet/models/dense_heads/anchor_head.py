@@ -15,6 +15,7 @@ from mmdet.core.utils.misc import multi_apply, names_parameter
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.fixed_size import batch_targets
 
 # Losses that weigh easy and hard anchors themselves, so that all anchors enter them.
 LOSSES_OVER_ALL_ANCHORS = ('FocalLoss', 'GHMC', 'QualityFocalLoss')
@@ -61,6 +62,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
     """
 
     hands_img_metas_on = True  # from loss to loss_single; looked for on the class that defines loss
+    fixed_size = False  # targets in tensors of fixed shapes; set by mmdet.models.acceleration
 
     def __init__(
         self,
@@ -230,6 +232,20 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         bbox_weights[pos] = 1.0
         return labels, label_weights, bbox_targets, bbox_weights
 
+    def weigh_targets(
+        self, labels: Tensor, label_weights: Tensor, bbox_weights: Tensor, img_meta: dict, overlaps: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Label weights (R,) and box weights (R, 4) of one image as its directives say; here they say nothing.
+
+        Args:
+            labels: (R,) in [0, K], K for background.
+            label_weights: (R,).
+            bbox_weights: (R, 4).
+            img_meta: meta information of the image.
+            overlaps: (R,) greatest overlap of each anchor with an object.
+        """
+        return label_weights, bbox_weights
+
     def get_targets(
         self,
         anchor_list: list[list[Tensor]],
@@ -261,6 +277,10 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             results if asked for, and what an overridden ``_get_targets_single`` gives beyond its seven items, by
             level.
         """
+        if self.fixed_size and not return_sampling_results:
+            return batch_targets(
+                self, anchor_list, valid_flag_list, gt_bboxes_list, img_metas, gt_bboxes_ignore_list, gt_labels_list
+            )
         num_imgs = len(img_metas)
         level_sizes = [len(anchors) for anchors in anchor_list[0]]
         results = multi_apply(

@@ -74,6 +74,15 @@ class HeadWithWeightPerImage:
         label_weights, bbox_weights = scale_weights(label_weights, bbox_weights, self.image_weight(img_meta))
         return (labels, label_weights, bbox_targets, bbox_weights, *rest)
 
+    def weigh_targets(
+        self, labels: Tensor, label_weights: Tensor, bbox_weights: Tensor, img_meta: dict, overlaps: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As :meth:`_get_targets_single` weighs them, for all anchors; see :meth:`AnchorHead.weigh_targets`."""
+        factors = negative_factors(img_meta, self.obeyed_heads, lambda: overlaps)
+        if not isinstance(factors, float) or factors != 1:
+            label_weights = torch.where(labels == self.num_classes, label_weights * factors, label_weights)
+        return scale_weights(label_weights, bbox_weights, self.image_weight(img_meta))
+
     def _get_target_single(self, *args: Any, **kwargs: Any) -> tuple:
         """As :meth:`_get_targets_single`, for the heads that call it so and have items of their own."""
         targets = list(super()._get_target_single(*args, **kwargs))

@@ -1,5 +1,6 @@
 """The region proposal head of Faster R-CNN (https://arxiv.org/abs/1506.01497)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch.nn import functional
 
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import SMALL_NORMAL, AnchorHead
-from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map
+from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
+from mmdet.models.dense_heads.fixed_size import batch_proposals
 from mmdet.ops import batched_nms
 
 
@@ -70,6 +72,25 @@ class RPNHead(AnchorHead):
         """``loss_rpn_cls`` and ``loss_rpn_bbox``; see :meth:`AnchorHead.loss`."""
         losses = super().loss(cls_scores, bbox_preds, gt_bboxes, None, img_metas, gt_bboxes_ignore)
         return dict(loss_rpn_cls=losses['loss_cls'], loss_rpn_bbox=losses['loss_bbox'])
+
+    def get_bboxes(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        score_factors: Sequence[Tensor] | None = None,
+        img_metas: list[dict] | None = None,
+        cfg: dict | None = None,
+        rescale: bool = False,
+        with_nms: bool = True,
+        **kwargs: Any,
+    ) -> list[Tensor]:
+        """Proposals of each image; see :meth:`BaseDenseHead.get_bboxes` and :meth:`_get_bboxes_single`."""
+        if self.fixed_size and self.training:
+            maps = to_full_precision(cls_scores), to_full_precision(bbox_preds)
+            return batch_proposals(self, *maps, img_metas, as_config(self.test_cfg if cfg is None else cfg))
+        return super().get_bboxes(
+            cls_scores, bbox_preds, score_factors, img_metas, cfg, rescale, with_nms, **kwargs
+        )
 
     def _get_bboxes_single(
         self,

@@ -12,6 +12,7 @@ from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 
 from .base_roi_head import BaseRoIHead
 from .calls import box_losses, call_with_img_metas
+from .fixed_size import batch_losses
 from .mask_heads.custom_mask_head import losses_of_images
 from .test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor
 from .training_batch import TrainingBatch, assign_and_sample, num_positives
@@ -22,12 +23,13 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
     """One box head and one optional mask head; constructor as :class:`BaseRoIHead`.
 
     Attributes:
-        sampling_results: the sampling results of the last training pass, one for each image.
+        sampling_results: the sampling results of the last training pass, one for each image; not with ``fixed_size``.
         keep_debug_results: set it to True to have ``debug_results`` after each training pass: a dict of numpy arrays,
             ``features`` (n, C, h, w) of the RoIs and their ``labels`` (n,).
     """
 
     keep_debug_results = False
+    fixed_size = False  # train on RoIs in tensors of fixed shapes; set by mmdet.models.acceleration
 
     def init_assigner_sampler(self) -> None:
         """Build the assigner and the sampler of the training."""
@@ -87,6 +89,9 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         Returns:
             ``loss_cls``, ``acc``, ``loss_bbox`` and, with a mask branch, ``loss_mask``.
         """
+        if self.fixed_size:
+            batch = TrainingBatch(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks)
+            return batch_losses(self, batch, proposal_list)
         self.sampling_results = self._sample(x, img_metas, proposal_list, gt_bboxes, gt_labels, gt_bboxes_ignore)
         losses = {}
         bbox_feats = None

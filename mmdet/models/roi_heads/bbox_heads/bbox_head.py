@@ -219,6 +219,7 @@ class BBoxHead(BaseModule):
         bbox_targets: Tensor | None,
         bbox_weights: Tensor | None,
         reduction_override: str | None = None,
+        present: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch.
 
@@ -228,6 +229,8 @@ class BBoxHead(BaseModule):
             rois: (n, 5), image index, then xyxy px.
             labels, label_weights, bbox_targets, bbox_weights: of :meth:`get_targets`.
             reduction_override: reduction in place of the losses' own.
+            present: (n,) bool, which of the rows are there; the others, without weight, only fill the tensors up.
+                With it, nothing is computed whose shape the values decide.
 
         Returns:
             ``loss_cls`` and ``acc`` (percent, not weighted), or what a custom loss names them; ``loss_bbox``. All
@@ -235,10 +238,13 @@ class BBoxHead(BaseModule):
         """
         losses = {}
         if cls_score is not None:
-            losses.update(self._cls_losses(cls_score, labels, label_weights, reduction_override))
+            losses.update(self._cls_losses(cls_score, labels, label_weights, reduction_override, present))
         if bbox_pred is not None:
-            losses['loss_bbox'] = self._bbox_loss(
-                bbox_pred, rois, labels, bbox_targets, bbox_weights, reduction_override
+            rows = (bbox_pred, rois, labels, bbox_targets, bbox_weights)
+            losses['loss_bbox'] = (
+                self._bbox_loss(*rows, reduction_override)
+                if present is None
+                else self._bbox_loss_of_all(*rows, reduction_override, present.sum())
             )
         return losses
 
@@ -247,7 +253,12 @@ class BBoxHead(BaseModule):
         return (label_weights > 0).sum().clamp(min=1).to(label_weights)
 
     def _cls_losses(
-        self, cls_score: Tensor, labels: Tensor, label_weights: Tensor, reduction_override: str | None
+        self,
+        cls_score: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        reduction_override: str | None,
+        present: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss_cls`` and ``acc``, or the entries of a custom loss."""
         if len(labels) or self.custom_activation:
@@ -255,7 +266,7 @@ class BBoxHead(BaseModule):
                 cls_score,
                 labels,
                 label_weights,
-                avg_factor=self._cls_avg_factor(label_weights),
+                avg_factor=self._cls_avg_factor(label_weights) if present is None else present.sum().clamp(min=1),
                 reduction_override=reduction_override,
             )
         else:  # the mean over no boxes is NaN in many a loss
@@ -263,8 +274,11 @@ class BBoxHead(BaseModule):
         losses = dict(loss) if isinstance(loss, dict) else dict(loss_cls=loss)
         if self.custom_accuracy:
             losses.update(self.loss_cls.get_accuracy(cls_score, labels))
-        else:
+        elif present is None:
             losses['acc'] = accuracy(cls_score, labels)
+        else:  # rows that are not there have no class
+            share = len(labels) / present.sum().clamp(min=1)
+            losses['acc'] = accuracy(cls_score, labels.masked_fill(~present, -1)) * share
         return losses
 
     def _bbox_loss(
@@ -292,6 +306,44 @@ class BBoxHead(BaseModule):
             avg_factor=bbox_targets.size(0),
             reduction_override=reduction_override,
         )
+
+    def _bbox_loss_of_all(
+        self,
+        bbox_pred: Tensor,
+        rois: Tensor,
+        labels: Tensor,
+        bbox_targets: Tensor,
+        bbox_weights: Tensor,
+        reduction_override: str | None,
+        num_sampled: Tensor,
+    ) -> Tensor:
+        """As :meth:`_bbox_loss`, over all rows: those that are no positives weigh nothing, whatever is predicted."""
+        if not self.reg_class_agnostic:
+            bbox_pred = boxes_of_labels(bbox_pred, labels.clamp(max=self.num_classes - 1))
+        if self.reg_decoded_bbox:
+            bbox_pred = self.bbox_coder.decode(rois[:, 1:], bbox_pred)
+        bbox_pred = torch.where((labels < self.num_classes)[:, None], bbox_pred, bbox_targets)
+        return self.loss_bbox(
+            bbox_pred,
+            bbox_targets,
+            bbox_weights,
+            avg_factor=num_sampled.clamp(min=1),
+            reduction_override=reduction_override,
+        )
+
+    def weigh_rows(
+        self, label_weights: Tensor, bbox_weights: Tensor, negative: Tensor, img_meta: dict, overlaps: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Label weights (S,) and box weights (S, 4) of one image as its directives say; here they say nothing.
+
+        Args:
+            label_weights: (S,).
+            bbox_weights: (S, 4).
+            negative: (S,) bool.
+            img_meta: meta information of the image.
+            overlaps: (S,) greatest overlap of each box with an object.
+        """
+        return label_weights, bbox_weights
 
     def get_bboxes(
         self,

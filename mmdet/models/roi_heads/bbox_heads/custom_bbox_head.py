@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
@@ -83,6 +84,7 @@ class CustomBBoxHeadWithWeightPerImage:
         bbox_weights: Any,
         reduction_override: str | None = None,
         img_metas: Sequence[dict] | None = None,
+        **kwargs: Any,
     ) -> dict[str, Tensor]:
         """Losses of a batch; see :meth:`BBoxHead.loss`. ``img_metas`` are those of its images."""
         if cls_score is not None:
@@ -98,8 +100,16 @@ class CustomBBoxHeadWithWeightPerImage:
                 iteration=self.training_iteration,
             )
         return super().loss(
-            cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights, reduction_override
+            cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights, reduction_override, **kwargs
         )
+
+    def weigh_rows(
+        self, label_weights: Tensor, bbox_weights: Tensor, negative: Tensor, img_meta: dict, overlaps: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As :func:`weigh_targets`; see :meth:`BBoxHead.weigh_rows`."""
+        factors = negative_factors(img_meta, OBEYED, lambda: overlaps)
+        label_weights = torch.where(negative, label_weights * factors, label_weights)
+        return scale_weights(label_weights, bbox_weights, loss_weight(img_meta, BBOX_HEAD, fallback=ROI_HEAD))
 
 
 def weigh_targets(targets: Targets, img_meta: dict | None, negatives: Tensor, objects: Tensor) -> Targets:

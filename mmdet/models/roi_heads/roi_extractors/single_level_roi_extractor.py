@@ -43,6 +43,8 @@ class SingleRoIExtractor(BaseRoIExtractor):
         init_cfg: initialisation, if any.
     """
 
+    fixed_size = False  # set by mmdet.models.fixed_size
+
     def __init__(
         self,
         roi_layer: dict,
@@ -76,4 +78,4 @@ class SingleRoIExtractor(BaseRoIExtractor):
             rois = self.roi_rescale(rois, roi_scale_factor)
         if len(feats) == 1:
             return self.roi_layers[0](feats[0], rois)
-        return pool_from_levels(self.roi_layers, feats, rois, levels)
+        return pool_from_levels(self.roi_layers, feats, rois, levels, self.fixed_size)
