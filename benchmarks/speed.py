@@ -3,7 +3,7 @@
     python benchmarks/speed.py --device cpu --sizes 320x320 --batches 2 --runs 5
     python benchmarks/speed.py --device cuda --models faster_rcnn mask_rcnn retinanet --batches 1 2 8 \\
         --sizes 320x320 640x640 800x1344 --dtypes fp32 bf16 --growth \\
-        --options "dict(channels_last=True, fold_norm=True)"
+        --options "dict(channels_last=True, fold_norm=True, fixed_size=True)"
     python benchmarks/speed.py --roi-align
     python benchmarks/speed.py --vs /path/to/other/python
 

@@ -2,7 +2,8 @@
 
 The usual samplers give lists of indices, whose lengths a GPU must be waited for. With fixed sizes every sample has as
 many rows as the sampler takes at most, rows that are not there weigh nothing, and losses are sums over all rows. The
-losses are those of the same sample drawn as usual; the random numbers that draw it are others.
+losses are those of the same sample drawn as usual; the random numbers that draw it are others. The numbers of the log
+stay on the device until the log is written.
 """
 
 from typing import Any
@@ -42,11 +43,14 @@ def use_fixed_sizes(detector: nn.Module) -> None:
     reason = why_not_fixed(detector)
     if reason:
         raise ValueError(f'fixed_size: {reason}')
+    detector.log_on_device = True
     for slot in ('rpn_head', 'bbox_head', 'roi_head'):
         if getattr(detector, slot, None) is not None:
             getattr(detector, slot).fixed_size = True
     if getattr(detector, 'roi_head', None) is not None:
-        detector.roi_head.bbox_roi_extractor.fixed_size = True  # the mask branch has as many RoIs as there are positives
+        detector.roi_head.bbox_roi_extractor.fixed_size = (
+            True  # the mask branch has as many RoIs as there are positives
+        )
 
 
 def why_not_fixed(detector: nn.Module) -> str | None:

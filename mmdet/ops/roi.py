@@ -226,9 +226,7 @@ def pool_from_levels(
     return torch.cat(parts)[order.argsort()]
 
 
-def _pool_everywhere(
-    layers: Sequence[nn.Module], feats: Sequence[Tensor], rois: Tensor, levels: Tensor
-) -> Tensor:
+def _pool_everywhere(layers: Sequence[nn.Module], feats: Sequence[Tensor], rois: Tensor, levels: Tensor) -> Tensor:
     """All RoIs from all levels; those of other levels lie far outside of the map, where they get zeros."""
     outside = torch.cat([rois[:, :1], torch.full_like(rois[:, 1:], FAR_OUTSIDE)], 1)
     return reduce(

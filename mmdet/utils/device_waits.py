@@ -39,12 +39,12 @@ class _Waits(TorchDispatchMode):
         self.found: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        name = func.overloadpacket.__name__
-        if name in WAITING or name == COPYING or (name in INDEXING and _has_mask(args[1])):
+        name, kwargs = func.overloadpacket.__name__, kwargs or {}
+        by_mask = name in INDEXING and _has_mask(args[1])
+        repeated = name == 'repeat_interleave' and kwargs.get('output_size') is None
+        if name in WAITING or name == COPYING or by_mask or repeated:
             self.note(name)
-        elif name == 'repeat_interleave' and (kwargs or {}).get('output_size') is None:
-            self.note(name)
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
     def note(self, name: str) -> None:
         """Count a call, under its name and the nearest line of this package that led to it."""

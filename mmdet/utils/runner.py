@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmcv.runner import RUNNERS, BaseRunner, EpochBasedRunner, IterBasedRunner
+from mmcv.runner import RUNNERS, BaseRunner, EpochBasedRunner, IterBasedRunner, LogBuffer
 from mmcv.runner import build_runner as build_mmcv_runner
 from torch import distributed as dist
 from torch.optim import Optimizer
@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from .checkpoint import load_checkpoint, save_checkpoint, unwrap_model
 from .checkpoint_io import MapLocation, point_latest
+from .log_buffer import DeviceLogBuffer
 from .optimizer_state import fit_optimizer_state
 from .registry import did_you_mean
 from .resumable_loader import ResumableLoader
@@ -246,4 +247,7 @@ def build_runner(cfg: dict[str, Any], default_args: dict[str, Any] | None = None
     cls = RUNNERS.get(name) if isinstance(name, str) else name
     if cls is None:
         raise KeyError(f'no runner {name!r} is registered{did_you_mean(name, RUNNERS.module_dict)}')
-    return build_mmcv_runner({**cfg, 'type': resumable(cls)}, default_args)
+    runner = build_mmcv_runner({**cfg, 'type': resumable(cls)}, default_args)
+    if type(runner.log_buffer) is LogBuffer:
+        runner.log_buffer = DeviceLogBuffer()
+    return runner

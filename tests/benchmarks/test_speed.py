@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,3 +39,11 @@ def test_growth_changes_one_thing_at_a_time(speed):
     for grown in speed.growth_cases(case):
         assert sum(a != b for a, b in zip(case, grown)) <= 1
     assert len({grown.name for grown in speed.growth_cases(case)}) == 10
+
+
+def test_device_waits_as_a_process():
+    command = [sys.executable, 'benchmarks/device_waits.py', '--device', 'cpu', '--models', 'faster_rcnn']
+    done = subprocess.run([*command, '--size', '64x64', '--batch', '1'], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    usual, fixed = map(int, done.stdout.splitlines()[-1].split('|')[2:4])
+    assert fixed == 1 and usual > 10

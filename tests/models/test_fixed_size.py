@@ -91,7 +91,7 @@ def losses_and_gradients(detector, data):
     out = detector.train_step(data, None)
     out['loss'].backward()
     gradients = {name: p.grad for name, p in detector.named_parameters() if p.requires_grad}
-    return out['log_vars'], gradients
+    return {name: float(value) for name, value in out['log_vars'].items()}, gradients
 
 
 def assert_same(usual, fixed, data):
@@ -145,25 +145,25 @@ def test_without_objects_the_losses_are_zeros_on_the_graph(kind):
     assert all(gradient is not None and not gradient.any() for gradient in gradients.values())
 
 
-@pytest.mark.parametrize('kind, most', [('faster_rcnn', 2), ('retinanet', 1)])
+@pytest.mark.parametrize('kind, most', [('faster_rcnn', 1), ('retinanet', 0)])
 def test_the_device_is_waited_for_as_seldom_as_documented(kind, most, monkeypatch):
     monkeypatch.setattr(roi, '_roi_align_levels', lambda *args: None)  # not what only a CPU does
     monkeypatch.setattr(roi, 'pays', lambda *args: False)
     detector, data = small(kind, fixed_size=True, directives=True, everything=False), batch({'negatives': 'overlap'})
-    losses_and_gradients(detector, data)
+    detector.train_step(data, None)['loss'].backward()
     with device_waits() as waits:
-        losses_and_gradients(detector, data)
+        detector.train_step(data, None)['loss'].backward()
     assert sum(waits.values()) == most, waits
     usual = small(kind, directives=True, everything=False)
     with device_waits() as waits:
-        losses_and_gradients(usual, data)
-    assert sum(waits.values()) > 5 * most
+        usual.train_step(data, None)['loss'].backward()
+    assert sum(waits.values()) > 10
 
 
 @pytest.mark.parametrize(
     'changes, message',
     [
-        (dict(train_cfg__rcnn__sampler=dict(type='OHEMSampler', num=8, pos_fraction=0.5)), 'roi_head: expected a sampler'),
+        (dict(train_cfg__rcnn__sampler=dict(type='OHEMSampler', num=8, pos_fraction=1)), 'roi_head: expected a samp'),
         (dict(train_cfg__rpn__assigner=dict(type='PointAssigner')), 'rpn_head: expected the assigner MaxIoUAssigner'),
         (dict(roi_head__type='PISARoIHead'), 'roi_head: PISARoIHead has a forward_train of its own'),
         (dict(train_cfg__rpn_proposal__nms=dict(type='soft_nms', iou_threshold=0.7)), "expected type='nms'"),

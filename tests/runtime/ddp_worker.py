@@ -3,6 +3,7 @@
 import copy
 import random
 import sys
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ def same_on_all(value: object) -> bool:
     return all(other == values[0] for other in values)
 
 
-def check_steps(config: str, rank: int) -> None:
+def check_steps(config: str, rank: int, **options: Any) -> None:
     torch.manual_seed(0)
     cfg = Config.fromfile(config).model
     cfg.roi_head.mask_head = dict(type='FCNMaskHead', num_convs=1, in_channels=16, conv_out_channels=4, num_classes=2)
@@ -74,7 +75,7 @@ def check_steps(config: str, rank: int) -> None:
         cfg.roi_head.bbox_roi_extractor, roi_layer=dict(type='RoIAlign', output_size=4, sampling_ratio=0)
     )
     cfg.train_cfg.rcnn.mask_size = 8
-    start = build_detector({**cfg, 'directives': {}})
+    start = build_detector({**cfg, 'directives': {}, **options})
     for name, (truth, directives) in CASES.items():
         model = build_ddp(copy.deepcopy(start), 'cpu', broadcast_buffers=False)
         optimizer = torch.optim.SGD(model.parameters(), 0.01)
@@ -122,6 +123,7 @@ if __name__ == '__main__':
     dist.init_process_group('gloo')
     random.seed(0)
     check_steps(sys.argv[1], dist.get_rank())
+    check_steps(sys.argv[1], dist.get_rank(), fixed_size=True)
     check_adaptation(sys.argv[1], dist.get_rank())
     check_collection(dist.get_rank())
     dist.barrier()

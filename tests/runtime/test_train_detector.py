@@ -60,6 +60,16 @@ def test_bfloat16_trains_close_to_float32_and_keeps_float32_weights(tiny_data, t
     assert first != second and second == pytest.approx(first, rel=0.1)
 
 
+def test_samples_of_fixed_shapes_learn_as_the_usual_ones_do(tiny_data, tmp_path):
+    settings = {'runner.max_epochs': 1, 'optimizer.lr': 0.001, 'log_config.interval': 2}
+    _, usual = train(tiny_data, tmp_path / 'a', **settings)
+    model, fixed = train(tiny_data, tmp_path / 'b', **settings, **{'model.fixed_size': True})
+    assert model.rpn_head.fixed_size and model.log_on_device
+    assert fixed[0].keys() == usual[0].keys()
+    for name in ('loss_rpn_cls', 'loss_cls', 'loss'):  # other anchors are drawn
+        assert fixed[0][name] == pytest.approx(usual[0][name], rel=0.05)
+
+
 def test_iterations_with_accumulated_gradients_evaluate_save_and_resume(tiny_data, tmp_path):
     settings = {
         'runner': dict(type='IterBasedRunner', max_iters=6),

@@ -57,7 +57,7 @@ class _AmpSteps:
         if self.grad_clip is not None:
             grad_norm = self.clip_grads(runner.model.parameters())
             if grad_norm is not None:
-                runner.log_buffer.update({'grad_norm': float(grad_norm)}, runner.outputs['num_samples'])
+                runner.log_buffer.update({'grad_norm': grad_norm.detach()}, runner.outputs['num_samples'])
         self.loss_scaler.step(runner.optimizer)
         if self.loss_scaler.is_enabled():
             self.loss_scaler.update(self._held_scale)

@@ -88,9 +88,7 @@ class RPNHead(AnchorHead):
         if self.fixed_size and self.training:
             maps = to_full_precision(cls_scores), to_full_precision(bbox_preds)
             return batch_proposals(self, *maps, img_metas, as_config(self.test_cfg if cfg is None else cfg))
-        return super().get_bboxes(
-            cls_scores, bbox_preds, score_factors, img_metas, cfg, rescale, with_nms, **kwargs
-        )
+        return super().get_bboxes(cls_scores, bbox_preds, score_factors, img_metas, cfg, rescale, with_nms, **kwargs)
 
     def _get_bboxes_single(
         self,

@@ -51,6 +51,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
     """
 
     CLASSES: Sequence[str] | None = None  # names of the classes; set where the data set is known
+    log_on_device = False  # whether train_step leaves the numbers of the log on the device
     source_log: Any = None  # a ``SourceLog`` in trainings that log each loss by source
 
     def __init__(self, init_cfg: dict | list | None = None) -> None:
@@ -202,9 +203,9 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
 
     def _parse_losses(
         self, losses: Mapping[str, Any], also: tuple[list[str], Tensor] | None = None
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, float | Tensor]]:
         """Total loss and numbers for the log; see ``loss_log.parse_losses``."""
-        return parse_losses(losses, also)
+        return parse_losses(losses, also, self.log_on_device)
 
     def train_step(self, data: dict, optimizer: torch.optim.Optimizer | dict | None) -> dict:
         """One training iteration up to the loss; backward and the update are a hook's.
@@ -214,7 +215,8 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
             optimizer: not used.
 
         Returns:
-            ``loss`` (scalar on the graph), ``log_vars`` (name to float), ``num_samples`` (images).
+            ``loss`` (scalar on the graph), ``log_vars`` (name to float, or to a tensor without dimensions with
+            ``log_on_device``), ``num_samples`` (images).
         """
         if self.source_log is None or not self.training:
             loss, log_vars = self._parse_losses(self(**data))

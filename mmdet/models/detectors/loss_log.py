@@ -13,14 +13,18 @@ MESSAGE_SLOTS = 64
 
 
 def parse_losses(
-    losses: Mapping[str, Tensor | Sequence[Tensor]], also: tuple[list[str], Tensor] | None = None
-) -> tuple[Tensor, dict[str, float]]:
+    losses: Mapping[str, Tensor | Sequence[Tensor]],
+    also: tuple[list[str], Tensor] | None = None,
+    on_device: bool = False,
+) -> tuple[Tensor, dict[str, float | Tensor]]:
     """Total loss and numbers for the log.
 
     Args:
         losses: name to a tensor (its mean counts) or a list of tensors (the sum of their means). Those with ``loss``
             in their name add up to the total; the others, such as accuracies, are only logged.
         also: n further names and their values (n,), only logged.
+        on_device: leave the numbers where they are, as tensors without dimensions, so that the device is not waited
+            for. With several processes they are read all the same: then it is seen whether all have the same names.
 
     Returns:
         the total, a scalar on the graph; name to number, ``loss`` being the total, as means over all processes. The
@@ -42,7 +46,7 @@ def parse_losses(
         names, values = names + also[0], torch.cat([values, also[1].to(values)])
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         return total, _mean_over_processes(names, values)
-    return total, dict(zip(names, values.tolist()))
+    return total, dict(zip(names, values if on_device else values.tolist()))
 
 
 def _scalar(name: str, value: Tensor | Sequence[Tensor]) -> Tensor:

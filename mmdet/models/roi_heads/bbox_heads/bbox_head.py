@@ -240,11 +240,8 @@ class BBoxHead(BaseModule):
         if cls_score is not None:
             losses.update(self._cls_losses(cls_score, labels, label_weights, reduction_override, present))
         if bbox_pred is not None:
-            rows = (bbox_pred, rois, labels, bbox_targets, bbox_weights)
-            losses['loss_bbox'] = (
-                self._bbox_loss(*rows, reduction_override)
-                if present is None
-                else self._bbox_loss_of_all(*rows, reduction_override, present.sum())
+            losses['loss_bbox'] = self._bbox_loss(
+                bbox_pred, rois, labels, bbox_targets, bbox_weights, reduction_override, present
             )
         return losses
 
@@ -289,61 +286,27 @@ class BBoxHead(BaseModule):
         bbox_targets: Tensor,
         bbox_weights: Tensor,
         reduction_override: str | None,
+        present: Tensor | None = None,
     ) -> Tensor:
         """Box loss of the positives, divided by the number of all sampled boxes."""
-        pos_inds = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
-        if not len(pos_inds):
-            return attached_zero(bbox_pred)
-        pos_pred = bbox_pred[pos_inds]
+        positive = (labels >= 0) & (labels < self.num_classes)
+        if present is None:
+            num_sampled, rows = len(labels), positive.nonzero().squeeze(1)
+            if not len(rows):
+                return attached_zero(bbox_pred)
+            parts = (bbox_pred, rois, labels, bbox_targets, bbox_weights)
+            bbox_pred, rois, labels, bbox_targets, bbox_weights = (part[rows] for part in parts)
+        else:
+            num_sampled, labels = present.sum().clamp(min=1), labels.clamp(max=self.num_classes - 1)
         if not self.reg_class_agnostic:
-            pos_pred = boxes_of_labels(pos_pred, labels[pos_inds])
-        if self.reg_decoded_bbox:
-            pos_pred = self.bbox_coder.decode(rois[pos_inds, 1:], pos_pred)
-        return self.loss_bbox(
-            pos_pred,
-            bbox_targets[pos_inds],
-            bbox_weights[pos_inds],
-            avg_factor=bbox_targets.size(0),
-            reduction_override=reduction_override,
-        )
-
-    def _bbox_loss_of_all(
-        self,
-        bbox_pred: Tensor,
-        rois: Tensor,
-        labels: Tensor,
-        bbox_targets: Tensor,
-        bbox_weights: Tensor,
-        reduction_override: str | None,
-        num_sampled: Tensor,
-    ) -> Tensor:
-        """As :meth:`_bbox_loss`, over all rows: those that are no positives weigh nothing, whatever is predicted."""
-        if not self.reg_class_agnostic:
-            bbox_pred = boxes_of_labels(bbox_pred, labels.clamp(max=self.num_classes - 1))
+            bbox_pred = boxes_of_labels(bbox_pred, labels)
         if self.reg_decoded_bbox:
             bbox_pred = self.bbox_coder.decode(rois[:, 1:], bbox_pred)
-        bbox_pred = torch.where((labels < self.num_classes)[:, None], bbox_pred, bbox_targets)
+        if present is not None:  # all rows are there, but what is predicted for others than positives must not matter
+            bbox_pred = torch.where(positive[:, None], bbox_pred, bbox_targets)
         return self.loss_bbox(
-            bbox_pred,
-            bbox_targets,
-            bbox_weights,
-            avg_factor=num_sampled.clamp(min=1),
-            reduction_override=reduction_override,
+            bbox_pred, bbox_targets, bbox_weights, avg_factor=num_sampled, reduction_override=reduction_override
         )
-
-    def weigh_rows(
-        self, label_weights: Tensor, bbox_weights: Tensor, negative: Tensor, img_meta: dict, overlaps: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Label weights (S,) and box weights (S, 4) of one image as its directives say; here they say nothing.
-
-        Args:
-            label_weights: (S,).
-            bbox_weights: (S, 4).
-            negative: (S,) bool.
-            img_meta: meta information of the image.
-            overlaps: (S,) greatest overlap of each box with an object.
-        """
-        return label_weights, bbox_weights
 
     def get_bboxes(
         self,

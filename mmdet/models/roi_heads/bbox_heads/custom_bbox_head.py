@@ -106,7 +106,15 @@ class CustomBBoxHeadWithWeightPerImage:
     def weigh_rows(
         self, label_weights: Tensor, bbox_weights: Tensor, negative: Tensor, img_meta: dict, overlaps: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """As :func:`weigh_targets`; see :meth:`BBoxHead.weigh_rows`."""
+        """As :func:`weigh_targets`, where positives and negatives do not stand apart.
+
+        Args:
+            label_weights: (S,).
+            bbox_weights: (S, 4).
+            negative: (S,) bool.
+            img_meta: meta information of the image.
+            overlaps: (S,) greatest overlap of each box with an object.
+        """
         factors = negative_factors(img_meta, OBEYED, lambda: overlaps)
         label_weights = torch.where(negative, label_weights * factors, label_weights)
         return scale_weights(label_weights, bbox_weights, loss_weight(img_meta, BBOX_HEAD, fallback=ROI_HEAD))
