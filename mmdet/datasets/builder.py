@@ -18,6 +18,8 @@ from mmdet.utils.config_error import building
 from mmdet.utils.heap import keep_freed_memory
 from mmdet.utils.registry import Registry, build_from_cfg
 
+from .pinned_batches import collate_pinnable
+
 DATASETS = Registry('dataset')
 PIPELINES = Registry('pipeline')
 
@@ -150,12 +152,13 @@ def build_dataloader(
         batching = dict(batch_size=batch_size, sampler=sampler)
     if seed is not None:
         kwargs.setdefault('worker_init_fn', partial(worker_init_fn, num_workers=num_workers, rank=rank, seed=seed))
+    pin_memory = kwargs.pop('pin_memory', False)
     init_worker = partial(_init_worker, opencv_threads=cv2.getNumThreads(), init=kwargs.pop('worker_init_fn', None))
     return DataLoader(
         dataset,
         num_workers=num_workers,
-        collate_fn=partial(collate, samples_per_gpu=samples_per_gpu),
-        pin_memory=kwargs.pop('pin_memory', False),
+        collate_fn=partial(collate_pinnable if pin_memory else collate, samples_per_gpu=samples_per_gpu),
+        pin_memory=pin_memory,
         persistent_workers=persistent_workers and num_workers > 0,
         worker_init_fn=init_worker,
         **batching,
