@@ -173,6 +173,13 @@ def _environment_from_slurm() -> None:
         os.environ['MASTER_ADDR'] = shown.stdout.split()[0]
     os.environ.setdefault('MASTER_PORT', DEFAULT_PORT)
     os.environ.update(WORLD_SIZE=tasks, RANK=rank, LOCAL_RANK=os.environ.get('SLURM_LOCALID', '0'))
+    _set_local_world_size('SLURM_NTASKS_PER_NODE')
+
+
+def _set_local_world_size(variable: str) -> None:
+    """torchrun's variable for the number of processes on this machine, from a launcher's that may be missing."""
+    if os.environ.get(variable):
+        os.environ.setdefault('LOCAL_WORLD_SIZE', os.environ[variable])
 
 
 def _environment_from_mpi() -> None:
@@ -183,5 +190,6 @@ def _environment_from_mpi() -> None:
         if value is None:
             raise UserError(f'--launcher mpi: OMPI_COMM_WORLD_{theirs} is not set; start with mpirun')
         os.environ[ours] = value
+    _set_local_world_size('OMPI_COMM_WORLD_LOCAL_SIZE')
     os.environ.setdefault('MASTER_PORT', DEFAULT_PORT)
     os.environ.setdefault('MASTER_ADDR', '127.0.0.1')

@@ -3,10 +3,11 @@
 import copy
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmcv.parallel import collate
@@ -14,7 +15,10 @@ from mmcv.runner import get_dist_info
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from mmdet.utils.config_error import building
+from mmdet.utils.heap import keep_freed_memory
 from mmdet.utils.registry import Registry, build_from_cfg
+
+from .pinned_batches import collate_pinnable
 
 DATASETS = Registry('dataset')
 PIPELINES = Registry('pipeline')
@@ -122,7 +126,8 @@ def build_dataloader(
         class_aware_sampler: None, or ``dict(num_sample_class=n)`` to sample classes evenly.
         source_ratio: parts of each joined data set in every batch; see ``SourceRatioBatchSampler``.
         repeat_factors: how often each joined data set comes in an epoch; see ``SourceRepeatBatchSampler``.
-        **kwargs: further arguments of ``DataLoader``, such as ``pin_memory``.
+        **kwargs: further arguments of ``DataLoader``, such as ``pin_memory``. The loading processes have as many
+            threads of OpenCV as this process has now, and keep freed memory for their next images.
 
     Returns:
         The loader; its batches hold DataContainers.
@@ -147,12 +152,15 @@ def build_dataloader(
         batching = dict(batch_size=batch_size, sampler=sampler)
     if seed is not None:
         kwargs.setdefault('worker_init_fn', partial(worker_init_fn, num_workers=num_workers, rank=rank, seed=seed))
+    pin_memory = kwargs.pop('pin_memory', False)
+    init_worker = partial(_init_worker, opencv_threads=cv2.getNumThreads(), init=kwargs.pop('worker_init_fn', None))
     return DataLoader(
         dataset,
         num_workers=num_workers,
-        collate_fn=partial(collate, samples_per_gpu=samples_per_gpu),
-        pin_memory=kwargs.pop('pin_memory', False),
+        collate_fn=partial(collate_pinnable if pin_memory else collate, samples_per_gpu=samples_per_gpu),
+        pin_memory=pin_memory,
         persistent_workers=persistent_workers and num_workers > 0,
+        worker_init_fn=init_worker,
         **batching,
         **kwargs,
     )
@@ -217,6 +225,14 @@ def _epoch_sampler(
     if dist:
         return samplers.DistributedSampler(dataset, world_size, rank, shuffle=False, seed=seed)
     return samplers.GroupSampler(dataset, samples_per_gpu) if shuffle else None
+
+
+def _init_worker(worker_id: int, opencv_threads: int, init: Callable[[int], None] | None) -> None:
+    """What a loading process does first; a process that was spawned knows no settings of its parent."""
+    cv2.setNumThreads(opencv_threads)
+    keep_freed_memory()
+    if init is not None:
+        init(worker_id)
 
 
 def worker_init_fn(worker_id: int, num_workers: int, rank: int, seed: int) -> None:

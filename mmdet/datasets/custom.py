@@ -11,6 +11,8 @@ import numpy as np
 from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
+from mmdet.utils.heap import return_freed_memory
+
 from .annotation_rules import drop_unusable
 from .broken_images import BrokenImageError, BrokenImages
 from .builder import DATASETS
@@ -55,8 +57,8 @@ class CustomDataset(Dataset):
         source_classes: the names of the annotations that are used, where they are not ``classes``; in a format whose
             labels are numbers, the names that 0, 1, ... stand for. None: the names are those of ``classes``.
         rename: name in the annotations -> one of ``classes``, or None for a category that is not used.
-        share_annotations: hold the entries of the images in shared memory, once for all loading processes of this
-            process. Each access then gives a copy: what is changed in it is lost.
+        share_annotations: hold the entries of the images in shared memory, once for all processes of a run on this
+            machine and for their loading processes. Each access then gives a copy: what is changed in it is lost.
 
     Attributes:
         data_infos: one entry for each image.
@@ -66,6 +68,7 @@ class CustomDataset(Dataset):
 
     Raises:
         FileNotFoundError: there is no such annotation file.
+        OSError: no room for annotations that are to be shared.
         ValueError: as many proposals as images are needed, ``classes`` is not understood, or there is a ``rename`` but
             the names of the annotations are not known.
     """
@@ -129,6 +132,7 @@ class CustomDataset(Dataset):
             self.pipeline.bind_classes(self.CLASSES, self._category_labels())
         if share_annotations:
             self._share_annotations()
+            return_freed_memory()
 
     def _category_labels(self) -> dict[int, int] | None:
         """Category id of the annotation file -> label; None: the file has labels."""

@@ -3,6 +3,7 @@
 A list of Python objects is copied into every process that reads it, page by page, since reading counts references.
 """
 
+import itertools
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,28 +11,36 @@ from typing import Any
 import numpy as np
 import torch
 
+from .machine_memory import hold_once, processes_of_machine
+
 
 class SharedList(Sequence):
     """Items that can be read like a list's, each access giving a fresh copy; changing such a copy changes nothing here.
 
+    Where a run has several processes on a machine, as for several GPUs, those with the same items hold them once; see
+    :mod:`~mmdet.datasets.machine_memory`.
+
     Args:
         items: what can be pickled.
+
+    Raises:
+        OSError: the processes of the machine find no room for the file that they share.
     """
 
     def __init__(self, items: Iterable[Any]) -> None:
-        parts = [pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL) for item in items]
-        ends = np.cumsum([0] + [len(part) for part in parts], dtype=np.int64)
-        self._ends = torch.from_numpy(ends).share_memory_()
-        self._bytes = torch.empty(int(ends[-1]), dtype=torch.uint8).share_memory_()
-        self._bytes.numpy()[:] = np.frombuffer(b''.join(parts), dtype=np.uint8)
+        ends = [0]
+        processes = processes_of_machine()
+        parts = itertools.chain(_pickled(items, ends), _as_bytes(ends))
+        self._block = hold_once(parts, processes) if processes > 1 else _shared_tensor(b''.join(parts))
+        self._length = len(ends) - 1
 
     @property
     def num_bytes(self) -> int:
         """Size of the shared memory."""
-        return self._bytes.numel() + 8 * self._ends.numel()
+        return len(self._block.numpy())
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return self._length
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
@@ -39,8 +48,10 @@ class SharedList(Sequence):
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(f'{type(self).__name__}: index {index} of {len(self)} items')
-        start, end = self._ends[place : place + 2].tolist()
-        return pickle.loads(memoryview(self._bytes.numpy()[start:end]))
+        content = self._block.numpy()
+        ends = content[-8 * (len(self) + 1) :].view(np.int64)
+        start, end = ends[place : place + 2].tolist()
+        return pickle.loads(memoryview(content[start:end]))
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
@@ -62,3 +73,22 @@ class SharedList(Sequence):
 
 def _equal(a: Any, b: Any) -> bool:
     return bool(a == b)
+
+
+def _pickled(items: Iterable[Any], ends: list[int]) -> Iterator[bytes]:
+    """Each item in bytes; ``ends`` is added where it ends."""
+    for item in items:
+        content = pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL)
+        ends.append(ends[-1] + len(content))
+        yield content
+
+
+def _as_bytes(ends: list[int]) -> Iterator[bytes]:
+    """The places of the items, once all are known."""
+    yield np.asarray(ends, dtype=np.int64).tobytes()
+
+
+def _shared_tensor(content: bytes) -> torch.Tensor:
+    tensor = torch.empty(len(content), dtype=torch.uint8).share_memory_()
+    tensor.numpy()[:] = np.frombuffer(content, dtype=np.uint8)
+    return tensor

@@ -8,7 +8,7 @@ from mmcv.utils import Config
 from .logger import get_root_logger
 
 # keys of `data` that now stand in the loaders' own dicts; the batch size of `data` is the training loader's only
-SHARED_LOADER_KEYS = ('workers_per_gpu', 'persistent_workers')
+SHARED_LOADER_KEYS = ('workers_per_gpu', 'persistent_workers', 'pin_memory')
 # keys of `data` that are meant for the training loader alone
 TRAIN_LOADER_KEYS = ('samples_per_gpu', 'source_ratio', 'repeat_factors')
 SPLITS = ('train', 'val', 'test')

@@ -116,10 +116,14 @@ def test_one_process_of_mpi_joins_with_gloo_where_there_is_no_gpu(monkeypatch):
     for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR'):
         monkeypatch.setenv(name, 'to be replaced' if name != 'MASTER_ADDR' else '127.0.0.1')
     monkeypatch.setenv('MASTER_PORT', '0')
+    monkeypatch.setenv('OMPI_COMM_WORLD_LOCAL_SIZE', '1')
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', 'taken away again')
+    monkeypatch.delenv('LOCAL_WORLD_SIZE')
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     with reported_errors():
         assert start_processes('mpi', Config(dict(dist_params=dict(backend='nccl', timeout=60)))) is True
         assert dist.get_backend() == 'gloo' and dist.get_world_size() == 1
+        assert os.environ['LOCAL_WORLD_SIZE'] == '1'
     assert not dist.is_initialized()
 
 

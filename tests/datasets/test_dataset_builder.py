@@ -1,5 +1,6 @@
 import random
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -97,6 +98,35 @@ def test_seed_of_a_loading_process():
     got = random.random(), np.random.rand(), torch.rand(()).item()
     random.seed(12), np.random.seed(12), torch.manual_seed(12)
     assert got == (random.random(), np.random.rand(), torch.rand(()).item())
+
+
+class Threads(torch.utils.data.Dataset):
+    """Its one sample is the number of OpenCV's threads, and a number that the user's function set."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, idx):
+        return cv2.getNumThreads(), float(torch.rand(()))
+
+
+def seed_7(worker_id: int) -> None:
+    torch.manual_seed(7 + worker_id)
+
+
+@pytest.mark.parametrize('start', ['fork', 'spawn'])
+def test_loading_processes_have_the_threads_of_this_one_and_the_users_start(start):
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        loader = build_dataloader(
+            Threads(), 1, 1, dist=False, shuffle=False, worker_init_fn=seed_7, multiprocessing_context=start
+        )
+        threads, number = next(iter(loader))
+    finally:
+        cv2.setNumThreads(before)
+    torch.manual_seed(7)
+    assert (threads.item(), number.item()) == (1, float(torch.rand(())))
 
 
 def extra_content(values, image_value=None):

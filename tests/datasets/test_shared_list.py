@@ -26,7 +26,7 @@ def test_reads_like_a_list():
     shared[3].append(5)
     assert shared[3] == [3, 4]
     assert list(SharedList([])) == [] and not SharedList([])
-    assert shared._bytes.is_shared() and shared._ends.is_shared()
+    assert shared._block.is_shared()
 
 
 @pytest.fixture

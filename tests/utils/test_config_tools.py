@@ -16,15 +16,21 @@ def test_compat_cfg_moves_loader_keys_and_leaves_the_given_config_alone():
         dict(
             total_epochs=7,
             data=dict(
-                imgs_per_gpu=4, workers_per_gpu=3, persistent_workers=True, train={}, val=dict(samples_per_gpu=2)
+                imgs_per_gpu=4,
+                workers_per_gpu=3,
+                persistent_workers=True,
+                pin_memory=True,
+                train={},
+                val=dict(samples_per_gpu=2),
             ),
         )
     )
     new = compat_cfg(cfg)
+    shared = dict(workers_per_gpu=3, persistent_workers=True, pin_memory=True)
     assert new.runner == dict(type='EpochBasedRunner', max_epochs=7)
-    assert new.data.train_dataloader == dict(samples_per_gpu=4, workers_per_gpu=3, persistent_workers=True)
-    assert new.data.val_dataloader == dict(samples_per_gpu=2, workers_per_gpu=3, persistent_workers=True)
-    assert new.data.test_dataloader == dict(workers_per_gpu=3, persistent_workers=True)
+    assert new.data.train_dataloader == dict(samples_per_gpu=4, **shared)
+    assert new.data.val_dataloader == dict(samples_per_gpu=2, **shared)
+    assert new.data.test_dataloader == shared
     assert cfg.data.imgs_per_gpu == 4 and 'runner' not in cfg
 
 

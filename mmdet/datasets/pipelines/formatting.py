@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmcv.parallel import DataContainer as DC
@@ -25,6 +26,7 @@ META_KEYS = (
     'img_norm_cfg',
 )
 PAD_VALUES = dict(img=0, masks=0, seg=255)
+OPENCV_KINDS = (np.uint8, np.float32)  # kinds of numbers of images that OpenCV knows in all its versions
 
 
 def to_tensor(data: Tensor | np.ndarray | Sequence | int | float) -> Tensor:
@@ -50,6 +52,10 @@ def to_tensor(data: Tensor | np.ndarray | Sequence | int | float) -> Tensor:
 def image_to_tensor(img: np.ndarray) -> Tensor:
     """Image (h, w) or (h, w, c) -> contiguous tensor (c, h, w) of the same kind."""
     img = img[..., None] if img.ndim < 3 else img
+    if img.dtype in OPENCV_KINDS and img.flags.c_contiguous and img.shape[2] == 3:
+        planes = np.empty((3, *img.shape[:2]), img.dtype)
+        cv2.split(img, list(planes))  # several times as fast as numpy's copy
+        return torch.from_numpy(planes)
     return torch.from_numpy(np.ascontiguousarray(img.transpose(2, 0, 1)))
 
 

@@ -1,11 +1,16 @@
 """Resize, flip, pad, normalise, test-time augmentation."""
 
+import mmcv
 import numpy as np
 import pytest
 
 from mmdet.core.mask import BitmapMasks
 from mmdet.datasets.pipelines import MultiScaleFlipAug, Normalize, Pad, RandomFlip, Resize, SegRescale
 from mmdet.datasets.pipelines.boxes import flip_boxes, pairwise_iou
+from mmdet.datasets.pipelines.formatting import image_to_tensor
+from mmdet.datasets.pipelines.transforms.flip import flip_image
+from mmdet.datasets.pipelines.transforms.normalise import normalise_image
+from mmdet.datasets.pipelines.transforms.pad import pad_image
 
 
 def scene(height=20, width=30, channels=3):
@@ -116,6 +121,16 @@ def test_flip_hand_computed(direction, box, channels):
     assert_everything_agrees(out, box)
 
 
+@pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
+@pytest.mark.parametrize('kind', [np.uint8, np.float32, np.int64, bool])
+@pytest.mark.parametrize('channels', [(), (1,), (3,), (7,)])
+def test_flip_image_is_a_contiguous_copy_of_the_flipped_view(direction, kind, channels):
+    img = np.random.default_rng(0).integers(0, 256, (5, 6, *channels)).astype(kind)
+    flipped = flip_image(img, direction)
+    assert flipped.dtype == kind and flipped.flags.c_contiguous and not np.shares_memory(flipped, img)
+    assert np.array_equal(flipped, mmcv.imflip(img, direction))
+
+
 def test_flip_twice_gives_the_boxes_back():
     boxes = np.random.RandomState(0).rand(5, 8).astype(np.float32) * 20
     for direction in ('horizontal', 'vertical', 'diagonal'):
@@ -205,6 +220,21 @@ def test_normalise_turns_bgr_to_rgb_first():
     img = np.array([[[10, 20, 30]]], np.uint8)
     out = Normalize([30, 20, 0], [1, 1, 1])(dict(img=img.copy(), img_fields=['img']))
     assert out['img'].tolist() == [[[0, 0, 10]]]
+
+
+@pytest.mark.parametrize('to_rgb', [False, True])
+def test_normalised_planes_equal_opencv_arithmetic_to_the_last_bit(to_rgb):
+    img = np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
+    mean, std = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])
+    for view in (img, img[::-1, ::-1], img[3:20, 5:40]):
+        planes = normalise_image(view, mean, std, to_rgb)
+        want = mmcv.imnormalize(view, mean, std, to_rgb)
+        assert np.array_equal(planes, want) and planes.dtype == want.dtype
+        padded = pad_image(planes, (40, 60), (1.5, 0, -2))
+        assert np.array_equal(padded, pad_image(want, (40, 60), (1.5, 0, -2)))
+        tensor = image_to_tensor(padded)
+        assert tensor.is_contiguous() and np.shares_memory(tensor.numpy(), padded)  # the planes need no further copy
+        assert np.array_equal(tensor.numpy(), padded.transpose(2, 0, 1))
 
 
 def test_seg_rescale_takes_nearest_labels():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import mmcv
 import numpy as np
 
@@ -9,7 +10,10 @@ from mmdet.core.mask.base import FLIP_DIRECTIONS, check_direction
 
 from ...builder import PIPELINES
 from ..boxes import flip_boxes
+from ..formatting import OPENCV_KINDS
 from ..keypoints import FLIP_INDICES, KEYPOINTS, flip_keypoints
+
+OPENCV_FLIPS = dict(horizontal=1, vertical=0, diagonal=-1)
 
 
 @PIPELINES.register_module()
@@ -71,7 +75,7 @@ class RandomFlip:
         img_keys = results.get('img_fields', ['img'])
         shape = results[img_keys[0]].shape if img_keys else results['img_shape']
         for key in img_keys:
-            results[key] = mmcv.imflip(results[key], direction=direction)
+            results[key] = flip_image(results[key], direction)
         for key in results.get('bbox_fields', []):
             results[key] = self.bbox_flip(results[key], shape, direction)
         if KEYPOINTS in results:
@@ -79,11 +83,21 @@ class RandomFlip:
         for key in results.get('mask_fields', []):
             results[key] = results[key].flip(direction)
         for key in results.get('seg_fields', []):
-            # a copy, as tensors cannot be made of arrays with negative strides
-            results[key] = mmcv.imflip(results[key], direction=direction).copy()
+            results[key] = flip_image(results[key], direction)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(flip_ratio={self.flip_ratio})'
+
+
+def flip_image(img: np.ndarray, direction: str) -> np.ndarray:
+    """Image (h, w) or (h, w, c) flipped, as a contiguous array.
+
+    A view with negative strides would make no tensor, and each later step would copy it pixel by pixel.
+    """
+    if img.dtype in OPENCV_KINDS and img.ndim <= 3 and img.shape[2:] <= (4,):
+        # OpenCV drops the axis of a single channel
+        return cv2.flip(img, OPENCV_FLIPS[direction]).reshape(img.shape)
+    return np.ascontiguousarray(mmcv.imflip(img, direction=direction))
 
 
 def chances_of(flip_ratio: float | Sequence[float] | None, num_directions: int) -> list[float]:

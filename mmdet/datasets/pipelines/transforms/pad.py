@@ -56,9 +56,7 @@ class Pad:
         for key in results.get('img_fields', ['img']):
             img = results[key]
             size = self._target_size(img.shape)
-            padded = mmcv.impad(img, shape=size, pad_val=per_channel(self.pad_val.get('img', 0), img))
-            # OpenCV drops the axis of a single channel
-            results[key] = padded.reshape(*padded.shape[:2], *img.shape[2:])
+            results[key] = pad_image(img, size, per_channel(self.pad_val.get('img', 0), img))
             results['pad_shape'] = results[key].shape
             results['pad_fixed_size'] = size if self.pad_to_square else self.size
         results['pad_size_divisor'] = self.size_divisor
@@ -83,6 +81,21 @@ class Pad:
             f'{type(self).__name__}(size={self.size}, size_divisor={self.size_divisor}, '
             f'pad_to_square={self.pad_to_square}, pad_val={self.pad_val})'
         )
+
+
+def pad_image(img: np.ndarray, size: tuple[int, int], pad_val: float | tuple[float, ...]) -> np.ndarray:
+    """Image (h, w) or (h, w, c) padded to at least ``size`` (h, w); planes as ``Normalize`` gives stay planes."""
+    if img.ndim == 3 and img.dtype == np.float32 and img.transpose(2, 0, 1).flags.c_contiguous:
+        height, width, channels = img.shape
+        planes = np.empty((channels, max(height, size[0]), max(width, size[1])), np.float32)
+        planes[:, :height, :width] = img.transpose(2, 0, 1)
+        fill = np.reshape(pad_val, (-1, 1, 1))
+        planes[:, height:] = fill
+        planes[:, :height, width:] = fill
+        return planes.transpose(1, 2, 0)
+    padded = mmcv.impad(img, shape=size, pad_val=pad_val)
+    # OpenCV drops the axis of a single channel
+    return padded.reshape(*padded.shape[:2], *img.shape[2:])
 
 
 def per_channel(pad_val: float | Sequence[float], img: np.ndarray) -> float | tuple[float, ...]:
