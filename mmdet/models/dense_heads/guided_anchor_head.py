@@ -77,6 +77,8 @@ class GuidedAnchorHead(AnchorHead):
         init_cfg: initialisation of the weights.
     """
 
+    asks_directives = True
+
     def __init__(
         self,
         num_classes: int,
@@ -394,6 +396,7 @@ class GuidedAnchorHead(AnchorHead):
             gt_labels_list=gt_labels,
             label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
         )[:6]
+        cls_scores, targets[1] = self.believed_maps(cls_scores, *targets[:2], img_metas)
         losses_cls, losses_bbox = multi_apply(
             self.loss_single,
             cls_scores,

@@ -86,39 +86,53 @@ class CustomBBoxHeadWithWeightPerImage:
     ) -> dict[str, Tensor]:
         """Losses of a batch; see :meth:`BBoxHead.loss`. ``img_metas`` are those of its images."""
         if cls_score is not None:
-            cls_score, label_weights = believable_negatives(
-                cls_score,
-                labels,
-                label_weights,
-                rois[:, 0].long(),
-                img_metas,
-                heads=self.obeyed_heads,
-                num_classes=self.num_classes,
-                softmax=not getattr(self.loss_cls, 'use_sigmoid', False),
-                iteration=self.training_iteration,
-            )
+            cls_score, label_weights = self._believed(cls_score, labels, label_weights, rois[:, 0].long(), img_metas)
         return super().loss(
             cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights, reduction_override
         )
 
+    def _believed(
+        self,
+        cls_score: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        images: Tensor,
+        img_metas: Sequence[dict] | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and label weights as the directives of the images (n,) of the rows say."""
+        return believable_negatives(
+            cls_score,
+            labels,
+            label_weights,
+            images,
+            img_metas,
+            heads=self.obeyed_heads,
+            num_classes=self.num_classes,
+            softmax=not getattr(self.loss_cls, 'use_sigmoid', False),
+            iteration=self.training_iteration,
+        )
 
-def weigh_targets(targets: Targets, img_meta: dict | None, negatives: Tensor, objects: Tensor) -> Targets:
+
+def weigh_targets(
+    targets: Targets, img_meta: dict | None, negatives: Tensor, objects: Tensor, rows: Tensor | None = None
+) -> Targets:
     """Targets of one image, its label weights and box weights times what its directives say.
 
     Args:
-        targets: of the sampled boxes, positives first.
+        targets: of the sampled boxes.
         img_meta: meta information of the image.
         negatives: (q, 4) boxes of the negatives, px.
         objects: (p, 4) boxes of the objects that the positives belong to, px.
+        rows: (q,) of the negatives; None: they are the last ones.
     """
     labels, label_weights, bbox_targets, bbox_weights = targets
     weight = loss_weight(img_meta, BBOX_HEAD, fallback=ROI_HEAD)
     label_weights, bbox_weights = scale_weights(label_weights, bbox_weights, weight)
     factors = negative_factors(img_meta, OBEYED, lambda: greatest_overlaps(negatives, objects))
     if not isinstance(factors, float) or factors != 1:
-        num_pos = len(label_weights) - len(negatives)
+        rows = slice(len(label_weights) - len(negatives), None) if rows is None else rows
         label_weights = label_weights.clone()
-        label_weights[num_pos:] *= factors
+        label_weights[rows] *= factors
     return labels, label_weights, bbox_targets, bbox_weights
 
 
