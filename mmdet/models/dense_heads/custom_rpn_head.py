@@ -42,6 +42,7 @@ class HeadWithWeightPerImage:
     directive_head: str = RPN_HEAD
     directive_fallback: str | None = None
     training_iteration: int | None = None
+    has_no_sampler = False  # that would heed ignored negatives
 
     def follow_iter(self, iteration: int) -> None:
         """Say how far the training is."""
