@@ -212,7 +212,7 @@ class GuidedAnchorHead(AnchorHead):
         img_meta: dict,
         unmap_outputs: bool = True,
     ) -> tuple[Tensor, ...]:
-        """Shape targets of one image; see :func:`guided_targets.shape_targets`, ``sample_squares`` for the arguments."""
+        """Shape targets of one image; see :func:`guided_targets.shape_targets`, ``sample_squares`` for arguments."""
         image = (flat_approxs, inside_flags, flat_squares, gt_bboxes, gt_bboxes_ignore, img_meta)
         squares = guided_targets.sample_squares(*image, self.ga_assigner, self.ga_sampler, unmap_outputs)
         return guided_targets.shape_targets(squares, flat_squares)
