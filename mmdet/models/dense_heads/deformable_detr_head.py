@@ -12,7 +12,8 @@ from mmcv.cnn import bias_init_with_prob
 from torch import Tensor, nn
 
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.detr_head import DETRHead, padding_mask
+from mmdet.models.dense_heads.detr_functional import padding_mask
+from mmdet.models.dense_heads.detr_head import DETRHead
 from mmdet.models.utils.deformable_detr_transformer import add_reference
 
 

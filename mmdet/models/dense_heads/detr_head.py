@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer
 from mmcv.cnn.bricks.transformer import FFN, build_positional_encoding
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
+from mmdet.models.dense_heads.detr_functional import best, image_sizes, padding_mask
 from mmdet.models.utils.builder import build_transformer
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -384,34 +384,3 @@ class DETRHead(BaseDenseHead):
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image; see :meth:`get_bboxes`."""
         return self.get_bboxes(*self(feats, img_metas), img_metas, rescale=rescale)
-
-
-def best(scores: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """The ``limit`` highest of (n,) scores, descending, and their places."""
-    return scores.topk(min(limit, len(scores)))
-
-
-def image_sizes(img_metas: Sequence[dict], like: Tensor) -> Tensor:
-    """(N, 4) width, height, width, height px of each image, with the type and device of ``like``."""
-    return like.new_tensor([[meta['img_shape'][1], meta['img_shape'][0]] * 2 for meta in img_metas])
-
-
-def padding_mask(img_metas: Sequence[dict], size_hw: Sequence[int], device: torch.device) -> Tensor:
-    """(N, H, W) bool, True for cells of a map that lie on padding.
-
-    Args:
-        img_metas: has ``img_shape`` and ``batch_input_shape`` (else ``pad_shape``) of each image.
-        size_hw: of the map.
-        device: of the result.
-    """
-    masks = batch_mask(img_metas, device)[:, None].float()
-    return F.interpolate(masks, size=tuple(size_hw))[:, 0].bool()
-
-
-def batch_mask(img_metas: Sequence[dict], device: torch.device) -> Tensor:
-    """(N, H, W) bool, True for pixels of the batch that are padding."""
-    height, width = img_metas[0].get('batch_input_shape') or img_metas[0]['pad_shape'][:2]
-    sizes = torch.tensor([meta['img_shape'][:2] for meta in img_metas], device=device)
-    below = torch.arange(height, device=device) >= sizes[:, :1]
-    right = torch.arange(width, device=device) >= sizes[:, 1:]
-    return below[:, :, None] | right[:, None]
