@@ -20,7 +20,10 @@ from mmdet.models.dense_heads.guided_weights import (
 from mmdet.models.dense_heads.point_weights import PointHeadWithWeightPerImage
 from mmdet.models.directive_switch import HEAD_SUFFIX as SUFFIX
 from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
-from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import CustomBBoxHeadWithWeightPerImage
+from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import (
+    CustomBBoxHeadWithWeightPerImage,
+    QueryHeadWithWeightPerImage,
+)
 from mmdet.models.roi_heads.keypoint_heads.custom_keypoint_head import RoILossWithWeightPerImage
 from mmdet.models.roi_heads.mask_heads.custom_mask_head import MeanLossWithWeightPerImage
 
@@ -50,6 +53,11 @@ def is_box_head(head: type) -> bool:
     return by_image and hasattr(head, '_cls_avg_factor')
 
 
+def is_query_head(head: type) -> bool:
+    """Whether the head is one of a stage whose queries keep their rows, as ``DIIHead``."""
+    return hasattr(head, '_image_targets') and _names(head, 'loss', 'imgs_whwh')
+
+
 def has_mean_loss(head: type) -> bool:
     """Whether the head says whose weight its loss, a mean over RoIs or images, obeys."""
     obeyed = getattr(head, 'directive_head', None)
@@ -70,6 +78,7 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
+    Family(QueryHeadWithWeightPerImage, is_query_head),
     Family(CustomBBoxHeadWithWeightPerImage, is_box_head),
     Family(GuidedTargetsWithWeightPerImage, lambda head: hasattr(head, '_ga_loc_target_single')),
     Family(RegionTargetsWithWeightPerImage, lambda head: hasattr(head, '_region_targets_single')),

@@ -12,7 +12,8 @@ from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.custom_sampler import BasicSamplerWithIgnore
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.mask import BitmapMasks
-from mmdet.models.builder import build_head
+from mmdet.models.builder import HEADS, build_head
+from mmdet.models.roi_heads.bbox_heads.dii_head import DIIHead
 from mmdet.models.roi_heads.sparse_roi_head import best_pairs
 
 
@@ -233,6 +234,18 @@ def test_matching_sees_shares_of_the_image(batch, monkeypatch):
 
 
 EVERY = dict(type='recalibrate', score_thr=1e-9, warmup=0)  # every negative scores more
+
+
+def test_query_head_of_the_user_s_own_is_weighted_like_the_one_of_the_tree(batch):
+    own = HEADS.register_module(name='OwnQueryHead', module=type('OwnQueryHead', (DIIHead,), {}), force=True)
+    batch.pop('gt_masks')
+    batch['img_metas'] = [{**batch['img_metas'][0], 'roi_head.loss_weight': 3}, batch['img_metas'][1]]
+    got, want = (
+        make(with_mask=False, bbox_head=dict(BOX, type=kind + 'WithWeightPerImage')).forward_train(**batch)
+        for kind in ('OwnQueryHead', 'DIIHead')
+    )
+    HEADS.module_dict.pop('OwnQueryHead')
+    assert issubclass(own, DIIHead) and got == want
 
 
 def test_what_an_image_says_of_negatives_holds_for_the_rows_that_are_negatives():

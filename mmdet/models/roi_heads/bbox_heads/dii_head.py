@@ -4,10 +4,8 @@ N: images; P: proposals of each; n = N P; C: channels; K: classes, label K being
 network input.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-import torch
 from mmcv.cnn import bias_init_with_prob, build_activation_layer, build_norm_layer
 from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
@@ -20,7 +18,7 @@ from mmdet.models.utils.builder import build_transformer
 
 from ..calls import attached_zero
 from .bbox_head import BBoxHead
-from .custom_bbox_head import CustomBBoxHeadWithWeightPerImage, weigh_targets
+from .custom_bbox_head import QueryHeadWithWeightPerImage
 from .functional import Targets, scattered_targets
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -229,33 +227,8 @@ class DIIHead(BBoxHead):
 
 
 @HEADS.register_module()
-class DIIHeadWithWeightPerImage(CustomBBoxHeadWithWeightPerImage, DIIHead):
+class DIIHeadWithWeightPerImage(QueryHeadWithWeightPerImage, DIIHead):
     """:class:`DIIHead` with a loss weight for each image."""
-
-    # the mixin's method has another signature; the targets are weighted below, where the rows are known
-    _get_target_single = DIIHead._get_target_single
-
-    def _image_targets(self, sampling_result: Any, img_meta: dict | None, cfg: Any) -> Targets:
-        """Targets of one image, in the order of its proposals, weighted."""
-        targets = DIIHead._image_targets(self, sampling_result, img_meta, cfg)
-        boxes = sampling_result.neg_bboxes, sampling_result.pos_gt_bboxes
-        return weigh_targets(targets, img_meta, *boxes, rows=sampling_result.neg_inds)
-
-    def loss(
-        self,
-        cls_score: Tensor | None,
-        bbox_pred: Tensor | None,
-        labels: Tensor,
-        label_weights: Tensor,
-        *targets: Any,
-        img_metas: Sequence[dict] | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Tensor]:
-        """Losses of a batch; see :meth:`DIIHead.loss`. ``img_metas`` are those of its images, with n / N boxes each."""
-        if cls_score is not None and img_metas:
-            images = torch.arange(len(img_metas), device=labels.device).repeat_interleave(len(labels) // len(img_metas))
-            cls_score, label_weights = self._believed(cls_score, labels, label_weights, images, img_metas)
-        return DIIHead.loss(self, cls_score, bbox_pred, labels, label_weights, *targets, **kwargs)
 
 
 def _layer_norm(channels: int) -> nn.Module:
