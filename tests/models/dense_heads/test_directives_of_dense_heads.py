@@ -132,18 +132,19 @@ def test_every_dense_head_is_here_or_says_why_it_cannot_weigh_images():
 
 
 @HEAD
-def test_losses_and_gradients_are_linear_in_the_weight_and_the_other_image_is_left_alone(name):
-    none, one = (run(name, weight(name, w), {}) for w in (0, 1))
-    assert sum(one.losses.values()) > sum(none.losses.values())
-    for w in (0.5, 2):
-        got = run(name, weight(name, w), {})
-        close(got.losses, {k: v + w * (one.losses[k] - v) for k, v in none.losses.items()}, rtol=1e-4, atol=1e-5)
+def test_losses_and_gradients_are_linear_in_the_weights_and_the_other_image_is_left_alone(name):
+    first, second = (run(name, weight(name, v), weight(name, w)) for v, w in ((1, 0), (0, 1)))
+    for v, w in ((0.5, 1), (2, 0.5)):
+        got = run(name, weight(name, v), weight(name, w))
+        close(got.losses, {k: v * one + w * second.losses[k] for k, one in first.losses.items()}, rtol=1e-4, atol=1e-5)
         if name not in MIXING:
-            torch.testing.assert_close(got.images[0], w * one.images[0], rtol=1e-4, atol=1e-6)
-            torch.testing.assert_close(got.images[1], one.images[1], rtol=1e-4, atol=1e-6)
-            assert not none.images[0].any() and one.images[0].any()
-        for grad, a, b in zip(got.grads, none.grads, one.grads):
-            torch.testing.assert_close(grad, a + w * (b - a), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(got.images[0], v * first.images[0], rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(got.images[1], w * second.images[1], rtol=1e-4, atol=1e-6)
+            assert not first.images[1].any() and not second.images[0].any()
+            assert first.images[0].any() and second.images[1].any()
+        for grad, a, b in zip(got.grads, first.grads, second.grads):
+            torch.testing.assert_close(grad, v * a + w * b, rtol=1e-3, atol=1e-4)
+    assert all(value > 0 for value in second.losses.values())
 
 
 @HEAD
