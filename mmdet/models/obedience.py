@@ -60,6 +60,9 @@ def _heeded(head: Any) -> tuple[tuple[str, ...], str]:
         own = [name for name in heads if name in HEADS_WITH_NEGATIVES]
         keys += [NEGATIVES, *map(negatives_key, own), *map(negative_weight_key, own)]
         says += f' ({NEGATIVES} alike)'
+        if getattr(head, 'has_no_sampler', False):
+            keys.append(IGNORE_NEGATIVES)
+            says += f', {IGNORE_NEGATIVES}'
         if head.reads_classes:
             keys += CLASS_KEYS
             says += f', {" or ".join(CLASS_KEYS)}'

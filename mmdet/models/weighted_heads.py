@@ -12,14 +12,18 @@ from typing import NamedTuple
 from mmdet.core.directives import KEYPOINT_HEAD, WEIGHTED_HEADS
 from mmdet.core.utils.misc import names_parameter
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
+from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage, asks_directives
 from mmdet.models.dense_heads.guided_weights import (
     GuidedTargetsWithWeightPerImage,
     RegionTargetsWithWeightPerImage,
 )
+from mmdet.models.dense_heads.point_weights import PointHeadWithWeightPerImage
 from mmdet.models.directive_switch import HEAD_SUFFIX as SUFFIX
 from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
-from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import CustomBBoxHeadWithWeightPerImage
+from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import (
+    CustomBBoxHeadWithWeightPerImage,
+    QueryHeadWithWeightPerImage,
+)
 from mmdet.models.roi_heads.keypoint_heads.custom_keypoint_head import RoILossWithWeightPerImage
 from mmdet.models.roi_heads.mask_heads.custom_mask_head import MeanLossWithWeightPerImage
 
@@ -38,10 +42,20 @@ def is_dense_head(head: type) -> bool:
     return own_order or _names(head, '_get_targets_single', 'img_meta')
 
 
+def is_point_head(head: type) -> bool:
+    """Whether the head's loss asks for weights of its points, as that of ``FCOSHead`` does."""
+    return hasattr(head, 'point_weights') and asks_directives(head)
+
+
 def is_box_head(head: type) -> bool:
     """Whether the head makes its targets image by image and its divisor in a method, as ``BBoxHead`` does."""
     by_image = hasattr(head, '_image_targets') or _names(head, '_get_target_single', 'img_metas')
     return by_image and hasattr(head, '_cls_avg_factor')
+
+
+def is_query_head(head: type) -> bool:
+    """Whether the head is one of a stage whose queries keep their rows, as ``DIIHead``."""
+    return hasattr(head, '_image_targets') and _names(head, 'loss', 'imgs_whwh')
 
 
 def has_mean_loss(head: type) -> bool:
@@ -64,9 +78,11 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
+    Family(QueryHeadWithWeightPerImage, is_query_head),
     Family(CustomBBoxHeadWithWeightPerImage, is_box_head),
     Family(GuidedTargetsWithWeightPerImage, lambda head: hasattr(head, '_ga_loc_target_single')),
     Family(RegionTargetsWithWeightPerImage, lambda head: hasattr(head, '_region_targets_single')),
+    Family(PointHeadWithWeightPerImage, is_point_head),
     Family(HeadWithWeightPerImage, is_dense_head),
     Family(RoILossWithWeightPerImage, has_roi_loss),
     Family(MeanLossWithWeightPerImage, has_mean_loss),
@@ -89,7 +105,8 @@ def why_not_weighted(head: type) -> str | None:
         return None
     return (
         'cannot weigh images. It is neither a dense head (_get_targets_single that names img_meta, or '
-        '_get_target_single that does, with weight_items), nor a box head (_get_target_single that names img_metas, '
+        '_get_target_single that does, with weight_items), nor a head over points (point_weights, and a loss that asks '
+        'them and says so by asks_directives in its class), nor a box head (_get_target_single that names img_metas, '
         'and _cls_avg_factor), nor a head whose loss is a mean over RoIs or images (loss, and a directive_head of '
         f'{", ".join(WEIGHTED_HEADS)}; that of a {KEYPOINT_HEAD} takes weights)'
     )

@@ -94,6 +94,29 @@ def test_single_stage_head_obeys_the_weight_of_its_slot_and_the_flag_without_sam
     assert flagged['loss_bbox'] == pytest.approx(plain['loss_bbox']) and flagged['loss_cls'] < plain['loss_cls']
 
 
+def test_detector_over_points_obeys_all_directives_by_the_one_switch():
+    head = dict(type='FCOSHead', num_classes=2, in_channels=512, feat_channels=4, stacked_convs=1, strides=(32,),
+                regress_ranges=((-1, 1e8),), norm_cfg=None)  # fmt: skip
+    plain = {**ONE_STAGE, 'type': 'FCOS', 'bbox_head': head, 'train_cfg': None}
+    assert 'bbox_head (FCOSHead)' in describe_readers(directive_readers(build_detector(plain)))
+    model = build_detector({**plain, 'directives': {}})
+    (reader,) = directive_readers(model)
+    assert (reader.name, reader.kind) == ('bbox_head', 'FCOSHeadWithWeightPerImage')
+    assert {'ignore_negatives', 'negatives', 'labeled_classes', 'bbox_head.negative_weight'} < set(reader.keys)
+
+    def losses(**fields):
+        objects = dict(gt_bboxes=[torch.tensor([[0.0, 0, 31, 31]])], gt_labels=[torch.tensor([1])])
+        metas = [dict(img_shape=(64, 64, 3), pad_shape=(64, 64, 3), **fields)]
+        out = model.forward_train(torch.ones(1, 3, 64, 64), metas, **objects)
+        return {name: float(sum(value) if isinstance(value, list) else value) for name, value in out.items()}
+
+    model.eval()  # of the backbone's norms the running numbers
+    plain, weighted = losses(), losses(**{'bbox_head.loss_weight': 3, 'rpn_head.loss_weight': 2})
+    assert weighted == pytest.approx({key: 3 * value for key, value in plain.items()}) and min(plain.values()) > 0
+    ignoring = losses(ignore_negatives=1)
+    assert 0 < ignoring.pop('loss_cls') < plain.pop('loss_cls') and ignoring == plain
+
+
 def test_report_names_who_heeds_and_who_does_not():
     plain = build_detector(ONE_STAGE)
     assert describe_readers(directive_readers(plain)) == (

@@ -19,7 +19,7 @@ NAMES = [name for name, head in sorted(HEADS.module_dict.items()) if why_not_wei
 ELSEWHERE = {
     'ATSSHead', 'GFLHead', 'SSDHead', 'PISASSDHead', 'DETRHead', 'DeformableDETRHead', 'RetinaSepBNHead',
     'GuidedAnchorHead', 'GARPNHead', 'GARetinaHead', 'StageCascadeRPNHead',
-    'SABLRetinaHead',
+    'SABLRetinaHead', 'FCOSHead', 'FoveaHead',
 }  # fmt: skip
 DENSE = [name for name in NAMES if is_dense_head(HEADS.get(name)) and name not in ELSEWHERE]
 FOCAL = dict(loss_cls=dict(type='FocalLoss', use_sigmoid=True))

@@ -49,7 +49,7 @@ def unlabelled_mask(img_metas: Sequence[dict], num_classes: int, device: torch.d
     mask = torch.zeros(len(unlabelled), num_classes, dtype=torch.bool)
     for row, labels in zip(mask, unlabelled):
         row[labels] = True
-    return mask.to(device)
+    return mask.to(device, non_blocking=True)
 
 
 def background_or_any(logits: Tensor, classes: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def believable_negatives(
     unlabelled = unlabelled_mask(img_metas, num_classes, logits.device) if class_wise else None
     negative = labels == num_classes
     if thresholds is not None:
-        limits = logits.new_tensor(thresholds)[images]
+        limits = torch.tensor(thresholds, dtype=logits.dtype).to(logits.device, non_blocking=True)[images]
         doubtful = negative & (object_scores(logits, num_classes, softmax) > limits)
         label_weights = label_weights.masked_fill(doubtful, 0.0)
     if unlabelled is not None:

@@ -170,6 +170,30 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
     def get_targets(self, points: list[Tensor], gt_bboxes_list: list[Tensor], gt_labels_list: list[Tensor]) -> Any:
         """Targets of all points, L times (H * W, 2), of a batch."""
 
+    def point_weights(
+        self,
+        cls_scores: Sequence[Tensor],
+        labels: Tensor,
+        points: Sequence[Tensor],
+        gt_bboxes: Sequence[Tensor],
+        img_metas: Sequence[dict],
+    ) -> tuple[Sequence[Tensor], Tensor | None, Tensor | None]:
+        """Class scores and weights of the points as the losses are to take them; here as they are, and none.
+
+        A ``loss`` calls this once it has its targets, for a head that heeds the directives of images.
+
+        Args:
+            cls_scores: L maps (N, C, H, W).
+            labels: (n,) in [0, K], K for background; level after level, and in each of them image after image.
+            points: L times (H * W, 2), pixels.
+            gt_bboxes: N times (G, 4).
+            img_metas: meta information of the N images.
+
+        Returns:
+            class scores; weights (n,) of the points in the classification loss and in the other losses, None: 1.
+        """
+        return cls_scores, None, None
+
     def _get_points_single(
         self,
         featmap_size: tuple[int, int],

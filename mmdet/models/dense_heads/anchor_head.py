@@ -11,7 +11,7 @@ from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.builder import BBOX_SAMPLERS, build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
-from mmdet.core.utils.misc import multi_apply, names_parameter
+from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
@@ -61,8 +61,8 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         ValueError: no score channel is left with this ``num_classes``.
     """
 
-    hands_img_metas_on = True  # from loss to loss_single; looked for on the class that defines loss
-    fixed_size = False  # targets in tensors of fixed shapes; set by mmdet.models.acceleration
+    asks_directives = True
+    fixed_size = False  # targets in tensors of fixed shapes; set by mmdet.models.fixed_size
 
     def __init__(
         self,
@@ -376,17 +376,18 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
         )
         # Items beyond the sixth are a subclass's, for a loss of its own.
-        num_pos, num_neg = targets[4:6]
-        # a loss_single that heeds directives needs the images' meta information
-        directives = dict(img_metas=img_metas) if names_parameter(self.loss_single, 'img_metas') else {}
+        labels, label_weights, bbox_targets, bbox_weights, num_pos, num_neg = targets[:6]
+        cls_scores, label_weights = self.believed_maps(cls_scores, labels, label_weights, img_metas)
         losses_cls, losses_bbox = multi_apply(
             self.loss_single,
             cls_scores,
             bbox_preds,
             [torch.stack(level) for level in zip(*anchors)],
-            *targets[:4],
+            labels,
+            label_weights,
+            bbox_targets,
+            bbox_weights,
             num_total_samples=num_pos + num_neg if self.sampling else num_pos,
-            **directives,
         )
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox)
 

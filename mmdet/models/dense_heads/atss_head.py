@@ -35,6 +35,8 @@ class ATSSHead(AnchorHead):
         kwargs: other arguments of :class:`AnchorHead`; the assigner looks at the levels one by one.
     """
 
+    asks_directives = True
+
     def __init__(
         self,
         num_classes: int,
@@ -159,6 +161,7 @@ class ATSSHead(AnchorHead):
             gt_labels_list=gt_labels,
             label_channels=channels,
         )
+        cls_scores, label_weights = self.believed_maps(cls_scores, labels, label_weights, img_metas)
         num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
         maps = (cls_scores, bbox_preds, centernesses)
         counts = [num_samples] * len(anchors)

@@ -50,6 +50,9 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         init_cfg: initialisation of the weights, as mmcv's ``BaseModule`` takes it.
     """
 
+    # whether ``loss`` asks what the images' directives say of negatives; looked for on the class that defines ``loss``
+    asks_directives = False
+
     def __init__(self, init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
         self.last_objectness: list[Tensor] | None = None
@@ -64,6 +67,32 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
     @abstractmethod
     def loss(self, **kwargs: Any) -> dict:
         """Losses by name, each a tensor or a list of tensors (one a level)."""
+
+    def believed_rows(
+        self, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: list[dict], class_wise: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Class scores and label weights as the classification loss is to take them; here as they are.
+
+        A ``loss`` calls this, or :meth:`believed_maps`, once it has its targets, for a head that heeds directives.
+
+        Args:
+            scores: (N, r, C) logits.
+            labels: (N, r) in [0, K], K for background.
+            label_weights: (N, r).
+            img_metas: meta information of the N images.
+            class_wise: whether the labels are those of classes, or only tell objects from background.
+        """
+        return scores, label_weights
+
+    def believed_maps(
+        self,
+        cls_scores: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        label_weights: Sequence[Tensor],
+        img_metas: list[dict],
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """As :meth:`believed_rows`, of L maps (N, A * C, H, W) with L times labels and weights (N, H * W * A)."""
+        return cls_scores, label_weights
 
     def forward_train(
         self,

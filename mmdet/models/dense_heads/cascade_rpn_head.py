@@ -46,6 +46,8 @@ class StageCascadeRPNHead(RPNHead):
         kwargs: other arguments of :class:`RPNHead`.
     """
 
+    asks_directives = True
+
     def __init__(
         self,
         in_channels: int,
@@ -244,6 +246,8 @@ class StageCascadeRPNHead(RPNHead):
         *targets, num_pos, num_neg = self.get_targets(
             anchor_list, valid_flag_list, gt_bboxes, img_metas, sizes, gt_bboxes_ignore, self.cls_out_channels
         )
+        if self.with_cls:
+            cls_scores, targets[1] = self.believed_maps(cls_scores, *targets[:2], img_metas)
         count = num_pos + num_neg if self.sampling else sum(level.numel() for level in targets[0])
         losses_cls, losses_reg = multi_apply(
             self.loss_single,
@@ -324,6 +328,9 @@ class CascadeRPNHead(BaseDenseHead):
     Raises:
         ValueError: there are not ``num_stages`` configs.
     """
+
+    # read where heads with weights are made
+    no_weight_per_image = 'its losses are those of its stages; name each of them so'
 
     def __init__(
         self,

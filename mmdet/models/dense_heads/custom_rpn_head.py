@@ -35,12 +35,14 @@ class HeadWithWeightPerImage:
             ``mmdet.core.directives.WEIGHTED_HEADS``. In a single-stage detector it is ``bbox_head``.
         directive_fallback: the head whose weight applies where that one has none; None: 1 does.
         weight_items: on the head: which items of its ``_get_target_single`` are label weights (the first number; the
-            item before it are the labels) and box weights (all others).
+            item before it are the labels) and box weights (all others). For policies that look at overlaps it has
+            ``row_boxes(arguments)``, which gives the boxes (R, 4) of the rows from the arguments of that method.
     """
 
     directive_head: str = RPN_HEAD
     directive_fallback: str | None = None
     training_iteration: int | None = None
+    has_no_sampler = False  # that would heed ignored negatives
 
     def follow_iter(self, iteration: int) -> None:
         """Say how far the training is."""
@@ -69,7 +71,7 @@ class HeadWithWeightPerImage:
             unmap_outputs=unmap_outputs,
         )
         label_weights = self._weigh_negatives(
-            labels, label_weights, img_meta, lambda: greatest_overlaps(rest[2].neg_bboxes, gt_bboxes)
+            labels, label_weights, img_meta, lambda _: greatest_overlaps(rest[2].neg_bboxes, gt_bboxes)
         )
         label_weights, bbox_weights = scale_weights(label_weights, bbox_weights, self.image_weight(img_meta))
         return (labels, label_weights, bbox_targets, bbox_weights, *rest)
@@ -88,19 +90,24 @@ class HeadWithWeightPerImage:
         targets = list(super()._get_target_single(*args, **kwargs))
         if not hasattr(self, 'weight_items'):  # it is made of what _get_targets_single gave, weighted already
             return tuple(targets)
-        img_meta = inspect.signature(super()._get_target_single).bind(*args, **kwargs).arguments['img_meta']
-        labels = self.weight_items[0]
-        targets[labels] = self._weigh_negatives(targets[labels - 1], targets[labels], img_meta, self._no_overlaps)
+        given = inspect.signature(super()._get_target_single).bind(*args, **kwargs).arguments
+        img_meta, labels = given['img_meta'], self.weight_items[0]
+        targets[labels] = self._weigh_negatives(
+            targets[labels - 1], targets[labels], img_meta, lambda rows: self._overlaps_of_rows(rows, given)
+        )
         weight = self.image_weight(img_meta)
         for item in self.weight_items if weight != 1 else ():
             targets[item] = targets[item] * weight
         return tuple(targets)
 
-    def _no_overlaps(self) -> Tensor:
-        raise ValueError(f"{type(self).__name__} has no policy of negatives that looks at overlaps; use 'soft'")
+    def _overlaps_of_rows(self, rows: Tensor, given: Mapping[str, Any]) -> Tensor:
+        """(q,) greatest IoU of some rows (q,) of ``_get_target_single`` with an object; ``given`` are its arguments."""
+        if not hasattr(self, 'row_boxes'):
+            raise ValueError(f"{type(self).__name__} has no policy of negatives that looks at overlaps; use 'soft'")
+        return greatest_overlaps(self.row_boxes(given)[rows], given['gt_bboxes'])
 
     def _weigh_negatives(
-        self, labels: Tensor, label_weights: Tensor, img_meta: dict, overlaps: Callable[[], Tensor]
+        self, labels: Tensor, label_weights: Tensor, img_meta: dict, overlaps: Callable[[Tensor], Tensor]
     ) -> Tensor:
         """Label weights (R,) with those of negatives times what the image says of them.
 
@@ -108,47 +115,60 @@ class HeadWithWeightPerImage:
             labels: (R,) in ``[0, K]``, K background.
             label_weights: (R,), 0 where an anchor was not sampled.
             img_meta: meta information of the image.
-            overlaps: gives (q,) the greatest IoU of each sampled negative with an object.
+            overlaps: gives (q,) the greatest IoU with an object of each sampled negative, whose rows (q,) it gets.
         """
-        if needs_scores(img_meta, self.obeyed_heads, self.reads_classes) and not hands_img_metas_on(type(self)):
+        if needs_scores(img_meta, self.obeyed_heads, self.reads_classes) and not asks_directives(type(self)):
             raise ValueError(
                 f'{type(self).__name__}: the directives of {img_meta.get("filename", "an image")} need the scores of '
-                'its negatives, but the loss of this head does not hand img_metas on to loss_single'
+                'its negatives, but the loss of this head does not ask believed_maps or believed_rows for them (and '
+                'says so by asks_directives = True in its class)'
             )
-        factors = negative_factors(img_meta, self.obeyed_heads, overlaps)
         negative = labels == self.num_classes
+        sampled = negative & (label_weights > 0)  # their rows are in the order of the sampled negatives
+        factors = negative_factors(img_meta, self.obeyed_heads, lambda: overlaps(sampled.nonzero().squeeze(1)))
         if isinstance(factors, float):
             return label_weights if factors == 1 else torch.where(negative, label_weights * factors, label_weights)
-        rows = (negative & (label_weights > 0)).nonzero().squeeze(1)  # in the order of the sampled negatives
-        return label_weights.index_put((rows,), label_weights[rows] * factors)
+        return label_weights.masked_scatter(sampled, label_weights[sampled] * factors)
 
-    def loss_single(self, *args: Any, img_metas: Sequence[dict] | None = None, **kwargs: Any) -> tuple:
-        """Losses of one level; see :meth:`AnchorHead.loss_single`. ``img_metas`` are those of the batch."""
-        given = inspect.signature(super().loss_single).bind(*args, **kwargs)
-        if img_metas:
-            given.arguments.update(self._believed(given.arguments, img_metas))
-        return super().loss_single(*given.args, **given.kwargs)
-
-    def _believed(self, given: Mapping[str, Any], img_metas: Sequence[dict]) -> dict[str, Tensor]:
-        """``cls_score`` (N, A * C, H, W) and ``label_weights`` (N, H * W * A) as the images' directives say."""
-        scores, labels, weights = (given[name] for name in ('cls_score', 'labels', 'label_weights'))
-        num, channels, height, width = scores.shape
-        rows = scores.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
-        believed, new_weights = believable_negatives(
-            rows,
-            labels.reshape(-1),
-            weights.reshape(-1),
-            torch.arange(num, device=rows.device).repeat_interleave(labels.size(1)),
+    def believed_rows(
+        self, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: list[dict], class_wise: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Class scores and label weights as the images' directives say; see :meth:`BaseDenseHead.believed_rows`."""
+        rows, weights = believable_negatives(
+            scores.flatten(0, 1),
+            labels.flatten(),
+            label_weights.flatten(),
+            torch.arange(len(scores), device=scores.device).repeat_interleave(scores.size(1)),
             img_metas,
             heads=self.obeyed_heads,
             num_classes=self.num_classes,
             softmax=not self.use_sigmoid_cls,
-            class_wise=self.reads_classes,
+            class_wise=class_wise and self.reads_classes,
             iteration=self.training_iteration,
         )
-        if believed is not rows:
-            scores = believed.reshape(num, height, width, channels).permute(0, 3, 1, 2)
-        return dict(cls_score=scores, label_weights=new_weights.reshape(weights.shape))
+        return rows.view_as(scores), weights.view_as(label_weights)
+
+    def believed_maps(
+        self,
+        cls_scores: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        label_weights: Sequence[Tensor],
+        img_metas: list[dict],
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Maps of class scores and label weights as the images' directives say; the very same where they say nothing.
+
+        See :meth:`BaseDenseHead.believed_maps`.
+        """
+        if not any(needs_scores(meta, self.obeyed_heads, self.reads_classes) for meta in img_metas):
+            return cls_scores, label_weights
+        believed_scores, believed_weights = [], []
+        for scores, *of_level in zip(cls_scores, labels, label_weights):
+            channels_last = scores.permute(0, 2, 3, 1)
+            rows = channels_last.reshape(len(scores), -1, self.cls_out_channels)
+            rows, weights = self.believed_rows(rows, *of_level, img_metas)
+            believed_scores.append(rows.reshape(channels_last.shape).permute(0, 3, 1, 2))
+            believed_weights.append(weights)
+        return believed_scores, believed_weights
 
     @property
     def reads_classes(self) -> bool:
@@ -173,10 +193,10 @@ class HeadWithWeightPerImage:
         return loss_weight(img_meta, self.directive_head, fallback=self.directive_fallback)
 
 
-def hands_img_metas_on(head: type) -> bool:
-    """Whether the class whose ``loss`` a head has gives ``img_metas`` to ``loss_single``, as ``AnchorHead`` does."""
+def asks_directives(head: type) -> bool:
+    """Whether the class whose ``loss`` a head has says that it asks the directives; see ``BaseDenseHead``."""
     owner = next((cls for cls in head.__mro__ if 'loss' in vars(cls)), head)
-    return vars(owner).get('hands_img_metas_on', False)
+    return vars(owner).get('asks_directives', False)
 
 
 @HEADS.register_module()

@@ -12,7 +12,8 @@ from mmcv.cnn import bias_init_with_prob
 from torch import Tensor, nn
 
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.detr_head import DETRHead, padding_mask
+from mmdet.models.dense_heads.detr_functional import padding_mask
+from mmdet.models.dense_heads.detr_head import DETRHead
 from mmdet.models.utils.deformable_detr_transformer import add_reference
 
 
@@ -29,6 +30,8 @@ class DeformableDETRHead(DETRHead):
     Raises:
         ValueError: ``as_two_stage`` without ``with_box_refine``: boxes of the encoder need layers of their own.
     """
+
+    asks_directives = True
 
     def __init__(
         self,
@@ -131,9 +134,8 @@ class DeformableDETRHead(DETRHead):
         )
         if enc_cls_scores is not None:
             objects = [torch.zeros_like(labels) for labels in gt_labels_list]
-            values = self.loss_single(
-                enc_cls_scores, enc_bbox_preds, gt_bboxes_list, objects, img_metas, gt_bboxes_ignore
-            )
+            truth = (gt_bboxes_list, objects, img_metas, gt_bboxes_ignore)
+            values = self.loss_single(enc_cls_scores, enc_bbox_preds, *truth, class_wise=False)
             losses.update(zip(('enc_loss_cls', 'enc_loss_bbox', 'enc_loss_iou'), values))
         return losses
 

@@ -4,11 +4,10 @@ N: images; Q: queries; C: channels; K: classes, label K being background. Predic
 as shares of the image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer
 from mmcv.cnn.bricks.transformer import FFN, build_positional_encoding
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
+from mmdet.models.dense_heads.detr_functional import best, image_sizes, padding_mask
 from mmdet.models.utils.builder import build_transformer
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -70,6 +70,7 @@ class DETRHead(BaseDenseHead):
     """
 
     _version = 2
+    asks_directives = True
     weight_items = (1, 3)  # of _get_target_single's results those that a weight of the image multiplies
 
     def __init__(
@@ -101,6 +102,7 @@ class DETRHead(BaseDenseHead):
         self.test_cfg = as_config(test_cfg)
         loss_cls, self.bg_cls_weight = self._with_class_weights(loss_cls)
         self.loss_cls = build_loss(loss_cls)
+        self.use_sigmoid_cls = self.loss_cls.use_sigmoid
         self.loss_bbox = build_loss(loss_bbox)
         self.loss_iou = build_loss(loss_iou)
         if self.train_cfg:
@@ -239,6 +241,7 @@ class DETRHead(BaseDenseHead):
         gt_labels_list: list[Tensor],
         img_metas: list[dict],
         gt_bboxes_ignore_list: None = None,
+        class_wise: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Losses of one layer: of classes, of coordinates (as shares of the image), of overlaps.
 
@@ -246,18 +249,21 @@ class DETRHead(BaseDenseHead):
             cls_scores: (N, Q, K) or (N, Q, K + 1) logits.
             bbox_preds: (N, Q, 4).
             gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore_list: see :meth:`loss`.
+            class_wise: False where all objects have label 0, so that the layer knows no classes.
         """
         *targets, num_pos, num_neg = self.get_targets(
             list(cls_scores), list(bbox_preds), gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore_list
         )
-        labels, label_weights, bbox_targets, bbox_weights = (torch.cat(part) for part in targets)
+        labels, label_weights, bbox_targets, bbox_weights = (torch.stack(part) for part in targets)  # (N, Q, ...)
+        cls_scores, label_weights = self.believed_rows(cls_scores, labels, label_weights, img_metas, class_wise)
         cls_factor = cls_scores.new_full((), num_pos + num_neg * self.bg_cls_weight)
         if self.sync_cls_avg_factor:
             cls_factor = reduce_mean(cls_factor)
-        loss_cls = self.loss_cls(cls_scores.flatten(0, 1), labels, label_weights, avg_factor=cls_factor.clamp(min=1))
+        rows = (cls_scores.flatten(0, 1), labels.flatten(), label_weights.flatten())
+        loss_cls = self.loss_cls(*rows, avg_factor=cls_factor.clamp(min=1))
         pos_factor = reduce_mean(cls_scores.new_full((), num_pos)).clamp(min=1)
         sizes = image_sizes(img_metas, bbox_preds)[:, None].expand_as(bbox_preds).flatten(0, 1)
-        bbox_preds = bbox_preds.flatten(0, 1)
+        bbox_preds, bbox_targets, bbox_weights = (t.flatten(0, 1) for t in (bbox_preds, bbox_targets, bbox_weights))
         loss_iou = self.loss_iou(
             bbox_cxcywh_to_xyxy(bbox_preds) * sizes,
             bbox_cxcywh_to_xyxy(bbox_targets) * sizes,
@@ -327,6 +333,10 @@ class DETRHead(BaseDenseHead):
         bbox_weights[pos_inds] = 1.0
         return labels, label_weights, bbox_targets, bbox_weights, pos_inds, neg_inds
 
+    def row_boxes(self, given: Mapping[str, Any]) -> Tensor:
+        """The boxes (Q, 4) xyxy px that the rows of :meth:`_get_target_single` are, from its arguments."""
+        return bbox_cxcywh_to_xyxy(given['bbox_pred']) * image_sizes([given['img_meta']], given['bbox_pred'])
+
     def get_bboxes(
         self,
         all_cls_scores_list: Sequence[Tensor],
@@ -374,34 +384,3 @@ class DETRHead(BaseDenseHead):
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image; see :meth:`get_bboxes`."""
         return self.get_bboxes(*self(feats, img_metas), img_metas, rescale=rescale)
-
-
-def best(scores: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """The ``limit`` highest of (n,) scores, descending, and their places."""
-    return scores.topk(min(limit, len(scores)))
-
-
-def image_sizes(img_metas: Sequence[dict], like: Tensor) -> Tensor:
-    """(N, 4) width, height, width, height px of each image, with the type and device of ``like``."""
-    return like.new_tensor([[meta['img_shape'][1], meta['img_shape'][0]] * 2 for meta in img_metas])
-
-
-def padding_mask(img_metas: Sequence[dict], size_hw: Sequence[int], device: torch.device) -> Tensor:
-    """(N, H, W) bool, True for cells of a map that lie on padding.
-
-    Args:
-        img_metas: has ``img_shape`` and ``batch_input_shape`` (else ``pad_shape``) of each image.
-        size_hw: of the map.
-        device: of the result.
-    """
-    masks = batch_mask(img_metas, device)[:, None].float()
-    return F.interpolate(masks, size=tuple(size_hw))[:, 0].bool()
-
-
-def batch_mask(img_metas: Sequence[dict], device: torch.device) -> Tensor:
-    """(N, H, W) bool, True for pixels of the batch that are padding."""
-    height, width = img_metas[0].get('batch_input_shape') or img_metas[0]['pad_shape'][:2]
-    sizes = torch.tensor([meta['img_shape'][:2] for meta in img_metas], device=device)
-    below = torch.arange(height, device=device) >= sizes[:, :1]
-    right = torch.arange(width, device=device) >= sizes[:, 1:]
-    return below[:, :, None] | right[:, None]

@@ -27,6 +27,8 @@ class EmbeddingRPNHead(BaseModule):
         ValueError: ``init_cfg`` is given.
     """
 
+    no_weight_per_image = 'it has no loss'  # read where heads with weights are made
+
     def __init__(
         self,
         num_proposals: int = 100,

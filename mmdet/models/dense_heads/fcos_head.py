@@ -79,6 +79,8 @@ class FCOSHead(AnchorFreeHead):
         kwargs: other arguments of :class:`AnchorFreeHead`.
     """
 
+    asks_directives = True
+
     def __init__(
         self,
         num_classes: int,
@@ -157,30 +159,33 @@ class FCOSHead(AnchorFreeHead):
             centernesses: L maps (N, 1, H, W).
             gt_bboxes: N times (G, 4).
             gt_labels: N times (G,).
-            img_metas: not used.
+            img_metas: of the N images; for :meth:`point_weights`.
             gt_bboxes_ignore: not used.
         """
         cls_scores, bbox_preds, centernesses = map(to_full_precision, (cls_scores, bbox_preds, centernesses))
         sizes = [scores.shape[-2:] for scores in cls_scores]
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         labels, bbox_targets = (torch.cat(levels) for levels in self.get_targets(points, gt_bboxes, gt_labels))
+        directed = self.point_weights(cls_scores, labels, points, gt_bboxes, img_metas)
+        cls_scores, label_weights, box_weights = directed
         scores, distances, centerness = (
             torch.cat([level.permute(0, 2, 3, 1).reshape(-1, width) for level in maps])
             for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4), (centernesses, 1))
         )
         pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
         num_pos = reduce_mean(scores.new_tensor(float(len(pos)))).clamp(min=1)
-        weights = self.centerness_target(bbox_targets[pos])
+        centres = self.centerness_target(bbox_targets[pos])
+        box_weights = None if box_weights is None else box_weights[pos]
         points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
-        loss_cls = self.loss_cls(scores, labels, avg_factor=num_pos)
+        loss_cls = self.loss_cls(scores, labels, label_weights, avg_factor=num_pos)
         with chosen_rows(pos, len(labels)):
             loss_bbox = self.loss_bbox(
                 self.bbox_coder.decode(points, distances[pos]),
                 self.bbox_coder.decode(points, bbox_targets[pos]),
-                weight=weights,
-                avg_factor=reduce_mean(weights.sum().detach()).clamp(min=MIN_CENTERNESS_SUM),
+                weight=centres if box_weights is None else centres * box_weights,
+                avg_factor=reduce_mean(centres.sum().detach()).clamp(min=MIN_CENTERNESS_SUM),
             )
-            loss_centerness = self.loss_centerness(centerness[pos].squeeze(1), weights, avg_factor=num_pos)
+            loss_centerness = self.loss_centerness(centerness[pos].squeeze(1), centres, box_weights, avg_factor=num_pos)
         return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_centerness=loss_centerness)
 
     def get_targets(

@@ -96,6 +96,8 @@ class FoveaHead(AnchorFreeHead):
         kwargs: other arguments of :class:`AnchorFreeHead`.
     """
 
+    asks_directives = True
+
     def __init__(
         self,
         num_classes: int,
@@ -161,21 +163,24 @@ class FoveaHead(AnchorFreeHead):
             bbox_preds: L maps (N, 4, H, W).
             gt_bbox_list: N times (G, 4).
             gt_label_list: N times (G,).
-            img_metas: not used.
+            img_metas: of the N images; for :meth:`point_weights`.
             gt_bboxes_ignore: not used.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
         sizes = [scores.shape[-2:] for scores in cls_scores]
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         labels, targets = self.get_targets(gt_bbox_list, gt_label_list, sizes, points)
+        directed = self.point_weights(cls_scores, labels, points, gt_bbox_list, img_metas)
+        cls_scores, label_weights, box_weights = directed
         scores, distances = (
             torch.cat([level.permute(0, 2, 3, 1).reshape(-1, width) for level in maps])
             for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
         )
         pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
-        loss_cls = self.loss_cls(scores, labels, avg_factor=len(pos) + len(gt_bbox_list))
+        loss_cls = self.loss_cls(scores, labels, label_weights, avg_factor=len(pos) + len(gt_bbox_list))
         with chosen_rows(pos, len(labels)):
-            loss_bbox = self.loss_bbox(distances[pos], targets[pos], avg_factor=max(len(pos), 1))
+            weights = None if box_weights is None else box_weights[pos, None].expand(-1, 4)
+            loss_bbox = self.loss_bbox(distances[pos], targets[pos], weights, avg_factor=max(len(pos), 1))
         return dict(loss_cls=loss_cls, loss_bbox=loss_bbox)
 
     def get_targets(

@@ -63,6 +63,8 @@ class GFLHead(AnchorHead):
         ValueError: there is not one anchor a cell, or a stride differs in x and y.
     """
 
+    asks_directives = True
+
     def __init__(
         self,
         num_classes: int,
@@ -199,6 +201,7 @@ class GFLHead(AnchorHead):
             gt_labels_list=gt_labels,
             label_channels=channels,
         )
+        cls_scores, label_weights = self.believed_maps(cls_scores, labels, label_weights, img_metas)
         num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
         targets, counts = (labels, label_weights, bbox_targets), [num_samples] * len(anchors)
         losses_cls, losses_bbox, losses_dfl, divisors = multi_apply(

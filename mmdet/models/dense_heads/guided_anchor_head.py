@@ -7,6 +7,7 @@ of a guided anchor is one of the boxes that a usual anchor generator puts at its
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,40 +15,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmdet.core.anchor.builder import build_prior_generator
-from mmdet.core.anchor.utils import images_to_levels
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.dense_heads import guided_anchors, guided_targets
 from mmdet.models.dense_heads.anchor_head import CLASS_LOSS, AnchorHead
 from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
 from mmdet.models.dense_heads.feature_adaption import FeatureAdaption
-from mmdet.models.dense_heads.guided_targets import (
-    LOCATIONS_PER_SAMPLE,
-    location_targets,
-    sample_squares,
-    sampled_approxs,
-)
 from mmdet.models.dense_heads.towers import FOCAL_LOSS, rare_classes
 from mmdet.models.losses.listening import chosen_rows
 from mmdet.ops import MaskedConv2d
 
 # Default arguments; every builder copies them.
-APPROXIMATIONS = dict(
-    type='AnchorGenerator',
-    octave_base_scale=8,
-    scales_per_octave=3,
-    ratios=(0.5, 1.0, 2.0),
-    strides=(4, 8, 16, 32, 64),
-)
-SQUARES = dict(type='AnchorGenerator', ratios=(1.0,), scales=(8,), strides=(4, 8, 16, 32, 64))
-PLAIN_CODER = dict(
-    type='DeltaXYWHBBoxCoder', target_means=(0.0, 0.0, 0.0, 0.0), target_stds=(1.0, 1.0, 1.0, 1.0)
-)  # fmt: skip
 SHAPE_LOSS = dict(type='BoundedIoULoss', beta=0.2, loss_weight=1.0)
 BOX_LOSS = dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0)
 RARE_LOCATIONS = rare_classes('conv_loc')
-MAX_SHAPE_RATIO = 1e-6  # a square may grow by the inverse of this: shapes are free, unlike those of box deltas
 
 
 @HEADS.register_module()
@@ -77,15 +60,17 @@ class GuidedAnchorHead(AnchorHead):
         init_cfg: initialisation of the weights.
     """
 
+    asks_directives = True
+
     def __init__(
         self,
         num_classes: int,
         in_channels: int,
         feat_channels: int = 256,
-        approx_anchor_generator: dict = APPROXIMATIONS,
-        square_anchor_generator: dict = SQUARES,
-        anchor_coder: dict = PLAIN_CODER,
-        bbox_coder: dict = PLAIN_CODER,
+        approx_anchor_generator: dict = guided_anchors.APPROXIMATIONS,
+        square_anchor_generator: dict = guided_anchors.SQUARES,
+        anchor_coder: dict = guided_anchors.PLAIN_CODER,
+        bbox_coder: dict = guided_anchors.PLAIN_CODER,
         reg_decoded_bbox: bool = False,
         deform_groups: int = 4,
         loc_filter_thr: float = 0.01,
@@ -160,9 +145,9 @@ class GuidedAnchorHead(AnchorHead):
     def get_sampled_approxs(
         self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[dict], device: str | torch.device = 'cuda'
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
-        """Approximations, and which squares have one inside the image; see :func:`sampled_approxs`."""
+        """Approximations, and which squares have one inside the image; see :func:`guided_targets.sampled_approxs`."""
         border = self.train_cfg.allowed_border
-        return sampled_approxs(self.approx_anchor_generator, featmap_sizes, img_metas, border, device)
+        return guided_targets.sampled_approxs(self.approx_anchor_generator, featmap_sizes, img_metas, border, device)
 
     def get_anchors(
         self,
@@ -173,43 +158,23 @@ class GuidedAnchorHead(AnchorHead):
         use_loc_filter: bool = False,
         device: str | torch.device = 'cuda',
     ) -> tuple[list[list[Tensor]], list[list[Tensor]], list[list[Tensor]]]:
-        """Squares, guided anchors, and where these are.
+        """Squares, guided anchors, and where these are; see :func:`guided_anchors.anchors_of_batch`.
 
-        Args:
-            featmap_sizes: (H, W) of each level.
-            shape_preds: L maps (N, A * 2, H, W).
-            loc_preds: L maps (N, 1, H, W).
-            img_metas: meta information of the N images.
-            use_loc_filter: keep likely places only.
-            device: where the tensors are made.
-
-        Returns:
-            N times L times squares (H * W * A, 4), guided anchors (k, 4) and masks (H * W * A,) with k true ones.
+        ``featmap_sizes`` are (H, W) of each level; ``use_loc_filter`` keeps likely places only; ``device`` is where the
+        tensors are made.
         """
         squares = self.square_anchor_generator.grid_priors(featmap_sizes, device=device)
-        guided, masks = [], []
-        for i in range(len(img_metas)):
-            of_image = zip(squares, (level[i] for level in shape_preds), (level[i] for level in loc_preds))
-            levels = [self._get_guided_anchors_single(*level, use_loc_filter=use_loc_filter) for level in of_image]
-            guided.append([anchors for anchors, _ in levels])
-            masks.append([mask for _, mask in levels])
-        return [squares] * len(img_metas), guided, masks
+        of_level = partial(self._get_guided_anchors_single, use_loc_filter=use_loc_filter)
+        return guided_anchors.anchors_of_batch(of_level, squares, shape_preds, loc_preds)
 
     def _get_guided_anchors_single(
         self, squares: Tensor, shape_pred: Tensor, loc_pred: Tensor, use_loc_filter: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Guided anchors (k, 4) and mask (H * W * A,) of one level of one image; see :meth:`get_anchors`."""
-        shapes = flatten_map(shape_pred.detach(), 2)
-        if not use_loc_filter:
-            return self._shape_squares(squares, shapes), torch.ones_like(shapes[:, 0], dtype=torch.bool)
-        mask = flatten_map(loc_pred.detach(), 1).squeeze(1).sigmoid() >= self.loc_filter_thr
-        mask = mask.repeat_interleave(self.num_base_priors)
-        return self._shape_squares(squares[mask], shapes[mask]), mask
-
-    def _shape_squares(self, squares: Tensor, shapes: Tensor) -> Tensor:
-        """Boxes (n, 4) in the places of ``squares`` (n, 4), with the predicted shapes (n, 2)."""
-        deltas = torch.cat([torch.zeros_like(shapes), shapes], dim=1)
-        return self.anchor_coder.decode(squares, deltas, wh_ratio_clip=MAX_SHAPE_RATIO)
+        threshold = self.loc_filter_thr if use_loc_filter else None
+        return guided_anchors.anchors_of_level(
+            self.anchor_coder, squares, shape_pred, loc_pred, self.num_base_priors, threshold
+        )
 
     def ga_loc_targets(
         self,
@@ -217,29 +182,18 @@ class GuidedAnchorHead(AnchorHead):
         featmap_sizes: Sequence[tuple[int, int]],
         img_metas: list[dict] | None = None,
     ) -> tuple[list[Tensor], list[Tensor], float]:
-        """Where anchors should be.
-
-        Args:
-            gt_bboxes_list: N times (G, 4).
-            featmap_sizes: (H, W) of each level.
-            img_metas: meta information of the N images; handed on to :meth:`_ga_loc_target_single`.
-
-        Returns:
-            L maps (N, 1, H, W) of 0 and 1, L maps (N, 1, H, W) of weights, the divisor of the loss.
-        """
+        """Where anchors should be; see :func:`guided_targets.location_targets_of_batch`."""
         metas = img_metas or [None] * len(gt_bboxes_list)
-        images = [self._ga_loc_target_single(gts, featmap_sizes, meta) for gts, meta in zip(gt_bboxes_list, metas)]
-        targets, weights = (
-            [torch.stack(level)[:, None].to(images[0][1][0]) for level in zip(*kind)] for kind in zip(*images)
+        return guided_targets.location_targets_of_batch(
+            [self._ga_loc_target_single(gts, featmap_sizes, meta) for gts, meta in zip(gt_bboxes_list, metas)]
         )
-        return targets, weights, sum(level.numel() for level in targets) / LOCATIONS_PER_SAMPLE
 
     def _ga_loc_target_single(
         self, gt_bboxes: Tensor, featmap_sizes: Sequence[tuple[int, int]], img_meta: dict | None
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Location targets and their weights of one image: L maps (H, W) each; ``img_meta`` is for subclasses."""
         strides = [min(stride) for stride in self.approx_anchor_generator.strides]
-        return location_targets(
+        return guided_targets.location_targets(
             gt_bboxes,
             featmap_sizes,
             strides,
@@ -258,28 +212,10 @@ class GuidedAnchorHead(AnchorHead):
         img_meta: dict,
         unmap_outputs: bool = True,
     ) -> tuple[Tensor, ...]:
-        """Shape targets of one image; arguments as of :func:`sample_squares`.
-
-        Returns:
-            squares, their objects' boxes and weights, (R, 4) each, 0 but for positives; indices of positives and of
-            negatives among the squares that count; the sampling result.
-        """
-        sampled, rows, count = sample_squares(
-            flat_approxs,
-            inside_flags,
-            flat_squares,
-            gt_bboxes,
-            gt_bboxes_ignore,
-            img_meta,
-            self.ga_assigner,
-            self.ga_sampler,
-            unmap_outputs,
-        )
-        anchors, gts, weights = (
-            flat_squares.new_zeros(count, 4).index_copy(0, rows[sampled.pos_inds], values)
-            for values in (sampled.pos_bboxes, sampled.pos_gt_bboxes, torch.ones_like(sampled.pos_bboxes))
-        )
-        return anchors, gts, weights, sampled.pos_inds, sampled.neg_inds, sampled
+        """Shape targets of one image; see :func:`guided_targets.shape_targets`, ``sample_squares`` for arguments."""
+        image = (flat_approxs, inside_flags, flat_squares, gt_bboxes, gt_bboxes_ignore, img_meta)
+        squares = guided_targets.sample_squares(*image, self.ga_assigner, self.ga_sampler, unmap_outputs)
+        return guided_targets.shape_targets(squares, flat_squares)
 
     def ga_shape_targets(
         self,
@@ -291,34 +227,10 @@ class GuidedAnchorHead(AnchorHead):
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         unmap_outputs: bool = True,
     ) -> tuple:
-        """Shape targets of a batch, by level.
-
-        Args:
-            approx_list: N times L times (H * W * A * approxs, 4).
-            inside_flag_list: N times L times bool (H * W * A,).
-            square_list: N times L times (H * W * A, 4).
-            gt_bboxes_list: N times (G, 4).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore_list: N times (G', 4), or None.
-            unmap_outputs: handed on.
-
-        Returns:
-            squares, objects' boxes, weights (L times (N, H * W * A, 4)), and the numbers of positives and of
-            negatives in the batch (each image counts at least one of both).
-        """
-        num_imgs, level_sizes = len(img_metas), [len(squares) for squares in square_list[0]]
-        *targets, pos_inds, neg_inds, _ = multi_apply(
-            self._ga_shape_target_single,
-            [torch.cat(levels) for levels in approx_list],
-            [torch.cat(levels) for levels in inside_flag_list],
-            [torch.cat(levels) for levels in square_list],
-            gt_bboxes_list,
-            gt_bboxes_ignore_list or [None] * num_imgs,
-            img_metas,
-            unmap_outputs=unmap_outputs,
-        )
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
-        return (*(images_to_levels(target, level_sizes) for target in targets), *counts)
+        """Shape targets of a batch, by level; see :func:`guided_targets.shape_targets_of_batch`."""
+        anchors = (approx_list, inside_flag_list, square_list)
+        images = (gt_bboxes_list, img_metas, gt_bboxes_ignore_list)
+        return guided_targets.shape_targets_of_batch(self._ga_shape_target_single, *anchors, *images, unmap_outputs)
 
     def loss_shape_single(
         self,
@@ -334,7 +246,10 @@ class GuidedAnchorHead(AnchorHead):
         shapes = shape_pred.permute(0, 2, 3, 1).reshape(-1, 2)[rows]
         with chosen_rows(rows, len(weights)):
             return self.loss_shape(
-                self._shape_squares(squares[rows], shapes), gts[rows], weights[rows], avg_factor=anchor_total_num
+                guided_anchors.shape_squares(self.anchor_coder, squares[rows], shapes),
+                gts[rows],
+                weights[rows],
+                avg_factor=anchor_total_num,
             )
 
     def loss_loc_single(
@@ -394,6 +309,7 @@ class GuidedAnchorHead(AnchorHead):
             gt_labels_list=gt_labels,
             label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
         )[:6]
+        cls_scores, targets[1] = self.believed_maps(cls_scores, *targets[:2], img_metas)
         losses_cls, losses_bbox = multi_apply(
             self.loss_single,
             cls_scores,
@@ -460,16 +376,15 @@ class GuidedAnchorHead(AnchorHead):
             cfg: see the class.
             rescale: give boxes in pixels of the original image.
         """
-        all_scores, all_boxes = [], []
-        for cls_score, bbox_pred, anchors, mask in zip(cls_scores, bbox_preds, mlvl_anchors, mlvl_masks):
-            scores = self._class_scores(flatten_map(cls_score, self.cls_out_channels)[mask])
-            deltas = flatten_map(bbox_pred, 4)[mask]
-            if 0 < cfg.get('nms_pre', -1) < len(scores):
-                best = scores.amax(dim=1).topk(cfg.nms_pre).indices
-                scores, deltas, anchors = scores[best], deltas[best], anchors[best]
-            all_scores.append(scores)
-            all_boxes.append(self.bbox_coder.decode(anchors, deltas, max_shape=img_shape))
-        scores, boxes = torch.cat(all_scores), torch.cat(all_boxes)
+        levels = (
+            (
+                self._class_scores(flatten_map(scores, self.cls_out_channels)[mask]),
+                flatten_map(deltas, 4)[mask],
+                anchors,
+            )
+            for scores, deltas, anchors, mask in zip(cls_scores, bbox_preds, mlvl_anchors, mlvl_masks)
+        )
+        scores, boxes = guided_anchors.best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
         if rescale:
             boxes = boxes / boxes.new_tensor(scale_factor)
         # multiclass_nms wants a last column for the background

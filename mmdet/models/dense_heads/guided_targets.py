@@ -4,15 +4,16 @@ An object is learnt on the level of its size. Cells in its centre are positive t
 surroundings on the two levels beside, are left out; all other cells are negative and weigh little.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mmdet.core.anchor.anchor_generator import AnchorGenerator
-from mmdet.core.anchor.utils import anchor_inside_flags
+from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.region_assigner import calc_region, object_levels
+from mmdet.core.utils.misc import multi_apply
 
 NEGATIVE_WEIGHT = 0.1  # of a cell without object, against 1 of a cell in an object's centre
 LOCATIONS_PER_SAMPLE = 200  # so many cells count as one sample in the loss's divisor
@@ -76,6 +77,18 @@ def location_targets(
         # where objects meet, the last one decides
         weights.append(torch.where(last_touching > 0, (last_center == last_touching).to(weight), weight))
     return targets, weights
+
+
+def location_targets_of_batch(images: Sequence[tuple]) -> tuple[list[Tensor], list[Tensor], float]:
+    """Where anchors should be: N times :func:`location_targets`, by level.
+
+    Returns:
+        L maps (N, 1, H, W) of 0 and 1, L maps (N, 1, H, W) of weights, the divisor of the loss.
+    """
+    targets, weights = (
+        [torch.stack(level)[:, None].to(images[0][1][0]) for level in zip(*kind)] for kind in zip(*images)
+    )
+    return targets, weights, sum(level.numel() for level in targets) / LOCATIONS_PER_SAMPLE
 
 
 def sampled_approxs(
@@ -148,3 +161,59 @@ def sample_squares(
     if unmap_outputs:
         return SampledSquares(sampled, inside, len(flat_squares))
     return SampledSquares(sampled, torch.arange(len(squares), device=squares.device), len(squares))
+
+
+def shape_targets(squares: SampledSquares, like: Tensor) -> tuple[Tensor, ...]:
+    """Shape targets of one image, of the type and device of ``like``.
+
+    Returns:
+        squares, their objects' boxes and weights, (R, 4) each, 0 but for positives; indices of positives and of
+        negatives among the squares that count; the sampling result.
+    """
+    sampled, rows, count = squares
+    anchors, gts, weights = (
+        like.new_zeros(count, 4).index_copy(0, rows[sampled.pos_inds], values)
+        for values in (sampled.pos_bboxes, sampled.pos_gt_bboxes, torch.ones_like(sampled.pos_bboxes))
+    )
+    return anchors, gts, weights, sampled.pos_inds, sampled.neg_inds, sampled
+
+
+def shape_targets_of_batch(
+    of_image: Callable[..., tuple[Tensor, ...]],
+    approx_list: list[list[Tensor]],
+    inside_flag_list: list[list[Tensor]],
+    square_list: list[list[Tensor]],
+    gt_bboxes_list: list[Tensor],
+    img_metas: list[dict],
+    gt_bboxes_ignore_list: list[Tensor] | None,
+    unmap_outputs: bool,
+) -> tuple:
+    """Shape targets of a batch, by level.
+
+    Args:
+        of_image: gives what :func:`shape_targets` gives, from the flat values of one image.
+        approx_list: N times L times (H * W * A * approxs, 4).
+        inside_flag_list: N times L times bool (H * W * A,).
+        square_list: N times L times (H * W * A, 4).
+        gt_bboxes_list: N times (G, 4).
+        img_metas: meta information of the N images.
+        gt_bboxes_ignore_list: N times (G', 4), or None.
+        unmap_outputs: handed on.
+
+    Returns:
+        squares, objects' boxes, weights (L times (N, H * W * A, 4)), and the numbers of positives and of negatives in
+        the batch (each image counts at least one of both).
+    """
+    level_sizes = [len(squares) for squares in square_list[0]]
+    *targets, pos_inds, neg_inds, _ = multi_apply(
+        of_image,
+        [torch.cat(levels) for levels in approx_list],
+        [torch.cat(levels) for levels in inside_flag_list],
+        [torch.cat(levels) for levels in square_list],
+        gt_bboxes_list,
+        gt_bboxes_ignore_list or [None] * len(img_metas),
+        img_metas,
+        unmap_outputs=unmap_outputs,
+    )
+    counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+    return (*(images_to_levels(target, level_sizes) for target in targets), *counts)

@@ -59,7 +59,7 @@ class RegionTargetsWithWeightPerImage(HeadWithWeightPerImage):
             anchors, valid_flags, gt_bboxes, gt_bboxes_ignore, gt_labels, img_meta, *args, **kwargs
         )
         label_weights = self._weigh_negatives(
-            labels, label_weights, img_meta, lambda: greatest_overlaps(rest[2].neg_bboxes, gt_bboxes)
+            labels, label_weights, img_meta, lambda _: greatest_overlaps(rest[2].neg_bboxes, gt_bboxes)
         )
         label_weights, bbox_weights = scale_weights(label_weights, bbox_weights, self.image_weight(img_meta))
         return (labels, label_weights, bbox_targets, bbox_weights, *rest)

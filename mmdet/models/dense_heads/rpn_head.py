@@ -30,7 +30,7 @@ class RPNHead(AnchorHead):
         ValueError: ``num_convs`` is less than 1.
     """
 
-    hands_img_metas_on = True  # from loss to loss_single; looked for on the class that defines loss
+    asks_directives = True
 
     def __init__(
         self,

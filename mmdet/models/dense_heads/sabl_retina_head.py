@@ -6,7 +6,7 @@ in it. Whether a square is positive is decided by its approximations, as in guid
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -66,6 +66,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         ValueError: ``reg_decoded_bbox`` is asked for, or there is not one square a cell.
     """
 
+    asks_directives = True
     weight_items = (1, 3, 5)  # of _get_target_single's results those that a weight of the image multiplies
 
     def __init__(
@@ -241,6 +242,11 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         targets = (labels, label_weights, buckets, bucket_weights, offsets, offset_weights)
         return (*targets, sampled.pos_inds, sampled.neg_inds)
 
+    def row_boxes(self, given: Mapping[str, Any]) -> Tensor:
+        """The squares (R, 4) px that the rows of :meth:`_get_target_single` are, from its arguments."""
+        squares = given['flat_squares']
+        return squares if given.get('unmap_outputs', True) else squares[given['inside_flags']]
+
     def loss_single(
         self,
         cls_score: Tensor,
@@ -306,6 +312,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
             sampling=self.sampling,
         )
+        cls_scores, targets[1] = self.believed_maps(cls_scores, *targets[:2], img_metas)
         losses = multi_apply(
             self.loss_single,
             cls_scores,

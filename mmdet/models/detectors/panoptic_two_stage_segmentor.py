@@ -13,6 +13,7 @@ from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.core.visualization.instances import from_result
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.two_stage import TwoStageDetector
+from mmdet.models.roi_heads.calls import call_with_img_metas
 from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels, paste_masks
 from mmdet.models.roi_heads.test_mixins import network_boxes
 
@@ -102,7 +103,8 @@ class TwoStagePanopticSegmentor(TwoStageDetector):
         losses = self._train_stages(
             feats, img, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks, proposals, **kwargs
         )
-        losses.update(self.semantic_head.forward_train(feats, gt_semantic_seg))
+        head = self.semantic_head
+        losses.update(call_with_img_metas(head.forward_train, feats, gt_semantic_seg, img_metas=img_metas))
         return losses
 
     def simple_test_mask(

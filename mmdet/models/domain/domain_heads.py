@@ -22,6 +22,8 @@ class ImageDomainHead(BaseModule):
         init_cfg: initialisation; by default normal with deviation 0.001, so that all begins with a probability of 1/2.
     """
 
+    no_weight_per_image = 'its loss is of domains and that of its detector'  # read where heads with weights are made
+
     def __init__(
         self,
         in_channels: int,
@@ -52,6 +54,8 @@ class InstanceDomainHead(BaseModule):
         loss_weight: factor of the loss.
         init_cfg: initialisation; by default that of ``nn.Linear`` and, for the last layer, normal with deviation 0.05.
     """
+
+    no_weight_per_image = 'its loss is of domains and that of its detector'  # read where heads with weights are made
 
     def __init__(
         self,

@@ -241,10 +241,12 @@ class SparseRoIHead(CascadeRoIHead):
             True,
             img_metas=batch.img_metas,
         )
-        return head.loss(
+        return call_with_img_metas(
+            head.loss,
             cls_score.flatten(0, 1),
             results['decode_bbox_pred'],
             *targets,
+            img_metas=batch.img_metas,
             imgs_whwh=imgs_whwh.expand(-1, cls_score.size(1), -1),
         )
 

@@ -29,7 +29,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
     """
 
     keep_debug_results = False
-    fixed_size = False  # train on RoIs in tensors of fixed shapes; set by mmdet.models.acceleration
+    fixed_size = False  # train on RoIs in tensors of fixed shapes; set by mmdet.models.fixed_size
 
     def init_assigner_sampler(self) -> None:
         """Build the assigner and the sampler of the training."""

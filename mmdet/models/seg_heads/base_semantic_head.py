@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.directives import SEMANTIC_HEAD
 from mmdet.models.builder import build_loss
+from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
 
 # Default of the constructor, which is part of its signature; never written to.
 LOSS_SEG = dict(type='CrossEntropyLoss', ignore_index=255, loss_weight=1.0)
@@ -22,6 +24,8 @@ class BaseSemanticHead(BaseModule, metaclass=ABCMeta):
         init_cfg: initialisation.
         loss_seg: the loss; falsy: none, the head cannot be trained.
     """
+
+    directive_head = SEMANTIC_HEAD  # whose weight the loss, a mean over pixels, obeys with a weight per image
 
     def __init__(
         self,
@@ -59,9 +63,18 @@ class BaseSemanticHead(BaseModule, metaclass=ABCMeta):
         logits = logits.permute(0, 2, 3, 1).reshape(-1, self.num_classes)
         return dict(loss_seg=self.loss_seg(logits, gt_semantic_seg.reshape(-1).long()))
 
-    def forward_train(self, x: Sequence[Tensor], gt_semantic_seg: Tensor) -> dict[str, Tensor]:
-        """Feature maps and classes (N, 1, H, W) -> ``loss_seg``."""
-        return self.loss(self(x)['seg_preds'], gt_semantic_seg)
+    def num_counted(self, seg_preds: Tensor, gt_semantic_seg: Tensor) -> Tensor | int:
+        """How many pixels the mean of :meth:`loss` is over."""
+        if not getattr(self.loss_seg, 'avg_non_ignore', False):
+            return gt_semantic_seg.numel()
+        return (gt_semantic_seg != self.loss_seg.ignore_index).sum()
+
+    def forward_train(
+        self, x: Sequence[Tensor], gt_semantic_seg: Tensor, img_metas: Sequence[dict] | None = None
+    ) -> dict[str, Tensor]:
+        """Feature maps and classes (N, 1, H, W) -> ``loss_seg``; ``img_metas`` are of the N images, None: none."""
+        preds = self(x)['seg_preds']
+        return losses_of_images(self, [1] * len(preds), img_metas, preds, gt_semantic_seg)
 
     def simple_test(self, x: Sequence[Tensor], img_metas: list[dict], rescale: bool = False) -> Tensor | list[Tensor]:
         """Logits of each of N images, without the padding.

@@ -64,6 +64,9 @@ NAMES = {
     'GARPNHead': {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_anchor_shape', 'loss_anchor_loc'},
     'CascadeRPNHead': {'s0.loss_rpn_reg', 's1.loss_rpn_reg', 's1.loss_rpn_cls'},
 }
+WEIGHTED = [
+    'RetinaHead', 'ATSSHead', 'GFLHead', 'FCOSHead', 'FoveaHead', 'GARetinaHead', 'GARPNHead', 'SABLRetinaHead',
+]  # fmt: skip
 PROPOSERS = ('GARPNHead', 'CascadeRPNHead')
 OF_BOXES = ('bbox', 'reg', 'centerness', 'dfl', 'iou', 'carl', 'shape', 'positive')
 BOXES = [
@@ -143,7 +146,7 @@ def test_source_without_objects_has_no_part_of_what_only_objects_have(name):
     assert all(shares[key] == [0, 0, 0] for key in of_boxes)
 
 
-@pytest.mark.parametrize('name', ['RetinaHead', 'ATSSHead', 'GFLHead', 'GARetinaHead', 'GARPNHead', 'SABLRetinaHead'])
+@pytest.mark.parametrize('name', WEIGHTED)
 def test_parts_are_what_the_source_makes_alone_and_linear_in_its_weight(name):
     weighted = {w: shares_of(name, weights=w) for w in ((1, 1, 1), (1, 0, 0), (0, 1, 1), (0.5, 3, 3))}
     _, both, entries = weighted[1, 1, 1]

@@ -7,11 +7,13 @@ import pytest
 import torch
 from mmcv import ConfigDict
 
+from mmdet.core.bbox.assigners.assign_result import AssignResult
 from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.custom_sampler import BasicSamplerWithIgnore
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.mask import BitmapMasks
-from mmdet.models.builder import build_head
+from mmdet.models.builder import HEADS, build_head
+from mmdet.models.roi_heads.bbox_heads.dii_head import DIIHead
 from mmdet.models.roi_heads.sparse_roi_head import best_pairs
 
 
@@ -229,3 +231,59 @@ def test_matching_sees_shares_of_the_image(batch, monkeypatch):
     )
     head.forward_train(**batch)
     torch.testing.assert_close(seen[0][:2], torch.tensor([[0.5, 0.5, 1, 1], [34 / 128, 34 / 96, 52 / 128, 52 / 96]]))
+
+
+EVERY = dict(type='recalibrate', score_thr=1e-9, warmup=0)  # every negative scores more
+
+
+def test_query_head_of_the_user_s_own_is_weighted_like_the_one_of_the_tree(batch):
+    own = HEADS.register_module(name='OwnQueryHead', module=type('OwnQueryHead', (DIIHead,), {}), force=True)
+    batch.pop('gt_masks')
+    batch['img_metas'] = [{**batch['img_metas'][0], 'roi_head.loss_weight': 3}, batch['img_metas'][1]]
+    got, want = (
+        make(with_mask=False, bbox_head=dict(BOX, type=kind + 'WithWeightPerImage')).forward_train(**batch)
+        for kind in ('OwnQueryHead', 'DIIHead')
+    )
+    HEADS.module_dict.pop('OwnQueryHead')
+    assert issubclass(own, DIIHead) and got == want
+
+
+def test_what_an_image_says_of_negatives_holds_for_the_rows_that_are_negatives():
+    head = make(with_mask=False).bbox_head[0]
+    res = PseudoSampler().sample(
+        AssignResult(1, torch.tensor([0, 1, 0]), torch.zeros(3), torch.tensor([-1, 2, -1])),
+        torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]]),
+        torch.tensor([[0.0, 0, 10, 9]]),
+        torch.tensor([2]),
+    )
+    cfg = ConfigDict(pos_weight=-1)
+    labels, weights, _, boxes = head._image_targets(res, {'bbox_head.negative_weight': 0.5}, cfg)
+    assert labels.tolist() == [3, 2, 3] and weights.tolist() == [0.5, 1, 0.5] and boxes[:, 0].tolist() == [0, 1, 0]
+    overlap = {'negatives': dict(type='overlap', floor=0.25), 'roi_head.loss_weight': 2}
+    weights = head._image_targets(res, overlap, cfg)[1]
+    torch.testing.assert_close(weights, torch.tensor([2, 2, 0.5]), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize('loss_cls', [BOX['loss_cls'], dict(type='CrossEntropyLoss', use_sigmoid=False)])
+def test_scores_and_classes_of_negatives_are_heeded(loss_cls, batch):
+    costs = dict(type='FocalLossCost' if loss_cls['type'] == 'FocalLoss' else 'ClassificationCost')
+    assigner = dict(TRAIN['assigner'], cls_cost=costs)
+    train = dict(train_cfg=[dict(TRAIN, assigner=assigner, sampler=dict(type='PseudoSampler'))] * 2)
+
+    def run(fields):
+        head = make(with_mask=False, bbox_head=dict(BOX, loss_cls=loss_cls), **train)
+        inputs = {key: value for key, value in batch.items() if key != 'gt_masks'}
+        inputs['img_metas'] = [{**batch['img_metas'][0], **fields}, batch['img_metas'][1]]
+        return {key: value.detach() for key, value in head.forward_train(**inputs).items() if 'loss' in key}
+
+    plain, none = run({}), run({'negatives': 'none'})
+    some = run({'unlabeled_classes': [1]})
+    for fields in ({'negatives': EVERY}, {'labeled_classes': []}):
+        got = run(fields)
+        for key, value in none.items():
+            torch.testing.assert_close(got[key], value, msg=key)
+    for key in plain:
+        if key.endswith('loss_cls'):
+            assert none[key] < some[key] < plain[key]
+        else:
+            assert none[key] == some[key] == plain[key]

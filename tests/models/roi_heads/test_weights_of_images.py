@@ -71,7 +71,7 @@ def run(roi_batch, rcnn_cfg):
     roi_batch['gt_semantic_seg'] = torch.arange(2 * 12 * 16).reshape(2, 1, 12, 16) % 5
     heads = {}
 
-    def build(name):
+    def build(name, weights=True):
         train_cfg, test_cfg = rcnn_cfg
         train_cfg.sampler.type = 'RandomSampler'  # none that drops negatives, so that heads have to weigh them
         train_cfg = {
@@ -87,14 +87,14 @@ def run(roi_batch, rcnn_cfg):
         cfg = {**CASES[name], 'test_cfg': test_cfg}
         cfg['train_cfg'] = [train_cfg] * cfg['num_stages'] if 'num_stages' in cfg else train_cfg
         torch.manual_seed(0)
-        head = build_head(ConfigDict(switch_directives_on(cfg, dict(weights=True, ignore_negatives=False), HEADS)))
+        head = build_head(ConfigDict(switch_directives_on(cfg, dict(weights=weights, ignore_negatives=False), HEADS)))
         with torch.no_grad():
             for p in (p for p in head.parameters() if p.dim() > 1):
                 p.copy_(torch.randn_like(p) * 0.3)
         return head
 
-    def once(name, first, second, objects=True):
-        head = once.head(name)
+    def once(name, first, second, objects=True, plain=False):
+        head = build(name, weights=False) if plain else once.head(name)
         head.zero_grad(set_to_none=True)
         batch = copy.deepcopy(roi_batch)
         batch['x'] = [level.requires_grad_() for level in batch['x']]
@@ -141,6 +141,29 @@ def test_all_losses_and_gradients_are_linear_in_the_weight_of_each_image(name, r
         assert not feats_a[1].any() and not feats_b[0].any()
     for grad, one, two in zip(grads, grads_a, grads_b):
         torch.testing.assert_close(grad, 0.5 * one + 10 * two, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_weight_of_one_is_the_plain_head_bit_for_bit(name, run):
+    plain = run(name, {}, {}, plain=True)
+    ones = {**weight(1), negative_weight_key('roi_head'): 1, NEGATIVES: 'all'}
+    for fields in ({}, ones):
+        got = run(name, fields, fields)
+        assert got[0] == plain[0] and got[1].equal(plain[1])
+        assert all(a.equal(b) for a, b in zip(got[2], plain[2], strict=True))
+
+
+def test_every_head_of_rois_is_in_a_case_or_shares_the_code_of_one():
+    heads = {name for name, head in HEADS.module_dict.items() if '.roi_heads.' in getattr(head, '__module__', '')}
+    weighted = {name for name in heads if why_not_weighted(HEADS.get(name)) is None}
+    here = {part for part in weighted if f"'{part}'" in repr(CASES)}
+    elsewhere = {'DIIHead', 'DynamicMaskHead'}  # test_sparse_roi_head.py
+    kin = {'BBoxHead', 'ConvFCBBoxHead', 'Shared4Conv1FCBBoxHead', 'VGGBBoxHead', 'SoftTargetFCNMaskHead'}
+    assert weighted - here - elsewhere == kin
+    reasons = {name: why_not_weighted(HEADS.get(name)) for name in heads - weighted}
+    assert 'has no loss' in reasons['FeatureRelayHead']
+    others = {'obeys the weights', 'has no loss of its own', 'cannot weigh images: it has no loss', 'is neither'}
+    assert all(any(other in reason for other in others) for reason in reasons.values())
 
 
 @pytest.mark.parametrize('objects', [True, False])

@@ -80,3 +80,24 @@ def test_old_arguments_and_wrong_input():
     head = make(loss_seg=None)
     with pytest.raises(ValueError, match='without loss_seg'):
         head.loss(torch.zeros(1, 4, 2, 2), torch.zeros(1, 1, 2, 2))
+
+
+@pytest.mark.parametrize('avg_non_ignore', [False, True])
+def test_loss_is_linear_in_the_weight_of_each_image(feats, avg_non_ignore):
+    loss = dict(type='CrossEntropyLoss', ignore_index=255, avg_non_ignore=avg_non_ignore)
+    head, plain = make(type='PanopticFPNHeadWithWeightPerImage', loss_seg=loss), make(loss_seg=loss)
+    gt = torch.arange(2 * 16 * 24).reshape(2, 1, 16, 24) % 5
+    gt[0, :, :9] = 255
+
+    def of(*weights):
+        head.zero_grad(set_to_none=True)
+        value = head.forward_train(feats, gt, [{'semantic_head.loss_weight': w} for w in weights])['loss_seg']
+        value.backward()
+        return value.detach(), head.conv_logits.weight.grad
+
+    one, two = of(1, 0), of(0, 1)
+    for got, a, b in zip(of(0.5, 3), one, two):
+        torch.testing.assert_close(got, 0.5 * a + 3 * b)
+    assert of(1, 1)[0] == plain.forward_train(feats, gt)['loss_seg']
+    value, grad = of(0, 0)
+    assert value == 0 and not grad.any()

@@ -25,13 +25,8 @@ from .functional import Targets
 OBEYED = BBOX_HEAD, ROI_HEAD  # the heads whose directives count; the first that an image has
 
 
-class CustomBBoxHeadWithWeightPerImage:
-    """Mixin that heeds the directives of each image; see :mod:`mmdet.core.directives`.
-
-    Put it before any box head that derives from :class:`BBoxHead`. An image's weight w is its
-    ``bbox_head.loss_weight``, else its ``roi_head.loss_weight``, else 1. Its loss and gradient become exactly w times
-    what they were and the other images' stay as they were, at w = 0 too: no divisor depends on w. ``acc`` is not
-    weighted. What an image says of its negatives scales their label weights alike.
+class BoxDirectives:
+    """What the mixins of box heads share.
 
     Attributes:
         training_iteration: of the training; None: not known. ``SetIterHook`` keeps it up to date.
@@ -44,6 +39,37 @@ class CustomBBoxHeadWithWeightPerImage:
     def follow_iter(self, iteration: int) -> None:
         """Say how far the training is."""
         self.training_iteration = iteration
+
+    def _believed(
+        self,
+        cls_score: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        images: Tensor,
+        img_metas: Sequence[dict] | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and label weights as the directives of the images (n,) of the rows say."""
+        return believable_negatives(
+            cls_score,
+            labels,
+            label_weights,
+            images,
+            img_metas,
+            heads=self.obeyed_heads,
+            num_classes=self.num_classes,
+            softmax=not getattr(self.loss_cls, 'use_sigmoid', False),
+            iteration=self.training_iteration,
+        )
+
+
+class CustomBBoxHeadWithWeightPerImage(BoxDirectives):
+    """Mixin that heeds the directives of each image; see :mod:`mmdet.core.directives`.
+
+    Put it before any box head that derives from :class:`BBoxHead`. An image's weight w is its
+    ``bbox_head.loss_weight``, else its ``roi_head.loss_weight``, else 1. Its loss and gradient become exactly w times
+    what they were and the other images' stay as they were, at w = 0 too: no divisor depends on w. ``acc`` is not
+    weighted. What an image says of its negatives scales their label weights alike.
+    """
 
     def _get_target_single(
         self,
@@ -88,17 +114,7 @@ class CustomBBoxHeadWithWeightPerImage:
     ) -> dict[str, Tensor]:
         """Losses of a batch; see :meth:`BBoxHead.loss`. ``img_metas`` are those of its images."""
         if cls_score is not None:
-            cls_score, label_weights = believable_negatives(
-                cls_score,
-                labels,
-                label_weights,
-                rois[:, 0].long(),
-                img_metas,
-                heads=self.obeyed_heads,
-                num_classes=self.num_classes,
-                softmax=not getattr(self.loss_cls, 'use_sigmoid', False),
-                iteration=self.training_iteration,
-            )
+            cls_score, label_weights = self._believed(cls_score, labels, label_weights, rois[:, 0].long(), img_metas)
         return super().loss(
             cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights, reduction_override, **kwargs
         )
@@ -120,23 +136,54 @@ class CustomBBoxHeadWithWeightPerImage:
         return scale_weights(label_weights, bbox_weights, loss_weight(img_meta, BBOX_HEAD, fallback=ROI_HEAD))
 
 
-def weigh_targets(targets: Targets, img_meta: dict | None, negatives: Tensor, objects: Tensor) -> Targets:
+class QueryHeadWithWeightPerImage(BoxDirectives):
+    """As :class:`CustomBBoxHeadWithWeightPerImage`, for heads with a row for each proposal, sampled or not.
+
+    Put it before a head derived from :class:`DIIHead`, whose targets are in the order of the proposals.
+    """
+
+    def _image_targets(self, sampling_result: Any, img_meta: dict | None, cfg: Any) -> Targets:
+        targets = super()._image_targets(sampling_result, img_meta, cfg)
+        boxes = sampling_result.neg_bboxes, sampling_result.pos_gt_bboxes
+        return weigh_targets(targets, img_meta, *boxes, rows=sampling_result.neg_inds)
+
+    def loss(
+        self,
+        cls_score: Tensor | None,
+        bbox_pred: Tensor | None,
+        labels: Tensor,
+        label_weights: Tensor,
+        *targets: Any,
+        img_metas: Sequence[dict] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Tensor]:
+        """Losses of a batch; see :meth:`DIIHead.loss`. ``img_metas`` are those of its images, with n / N rows each."""
+        if cls_score is not None and img_metas:
+            images = torch.arange(len(img_metas), device=labels.device).repeat_interleave(len(labels) // len(img_metas))
+            cls_score, label_weights = self._believed(cls_score, labels, label_weights, images, img_metas)
+        return super().loss(cls_score, bbox_pred, labels, label_weights, *targets, **kwargs)
+
+
+def weigh_targets(
+    targets: Targets, img_meta: dict | None, negatives: Tensor, objects: Tensor, rows: Tensor | None = None
+) -> Targets:
     """Targets of one image, its label weights and box weights times what its directives say.
 
     Args:
-        targets: of the sampled boxes, positives first.
+        targets: of the sampled boxes.
         img_meta: meta information of the image.
         negatives: (q, 4) boxes of the negatives, px.
         objects: (p, 4) boxes of the objects that the positives belong to, px.
+        rows: (q,) of the negatives; None: they are the last ones.
     """
     labels, label_weights, bbox_targets, bbox_weights = targets
     weight = loss_weight(img_meta, BBOX_HEAD, fallback=ROI_HEAD)
     label_weights, bbox_weights = scale_weights(label_weights, bbox_weights, weight)
     factors = negative_factors(img_meta, OBEYED, lambda: greatest_overlaps(negatives, objects))
     if not isinstance(factors, float) or factors != 1:
-        num_pos = len(label_weights) - len(negatives)
+        rows = slice(len(label_weights) - len(negatives), None) if rows is None else rows
         label_weights = label_weights.clone()
-        label_weights[num_pos:] *= factors
+        label_weights[rows] *= factors
     return labels, label_weights, bbox_targets, bbox_weights
 
 

@@ -10,7 +10,6 @@ from mmcv.cnn import bias_init_with_prob, build_activation_layer, build_norm_lay
 from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
 
-from mmdet.core.directives import needs_scores
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses.accuracy import accuracy
@@ -19,7 +18,7 @@ from mmdet.models.utils.builder import build_transformer
 
 from ..calls import attached_zero
 from .bbox_head import BBoxHead
-from .custom_bbox_head import CustomBBoxHeadWithWeightPerImage
+from .custom_bbox_head import QueryHeadWithWeightPerImage
 from .functional import Targets, scattered_targets
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -228,26 +227,8 @@ class DIIHead(BBoxHead):
 
 
 @HEADS.register_module()
-class DIIHeadWithWeightPerImage(CustomBBoxHeadWithWeightPerImage, DIIHead):
+class DIIHeadWithWeightPerImage(QueryHeadWithWeightPerImage, DIIHead):
     """:class:`DIIHead` with a loss weight for each image."""
-
-    # the mixin's method has another signature; without it the mixin weighs what _image_targets gives
-    _get_target_single = DIIHead._get_target_single
-    # and another loss, which sees no meta information
-    loss = DIIHead.loss
-
-    def _image_targets(self, sampling_result: Any, img_meta: dict | None, cfg: Any) -> Targets:
-        """Targets of one image, weighted.
-
-        Raises:
-            ValueError: the image's directives need the scores of its negatives, which the losses do not look at.
-        """
-        if img_meta and needs_scores(img_meta, self.obeyed_heads, class_wise=True):
-            raise ValueError(
-                f'{type(self).__name__}: the directives of {img_meta.get("filename", "an image")} need the scores of '
-                'its negatives (recalibrated negatives, labelled classes), which the losses of this head do not look at'
-            )
-        return super()._image_targets(sampling_result, img_meta, cfg)
 
 
 def _layer_norm(channels: int) -> nn.Module:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
@@ -24,15 +23,24 @@ from mmdet.models.losses.accuracy import accuracy
 
 from ..calls import attached_zero
 from .custom_bbox_head import CustomBBoxHeadWithWeightPerImage
-from .functional import Targets, refined_rows, sampled_targets, unscale_boxes
+from .functional import Targets, refined_rows, unscale_boxes
+from .sabl_functional import (
+    Pair,
+    axis_means,
+    bucket_losses,
+    bucket_targets,
+    default_init_cfg,
+    fc_branch,
+    side_layers,
+    split_sides,
+    split_targets,
+)
 
 # Defaults of the constructor, which are part of its signature; never written to.
 BBOX_CODER = dict(type='BucketingBBoxCoder', num_buckets=14, scale_factor=1.7)
 LOSS_CLS = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
 LOSS_BBOX_CLS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
 LOSS_BBOX_REG = dict(type='SmoothL1Loss', beta=0.1, loss_weight=1.0)
-
-Pair = tuple[Tensor, Tensor]  # of the buckets (logits, labels or weights) and of the offsets in them, (n, 4 S) each
 
 
 @HEADS.register_module()
@@ -102,50 +110,21 @@ class SABLHead(BaseModule):
         self.fc_cls = nn.Linear(
             cls_out_channels if num_cls_fcs else cls_in_channels * roi_feat_size**2, num_classes + 1
         )
-        self._build_side_layers(reg_pre_num, reg_pre_kernel, reg_post_num, reg_post_kernel, norm_cfg)
+        convs = (reg_pre_num, reg_pre_kernel, reg_post_num, reg_post_kernel)
+        for name, layer in side_layers(reg_in_channels, reg_feat_up_ratio, *convs, norm_cfg).items():
+            self.add_module(name, layer)
         self.reg_cls_fcs = self._add_fc_branch(num_reg_fcs, reg_in_channels, 1, reg_cls_out_channels)
         self.reg_offset_fcs = self._add_fc_branch(num_reg_fcs, reg_in_channels, 1, reg_offset_out_channels)
         self.fc_reg_cls = nn.Linear(reg_cls_out_channels if num_reg_fcs else reg_in_channels, 1)
         self.fc_reg_offset = nn.Linear(reg_offset_out_channels if num_reg_fcs else reg_in_channels, 1)
         if init_cfg is None:
-            self.init_cfg = self._default_init_cfg()
-
-    def _build_side_layers(
-        self, pre_num: int, pre_kernel: int, post_num: int, post_kernel: int, norm_cfg: dict | None
-    ) -> None:
-        """Make what turns RoI features into features of the rows and of the columns."""
-        channels, ratio = self.reg_in_channels, self.reg_feat_up_ratio
-
-        def convs(number: int, kernel: tuple[int, int]) -> nn.ModuleList:
-            padding = kernel[0] // 2, kernel[1] // 2
-            return nn.ModuleList(
-                ConvModule(channels, channels, kernel, padding=padding, norm_cfg=norm_cfg) for _ in range(number)
-            )
-
-        if ratio > 1:
-            self.upsample_x = nn.ConvTranspose1d(channels, channels, ratio, stride=ratio)
-            self.upsample_y = nn.ConvTranspose1d(channels, channels, ratio, stride=ratio)
-        self.reg_pre_convs = convs(pre_num, (pre_kernel, pre_kernel))
-        self.reg_post_conv_xs = convs(post_num, (1, post_kernel))
-        self.reg_post_conv_ys = convs(post_num, (post_kernel, 1))
-        self.reg_conv_att_x = nn.Conv2d(channels, 1, 1)
-        self.reg_conv_att_y = nn.Conv2d(channels, 1, 1)
-
-    def _default_init_cfg(self) -> list[dict]:
-        """Normal weights for the predictions, Xavier for what precedes them in the box branch."""
-        predictions = {'fc_cls': 0.01, 'fc_reg_cls': 0.001, 'fc_reg_offset': 0.001}
-        rest = [dict(name=name) for name, _ in self.named_children() if name.startswith(('reg_', 'cls_', 'upsample'))]
-        return [
-            *(dict(type='Normal', std=std, override=dict(name=name)) for name, std in predictions.items()),
-            dict(type='Xavier', distribution='uniform', override=rest),
-        ]
+            self.init_cfg = default_init_cfg(name for name, _ in self.named_children())
 
     def _add_fc_branch(
         self, num_branch_fcs: int, in_channels: int, roi_feat_size: int, fc_out_channels: int
     ) -> nn.ModuleList:
         """Fully connected layers on flattened features (n, in_channels, roi_feat_size, roi_feat_size)."""
-        widths = [in_channels * roi_feat_size**2] + [fc_out_channels] * num_branch_fcs
-        return nn.ModuleList(nn.Linear(*pair) for pair in zip(widths, widths[1:]))
+        return fc_branch(num_branch_fcs, in_channels * roi_feat_size**2, fc_out_channels)
 
     @property
     def custom_cls_channels(self) -> bool:
@@ -198,10 +177,8 @@ class SABLHead(BaseModule):
 
     def attention_pool(self, reg_x: Tensor) -> Pair:
         """(n, C, h, w) -> weighted means over the rows (n, C, w) and over the columns (n, C, h)."""
-        x_weights, y_weights = self.reg_conv_att_x(reg_x).sigmoid(), self.reg_conv_att_y(reg_x).sigmoid()
-        columns = (reg_x * (x_weights / x_weights.sum(2, keepdim=True))).sum(2)
-        rows = (reg_x * (y_weights / y_weights.sum(3, keepdim=True))).sum(3)
-        return columns, rows
+        weights = self.reg_conv_att_x(reg_x).sigmoid(), self.reg_conv_att_y(reg_x).sigmoid()
+        return axis_means(reg_x, *weights)
 
     def reg_pred(self, x: Tensor, offset_fcs: nn.ModuleList, cls_fcs: nn.ModuleList) -> Pair:
         """Features (n, L, C) at L places along an axis -> offsets and bucket logits, (n, L) each."""
@@ -211,8 +188,7 @@ class SABLHead(BaseModule):
 
     def side_aware_split(self, feat: Tensor) -> Tensor:
         """(n, L) along an axis -> (n, 2 S): the first half, and the second from the end; they share an odd middle."""
-        half = math.ceil(feat.size(1) / 2)
-        return torch.cat([feat[:, :half], feat[:, -half:].flip(1)], dim=1)
+        return split_sides(feat)
 
     def _fully_connected(self, x: Tensor, fcs: nn.ModuleList) -> Tensor:
         for fc in fcs:
@@ -280,11 +256,9 @@ class SABLHead(BaseModule):
         self, pos_proposals: Tensor, neg_proposals: Tensor, pos_gt_bboxes: Tensor, pos_gt_labels: Tensor, cfg: Any
     ) -> tuple[Tensor, ...]:
         """Targets of one image, in the order of :meth:`bucket_target`."""
-        labels, label_weights, targets, weights = self._get_target_single(
-            pos_proposals, neg_proposals, pos_gt_bboxes, pos_gt_labels, None, cfg
+        return split_targets(
+            self._get_target_single(pos_proposals, neg_proposals, pos_gt_bboxes, pos_gt_labels, None, cfg)
         )
-        (buckets, offsets), (bucket_weights, offset_weights) = targets.chunk(2, dim=1), weights.chunk(2, dim=1)
-        return labels, label_weights, buckets, bucket_weights, offsets, offset_weights
 
     def _get_target_single(
         self,
@@ -295,27 +269,9 @@ class SABLHead(BaseModule):
         img_metas: dict | None = None,
         cfg: Any = None,
     ) -> Targets:
-        """Targets of one image's sampled boxes, positives first.
-
-        Args:
-            pos_bboxes: (p, 4) px.
-            neg_bboxes: (q, 4) px.
-            pos_gt_bboxes: (p, 4) px, the objects that the positives belong to.
-            pos_gt_labels: (p,) in ``[0, K)``.
-            img_metas: meta information of this image; unused here.
-            cfg: has ``pos_weight``, the label weight of positives; <= 0 means 1.
-
-        Returns:
-            Labels (p + q,), label weights (p + q,), targets (p + q, 8 S) and their weights (p + q, 8 S): the buckets',
-            then the offsets'.
-        """
-        offsets, offset_weights, buckets, bucket_weights = self.bbox_coder.encode(pos_bboxes, pos_gt_bboxes)
-        num_neg = len(neg_bboxes)
-        labels, label_weights, targets, _ = sampled_targets(
-            pos_gt_labels, torch.cat([buckets, offsets], dim=1), num_neg, self.num_classes, cfg.pos_weight
-        )
-        weights = F.pad(torch.cat([bucket_weights, offset_weights], dim=1), (0, 0, 0, num_neg))
-        return labels, label_weights, targets, weights
+        """Targets of one image; see :func:`bucket_targets`. ``neg_bboxes`` are (q, 4), ``img_metas`` is not used."""
+        positives = (pos_bboxes, pos_gt_bboxes, pos_gt_labels)
+        return bucket_targets(self.bbox_coder, *positives, len(neg_bboxes), self.num_classes, cfg.pos_weight)
 
     def _cls_avg_factor(self, label_weights: Tensor) -> Tensor:
         """Divisor of the classification loss: the boxes with a weight > 0, at least 1."""
@@ -355,18 +311,9 @@ class SABLHead(BaseModule):
             )
             losses['acc'] = accuracy(cls_score, labels)
         if bbox_pred is not None:
-            losses.update(self._bbox_losses(bbox_pred, bbox_targets, bbox_weights, options))
+            of_boxes = (self.loss_bbox_cls, self.loss_bbox_reg, bbox_pred, bbox_targets, bbox_weights)
+            losses.update(bucket_losses(*of_boxes, **options))
         return losses
-
-    def _bbox_losses(self, preds: Pair, targets: Pair, weights: Pair, options: dict[str, Any]) -> dict[str, Tensor]:
-        """``loss_bbox_cls``, divided by the number of sides, and ``loss_bbox_reg``, by the number of boxes."""
-        if not len(preds[0]):
-            return dict(loss_bbox_cls=attached_zero(preds[0]), loss_bbox_reg=attached_zero(preds[1]))
-        sides, wanted, side_weights = (pair[0].reshape(-1, self.side_num) for pair in (preds, targets, weights))
-        return dict(
-            loss_bbox_cls=self.loss_bbox_cls(sides, wanted, side_weights, avg_factor=len(sides), **options),
-            loss_bbox_reg=self.loss_bbox_reg(preds[1], targets[1], weights[1], avg_factor=len(preds[1]), **options),
-        )
 
     def get_bboxes(
         self,

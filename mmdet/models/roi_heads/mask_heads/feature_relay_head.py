@@ -21,6 +21,8 @@ class FeatureRelayHead(BaseModule):
         init_cfg: initialisation.
     """
 
+    no_weight_per_image = 'it has no loss'  # read where heads with weights are made
+
     def __init__(
         self,
         in_channels: int = 1024,

@@ -24,6 +24,8 @@ class BasePanopticFusionHead(BaseModule, metaclass=ABCMeta):
         kwargs: not used.
     """
 
+    no_weight_per_image = 'it has no loss'  # read where heads with weights are made
+
     def __init__(
         self,
         num_things_classes: int = 80,

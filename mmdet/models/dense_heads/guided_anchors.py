@@ -1,0 +1,102 @@
+"""Anchors whose shapes are predicted, and the boxes that come from them (https://arxiv.org/abs/1901.03278)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmdet.models.dense_heads.base_dense_head import flatten_map
+
+# Default arguments of the heads; every builder copies them.
+APPROXIMATIONS = dict(
+    type='AnchorGenerator',
+    octave_base_scale=8,
+    scales_per_octave=3,
+    ratios=(0.5, 1.0, 2.0),
+    strides=(4, 8, 16, 32, 64),
+)
+SQUARES = dict(type='AnchorGenerator', ratios=(1.0,), scales=(8,), strides=(4, 8, 16, 32, 64))
+PLAIN_CODER = dict(
+    type='DeltaXYWHBBoxCoder', target_means=(0.0, 0.0, 0.0, 0.0), target_stds=(1.0, 1.0, 1.0, 1.0)
+)  # fmt: skip
+
+MAX_SHAPE_RATIO = 1e-6  # a square may grow by the inverse of this: shapes are free, unlike those of box deltas
+
+LevelOfImage = Callable[..., tuple[Tensor, Tensor]]
+
+
+def shape_squares(coder: Any, squares: Tensor, shapes: Tensor) -> Tensor:
+    """Boxes (n, 4) in the places of ``squares`` (n, 4), with the predicted shapes (n, 2) as ``coder`` reads them."""
+    deltas = torch.cat([torch.zeros_like(shapes), shapes], dim=1)
+    return coder.decode(squares, deltas, wh_ratio_clip=MAX_SHAPE_RATIO)
+
+
+def anchors_of_level(
+    coder: Any, squares: Tensor, shape_pred: Tensor, loc_pred: Tensor, num_priors: int, threshold: float | None
+) -> tuple[Tensor, Tensor]:
+    """Guided anchors of one level of one image.
+
+    Args:
+        coder: between squares and guided anchors.
+        squares: (H * W * A, 4).
+        shape_pred: (A * 2, H, W).
+        loc_pred: (1, H, W).
+        num_priors: A.
+        threshold: least probability of a place; None: all places count.
+
+    Returns:
+        guided anchors (k, 4), without gradient, and the mask (H * W * A,) of the k places.
+    """
+    shapes = flatten_map(shape_pred.detach(), 2)
+    if threshold is None:
+        return shape_squares(coder, squares, shapes), torch.ones_like(shapes[:, 0], dtype=torch.bool)
+    mask = flatten_map(loc_pred.detach(), 1).squeeze(1).sigmoid() >= threshold
+    mask = mask.repeat_interleave(num_priors)
+    return shape_squares(coder, squares[mask], shapes[mask]), mask
+
+
+def anchors_of_batch(
+    of_level: LevelOfImage, squares: Sequence[Tensor], shape_preds: Sequence[Tensor], loc_preds: Sequence[Tensor]
+) -> tuple[list[list[Tensor]], list[list[Tensor]], list[list[Tensor]]]:
+    """Squares, guided anchors, and where these are.
+
+    Args:
+        of_level: gives guided anchors and mask of squares (H * W * A, 4), shapes (A * 2, H, W) and places (1, H, W).
+        squares: L times (H * W * A, 4).
+        shape_preds: L maps (N, A * 2, H, W).
+        loc_preds: L maps (N, 1, H, W).
+
+    Returns:
+        N times L times squares (H * W * A, 4), the N lists being one object; guided anchors (k, 4); and masks
+        (H * W * A,) with k true ones.
+    """
+    num_imgs = len(shape_preds[0])
+    guided, masks = [], []
+    for i in range(num_imgs):
+        of_image = zip(squares, (level[i] for level in shape_preds), (level[i] for level in loc_preds))
+        levels = [of_level(*level) for level in of_image]
+        guided.append([anchors for anchors, _ in levels])
+        masks.append([mask for _, mask in levels])
+    return [squares] * num_imgs, guided, masks
+
+
+def best_boxes(
+    levels: Iterable[tuple[Tensor, Tensor, Tensor]], coder: Any, limit: int, img_shape: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Scores (n, C) and boxes (n, 4) of one image, the best ``limit`` of each level; not positive: all.
+
+    Args:
+        levels: L times scores (k, C), deltas (k, 4) and anchors (k, 4).
+        coder: between anchors and boxes.
+        limit: most boxes of a level.
+        img_shape: height and width that bound the boxes, pixels.
+    """
+    all_scores, all_boxes = [], []
+    for scores, deltas, anchors in levels:
+        if 0 < limit < len(scores):
+            best = scores.amax(dim=1).topk(limit).indices
+            scores, deltas, anchors = scores[best], deltas[best], anchors[best]
+        all_scores.append(scores)
+        all_boxes.append(coder.decode(anchors, deltas, max_shape=img_shape))
+    return torch.cat(all_scores), torch.cat(all_boxes)
