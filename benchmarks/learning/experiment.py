@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -91,10 +90,10 @@ def images_of_all_seeds(args: argparse.Namespace, images: int) -> int:
 
 def write_json(content: dict, path: Path) -> str:
     """Write an annotation file whole or not at all; gives its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile('w', dir=path.parent, delete=False) as file:
+    from mmdet.utils import atomic_write
+
+    with atomic_write(path, shared=True) as file:  # runs that go side by side need the same files
         json.dump(content, file)
-    os.replace(file.name, path)
     return str(path.resolve())
 
 

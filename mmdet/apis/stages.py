@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from mmdet import __version__
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.models import build_detector
-from mmdet.utils import build_ddp, build_dp, compat_cfg
+from mmdet.utils import atomic_write, build_ddp, build_dp, compat_cfg
 from mmdet.utils.checkpoint import load_state_dict, read_checkpoint, save_checkpoint
 from mmdet.utils.partial_weights import load_parts
 from mmdet.utils.registry import did_you_mean
@@ -25,7 +24,7 @@ from mmdet.utils.registry import did_you_mean
 from .loaders import batch_test_pipeline, loader_args
 from .stage_configs import leaf_datasets, stage_config, stage_model
 from .stage_plan import Stage, StagePlanError, read_stages
-from .stage_record import StageRecord
+from .stage_record import StageRecord, result_settings
 from .test import multi_gpu_test, single_gpu_test
 from .train import set_random_seed, train_detector
 
@@ -44,7 +43,8 @@ class StagedTraining:
         timestamp: names the log files.
 
     Raises:
-        StagePlanError: see :func:`mmdet.apis.stage_plan.read_stages`.
+        StagePlanError: see :func:`mmdet.apis.stage_plan.read_stages`; or the folder holds a run of other stages or
+            settings.
     """
 
     def __init__(self, cfg: Config, distributed: bool, logger: logging.Logger, timestamp: str) -> None:
@@ -55,7 +55,7 @@ class StagedTraining:
         # every config that a stage needs is made before the first one trains
         self.configs = {stage.name: stage_config(self.cfg, stage) for stage in self.stages}
         self._check_parts()
-        self.record = StageRecord(self.folder, self.stages, self.cfg.get('seed'))
+        self.record = StageRecord(self.folder, self.stages, result_settings(self.cfg, get_dist_info()[1]))
 
     def run(self) -> list[dict[str, Any]]:
         """Train and evaluate the stages that are not done yet.
@@ -63,6 +63,8 @@ class StagedTraining:
         Returns:
             One row a stage and one for the whole detector: name, figures, seconds.
         """
+        if get_dist_info()[0] == 0:
+            self.record.write()  # what is interrupted in its first stage must not go on with other settings either
         for stage in self.stages:
             if self.record.is_done(stage.name):
                 self.logger.info(f'stage {stage.name} is done; its weights are in {self._dir(stage.name)}')
@@ -138,7 +140,8 @@ class StagedTraining:
                     self.logger.info(f'writing the proposals of stage {stage.proposals} to {path}')
                     results = self._detect(self._proposal_model(stage.proposals, split), dataset)
                     if get_dist_info()[0] == 0:
-                        _write_whole(results, path)
+                        with atomic_write(path, 'wb') as file:
+                            mmcv.dump(results, file=file, file_format='pkl')
                 if self.distributed:
                     dist.barrier()
 
@@ -261,14 +264,6 @@ def single_files(dataset: ConfigDict) -> list[ConfigDict]:
                 part[key] = part[key][i]
         parts.append(part)
     return parts
-
-
-def _write_whole(content: Any, path: Path) -> None:
-    """Pickle to a temporary file, then rename: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.stem}.tmp.pkl')
-    mmcv.dump(content, str(temporary))
-    os.replace(temporary, path)
 
 
 __all__ = ['StagedTraining', 'describe', 'single_files']

@@ -1,16 +1,17 @@
 """What the images of a data set say to heads and samplers: the audit's look at the training directives."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
 
-from mmdet.core.directives import describe, effective_keys, read_directives
+from mmdet.core.directives import CLASS_KEYS, describe, effective_keys, read_directives
 
 from . import audit_checks as checks
 from .annotation_rules import few
 from .image_fields import directive_steps, fields_of_image
+from .verified_classes import unread_list
 
 MAX_VALUES_SHOWN = 4  # of a field that the images' entries have; the rarer ones are only counted
 
@@ -28,7 +29,7 @@ def describe_directives(dataset: Dataset, heeded: Collection[str] | None = None)
     steps = directive_steps(dataset)
     from_entries = {field for step in steps for field in step.info_keys}
     infos = getattr(dataset, 'data_infos', []) if from_entries else [None]
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    values: dict[str, list[Any]] = defaultdict(list)
     unread: set[str] = set()
     faults: dict[str, list[str]] = defaultdict(list)
     constant: dict[str, Any] = {}
@@ -41,13 +42,14 @@ def describe_directives(dataset: Dataset, heeded: Collection[str] | None = None)
             continue
         constant = {field: value for field, value in fields.items() if field not in from_entries}
         for field in from_entries:
-            counts[field][str(fields[field])] += 1
+            values[field].append(fields[field])
     problems = [fault if infos == [None] else f'{fault} (images: {few(names)})' for fault, names in faults.items()]
     if heeded is not None:
         problems += checks.check_heeded(sorted(unread.difference(heeded)), heeded)
-    if faults and not counts:
+    problems += unread_list(dataset, [key for step in steps for key in step.info_keys.values()])
+    if faults and not values:
         return '?', problems
-    words = [describe(read_directives(constant))] + [value_counts(field, counts[field]) for field in sorted(counts)]
+    words = [describe(read_directives(constant))] + [value_counts(field, values[field]) for field in sorted(values)]
     return ', '.join(word for word in words if word != '-') or '-', problems
 
 
@@ -57,8 +59,15 @@ def image_name(img_info: Mapping[str, Any] | None) -> str:
     return str(info.get('filename', info.get('file_name', info.get('id', '?'))))
 
 
-def value_counts(field: str, counts: Counter[str]) -> str:
-    """``'weight: 0.5 (5), 1 (3)'``, values with their numbers of images, most frequent first."""
+def value_counts(field: str, values: Sequence[Any]) -> str:
+    """``'weight: 0.5 (5), 1 (3)'``, values with their numbers of images, most frequent first.
+
+    Of many different lists of classes only the lengths are counted: ``'labeled_classes: 12 classes (5), 9 classes
+    (3)'``.
+    """
+    counts = Counter(map(str, values))
+    if field in CLASS_KEYS and len(counts) > MAX_VALUES_SHOWN:
+        counts = Counter(f'{len(value)} class{"es" * (len(value) != 1)}' for value in values)
     shown = counts.most_common(MAX_VALUES_SHOWN)
     words = [f'{value} ({count})' for value, count in shown]
     rest = len(counts) - len(shown)

@@ -63,13 +63,18 @@ class CocoDataset(CustomDataset):
         return [self._image_entry(img_id) for img_id in self.img_ids]
 
     def _read_coco(self, ann_file: str) -> COCO:
+        coco = self._open_coco(ann_file)
+        if self.source_classes is not None or self.rename:
+            rename_categories(coco, self.rename, self.source_classes, self.ann_file)
+        return coco
+
+    def _open_coco(self, ann_file: str) -> COCO:
+        """The file with the categories that it has itself."""
         coco = COCO(ann_file)
         twice = repeated_ids(coco.dataset)
         if twice:
             raise ValueError(f'{self.ann_file}: {"; ".join(twice)}. Number them anew, each once.')
         fill_annotations(coco.dataset.get('annotations', ()), self.ann_file)
-        if self.source_classes is not None or self.rename:
-            rename_categories(coco, self.rename, self.source_classes, self.ann_file)
         return coco
 
     @property
@@ -248,12 +253,18 @@ class CocoDataset(CustomDataset):
         )
 
     def fast_eval_recall(
-        self, results: Sequence[np.ndarray], proposal_nums: Sequence[int], iou_thrs: Sequence[float], logger=None
+        self,
+        results: Sequence[np.ndarray],
+        proposal_nums: Sequence[int],
+        iou_thrs: Sequence[float],
+        logger=None,
+        coco_gt: COCO | None = None,
     ) -> np.ndarray:
         """Average recall of proposals (P,) for each number of them; classes are left aside, crowds too."""
         gts = []
+        coco_gt = coco_gt or self.coco
         for img_id in self.img_ids:
-            anns = self.coco.img_ann_map.get(img_id, [])
+            anns = coco_gt.img_ann_map.get(img_id, [])
             gts.append(xyxy_of([ann for ann in anns if not ann.get('ignore', False) and not ann.get('iscrowd', False)]))
         return eval_recalls(gts, results, proposal_nums, iou_thrs, logger=logger).mean(axis=1)
 
@@ -312,7 +323,7 @@ class CocoDataset(CustomDataset):
         for metric in metrics:
             print_log(f'Evaluating {metric}...', logger=logger)
             if metric == 'proposal_fast':
-                out.update(self._evaluate_proposal_fast(results, proposal_nums, thrs, logger))
+                out.update(self._evaluate_proposal_fast(results, coco_gt, proposal_nums, thrs, logger))
                 continue
             if metric not in result_files:
                 raise KeyError(f'metric {metric!r}: the results hold only {", ".join(result_files)}')
@@ -326,14 +337,14 @@ class CocoDataset(CustomDataset):
         return out
 
     def _evaluate_proposal_fast(
-        self, results: Sequence[Any], proposal_nums: Sequence[int], iou_thrs: Sequence[float], logger
+        self, results: Sequence[Any], coco_gt: COCO, proposal_nums: Sequence[int], iou_thrs: Sequence[float], logger
     ) -> dict[str, float]:
         if len(results) and not isinstance(results[0], np.ndarray):
             raise KeyError(
                 "metric 'proposal_fast' needs proposals, one array (n, 5) for each image; the results are "
                 'detections of classes'
             )
-        recalls = self.fast_eval_recall(results, proposal_nums, iou_thrs, logger='silent')
+        recalls = self.fast_eval_recall(results, proposal_nums, iou_thrs, 'silent', coco_gt)
         figures = OrderedDict((f'AR@{num}', float(recall)) for num, recall in zip(proposal_nums, recalls))
         print_log(''.join(f'\n{name}\t{value:.4f}' for name, value in figures.items()), logger=logger)
         return figures

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import mmcv
 import numpy as np
 from terminaltables import AsciiTable
 
+from mmdet.core.directives import CLASS_KEYS, LABELED_CLASSES, check_directive
 from mmdet.utils.registry import did_you_mean
 
 from .api_wrappers.coco_api import COCO
@@ -100,7 +102,8 @@ def _with_labels(ann: dict, labels: np.ndarray) -> dict:
 def rename_categories(coco: COCO, rename: Rename | None, source_classes: Sequence[str] | None, where: str) -> None:
     """Rename the categories of an annotation file, and leave out those that are not used; ``coco`` is changed.
 
-    Categories that get one name become one, with the id of the first; evaluation then counts them as one.
+    Categories that get one name become one, with the id of the first; evaluation then counts them as one. It is
+    annotated in an image (``labeled_classes``, ``unlabeled_classes`` of the image's entry) where all of them are.
 
     Args:
         coco: the file.
@@ -126,6 +129,11 @@ def rename_categories(coco: COCO, rename: Rename | None, source_classes: Sequenc
             new_id[cat['id']] = kept.setdefault(name, {**cat, 'name': name})['id']
     coco.dataset['categories'] = list(kept.values())
     _set_category_ids(coco.dataset.get('annotations', []), new_id)
+    ids_of: dict[Any, list[int]] = {
+        cat['name']: [old for old, new in new_id.items() if new == cat['id']] for cat in kept.values()
+    }
+    ids_of |= {entry: [cat['id']] for cat, name in zip(categories, in_file) for entry in (cat['id'], name)}
+    _set_classes_of_images(coco.dataset.get('images', []), new_id, ids_of)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         coco.createIndex()
     coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
@@ -137,6 +145,26 @@ def _set_category_ids(annotations: Sequence[dict], new_id: Mapping[int, int]) ->
     ids = np.asarray([ann['category_id'] for ann in annotations])
     for i in np.flatnonzero(np.isin(ids, list(changed))):
         annotations[i]['category_id'] = changed[annotations[i]['category_id']]
+
+
+def _set_classes_of_images(images: Sequence[dict], new_id: Mapping[int, int], ids_of: Mapping) -> None:
+    """Write the new ids into what the images say of which classes are annotated in them.
+
+    Args:
+        images: entries of the file.
+        new_id: old id -> new id of the categories that are used.
+        ids_of: what an entry may call categories, an id or a name -> their old ids.
+
+    Raises:
+        ValueError: an entry has something else than a list of classes.
+    """
+    merged = Counter(new_id.values())
+    for image in images:
+        for key in image.keys() & set(CLASS_KEYS):
+            check_directive(key, image[key])
+            listed = {old for entry in image[key] for old in ids_of.get(entry, ())}
+            counts = Counter(new_id[old] for old in listed if old in new_id)
+            image[key] = sorted(new for new, n in counts.items() if key != LABELED_CLASSES or n == merged[new])
 
 
 def match_table(

@@ -7,12 +7,15 @@ from typing import Any
 import mmcv
 from mmcv.utils import print_log
 
+from mmdet.core.directives import LABELED_CLASSES
 from mmdet.core.evaluation import lvis_class_lists
 
+from .api_wrappers.coco_api import COCO
 from .builder import DATASETS
 from .coco import CocoDataset
 from .coco_metrics import STEPPED_IOU_THRS
 from .lvis_metrics import evaluate_lvis
+from .verified_classes import lvis_verified
 
 # The figures that results hold.
 _FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'APr', 'APc', 'APf')
@@ -22,11 +25,29 @@ _FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'APr', 'APc', 'APf')
 class LVISV05Dataset(CocoDataset):
     """LVIS 0.5; its AP heeds which classes an image was checked for (see :mod:`mmdet.datasets.lvis_metrics`).
 
-    Arguments are those of :class:`CocoDataset`.
+    Args:
+        *args, **kwargs: as of :class:`CocoDataset`.
+        verified_classes: note in each image's entry, as ``labeled_classes``, the categories that it was checked for and
+            all objects of which are annotated; ``AddFieldToImgMetas(from_img_info=['labeled_classes'])`` hands them on.
+
+    Raises:
+        ValueError: as :class:`CocoDataset`; with ``verified_classes`` also an image that does not say what it was
+            checked for.
     """
 
     CLASSES = lvis_class_lists.LVIS_V05
     PALETTE = None
+
+    def __init__(self, *args, verified_classes: bool = False, **kwargs):
+        self.verified_classes = verified_classes
+        super().__init__(*args, **kwargs)
+
+    def _open_coco(self, ann_file: str) -> COCO:
+        coco = super()._open_coco(ann_file)
+        for img_id, img in coco.imgs.items() if self.verified_classes else ():
+            annotated = {ann['category_id'] for ann in coco.img_ann_map.get(img_id, ())}
+            img[LABELED_CLASSES] = lvis_verified(img, annotated)
+        return coco
 
     def _image_entry(self, img_id: int) -> dict:
         # LVIS names its images by COCO's ids, with the split in front of some
@@ -44,6 +65,7 @@ class LVISV05Dataset(CocoDataset):
         classwise: bool = False,
         proposal_nums: Sequence[int] = (100, 300, 1000),
         iou_thrs: Sequence[float] = STEPPED_IOU_THRS,
+        labeled_only: bool = False,
     ) -> dict[str, float | str]:
         """Evaluate in the manner of LVIS.
 
@@ -55,6 +77,9 @@ class LVISV05Dataset(CocoDataset):
             classwise: also print AP of each class.
             proposal_nums: numbers of proposals that recall is given for; of detections 300 an image count.
             iou_thrs: thresholds that are averaged over.
+            labeled_only: as of :meth:`CocoDataset.evaluate`. LVIS leaves out detections of classes that an image was
+                not checked for anyway; this also leaves out classes of which not all objects are annotated in an image,
+                objects and detections.
 
         Returns:
             ``bbox_AP``, ``bbox_AP50``, ..., with AP of rare, common and frequent classes (``APr``, ``APc``, ``APf``);
@@ -62,19 +87,24 @@ class LVISV05Dataset(CocoDataset):
 
         Raises:
             KeyError: another metric.
-            ValueError: not one result for each image, or an image that does not say what it was checked for.
+            ValueError: not one result for each image, an image that does not say what it was checked for, or
+                ``labeled_only`` where no image says what is annotated (``verified_classes`` makes all say it).
         """
         metrics = [metric] if isinstance(metric, str) else list(metric)
         # LVIS knows no recall without classes; COCO's evaluation also reports metrics that are not known
         coco_style = [name for name in metrics if name not in ('bbox', 'segm')]
         out: dict[str, float | str] = OrderedDict()
         if coco_style:
-            out.update(super().evaluate(results, coco_style, logger, proposal_nums=proposal_nums, iou_thrs=iou_thrs))
+            shared = dict(proposal_nums=proposal_nums, iou_thrs=iou_thrs, labeled_only=labeled_only)
+            out.update(super().evaluate(results, coco_style, logger, **shared))
+        truth = self.coco
+        if labeled_only:
+            results, truth = self._labelled_only(results)
         files, folder = self.format_results(results, jsonfile_prefix)
         try:
             for name in metrics:
                 if name not in coco_style:
-                    out.update(self._run_lvis(files, name, logger, classwise, iou_thrs))
+                    out.update(self._run_lvis(truth, files, name, logger, classwise, iou_thrs))
         finally:
             if folder is not None:
                 folder.cleanup()
@@ -82,6 +112,7 @@ class LVISV05Dataset(CocoDataset):
 
     def _run_lvis(
         self,
+        truth: COCO,
         files: dict[str, str],
         metric: str,
         logger,
@@ -93,9 +124,9 @@ class LVISV05Dataset(CocoDataset):
             raise KeyError(f'metric {metric!r}: the results hold only {", ".join(files)}')
         print_log(f'Evaluating {metric}...', logger=logger)
         found = evaluate_lvis(
-            {img_id: self.coco.imgs[img_id] for img_id in self.img_ids},
-            self.coco.dataset.get('annotations', ()),
-            {cat_id: self.coco.cats[cat_id] for cat_id in self.cat_ids},
+            {img_id: truth.imgs[img_id] for img_id in self.img_ids},
+            truth.dataset.get('annotations', ()),
+            {cat_id: truth.cats[cat_id] for cat_id in self.cat_ids},
             mmcv.load(files[metric]),
             metric,
             iou_thrs,
@@ -104,7 +135,7 @@ class LVISV05Dataset(CocoDataset):
         print_log('\n' + '\n'.join(lines), logger=logger)
         if classwise:
             aps = zip(self.cat_ids, found.class_aps)
-            rows = [f'{self.coco.cats[cat_id]["name"]}: {ap:.3f}' for cat_id, ap in aps]
+            rows = [f'{truth.cats[cat_id]["name"]}: {ap:.3f}' for cat_id, ap in aps]
             print_log('\n' + '\n'.join(rows), logger=logger)
         figures = {name: found.figures[name] for name in _FIGURES}
         out: dict[str, float | str] = OrderedDict(
@@ -120,7 +151,7 @@ DATASETS.register_module(name='LVISDataset', module=LVISDataset)
 
 @DATASETS.register_module()
 class LVISV1Dataset(LVISV05Dataset):
-    """LVIS 1; arguments are those of :class:`CocoDataset`."""
+    """LVIS 1; arguments are those of :class:`LVISV05Dataset`."""
 
     CLASSES = lvis_class_lists.LVIS_V1
 

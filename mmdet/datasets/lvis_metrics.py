@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pycocotools.mask as mask_utils
 
+from .verified_classes import check_lvis_image
+
 MAX_DETS = 300  # of an image
 RECALLS = np.linspace(0, 1, 101)
 AREAS = OrderedDict(all=(0.0, 1e10), s=(0.0, 32.0**2), m=(32.0**2, 96.0**2), l=(96.0**2, 1e10))  # px²
@@ -153,7 +155,8 @@ def evaluate_lvis(
     Raises:
         ValueError: an image does not say what it was checked for.
     """
-    _check_images(images)
+    for img in images.values():
+        check_lvis_image(img)
     thrs = np.asarray(iou_thrs, dtype=np.float64)
     objects, dets = _by_category(annotations, images, categories), {}
     negatives = {img_id: set(img['neg_category_ids']) for img_id, img in images.items()}
@@ -171,16 +174,6 @@ def evaluate_lvis(
         if matches:
             precision[:, :, k], recall[:, k] = precision_recall(matches)
     return summarise(precision, recall, thrs, [cat.get('frequency') for cat in categories.values()])
-
-
-def _check_images(images: Mapping[int, dict]) -> None:
-    for img_id, img in images.items():
-        missing = [key for key in ('neg_category_ids', 'not_exhaustive_category_ids') if key not in img]
-        if missing:
-            raise ValueError(
-                f'image {img_id} has no {" and no ".join(missing)}, which say what it was checked for; for annotations '
-                'that are not those of LVIS use CocoDataset'
-            )
 
 
 def _by_category(entries: Sequence[dict], images: Mapping, categories: Mapping) -> dict[int, dict[int, list[dict]]]:

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmdet.core.directives import (
-    BBOX_HEAD,
     LABELED_CLASSES,
-    ROI_HEAD,
-    RPN_HEAD,
+    TWO_STAGES,
+    ObeyingHead,
     ignores_negatives,
     negative_policy,
     negative_weight,
@@ -23,8 +22,6 @@ CLASSES_PAGE = 'docs/partial_labels.md'
 LARGE_SHARE = 0.2
 # Policies, those first that believe least; the first that holds in some head is an image's.
 POLICIES = ('none', 'recalibrate', 'overlap', 'soft', 'all')
-# The heads of the two stages: where a head has no directive, the next one's holds.
-STAGES = ((RPN_HEAD,), (BBOX_HEAD, ROI_HEAD))
 
 
 class SourceFacts(NamedTuple):
@@ -84,16 +81,17 @@ def recommend(source_facts: Sequence[SourceFacts]) -> list[str]:
     return sentences
 
 
-def policy_of_image(fields: Mapping[str, Any]) -> str:
+def policy_of_image(fields: Mapping[str, Any], heads: Mapping[str, ObeyingHead] = TWO_STAGES) -> str:
     """The policy, of :data:`POLICIES`, that an image's directives come to: the one of them that believes least.
 
     Args:
         fields: the directives of the image.
+        heads: of the model; those without negatives do not matter.
     """
     if ignores_negatives(fields):
         return 'none'
-    found = {policy_in_head(fields, heads) for heads in STAGES}
-    return next(policy for policy in POLICIES if policy in found)
+    found = {policy_in_head(fields, head.names) for head in heads.values() if head.has_negatives}
+    return next((policy for policy in POLICIES if policy in found), 'all')
 
 
 def policy_in_head(fields: Mapping[str, Any], heads: Sequence[str]) -> str:

@@ -8,15 +8,15 @@ from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
 from mmdet.core.directives import (
-    BBOX_HEAD,
     CLASS_KEYS,
     LABELED_CLASSES,
-    ROI_HEAD,
-    RPN_HEAD,
+    TWO_STAGES,
+    ObeyingHead,
     ignores_negatives,
     loss_weight,
 )
 
+from .annotation_rules import few
 from .audit import flatten
 from .builder import build_dataloader
 from .mixing_advice import SourceFacts, policy_in_head, policy_of_image, recommend
@@ -28,8 +28,7 @@ from .sources import find_sources
 # The share of an epoch's images whose negatives are ignored from which on there is a warning: a network that sees few
 # negatives calls everything an object.
 SMALL = 0.2
-# the heads of the report: name -> the directive's head, and the one that it falls back on
-HEADS = {RPN_HEAD: (RPN_HEAD, None), ROI_HEAD: (BBOX_HEAD, ROI_HEAD)}
+Heads = Mapping[str, ObeyingHead]  # name -> what it obeys
 
 
 class SourceReport(NamedTuple):
@@ -41,11 +40,11 @@ class SourceReport(NamedTuple):
     weights: dict[str, float]  # head -> mean weight
     weightless: dict[str, float]  # head -> share of the images with weight 0, in [0, 1]
     ignored: float  # share of the images whose negatives are ignored, in [0, 1]
-    teaches_background: dict[str, bool]  # head -> whether an image has a weight and negatives
+    teaches_background: dict[str, bool]  # head with negatives -> whether an image has a weight and negatives
     unlabeled: list[str]  # classes that are not annotated, in some image at least
     policies: dict[str, float] = {}  # policy of negatives -> share of the images that have it, in [0, 1]
     without_objects: Sequence[str] = ()  # classes that count as annotated, but no object is of them
-    weighs_background: dict[str, bool] = {}  # head -> whether an image has negatives of a weight > 0
+    weighs_background: dict[str, bool] = {}  # head with negatives -> whether an image has some of a weight > 0
 
 
 class MixtureReport(NamedTuple):
@@ -75,12 +74,13 @@ class MixtureReport(NamedTuple):
 
     def table(self) -> str:
         """One row for each source."""
-        rows = [['source', 'images', 'an epoch', 'share', *(f'{head} loss' for head in HEADS), 'ignored', 'unlabelled']]
-        shares = [self.share_of_loss(head) for head in HEADS]
+        heads = list(self.sources[0].weights) if self.sources else []
+        rows = [['source', 'images', 'an epoch', 'share', *(f'{head} loss' for head in heads), 'ignored', 'unlabelled']]
+        shares = [self.share_of_loss(head) for head in heads]
         for source, *of_loss in zip(self.sources, *shares):
             share = source.per_epoch / max(self.per_epoch, 1)
             percents = [f'{value:.1%}' for value in (share, *of_loss, source.ignored)]
-            rows.append([source.name, source.images, source.per_epoch, *percents, ', '.join(source.unlabeled) or '-'])
+            rows.append([source.name, source.images, source.per_epoch, *percents, few(source.unlabeled) or '-'])
         return AsciiTable(rows).table
 
 
@@ -91,7 +91,7 @@ def report_mixture(
     world_size: int = 1,
     source_ratio: Sequence[float] | None = None,
     repeat_factors: Sequence[float] | None = None,
-    ignoring_heads: Sequence[str] | None = None,
+    heads: Heads = TWO_STAGES,
 ) -> MixtureReport:
     """Look at a training set as its loader will give it.
 
@@ -100,7 +100,7 @@ def report_mixture(
         samples_per_gpu: images in a batch.
         world_size: number of processes.
         source_ratio, repeat_factors: of the training loader.
-        ignoring_heads: heads, of :data:`HEADS`, whose samplers obey ``ignore_negatives``; None: all.
+        heads: of the model, which ``mmdet.models.obedience.obeying_heads`` finds; the columns and warnings are theirs.
     """
     sources = find_sources(dataset)
     if source_ratio is None and repeat_factors is None:
@@ -114,9 +114,9 @@ def report_mixture(
         counts = sampler.images_per_epoch()
         epoch = f'{sampler.rule()}: an epoch has {len(sampler)} steps of {world_size} x {samples_per_gpu} images'
     reports = [
-        report_source(name, part, int(count)) for name, part, count in zip(sources.names, parts_of(dataset), counts)
+        report_source(name, part, int(count), heads)
+        for name, part, count in zip(sources.names, parts_of(dataset), counts)
     ]
-    heads = list(HEADS) if ignoring_heads is None else list(ignoring_heads)
     return MixtureReport(reports, epoch, warnings_of(reports, heads))
 
 
@@ -127,7 +127,7 @@ def parts_of(dataset: Dataset) -> list[Dataset]:
     return list(getattr(dataset, 'datasets', [dataset]))
 
 
-def report_source(name: str, part: Dataset, per_epoch: int) -> SourceReport:
+def report_source(name: str, part: Dataset, per_epoch: int, heads: Heads) -> SourceReport:
     """The figures of one source."""
     leaves, repeats = flatten(part)
     fields: list[dict[str, Any]] = []
@@ -139,25 +139,33 @@ def report_source(name: str, part: Dataset, per_epoch: int) -> SourceReport:
         fields += own
         counts += [count / max(len(own), 1)] * len(own)
         for field in {str([f.get(key) for key in CLASS_KEYS]): f for f in own}.values():
+            if len(unlabeled) == len(leaf.CLASSES or ()):
+                break  # of federated sets each image has a list of its own
             unlabeled.update(dict.fromkeys(unlabeled_names(field, leaf.CLASSES or ())))
         seen |= classes_with_objects(leaf)
     often = np.asarray(counts) / max(sum(counts), 1e-12)
-    weights = {head: np.asarray([loss_weight(f, *names) for f in fields]) for head, names in HEADS.items()}
-    kinds = [policy_of_image(f) for f in fields]
+    weights = {name: np.asarray([loss_weight(f, *head.names) for f in fields]) for name, head in heads.items()}
+    believed = {name: believed_in(fields, head) for name, head in heads.items() if head.has_negatives}
+    kinds = [policy_of_image(f, heads) for f in fields]
     ignored = np.asarray([ignores_negatives(f) for f in fields], dtype=bool)
     return SourceReport(
         name=name,
         images=len(fields),
         per_epoch=per_epoch,
         weights={head: float((often * own).sum()) for head, own in weights.items()},
-        weightless={head: float(often[own == 0].sum()) for head, own in weights.items()},
-        ignored=float(often[ignored].sum()),
-        teaches_background={head: bool(((own > 0) & ~ignored).any()) for head, own in weights.items()},
+        weightless={head: share_of(often, own == 0) for head, own in weights.items()},
+        ignored=share_of(often, ignored),
+        teaches_background={head: bool(((weights[head] > 0) & ~ignored).any()) for head in believed},
         unlabeled=list(unlabeled),
-        weighs_background={head: bool((weights[head] * believed(fields, head) > 0).any()) for head in HEADS},
-        policies={kind: float(often[np.asarray(kinds) == kind].sum()) for kind in dict.fromkeys(kinds)},
+        weighs_background={head: bool((weights[head] * own > 0).any()) for head, own in believed.items()},
+        policies={kind: share_of(often, np.asarray(kinds) == kind) for kind in dict.fromkeys(kinds)},
         without_objects=[name for name in leaves[0].CLASSES or () if name not in seen | set(unlabeled)],
     )
+
+
+def share_of(often: np.ndarray, mask: np.ndarray) -> float:
+    """Share of the images (n,) in a mask; 1 where all are, whatever the rounding of the parts (n,) they are of it."""
+    return 1.0 if mask.all() and mask.size else float(often[mask].sum())
 
 
 def classes_with_objects(leaf: Dataset) -> set[str]:
@@ -173,11 +181,10 @@ def classes_with_objects(leaf: Dataset) -> set[str]:
     return seen
 
 
-def believed(fields: Sequence[Mapping[str, Any]], head: str) -> np.ndarray:
+def believed_in(fields: Sequence[Mapping[str, Any]], head: ObeyingHead) -> np.ndarray:
     """(n,) bool: the images whose negatives weigh anything in a head; by policy, or as a class is annotated."""
-    names = [name for name in HEADS[head] if name]
     nothing = [
-        policy_in_head(f, names) == 'none' or (head == ROI_HEAD and f.get(LABELED_CLASSES) == []) for f in fields
+        policy_in_head(f, head.names) == 'none' or (head.knows_classes and f.get(LABELED_CLASSES) == []) for f in fields
     ]
     return ~np.asarray(nothing, dtype=bool)
 
@@ -210,11 +217,11 @@ def unlabeled_names(fields: Mapping[str, Any], classes: Sequence[str]) -> list[s
     return [name for name in classes if (name in named) != (key == LABELED_CLASSES)]
 
 
-def warnings_of(sources: Sequence[SourceReport], ignoring_heads: Sequence[str]) -> list[str]:
+def warnings_of(sources: Sequence[SourceReport], heads: Heads) -> list[str]:
     """What is risky about a mixture, one text each."""
     used = [source for source in sources if source.per_epoch]
     warnings = [f'{source.name}: no image of it is used' for source in sources if not source.per_epoch]
-    for head in HEADS:
+    for head, obeyed in heads.items():
         if used and all(source.weightless[head] == 1 for source in used):
             warnings.append(f'{head}: all images have weight 0, so it learns nothing')
             continue
@@ -224,12 +231,14 @@ def warnings_of(sources: Sequence[SourceReport], ignoring_heads: Sequence[str]) 
             for source in used
             if source.weightless[head] > 0
         ]
-        unsampled = head in ignoring_heads and not any(source.teaches_background[head] for source in used)
+        if not obeyed.has_negatives:
+            continue
+        unsampled = obeyed.ignores and not any(source.teaches_background[head] for source in used)
         if used and (unsampled or not any(source.weighs_background.get(head, True) for source in used)):
             warnings.append(f'{head}: no image has negatives that count; it would call everything an object')
     total = sum(source.per_epoch for source in used)
     ignored = sum(source.per_epoch * source.ignored for source in used) / max(total, 1)
-    if ignored and not ignoring_heads:
+    if ignored and not any(head.ignores for head in heads.values()):
         warnings.append('ignored negatives: no sampler of the model obeys this; take samplers ...WithIgnore')
     elif ignored > SMALL:
         warnings.append(

@@ -8,6 +8,7 @@ from typing import Any
 import mmcv
 import numpy as np
 
+from mmdet.core.directives import LABELED_CLASSES
 from mmdet.core.evaluation.tpfp import tpfp_openimages
 
 from . import openimages_files as files
@@ -16,6 +17,7 @@ from .custom import DISK, CustomDataset, under
 from .custom_metrics import map_metrics, only_metric
 from .image_check import find_loader, read_image_size
 from .openimages_metrics import expand_and_filter, with_ancestors
+from .verified_classes import open_images_verified
 
 # names of ``ann_info``, in the order of ``openimages_files.FLAGS``
 _FLAG_NAMES = ('is_occludeds', 'is_truncateds', 'gt_is_group_ofs', 'is_depictions', 'is_insides')
@@ -28,7 +30,7 @@ class OpenImagesDataset(CustomDataset):
     Args:
         ann_file: table of the boxes.
         label_file: table of the classes; it decides what label a class has.
-        image_level_ann_file: table of the labels of whole images; for evaluation.
+        image_level_ann_file: table of the labels of whole images; for evaluation and ``verified_classes``.
         get_supercategory: in evaluation, an object of a class also is one of every class above it.
         hierarchy_file: tree of the classes; needed for that.
         get_metas: not needed: sizes of images that are not in ``meta_file`` are always found.
@@ -37,6 +39,9 @@ class OpenImagesDataset(CustomDataset):
         meta_file: pickle or JSON: a list with ``filename`` and ``ori_shape`` of each image.
         filter_labels: in evaluation, leave out detections of classes that nobody looked for in the image.
         load_image_level_labels: in evaluation, also labels of whole images say what was looked for.
+        verified_classes: note in each image's entry, as ``labeled_classes``, the labels of the classes that were looked
+            for (see :func:`mmdet.datasets.verified_classes.open_images_verified`), by ``image_level_ann_file`` and, if
+            there is one, ``hierarchy_file``; ``AddFieldToImgMetas(from_img_info=['labeled_classes'])`` hands them on.
         file_client_args: arguments of ``mmcv.FileClient``.
         **kwargs: arguments of :class:`CustomDataset`, without ``classes``.
 
@@ -45,7 +50,7 @@ class OpenImagesDataset(CustomDataset):
         class_label_tree: (K, K) bool; row: class, column: itself and its ancestors; None without ``hierarchy_file``.
 
     Raises:
-        ValueError: ``classes`` is given, or a file is not as it should be.
+        ValueError: ``classes`` is given, a file is not as it should be, or one that is needed is not given.
     """
 
     BOXES_ARE_SHARES = True
@@ -63,6 +68,7 @@ class OpenImagesDataset(CustomDataset):
         filter_labels: bool = True,
         load_image_level_labels: bool = True,
         file_client_args: dict = DISK,
+        verified_classes: bool = False,
         **kwargs,
     ):
         if kwargs.pop('classes', None) is not None:
@@ -75,6 +81,7 @@ class OpenImagesDataset(CustomDataset):
         self.load_from_file = load_from_file
         self.filter_labels = filter_labels
         self.load_image_level_labels = load_image_level_labels
+        self.verified_classes = verified_classes
         self.file_client = mmcv.FileClient(**dict(file_client_args))
         self.index_dict: dict[str, int] = {}
         names = self.get_classes_from_csv(under(root, label_file))
@@ -103,10 +110,26 @@ class OpenImagesDataset(CustomDataset):
         return self._entries_of_table()
 
     def _entries_of_table(self) -> list[dict]:
-        return [
+        infos = [
             dict(img_id=osp.splitext(osp.basename(name))[0], filename=name, row=i)
             for i, name in enumerate(self.boxes.filenames)
         ]
+        if self.verified_classes:
+            self._note_verified_classes(infos)
+        return infos
+
+    def _note_verified_classes(self, infos: Sequence[dict]) -> None:
+        """Write ``labeled_classes`` into the entries of the images."""
+        if not self.image_level_ann_file:
+            raise ValueError(
+                f'{type(self).__name__}: verified_classes=True needs image_level_ann_file, the table of the labels of '
+                'whole images that people have verified'
+            )
+        verified = self.load_image_label_from_csv(self.image_level_ann_file)
+        ancestors = self._ancestors_or_self()
+        for info in infos:
+            boxed = self.boxes.labels[self.boxes.rows(info['row'])].tolist()
+            info[LABELED_CLASSES] = open_images_verified(boxed, verified.get(info['img_id'], ()), ancestors)
 
     def get_ann_info(self, idx: int) -> dict:
         """Annotations of an image.
@@ -214,6 +237,10 @@ class OpenImagesDataset(CustomDataset):
                 f'{type(self).__name__}: get_supercategory=True needs hierarchy_file; to evaluate without the '
                 'hierarchy set get_supercategory=False'
             )
+        return self._ancestors_or_self()
+
+    def _ancestors_or_self(self) -> np.ndarray:
+        """The ancestors of each class; without a hierarchy only the class itself."""
         return np.eye(len(self.CLASSES), dtype=bool) if self.class_label_tree is None else self.class_label_tree
 
     def add_supercategory_ann(self, annotations: Sequence[dict]) -> list[dict]:

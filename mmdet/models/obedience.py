@@ -1,6 +1,6 @@
 """Which parts of a model heed which directives: for the log, and to find directives that nobody reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -12,6 +12,7 @@ from mmdet.core.directives import (
     HEADS_WITH_NEGATIVES,
     IGNORE_NEGATIVES,
     NEGATIVES,
+    ObeyingHead,
     loss_weight_key,
     negative_weight_key,
     negatives_key,
@@ -67,6 +68,38 @@ def _heeded(head: Any) -> tuple[tuple[str, ...], str]:
             keys += CLASS_KEYS
             says += f', {" or ".join(CLASS_KEYS)}'
     return tuple(keys), says
+
+
+def obeying_heads(model: nn.Module) -> dict[str, ObeyingHead]:
+    """What the heads of a model obey that heed the weights of images, by the name that each obeys first.
+
+    Heads of one name, such as those of a cascade, are one; it ignores negatives where one of them does.
+    """
+    found: dict[str, ObeyingHead] = {}
+    modules = dict(model.named_modules())
+    for path, module in modules.items():
+        if isinstance(module, MIXINS):
+            names = tuple(module.obeyed_heads)
+            before = found.get(names[0], ObeyingHead(names))
+            found[names[0]] = ObeyingHead(
+                names,
+                before.has_negatives or hasattr(module, 'reads_classes'),
+                before.knows_classes or getattr(module, 'reads_classes', False),
+                before.ignores
+                or getattr(module, 'has_no_sampler', False)  # so it heeds them itself
+                or any(isinstance(s, BasicSamplerWithIgnore) for s in _samplers_for(path, modules)),
+            )
+    return found
+
+
+def _samplers_for(path: str, modules: Mapping[str, nn.Module]) -> list[BaseSampler]:
+    """The samplers of a head, which it has itself or the nearest module that it is part of."""
+    while path:
+        samplers = [sampler for _, sampler in _samplers(modules[path])]
+        if samplers:
+            return samplers
+        path = path.rpartition('.')[0]
+    return []
 
 
 def _samplers(module: nn.Module) -> Iterator[tuple[str, Any]]:

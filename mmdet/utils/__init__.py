@@ -1,6 +1,7 @@
 """Logging, environment, checkpoints and parallel wrappers: what knows nothing of detection."""
 
 from .ascend_util import batch_images_to_levels, get_max_num_gt_division_factor, masked_fill
+from .atomic_write import atomic_write
 from .checkpoint import load_checkpoint, save_checkpoint
 from .collect_env import collect_env
 from .compat_config import compat_cfg
@@ -18,6 +19,7 @@ quiet_third_party()
 __all__ = [
     'AvoidCUDAOOM',
     'AvoidOOM',
+    'atomic_write',
     'batch_images_to_levels',
     'build_ddp',
     'build_dp',

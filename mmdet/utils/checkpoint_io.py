@@ -17,6 +17,8 @@ from mmcv.fileio import FileClient
 from mmcv.fileio.file_client import HardDiskBackend
 from torch import Tensor
 
+from .atomic_write import atomic_write
+
 MapLocation = str | torch.device | Callable | Mapping | None
 
 # what a checkpoint may hold beside tensors and containers
@@ -126,8 +128,7 @@ def _as_plain_scalar(value: Any, logger: logging.Logger | None) -> Any:
 def write_file(content: Any, filename: str | os.PathLike, file_client_args: dict | None = None) -> None:
     """Save ``content`` so that ``filename`` is at every moment the old file or the whole new one.
 
-    On a local disk: a temporary file in the same folder, flushed to the disk, then renamed. Other storage of mmcv's
-    file client (``s3://...``) gets the bytes in one piece.
+    Storage of mmcv's file client that is no local disk (``s3://...``) gets the bytes in one piece.
     """
     client = FileClient.infer_client(file_client_args, str(filename))
     if not isinstance(client.client, HardDiskBackend):
@@ -135,30 +136,8 @@ def write_file(content: Any, filename: str | os.PathLike, file_client_args: dict
         torch.save(content, buffer)
         client.put(buffer.getvalue(), str(filename))
         return
-    target = Path(filename).expanduser()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # one name per target: what a killed run has left is overwritten by the next save
-    temporary = target.with_name(f'.{target.name}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; systems that cannot open folders do without."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with atomic_write(filename, 'wb') as file:
+        torch.save(content, file)
 
 
 def point_latest(target: str | os.PathLike, name: str = 'latest.pth') -> None:

@@ -1,11 +1,14 @@
 """The stages of a config: what is read, what is refused, and the configs that come of it."""
 
+import json
+
+import numpy as np
 import pytest
 from mmcv import Config, ConfigDict
 
 from mmdet.apis.stage_configs import leaf_datasets, stage_config, stage_model, with_proposals
 from mmdet.apis.stage_plan import Stage, StagePlanError, read_stages
-from mmdet.apis.stage_record import StageRecord
+from mmdet.apis.stage_record import StageRecord, result_settings
 from mmdet.apis.stages import single_files
 
 RPN = dict(name='rpn', detector='RPN')
@@ -99,10 +102,72 @@ def test_data_sets_are_found_inside_wrappers_and_split_by_file():
 
 def test_record_goes_on_with_the_same_plan_only(tmp_path):
     stages = read_stages([RPN, dict(name='whole', weights=dict(rpn=''))])
-    record = StageRecord(tmp_path, stages, seed=1)
+    record = StageRecord(tmp_path, stages, dict(seed=1))
     record.add('rpn', {'AR@100': 0.25}, 3.21)
-    again = StageRecord(tmp_path, stages, seed=1)
+    again = StageRecord(tmp_path, stages, dict(seed=1))
     assert again.is_done('rpn') and not again.is_done('whole')
     assert '| rpn | 0.250 | 3 |' in (tmp_path / 'stages.md').read_text()
     with pytest.raises(StagePlanError, match='record of other stages'):
-        StageRecord(tmp_path, stages[:1], seed=1)
+        StageRecord(tmp_path, stages[:1], dict(seed=1))
+
+
+def run_config(**changes):
+    cfg = Config(
+        dict(
+            seed=0,
+            work_dir='a',
+            log_config=dict(interval=50),
+            optimizer=dict(type='SGD', lr=0.02),
+            data=dict(samples_per_gpu=2, workers_per_gpu=2, train=dict(ann_file='a.json', pipeline=[dict(type='Pad')])),
+        )
+    )
+    cfg.merge_from_dict(changes)
+    return cfg
+
+
+@pytest.mark.parametrize(
+    ('changes', 'processes', 'message'),
+    [
+        ({'seed': 1}, 2, r'stages.json is the record of .* settings: seed was 0 and is 1. .* give another --work-dir'),
+        (
+            {'optimizer.lr': 0.01, 'data.samples_per_gpu': 4},
+            2,
+            'samples_per_gpu was 2 and is 4, .*lr was 0.02 and is 0',
+        ),
+        ({'data.train.pipeline.0.type': 'Resize'}, 2, "data.train.pipeline.0.type was 'Pad' and is 'Resize'"),
+        ({'optimizer.momentum': 0.9}, 2, 'optimizer.momentum was not set and is 0.9'),
+        ({'fp16': dict(loss_scale=512.0)}, 2, 'fp16.loss_scale was not set'),
+        ({}, 1, 'processes was 2 and is 1'),
+        ({'work_dir': 'b', 'log_config.interval': 1, 'data.workers_per_gpu': 0, 'data.test': dict(type='A')}, 2, None),
+    ],
+)
+def test_record_of_other_settings_is_refused_with_both_values(changes, processes, message, tmp_path):
+    stages = read_stages([RPN])
+    StageRecord(tmp_path, stages, result_settings(run_config(), 2)).write()
+    settings = result_settings(run_config(**changes), processes)
+    if message is None:
+        assert StageRecord(tmp_path, stages, settings).rows == []
+    else:
+        with pytest.raises(StagePlanError, match=message):
+            StageRecord(tmp_path, stages, settings)
+
+
+def test_record_of_an_earlier_version_has_the_seed_alone(tmp_path):
+    record = StageRecord(tmp_path, read_stages([RPN]), {})
+    content = dict(plan=record.plan, seed=3, rows=[dict(stage='rpn', figures={}, seconds=1.0)])
+    record.path.write_text(json.dumps(content))
+    settings = result_settings(run_config(seed=3), 1)
+    assert StageRecord(tmp_path, read_stages([RPN]), settings).is_done('rpn')
+    with pytest.raises(StagePlanError, match='seed was 3 and is 4'):
+        StageRecord(tmp_path, read_stages([RPN]), {**settings, 'seed': 4})
+
+
+def test_settings_are_the_same_in_every_process():
+    values = dict(b=lambda: 0, c={'x', 'y'}, d=(1, [], {}), e=np.arange(2))
+    values = dict(optimizer=values)
+    found = result_settings(values, 1)
+    assert '0x' not in found.pop('optimizer.b')
+    assert found == {
+        'processes': 1, 'optimizer.c.0': 'x', 'optimizer.c.1': 'y', 'optimizer.d.0': 1, 'optimizer.d.1': [],
+        'optimizer.d.2': {}, 'optimizer.e.0': 0, 'optimizer.e.1': 1,
+    }  # fmt: skip

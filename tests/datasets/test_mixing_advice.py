@@ -9,9 +9,11 @@ from mmdet.core.directives import (
     BBOX_HEAD,
     IGNORE_NEGATIVES,
     LABELED_CLASSES,
+    MASK_HEAD,
     NEGATIVES,
     ROI_HEAD,
     RPN_HEAD,
+    ObeyingHead,
     negative_weight_key,
     negatives_key,
 )
@@ -96,6 +98,13 @@ def test_policy_of_an_image_is_the_one_that_believes_least(fields, policy):
     assert policy_of_image(fields) == policy
 
 
+def test_policy_of_a_single_stage_is_that_of_its_head():
+    heads = {BBOX_HEAD: ObeyingHead((BBOX_HEAD, RPN_HEAD), has_negatives=True)}
+    assert policy_of_image({RPN: 0.5, BOX: 1.0}, heads) == 'all'
+    assert policy_of_image({RPN: 0.5, ROI: 0.0}, heads) == 'soft'
+    assert policy_of_image({RPN: 0.5}, {MASK_HEAD: ObeyingHead((MASK_HEAD, ROI_HEAD))}) == 'all'
+
+
 def test_share_that_is_declared_incomplete():
     assert SourceFacts('a', 1.0, {'none': 0.25, 'soft': 0.5, 'all': 0.25}).incomplete == 0.75
 
@@ -113,7 +122,7 @@ def test_facts_come_from_pipelines_and_entries(tmp_path):
         part = dict(type='CocoDataset', name=name, ann_file=str(tmp_path / f'{name}.json'), pipeline=pipeline)
         parts.append(part | dict(classes=classes))
     data = build_dataset(dict(type='ConcatDataset', datasets=parts))
-    report = report_mixture(data, ignoring_heads=[])
+    report = report_mixture(data)
     assert [source.policies for source in report.sources] == [{'all': 1.0}, {'none': 0.75, 'all': 0.25}]
     assert [list(source.without_objects) for source in report.sources] == [[], ['dog']]
     first, second = report.advice

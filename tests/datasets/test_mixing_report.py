@@ -6,21 +6,32 @@ import pytest
 from coco_files import coco_content
 
 from mmdet.core.directives import (
+    BBOX_HEAD,
     IGNORE_NEGATIVES,
     LABELED_CLASSES,
+    MASK_HEAD,
     NEGATIVES,
     ROI_HEAD,
     RPN_HEAD,
+    TWO_STAGES,
     UNLABELED_CLASSES,
+    ObeyingHead,
     loss_weight_key,
     negative_weight_key,
     negatives_key,
 )
 from mmdet.datasets.builder import build_dataset
 from mmdet.datasets.dataset_wrappers import RepeatDataset
-from mmdet.datasets.mixing_report import SourceReport, report_mixture, unlabeled_names, warnings_of
+from mmdet.datasets.mixing_report import MixtureReport, SourceReport, report_mixture, unlabeled_names, warnings_of
 
-RPN, ROI = loss_weight_key(RPN_HEAD), loss_weight_key(ROI_HEAD)
+RPN, ROI, BOX, MASK = map(loss_weight_key, (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD))
+WITH_MASKS = {**TWO_STAGES, MASK_HEAD: ObeyingHead((MASK_HEAD, ROI_HEAD))}
+ONE_STAGE = {BBOX_HEAD: ObeyingHead((BBOX_HEAD, RPN_HEAD), has_negatives=True, knows_classes=True, ignores=True)}
+
+
+def ignoring(*names):
+    """Two stages of which the samplers of some obey."""
+    return {name: head._replace(ignores=name in names) for name, head in TWO_STAGES.items()}
 
 
 @pytest.fixture
@@ -46,11 +57,11 @@ def test_shares_of_a_plain_loader(mixture):
     report = report_mixture(mixture({RPN: 0.5}, {ROI: 3.0, IGNORE_NEGATIVES: 1}))
     assert [s.per_epoch for s in report.sources] == [6, 2]
     assert report.share_of_loss(RPN_HEAD) == pytest.approx([3 / 5, 2 / 5])
-    assert report.share_of_loss(ROI_HEAD) == pytest.approx([6 / 12, 6 / 12])
+    assert report.share_of_loss(BBOX_HEAD) == pytest.approx([6 / 12, 6 / 12])
     assert [s.ignored for s in report.sources] == [0, 1]
     assert len(report.warnings) == 1 and '25% of the images of an epoch' in report.warnings[0]
     assert 'about 4 batches of 2 images' in report.epoch
-    assert '| small  | 2      | 2        | 25.0% | 40.0%         | 50.0%         | 100.0%  | -' in report.table()
+    assert '| small  | 2      | 2        | 25.0% | 40.0%         | 50.0%          | 100.0%  | -' in report.table()
 
 
 def test_ratio_and_factors_change_the_shares(mixture):
@@ -75,6 +86,31 @@ def test_unlabelled_classes_are_listed_by_name(mixture):
     assert unlabeled_names({UNLABELED_CLASSES: [1, 'a']}, ['a', 'b', 'c']) == ['a', 'b']
     assert unlabeled_names({UNLABELED_CLASSES: []}, ['a']) == unlabeled_names({}, ['a']) == []
     assert report_mixture(mixture({}, {UNLABELED_CLASSES: [0]})).sources[1].unlabeled == ['cat']
+    many = SourceReport('a', 1, 1, {}, {}, 0.0, {}, list('abcdefg'))
+    assert 'a, b, c, d, e, ... (7 in all)' in MixtureReport([many], '', []).table()
+
+
+def test_columns_and_warnings_are_of_the_heads_of_the_model(mixture):
+    data = mixture({RPN: 0.5, MASK: 0.0}, {ROI: 3.0})
+    report = report_mixture(data, heads=WITH_MASKS)
+    assert '| share | rpn_head loss | bbox_head loss | mask_head loss | ignored |' in report.table()
+    shares = [report.share_of_loss(head) for head in WITH_MASKS]
+    assert sum(shares, []) == pytest.approx([3 / 5, 2 / 5, 6 / 12, 6 / 12, 0, 1])  # mask_head falls back on roi_head
+    assert len(report.warnings) == 1 and 'big: 100% of its images have weight 0 in mask_head' in report.warnings[0]
+    single = report_mixture(data, heads=ONE_STAGE)
+    assert '| share | bbox_head loss | ignored |' in single.table() and not single.warnings
+    assert single.share_of_loss(BBOX_HEAD) == pytest.approx([3 / 5, 2 / 5])  # falls back on rpn_head
+    assert '| share | ignored |' in report_mixture(data, heads={}).table()
+
+
+def test_warnings_of_a_single_stage_name_its_head(mixture):
+    def first_words(*fields):
+        return [text.split(':')[0] for text in report_mixture(mixture(*fields), heads=ONE_STAGE).warnings]
+
+    assert first_words({BOX: 0.0}, {RPN: 0}) == ['bbox_head']
+    assert first_words({IGNORE_NEGATIVES: 1}, {IGNORE_NEGATIVES: 1}) == ['bbox_head', 'ignored negatives']
+    assert first_words({negatives_key(RPN_HEAD): 'none'}, {LABELED_CLASSES: []}) == ['bbox_head']
+    assert first_words({negatives_key(ROI_HEAD): 'none'}, {}) == []
 
 
 @pytest.mark.parametrize(
@@ -82,15 +118,15 @@ def test_unlabelled_classes_are_listed_by_name(mixture):
     [
         ({negatives_key(RPN_HEAD): 'none'}, [RPN_HEAD]),
         ({negative_weight_key(RPN_HEAD): 0.0}, [RPN_HEAD]),
-        ({negative_weight_key(ROI_HEAD): 0.0}, [ROI_HEAD]),
-        ({NEGATIVES: dict(type='soft', weight=0)}, [RPN_HEAD, ROI_HEAD]),
-        ({LABELED_CLASSES: []}, [ROI_HEAD]),
+        ({negative_weight_key(ROI_HEAD): 0.0}, [BBOX_HEAD]),
+        ({NEGATIVES: dict(type='soft', weight=0)}, [RPN_HEAD, BBOX_HEAD]),
+        ({LABELED_CLASSES: []}, [BBOX_HEAD]),
         ({NEGATIVES: 'soft', negative_weight_key(ROI_HEAD): 0.1, LABELED_CLASSES: [0]}, []),
     ],
 )
 def test_head_whose_negatives_all_weigh_nothing_is_warned_of(mixture, fields, heads):
     def starts(*own):
-        warnings = report_mixture(mixture(*own), ignoring_heads=[]).warnings
+        warnings = report_mixture(mixture(*own), heads=ignoring()).warnings
         return [warning.split(':')[0] for warning in warnings if 'no image has' in warning]
 
     assert starts(fields, fields) == heads
@@ -98,13 +134,13 @@ def test_head_whose_negatives_all_weigh_nothing_is_warned_of(mixture, fields, he
 
 
 def source(name='a', per_epoch=10, weight=1.0, ignored=0.0, weightless=0.0):
-    weights = {RPN_HEAD: weight, ROI_HEAD: 1.0}
-    teaches = {RPN_HEAD: weight > 0 and ignored < 1, ROI_HEAD: ignored < 1}
-    return SourceReport(name, 10, per_epoch, weights, {RPN_HEAD: weightless, ROI_HEAD: 0.0}, ignored, teaches, [])
+    weights = {RPN_HEAD: weight, BBOX_HEAD: 1.0}
+    teaches = {RPN_HEAD: weight > 0 and ignored < 1, BBOX_HEAD: ignored < 1}
+    return SourceReport(name, 10, per_epoch, weights, {RPN_HEAD: weightless, BBOX_HEAD: 0.0}, ignored, teaches, [])
 
 
 def test_nothing_to_warn_of():
-    assert warnings_of([source(), source('b', 1, ignored=1.0)], [RPN_HEAD, ROI_HEAD]) == []
+    assert warnings_of([source(), source('b', 1, ignored=1.0)], TWO_STAGES) == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +148,7 @@ def test_nothing_to_warn_of():
     [
         ([source(), source('b', weight=0.0, weightless=1.0)], [], ['b: 100% of its images have weight 0 in rpn_head']),
         ([source(weight=0.0, weightless=1.0)], [], ['rpn_head: all images have weight 0, so it learns nothing']),
-        ([source(), source('b', 4, ignored=1.0)], [ROI_HEAD], ['ignored negatives: 29% of the images of an epoch']),
+        ([source(), source('b', 4, ignored=1.0)], [BBOX_HEAD], ['ignored negatives: 29% of the images of an epoch']),
         ([source(), source('b', 4, ignored=1.0)], [], ['ignored negatives: no sampler of the model obeys this']),
         (
             [source(ignored=1.0)],
@@ -127,6 +163,6 @@ def test_nothing_to_warn_of():
     ],
 )
 def test_risks_are_named(sources, heads, expected):
-    found = warnings_of(sources, heads)
+    found = warnings_of(sources, ignoring(*heads))
     assert len(found) == len(expected)
     assert all(text.startswith(start) for text, start in zip(found, expected)), found

@@ -1,10 +1,15 @@
 """``tools/train_stages.py`` as a process: four alternating stages, a kill in the third, frozen parts bit by bit."""
 
 import json
+import logging
 
 import pytest
 import torch
+from mmcv import Config
 from tiny import ROOT, draw_data, python, write_config
+
+from mmdet.apis.stage_plan import StagePlanError
+from mmdet.apis.stages import StagedTraining
 
 STAGES = """
 runner = dict(type='IterBasedRunner', max_iters=3)
@@ -95,6 +100,24 @@ def test_final_detector_is_put_together_from_the_newest_parts(runs):
     config = runs / 'tiny.py'
     tested = python('tools/test.py', config, runs / 'whole/final.pth', '--eval', 'bbox')
     assert 'bbox_mAP' in tested.stdout
+
+
+def test_run_that_was_interrupted_in_its_first_stage_does_not_go_on_with_another_seed(runs, monkeypatch):
+    def start(seed):
+        cfg = Config.fromfile(str(runs / 'tiny.py'), import_custom_modules=False)
+        cfg.update(work_dir=str(runs / 'seeds'), seed=seed, device='cpu', gpu_ids=[0])
+        StagedTraining(cfg, False, logging.getLogger('mmdet'), 'now').run()
+
+    def interrupted(self, stage):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StagedTraining, '_train', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start(0)
+    with pytest.raises(StagePlanError, match='seed was 0 and is 5'):
+        start(5)
+    with pytest.raises(KeyboardInterrupt):  # nothing but the seed was wrong
+        start(0)
 
 
 def test_unknown_part_stops_before_anything_trains(runs):

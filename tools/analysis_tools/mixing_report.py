@@ -3,28 +3,25 @@
     python tools/analysis_tools/mixing_report.py CONFIG --processes 8
 
 The table has, for each data set that ``data.train`` joins: its images; how many of them an epoch shows; its share of
-those, and of the losses of both stages if all images' losses were equal but for their weights; the share of its images
-whose negatives are ignored; and the classes that it has no annotations of. Warnings follow it, and advice for sources
-in which objects or classes are not annotated. Images are not read.
+those, and of the loss of each head of the model if all images' losses were equal but for their weights; the share of
+its images whose negatives are ignored; and the classes that it has no annotations of. Warnings follow it, and advice
+for sources in which objects or classes are not annotated. The model is built, without its weights; images are not read.
 """
 
 import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
 
 import argparse
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 from mmcv import Config, DictAction
 
 from mmdet.apis.launch import config_from_args, reported_errors
-from mmdet.core.directives import ROI_HEAD, RPN_HEAD
+from mmdet.core.directives import IGNORE_NEGATIVES, ObeyingHead
 from mmdet.datasets import build_dataset
 from mmdet.datasets.mixing_report import MixtureReport, report_mixture
+from mmdet.models import build_detector
+from mmdet.models.obedience import obeying_heads
 from mmdet.utils.compat_config import compat_loader_args
-
-# where a sampler's config stands in `model.train_cfg` -> the head that it samples for
-STAGES = {'rpn': RPN_HEAD, 'rcnn': ROI_HEAD}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,25 +33,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def ignoring_heads(model: dict[str, Any]) -> list[str]:
-    """The heads whose samplers obey ignored negatives."""
-    switches = model.get('directives')
-    switch = switches is not None and switches.get('ignore_negatives', True)  # one that is absent is on
-    settings = model.get('train_cfg') or {}
-    found = {}
-    for stage, head in STAGES.items():
-        # a single-stage detector has one section, which is that of its dense head
-        single = head == RPN_HEAD and 'bbox_head' in model
-        section = settings if single else settings.get(stage)
-        if section and any(switch or kind.endswith('WithIgnore') for kind in sampler_types(section)):
-            found[head] = None
-    return list(found)
-
-
-def sampler_types(section: Any) -> Iterator[str]:
-    """Types of the samplers of a stage; of a cascade there are several."""
-    for part in section if isinstance(section, (list, tuple)) else [section]:
-        yield (part.get('sampler') or {}).get('type', 'PseudoSampler')
+def heads_of(cfg: Config) -> dict[str, ObeyingHead]:
+    """The heads of a config's model that can weigh images, whether or not they are told to."""
+    given = cfg.model.get('directives')
+    # a switch that is absent is on, where there are switches at all
+    ignoring = given is not None and given.get(IGNORE_NEGATIVES, True)
+    model = {**cfg.model, 'directives': {'weights': True, IGNORE_NEGATIVES: ignoring}}
+    return obeying_heads(build_detector(model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg')))
 
 
 def report(cfg: Config, processes: int) -> MixtureReport:
@@ -66,7 +51,7 @@ def report(cfg: Config, processes: int) -> MixtureReport:
         build_dataset(cfg.data.train),
         samples_per_gpu=loader.get('samples_per_gpu', 2),
         world_size=processes,
-        ignoring_heads=ignoring_heads(cfg.model),
+        heads=heads_of(cfg),
         **settings,
     )
 

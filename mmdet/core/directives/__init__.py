@@ -32,6 +32,7 @@ from .classes import (
     unlabelled_mask,
     without_classes,
 )
+from .heads import TWO_STAGES, ObeyingHead
 from .keys import (
     BBOX_HEAD,
     CLASS_KEYS,
@@ -78,10 +79,12 @@ __all__ = [
     'LABELED_CLASSES',
     'MASK_HEAD',
     'NEGATIVES',
+    'ObeyingHead',
     'Policy',
     'ROI_HEAD',
     'RPN_HEAD',
     'SEMANTIC_HEAD',
+    'TWO_STAGES',
     'UNLABELED_CLASSES',
     'WEIGHTED_HEADS',
     'background_or_any',

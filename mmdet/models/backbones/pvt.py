@@ -1,6 +1,6 @@
 """Pyramid vision transformers, version 1 (https://arxiv.org/abs/2102.12122) and 2 (https://arxiv.org/abs/2106.13797)."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -91,50 +91,18 @@ class PyramidVisionTransformer(BaseModule):
         super().__init__(resolve_init_cfg(init_cfg, pretrained))
         self.convert_weights = convert_weights
         self.out_indices = out_indices
-        per_stage = dict(
-            num_layers=num_layers,
-            num_heads=num_heads,
-            patch_sizes=patch_sizes,
-            strides=strides,
-            paddings=paddings,
-            sr_ratios=sr_ratios,
-            mlp_ratios=mlp_ratios,
-        )
+        per_stage = (num_layers, num_heads, patch_sizes, strides, paddings, sr_ratios, mlp_ratios)
         _check_stages(num_stages, per_stage, out_indices)
-        settings = dict(
-            drop_rate=drop_rate,
-            attn_drop_rate=attn_drop_rate,
-            qkv_bias=qkv_bias,
-            act_cfg=act_cfg,
-            norm_cfg=norm_cfg,
-            use_conv_ffn=use_conv_ffn,
-        )
-        rates = torch.linspace(0, drop_path_rate, sum(num_layers)).tolist()
-        image = nn.modules.utils._pair(pretrain_img_size)
+        block = _Block(qkv_bias, drop_rate, attn_drop_rate, act_cfg, norm_cfg, use_conv_ffn)
+        rates = iter(torch.linspace(0, drop_path_rate, sum(num_layers)).tolist())
+        grid = nn.modules.utils._pair(pretrain_img_size)
         self.layers = ModuleList()
-        for i in range(num_stages):
-            channels = embed_dims * num_heads[i]
-            embed = PatchEmbed(
-                in_channels,
-                channels,
-                kernel_size=patch_sizes[i],
-                stride=strides[i],
-                padding=paddings[i],
-                norm_cfg=norm_cfg,
-            )
-            image = tuple(size // patch_sizes[i] for size in image)
-            blocks = [AbsolutePositionEmbedding(image, channels, drop_rate)] if use_abs_pos_embed else []
-            blocks += [
-                PVTEncoderLayer(
-                    channels,
-                    num_heads[i],
-                    mlp_ratios[i] * channels,
-                    drop_path_rate=rates[sum(num_layers[:i]) + j],
-                    sr_ratio=sr_ratios[i],
-                    **settings,
-                )
-                for j in range(num_layers[i])
-            ]
+        for stage in map(_Stage._make, zip(*per_stage)):
+            channels = embed_dims * stage.num_heads
+            embed = _patch_embed(stage, in_channels, channels, norm_cfg)
+            grid = tuple(size // stage.patch_size for size in grid)
+            blocks = [AbsolutePositionEmbedding(grid, channels, drop_rate)] if use_abs_pos_embed else []
+            blocks += _blocks(stage, channels, [next(rates) for _ in range(stage.num_layers)], block)
             norm = build_norm_layer(norm_cfg, channels)[1] if norm_after_stage else nn.Identity()
             self.layers.append(ModuleList([embed, ModuleList(blocks), norm]))
             in_channels = channels
@@ -168,13 +136,67 @@ class PyramidVisionTransformer(BaseModule):
         return tuple(outs)
 
 
-def _check_stages(num_stages: int, per_stage: dict[str, list[int]], out_indices: tuple[int, ...]) -> None:
+class _Stage(NamedTuple):
+    """Settings of one stage."""
+
+    num_layers: int
+    num_heads: int
+    patch_size: int
+    stride: int
+    padding: int
+    sr_ratio: int
+    mlp_ratio: int
+
+
+class _Block(NamedTuple):
+    """Settings of every block."""
+
+    qkv_bias: bool
+    drop_rate: float
+    attn_drop_rate: float
+    act_cfg: dict
+    norm_cfg: dict
+    use_conv_ffn: bool
+
+
+# the constructor's names of what the fields of _Stage are in each stage
+_PER_STAGE = ('num_layers', 'num_heads', 'patch_sizes', 'strides', 'paddings', 'sr_ratios', 'mlp_ratios')
+
+
+def _check_stages(num_stages: int, per_stage: tuple[list[int], ...], out_indices: tuple[int, ...]) -> None:
     """Refuse arguments that do not fit the number of stages."""
-    for name, values in per_stage.items():
+    for name, values in zip(_PER_STAGE, per_stage):
         if len(values) != num_stages:
             raise ValueError(f'{name}: expected num_stages={num_stages} entries, got {values}')
     if any(not 0 <= i < num_stages for i in out_indices):
         raise ValueError(f'out_indices: expected numbers in [0, {num_stages}), got {out_indices}')
+
+
+def _patch_embed(stage: _Stage, in_channels: int, channels: int, norm_cfg: dict) -> PatchEmbed:
+    """The convolution that begins a stage."""
+    return PatchEmbed(
+        in_channels,
+        channels,
+        kernel_size=stage.patch_size,
+        stride=stage.stride,
+        padding=stage.padding,
+        norm_cfg=norm_cfg,
+    )
+
+
+def _blocks(stage: _Stage, channels: int, rates: list[float], settings: _Block) -> list[PVTEncoderLayer]:
+    """The blocks of a stage, one for each probability that a part is skipped."""
+    return [
+        PVTEncoderLayer(
+            channels,
+            stage.num_heads,
+            stage.mlp_ratio * channels,
+            drop_path_rate=rate,
+            sr_ratio=stage.sr_ratio,
+            **settings._asdict(),
+        )
+        for rate in rates
+    ]
 
 
 @BACKBONES.register_module()

@@ -1,6 +1,7 @@
 """Swin transformer (https://arxiv.org/abs/2103.14030)."""
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -160,6 +161,19 @@ class SwinBlockSequence(BaseModule):
         return merged, merged_shape, x, hw_shape
 
 
+class _Block(NamedTuple):
+    """Settings of every block."""
+
+    window_size: int
+    qkv_bias: bool
+    qk_scale: float | None
+    drop_rate: float
+    attn_drop_rate: float
+    act_cfg: dict
+    norm_cfg: dict
+    with_cp: bool
+
+
 @BACKBONES.register_module()
 class SwinTransformer(BaseModule):
     """Patches of the image, and stages of attention inside shifted windows; strides 4, 8, 16 and 32.
@@ -230,35 +244,16 @@ class SwinTransformer(BaseModule):
             in_channels, embed_dims, kernel_size=patch_size, stride=strides[0], norm_cfg=patch_norm_cfg
         )
         if use_abs_pos_embed:
-            rows, columns = (size // patch_size for size in nn.modules.utils._pair(pretrain_img_size))
-            self.absolute_pos_embed = nn.Parameter(torch.zeros(1, rows * columns, embed_dims))
-            self.position_grid = (rows, columns)
+            self.position_grid = tuple(size // patch_size for size in nn.modules.utils._pair(pretrain_img_size))
+            self.absolute_pos_embed = nn.Parameter(torch.zeros(1, math.prod(self.position_grid), embed_dims))
         self.drop_after_pos = nn.Dropout(drop_rate)
-        settings = dict(
-            window_size=window_size,
-            qkv_bias=qkv_bias,
-            qk_scale=qk_scale,
-            drop_rate=drop_rate,
-            attn_drop_rate=attn_drop_rate,
-            act_cfg=act_cfg,
-            norm_cfg=norm_cfg,
-            with_cp=with_cp,
-        )
-        rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
         self.num_features = [embed_dims * 2**i for i in range(len(depths))]
+        block = _Block(window_size, qkv_bias, qk_scale, drop_rate, attn_drop_rate, act_cfg, norm_cfg, with_cp)
+        rates = torch.linspace(0, drop_path_rate, sum(depths)).split(list(depths))
         self.stages = ModuleList()
-        for i, (depth, heads, channels) in enumerate(zip(depths, num_heads, self.num_features)):
-            self.stages.append(
-                SwinBlockSequence(
-                    channels,
-                    heads,
-                    int(mlp_ratio * channels),
-                    depth,
-                    drop_path_rate=rates[sum(depths[:i]) : sum(depths[: i + 1])],
-                    downsample=self._merging(channels, strides[i + 1 : i + 2], patch_norm_cfg),
-                    **settings,
-                )
-            )
+        for i, (channels, heads, own) in enumerate(zip(self.num_features, num_heads, rates)):
+            merging = self._merging(channels, strides[i + 1 : i + 2], patch_norm_cfg)
+            self.stages.append(_stage(channels, heads, int(mlp_ratio * channels), own.tolist(), merging, block))
         for i in out_indices:
             self.add_module(f'norm{i}', build_norm_layer(norm_cfg, self.num_features[i])[1])
 
@@ -332,6 +327,21 @@ class SwinTransformer(BaseModule):
             if i in self.out_indices:
                 outs.append(nlc_to_nchw(getattr(self, f'norm{i}')(out), out_shape))
         return tuple(outs)
+
+
+def _stage(
+    channels: int, heads: int, inner_channels: int, rates: list[float], merging: PatchMerging | None, settings: _Block
+) -> SwinBlockSequence:
+    """A stage with a block for each probability that a part is skipped."""
+    return SwinBlockSequence(
+        channels,
+        heads,
+        inner_channels,
+        len(rates),
+        drop_path_rate=rates,
+        downsample=merging,
+        **settings._asdict(),
+    )
 
 
 def _square(length: int) -> tuple[int, int] | None:
