@@ -15,6 +15,7 @@ from mmdet.core.bbox.samplers import custom_sampler
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.bbox.samplers.random_sampler import RandomSampler
 from mmdet.models.dense_heads.anchor_head import AnchorHead
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
@@ -29,7 +30,7 @@ SAMPLERS = (
 )
 # what a head may not have made its own, as the fixed sizes do it otherwise
 ANCHOR_STEPS = ('get_targets', '_get_targets_single', 'get_anchors', '_fill_targets', 'loss', 'loss_single')
-PROPOSAL_STEPS = ('get_bboxes', '_get_bboxes_single', '_bbox_post_process')
+PROPOSAL_STEPS = ('get_bboxes', '_training_proposals', '_get_bboxes_single', '_bbox_post_process')
 ROI_STEPS = ('forward_train', '_sample', '_bbox_forward_train')
 BOX_STEPS = ('get_targets', '_get_target_single', '_image_targets', 'loss', '_bbox_loss', '_cls_losses')
 
@@ -81,7 +82,7 @@ def _why_not_rpn(head: Any, detector: Any) -> str | None:
     kind = cfg['nms'].get('type', 'nms') if cfg else 'nms'
     if kind != 'nms':
         return f"train_cfg.rpn_proposal.nms: expected type='nms', got {kind!r}"
-    return _changed('rpn_head', head, PROPOSAL_STEPS, (RPNHead,))
+    return _changed('rpn_head', head, PROPOSAL_STEPS, (BaseDenseHead, RPNHead))
 
 
 def _why_not_roi(head: Any) -> str | None:

@@ -124,7 +124,11 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         if proposal_cfg is None:
             return losses
         self.last_objectness = [scores.detach() for scores in outs[0]]
-        return losses, self.get_bboxes(*outs, img_metas=img_metas, cfg=proposal_cfg)
+        return losses, self._training_proposals(outs, img_metas, proposal_cfg)
+
+    def _training_proposals(self, outs: Sequence[Any], img_metas: list[dict], cfg: dict) -> list:
+        """What :meth:`forward_train` gives the second stage, from what ``forward`` gave."""
+        return self.get_bboxes(*outs, img_metas=img_metas, cfg=cfg)
 
     def simple_test(
         self, feats: Sequence[Tensor], img_metas: list[dict], rescale: bool = False

@@ -73,22 +73,11 @@ class RPNHead(AnchorHead):
         losses = super().loss(cls_scores, bbox_preds, gt_bboxes, None, img_metas, gt_bboxes_ignore)
         return dict(loss_rpn_cls=losses['loss_cls'], loss_rpn_bbox=losses['loss_bbox'])
 
-    def get_bboxes(
-        self,
-        cls_scores: Sequence[Tensor],
-        bbox_preds: Sequence[Tensor],
-        score_factors: Sequence[Tensor] | None = None,
-        img_metas: list[dict] | None = None,
-        cfg: dict | None = None,
-        rescale: bool = False,
-        with_nms: bool = True,
-        **kwargs: Any,
-    ) -> list[Tensor]:
-        """Proposals of each image; see :meth:`BaseDenseHead.get_bboxes` and :meth:`_get_bboxes_single`."""
-        if self.fixed_size and self.training:
-            maps = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-            return batch_proposals(self, *maps, img_metas, as_config(self.test_cfg if cfg is None else cfg))
-        return super().get_bboxes(cls_scores, bbox_preds, score_factors, img_metas, cfg, rescale, with_nms, **kwargs)
+    def _training_proposals(self, outs: Sequence[Any], img_metas: list[dict], cfg: dict) -> list[Tensor]:
+        """Proposals of each image; of a fixed number, if ``fixed_size`` is on."""
+        if not self.fixed_size:
+            return super()._training_proposals(outs, img_metas, cfg)
+        return batch_proposals(self, *map(to_full_precision, outs), img_metas, as_config(cfg))
 
     def _get_bboxes_single(
         self,
