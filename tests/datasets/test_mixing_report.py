@@ -25,7 +25,7 @@ from mmdet.datasets.dataset_wrappers import RepeatDataset
 from mmdet.datasets.mixing_report import MixtureReport, SourceReport, report_mixture, unlabeled_names, warnings_of
 
 RPN, ROI, BOX, MASK = map(loss_weight_key, (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD))
-WITH_MASKS = {**TWO_STAGES, MASK_HEAD: ObeyingHead((MASK_HEAD, ROI_HEAD))}
+WITH_MASKS = {**TWO_STAGES, MASK_HEAD: ObeyingHead((MASK_HEAD, ROI_HEAD), ignores=True)}
 ONE_STAGE = {BBOX_HEAD: ObeyingHead((BBOX_HEAD, RPN_HEAD), has_negatives=True, knows_classes=True, ignores=True)}
 
 
@@ -97,6 +97,8 @@ def test_columns_and_warnings_are_of_the_heads_of_the_model(mixture):
     shares = [report.share_of_loss(head) for head in WITH_MASKS]
     assert sum(shares, []) == pytest.approx([3 / 5, 2 / 5, 6 / 12, 6 / 12, 0, 1])  # mask_head falls back on roi_head
     assert len(report.warnings) == 1 and 'big: 100% of its images have weight 0 in mask_head' in report.warnings[0]
+    ignored = report_mixture(mixture(*[{IGNORE_NEGATIVES: 1}] * 2), heads=WITH_MASKS).warnings
+    assert [text.split(':')[0] for text in ignored] == [RPN_HEAD, BBOX_HEAD, 'ignored negatives']  # masks have none
     single = report_mixture(data, heads=ONE_STAGE)
     assert '| share | bbox_head loss | ignored |' in single.table() and not single.warnings
     assert single.share_of_loss(BBOX_HEAD) == pytest.approx([3 / 5, 2 / 5])  # falls back on rpn_head
