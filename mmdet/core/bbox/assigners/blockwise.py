@@ -20,12 +20,13 @@ from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps, shar
 
 BLOCK = 96  # boxes; small, since all of them are compared where one meets; a multiple of the processor's vectors
 PAIRS = 2**18  # compared at once: small enough for a processor's cache
-LEAST_PAIRS = 1_000_000  # below that the matrix is faster
+LEAST_PAIRS = 500_000  # below that the matrix is faster
 
 
 class BestOverlaps(NamedTuple):
     """What an assigner asks the matrix of overlaps (G, n) for."""
 
+    columns: Tensor  # (4, B, BLOCK) px, see in_blocks
     of_box: Tensor  # (n,) greatest overlap of each box
     gt_of_box: Tensor  # (n,) number of the first ground truth that it is with, from 0; where large enough, else 0
     of_gt: Tensor  # (G,) greatest overlap of each ground truth
@@ -60,28 +61,24 @@ def best_overlaps(gt_bboxes: Tensor, bboxes: Tensor, least: float = 0.0) -> Best
     blocks, gts, best = (torch.cat(parts) for parts in zip((empty, empty, of_gt[:0]), *best_blocks))
     tied = best == of_gt[gts]  # with what was found later, too
     count = len(bboxes)
-    return BestOverlaps(of_box.flatten()[:count], gt_of_box.flatten()[:count], of_gt, blocks[tied], gts[tied])
+    return BestOverlaps(columns, of_box.flatten()[:count], gt_of_box.flatten()[:count], of_gt, blocks[tied], gts[tied])
 
 
-def ranks_of_best_boxes(
-    found: BestOverlaps, gt_bboxes: Tensor, bboxes: Tensor, ranks: Tensor, assign_all: bool
-) -> Tensor:
+def ranks_of_best_boxes(found: BestOverlaps, gt_bboxes: Tensor, ranks: Tensor, assign_all: bool) -> Tensor:
     """(n,) the greatest of the ``ranks`` among the ground truths that a box is a best one of; 0 for others.
 
     Args:
-        found: by :func:`best_overlaps` for these boxes.
+        found: by :func:`best_overlaps`; n > 0.
         gt_bboxes: (G, 4) xyxy px.
-        bboxes: (n, 4) xyxy px, n > 0.
         ranks: (G,) long; a ground truth of rank 0 is left out.
         assign_all: take all boxes of equally best overlap, or the first one only.
     """
-    columns = in_blocks(bboxes)
-    out = torch.zeros(columns[0].numel(), dtype=torch.long)
+    out = torch.zeros(found.columns[0].numel(), dtype=torch.long)
     first_box = torch.where(found.of_gt > 0, len(out), 0)  # one that meets nothing is equally far from all boxes
     wanted = ranks[found.gts] > 0
     blocks, gts = (numbers[wanted].split(max(PAIRS // BLOCK, 1)) for numbers in (found.blocks, found.gts))
     for some, with_gts in zip(blocks, gts):
-        overlaps = bbox_overlaps(gt_bboxes[with_gts, None], picked(columns, some)).squeeze(1)
+        overlaps = bbox_overlaps(gt_bboxes[with_gts, None], picked(found.columns, some)).squeeze(1)
         rows, places = (overlaps == found.of_gt[with_gts, None]).nonzero(as_tuple=True)
         boxes, of_gts = some[rows] * BLOCK + places, with_gts[rows]
         if assign_all:
@@ -92,7 +89,7 @@ def ranks_of_best_boxes(
         out.clamp_(min=int(torch.where(found.of_gt > 0, 0, ranks).amax()))
     else:
         out.scatter_reduce_(0, first_box[ranks > 0], ranks[ranks > 0], 'amax')
-    return out[: len(bboxes)]
+    return out[: len(found.of_box)]
 
 
 def in_blocks(bboxes: Tensor) -> Tensor:
@@ -119,7 +116,7 @@ def groups(columns: Tensor, gt_bboxes: Tensor) -> Iterator[tuple[Tensor, Tensor]
 
     Yields:
         Numbers of blocks (b,), each block once in all; numbers of ground truths (b, g), ascending in a row, the last
-        one repeated where a block has fewer than others of its group. ``b * g * BLOCK`` is at most PAIRS, unless b is 1.
+        one repeated where a block has fewer than others of its group. Unless b is 1, b * g * BLOCK <= PAIRS.
     """
     step = max(PAIRS // len(gt_bboxes), 1)
     for start in range(0, columns.size(1), step):

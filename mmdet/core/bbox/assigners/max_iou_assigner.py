@@ -126,7 +126,7 @@ class MaxIoUAssigner(BaseAssigner):
         if self.match_low_quality and len(kept):
             ranks = torch.arange(1, len(gt_bboxes) + 1)
             ranks = torch.where(found.of_gt >= self.min_pos_iou, ranks, 0)
-            forced = ranks_of_best_boxes(found, gt_bboxes, kept, ranks, self.gt_max_assign_all)
+            forced = ranks_of_best_boxes(found, gt_bboxes, ranks, self.gt_max_assign_all)
         max_overlaps, gt_inds = found.of_box, self.decide(found.of_box, found.gt_of_box, forced)
         if ignored is not None:
             max_overlaps = max_overlaps.new_full(ignored.shape, -1).masked_scatter(~ignored, max_overlaps)
@@ -202,7 +202,7 @@ class MaxIoUAssigner(BaseAssigner):
         """
         low, high = (0.0, self.neg_iou_thr) if isinstance(self.neg_iou_thr, float | int) else self.neg_iou_thr
         negative = (max_overlaps >= low) & (max_overlaps < high)
-        gt_inds = torch.where(negative, 0, -1)
+        gt_inds = negative.long() - 1
         gt_inds = torch.where(max_overlaps >= self.pos_iou_thr, best_gt + 1, gt_inds)
         return gt_inds if forced is None else torch.where(forced > 0, forced, gt_inds)
 
