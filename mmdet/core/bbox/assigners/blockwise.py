@@ -1,7 +1,7 @@
 """Best overlaps of many boxes with many ground truths, without the matrix of all pairs.
 
 The matrix has a row for each ground truth and a column for each anchor: 2 * 268000 * 1000 numbers for two crowded
-images, of which nineteen of twenty are 0. Here the boxes are cut into blocks of neighbours, and only those pairs of a
+images, of which forty-nine of fifty are 0. Here the boxes are cut into blocks of neighbours, and only those pairs of a
 block and a ground truth are compared that can meet. Anchors come row by row, so that a block is a short strip of the
 image. Blocks that meet about as many ground truths go through one calculation.
 

@@ -108,7 +108,9 @@ class MaxIoUAssigner(BaseAssigner):
         plain = type(self.iou_calculator) is BboxOverlaps2D and self.iou_calculator.dtype is None
         steps = ('assign_or_ignore', 'assign_wrt_overlaps', 'match')
         own = all(getattr(type(self), name) is getattr(MaxIoUAssigner, name) for name in steps)
-        return plain and own and bboxes.device.type == 'cpu' and len(gt_bboxes) * len(bboxes) >= LEAST_PAIRS
+        full = bboxes.dtype == gt_bboxes.dtype and bboxes.dtype in (torch.float32, torch.float64)
+        many = len(gt_bboxes) * len(bboxes) >= LEAST_PAIRS
+        return plain and own and full and many and bboxes.device.type == 'cpu'
 
     def _assign_by_blocks(
         self,

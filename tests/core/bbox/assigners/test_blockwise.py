@@ -149,5 +149,6 @@ def test_pairs_decide():
     assigner = MaxIoUAssigner(0.7, 0.3)
     assert not assigner._goes_by_blocks(boxes(10, 0), boxes(100, 0))
     assert assigner._goes_by_blocks(torch.zeros(100, 4), torch.zeros(10000, 4))
+    assert not assigner._goes_by_blocks(torch.zeros(100, 4), torch.zeros(10000, 4).half())
     halved = MaxIoUAssigner(0.7, 0.3, iou_calculator=dict(type='BboxOverlaps2D', dtype='fp16'))
     assert not halved._goes_by_blocks(torch.zeros(100, 4), torch.zeros(10000, 4))
