@@ -5,6 +5,7 @@
         --sizes 320x320 640x640 800x1344 --dtypes fp32 bf16 --growth \\
         --options "dict(channels_last=True, fold_norm=True, fixed_size=True)"
     python benchmarks/speed.py --roi-align
+    python benchmarks/speed.py --targets
     python benchmarks/speed.py --vs /path/to/other/python
 
 Both sides get the same images and boxes in one process, in turn (A B A B ...), so that a drift of the machine's speed
@@ -24,7 +25,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
+from unittest.mock import patch
 
 import torch
 import torchvision
@@ -33,7 +36,16 @@ from torch.profiler import ProfilerActivity, profile
 from mmdet.ops import roi_align
 
 sys.path.insert(0, str(__file__).rsplit('/', 1)[0])
-from speed_models import MODELS, Case, Side, made_batch, own_side, torchvision_side  # noqa: E402 - beside this file
+from speed_models import (  # noqa: E402 - beside this file
+    MODELS,
+    Batch,
+    Case,
+    Side,
+    boxes_of_all_sizes,
+    made_batch,
+    own_side,
+    torchvision_side,
+)
 
 MATRIX_WORK = ('convolution', 'conv2d', 'aten::mm', 'aten::addmm', 'aten::bmm', 'aten::baddbmm', 'aten::linear')
 GROWTH = dict(boxes=(1, 10, 100, 1000), proposals=(100, 1000, 2000), classes=(80, 1203))
@@ -107,6 +119,37 @@ def growth_cases(case: Case) -> list[Case]:
     return changed + [case._replace(size=size) for size in AREAS]
 
 
+def targets_in_step(side: Side, batch: Batch, clock: Clock) -> tuple[float, float]:
+    """Seconds of assignment, sampling and targets of the dense heads in a training step, and of the whole step."""
+    spent = []
+
+    def timed(call: Callable, *args: object, **kwargs: object) -> object:
+        results: list = []
+        spent.append(clock(lambda: results.append(call(*args, **kwargs))))
+        return results[0]
+
+    heads = [part for part in side.model.modules() if hasattr(part, 'assigner') and hasattr(part, 'get_targets')]
+    with ExitStack() as stack:
+        for head in heads:
+            stack.enter_context(patch.object(head, 'get_targets', partial(timed, head.get_targets)))
+        step = clock(partial(side.train, batch))
+    return sum(spent), step
+
+
+def targets_by_boxes(case: Case, args: argparse.Namespace) -> list[str]:
+    """Rows of the table: targets of the dense heads for more and more boxes, and the step that they are part of."""
+    clock, rows = Clock(args.device, args.processor_time), []
+    side = own_side(case, args.device, args.options)
+    for boxes in GROWTH['boxes']:
+        case = case._replace(boxes=boxes)
+        batch = made_batch(case, args.device)._replace(gt_bboxes=boxes_of_all_sizes(case, args.device))
+        runs = [targets_in_step(side, batch, clock) for _ in range(args.runs + 1)][1:]
+        targets, step = (statistics.median(seconds) for seconds in zip(*runs))
+        share = statistics.median(part / whole for part, whole in runs)
+        rows.append(f'| {case.name} | {targets:.4f} | {step:.3f} | {share:.2%} |')
+    return rows
+
+
 def compare_roi_align(args: argparse.Namespace) -> list[str]:
     """RoIAlign forward and backward on a map of stride 4 of two images of 800 x 1344 px, RoIs of 20 to 112 px."""
     generator = torch.Generator().manual_seed(0)
@@ -176,6 +219,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--runs', type=int, default=5, help='counted pairs after one warm-up')
     parser.add_argument('--options', type=read_options, default={}, help='further keys of the model: "dict(...)"')
     parser.add_argument('--growth', action='store_true', help='also vary boxes, proposals, classes and area')
+    parser.add_argument('--targets', action='store_true', help='targets and their step at 800x1344; in --growth, too')
     parser.add_argument('--roi-align', action='store_true', help='RoIAlign alone')
     parser.add_argument('--processor-time', action='store_true', help='seconds of the processor, not of the wall clock')
     parser.add_argument('--vs', metavar='PYTHON', help='compare with the mmdet of another environment')
@@ -214,10 +258,15 @@ def main() -> None:
         print(f'| what | mmdet s | {other} | ratio |\n| --- | --- | --- | --- |')
         print('\n'.join(compare_environments(args) if args.vs else compare_roi_align(args)))
         return
-    print('| what | mmdet s | torchvision s | ratio | mmdet images/s | overhead | its overhead | MB | its MB |')
-    print('| --- ' * 9 + '|')
-    for case in cases_of(args):
-        print('\n'.join(compare(case, args)), flush=True)
+    if not args.targets:
+        print('| what | mmdet s | torchvision s | ratio | mmdet images/s | overhead | its overhead | MB | its MB |')
+        print('| --- ' * 9 + '|')
+        for case in cases_of(args):
+            print('\n'.join(compare(case, args)), flush=True)
+    if args.targets or args.growth:
+        print('\n| what | targets s | whole step s | share |\n| --- | --- | --- | --- |')
+        for case in cases_of(args)[:1]:
+            print('\n'.join(targets_by_boxes(case._replace(size=AREAS[-1]), args)))
 
 
 if __name__ == '__main__':

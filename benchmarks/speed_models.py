@@ -43,10 +43,11 @@ class Batch(NamedTuple):
 
 
 class Side(NamedTuple):
-    """One implementation: calls that train on a batch and that detect in it."""
+    """One implementation: calls that train on a batch and that detect in it, and the model that they use."""
 
     train: Callable[[Batch], None]
     infer: Callable[[Batch], None]
+    model: nn.Module
 
 
 def made_batch(case: Case, device: str) -> Batch:
@@ -58,6 +59,16 @@ def made_batch(case: Case, device: str) -> Batch:
     labels = torch.randint(0, case.classes, (case.batch, case.boxes), generator=generator).to(device)
     images = torch.randn(case.batch, 3, *case.size, generator=generator).to(device)
     return Batch(images, list(torch.cat([corners, corners + sides], -1).to(device)), list(labels))
+
+
+def boxes_of_all_sizes(case: Case, device: str) -> list[torch.Tensor]:
+    """N times (n, 4) boxes anywhere, their sides from 8 to 400 px, each octave as likely as the next."""
+    generator = torch.Generator().manual_seed(0)
+    size = torch.tensor(case.size[::-1])
+    sides = 8 * 50 ** torch.rand(case.batch, case.boxes, 2, generator=generator)
+    centres = torch.rand(case.batch, case.boxes, 2, generator=generator) * size
+    corners = [(centres - sides / 2).clamp(min=0), (centres + sides / 2).minimum(size)]
+    return list(torch.cat(corners, -1).to(device))
 
 
 def stepper(model: nn.Module, losses: Callable, detect: Callable, case: Case, device: str) -> Side:
@@ -82,7 +93,7 @@ def stepper(model: nn.Module, losses: Callable, detect: Callable, case: Case, de
         with autocast():
             detect(batch)
 
-    return Side(train, infer)
+    return Side(train, infer, model)
 
 
 def with_default_values(model: nn.Module) -> nn.Module:

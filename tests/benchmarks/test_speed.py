@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,3 +49,36 @@ def test_device_waits_as_a_process():
     assert done.returncode == 0, done.stderr
     usual, fixed = map(int, done.stdout.splitlines()[-1].split('|')[2:4])
     assert fixed == 1 and usual > 10
+
+
+class Head(nn.Module):
+    """Looks at the clock that it is handed instead of at boxes."""
+
+    assigner = None
+
+    def get_targets(self, clock: list, seconds: float) -> str:
+        clock[0] += seconds
+        return 'targets'
+
+
+def test_targets_are_timed_within_the_step(speed):
+    now, model = [0.0], nn.ModuleList([Head(), nn.Identity(), Head()])
+    clock = speed.Clock('cpu', processor_time=False)
+    clock.now = lambda: now[0]
+
+    def train(batch):
+        now[0] += 5
+        assert [model[i].get_targets(now, seconds=i + 1) for i in (0, 2)] == ['targets'] * 2
+
+    assert speed.targets_in_step(speed.Side(train, None, model), None, clock) == (4, 9)
+    assert 'get_targets' not in vars(model[0])  # the head is as before
+
+
+def test_boxes_of_all_sizes(speed):
+    case = speed.Case('faster_rcnn', (800, 1344), batch=2, boxes=500)
+    boxes = torch.stack(speed.boxes_of_all_sizes(case, 'cpu'))
+    assert boxes.shape == (2, 500, 4) and boxes.min() >= 0 and (boxes[..., 2:] <= torch.tensor([1344, 800])).all()
+    sides = boxes[..., 2:] - boxes[..., :2]
+    assert sides.min() > 0 and sides.max() <= 400
+    counts = [((sides > low) & (sides < 2 * low)).float().mean() for low in (16, 32, 64, 128)]
+    assert max(counts) - min(counts) < 0.05  # an octave is a sixth of them

@@ -22,10 +22,17 @@ def grid_positions(
     featmap_size: Pair, stride: Pair, device: torch.device, dtype: torch.dtype = torch.float32, offset: float = 0.0
 ) -> Tensor:
     """(h * w, 2) x, y in px of the cells of one feature map, row by row; ``offset`` is in cells."""
+    return torch.stack(meshgrid(*cell_axes(featmap_size, stride, device, dtype, offset)), dim=-1)
+
+
+def cell_axes(
+    featmap_size: Pair, stride: Pair, device: torch.device, dtype: torch.dtype = torch.float32, offset: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """(w,) x of the columns and (h,) y of the rows of one feature map in px; ``offset`` is in cells."""
     height, width = featmap_size
     x = ((torch.arange(width, device=device) + offset) * stride[0]).to(dtype)
     y = ((torch.arange(height, device=device) + offset) * stride[1]).to(dtype)
-    return torch.stack(meshgrid(x, y), dim=-1)
+    return x, y
 
 
 def cell_positions(cells: Tensor, featmap_size: Pair, stride: Pair, offset: float = 0.0) -> Tensor:
@@ -71,6 +78,7 @@ def check_num_levels(featmap_sizes: Sequence[Pair], num_levels: int) -> None:
 __all__ = [
     'Pair',
     'meshgrid',
+    'cell_axes',
     'grid_positions',
     'cell_positions',
     'valid_cells',

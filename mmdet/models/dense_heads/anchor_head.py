@@ -189,7 +189,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             among the R' anchors; the sampling result.
         """
         inside = self._rows_inside(flat_anchors, valid_flags, img_meta)
-        anchors = flat_anchors[inside]
+        anchors = flat_anchors if len(inside) == len(flat_anchors) else flat_anchors[inside]
         # Without sampling the assigner hands on the labels, as some losses read them from its result.
         assigned = self.assigner.assign(anchors, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
         # The sampler needs the image's directives, such as ignored negatives.

@@ -1,71 +1,138 @@
 """Best overlaps of many boxes with many ground truths, without the matrix of all pairs.
 
 The matrix has a row for each ground truth and a column for each anchor: 2 * 268000 * 1000 numbers for two crowded
-images. Here the boxes are walked through in blocks that fit a processor's cache, and in a block only the ground truths
-that reach into the block's hull are compared. Anchors come row by row, so that a block is a strip of the image.
+images, of which forty-nine of fifty are 0. Here the boxes are cut into blocks of neighbours, and only those pairs of a
+block and a ground truth are compared that can meet. Anchors come row by row, so that a block is a short strip of the
+image. Blocks that meet about as many ground truths go through one calculation.
+
+Whatever the number of boxes and ground truths, a temporary holds at most ``2 * max(PAIRS, G)`` or ``BLOCK * G``
+numbers, 4 for each box, or one for each pair of a block and a ground truth whose best overlap is in it: a few for each
+ground truth, n * G / BLOCK where all boxes are one and the same.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps, shared_length
 
-BLOCK = 4096  # boxes
-LEAST_PAIRS = 1_000_000  # below that the matrix is faster
+BLOCK = 96  # boxes; small, since all of them are compared where one meets; a multiple of the processor's vectors
+PAIRS = 2**18  # compared at once: small enough for a processor's cache
+LEAST_PAIRS = 500_000  # below that the matrix is faster
 
 
 class BestOverlaps(NamedTuple):
     """What an assigner asks the matrix of overlaps (G, n) for."""
 
+    columns: Tensor  # (4, B, BLOCK) px, see in_blocks
     of_box: Tensor  # (n,) greatest overlap of each box
-    gt_of_box: Tensor  # (n,) number of the ground truth that it is with, from 0
+    gt_of_box: Tensor  # (n,) number of the first ground truth that it is with, from 0; where large enough, else 0
     of_gt: Tensor  # (G,) greatest overlap of each ground truth
-    box_of_gt: Tensor  # (G,) the first box that it is with
-    blocks: list['_Block']
+    blocks: Tensor  # (T,) the blocks that have boxes of this overlap, where it is not 0 ...
+    gts: Tensor  # (T,) ... and the ground truths that it belongs to
 
 
-class _Block(NamedTuple):
-    start: int
-    gts: Tensor  # (g,) numbers of the ground truths that reach into it
-    of_gt: Tensor  # (g,) their greatest overlaps in it
-
-
-def best_overlaps(gt_bboxes: Tensor, bboxes: Tensor) -> BestOverlaps:
+def best_overlaps(gt_bboxes: Tensor, bboxes: Tensor, least: float = 0.0) -> BestOverlaps:
     """Greatest overlaps, as the matrix of ``bbox_overlaps(gt_bboxes, bboxes)`` has them.
 
     Args:
         gt_bboxes: (G, 4) xyxy px, G > 0.
-        bboxes: (n, 4) xyxy px, n > 0; the nearer neighbours are in number, the faster.
+        bboxes: (n, 4) xyxy px; the nearer neighbours are in number, the faster.
+        least: the overlap from which on it is asked which ground truth it is with.
     """
-    of_box, gt_of_box = bboxes.new_zeros(len(bboxes)), torch.zeros(len(bboxes), dtype=torch.long)
-    of_gt, box_of_gt = gt_bboxes.new_zeros(len(gt_bboxes)), torch.zeros(len(gt_bboxes), dtype=torch.long)
-    blocks = []
-    for start in range(0, len(bboxes), BLOCK):
-        part = bboxes[start : start + BLOCK]
-        low, high = part[:, :2].amin(0), part[:, 2:].amax(0)
-        gts = ((gt_bboxes[:, :2] < high) & (gt_bboxes[:, 2:] > low)).all(1).nonzero().squeeze(1)
-        if not len(gts):
-            continue
-        overlaps = bbox_overlaps(gt_bboxes[gts], part)
-        of_box[start : start + BLOCK], rows = overlaps.max(dim=0)
-        gt_of_box[start : start + BLOCK] = gts[rows]
-        best, columns = overlaps.max(dim=1)
-        better = best > of_gt[gts]
-        of_gt[gts[better]], box_of_gt[gts[better]] = best[better], columns[better] + start
-        blocks.append(_Block(start, gts, best))
-    return BestOverlaps(of_box, gt_of_box, of_gt, box_of_gt, blocks)
+    columns, gt_columns = in_blocks(bboxes), gt_bboxes.t().contiguous()
+    of_box = bboxes.new_zeros(columns.shape[1:])
+    gt_of_box = torch.zeros(of_box.shape, dtype=torch.long)
+    of_gt = gt_bboxes.new_zeros(len(gt_bboxes))
+    best_blocks = []
+    for blocks, gts in groups(columns, gt_bboxes):
+        overlaps = bbox_overlaps(picked(gt_columns, gts), picked(columns, blocks))  # (b, g, BLOCK)
+        of_box[blocks] = best = overlaps.amax(1)
+        rows, places = ((best >= least) & (best > 0)).nonzero(as_tuple=True)
+        first = overlaps[rows, :, places].argmax(1)
+        gt_of_box[blocks[rows], places] = gts[rows, first]
+        best = overlaps.amax(2)
+        of_gt.scatter_reduce_(0, gts.flatten(), best.flatten(), 'amax')
+        rows, places = ((best >= of_gt.take(gts)) & (best > 0)).nonzero(as_tuple=True)
+        best_blocks.append((blocks[rows], gts[rows, places], best[rows, places]))
+    empty = gt_of_box.new_zeros(0)
+    blocks, gts, best = (torch.cat(parts) for parts in zip((empty, empty, of_gt[:0]), *best_blocks))
+    tied = best == of_gt[gts]  # with what was found later, too
+    count = len(bboxes)
+    return BestOverlaps(columns, of_box.flatten()[:count], gt_of_box.flatten()[:count], of_gt, blocks[tied], gts[tied])
 
 
-def ranks_of_best_boxes(found: BestOverlaps, gt_bboxes: Tensor, bboxes: Tensor, ranks: Tensor) -> Tensor:
-    """(n,) the greatest of the ``ranks`` (G,) among the ground truths that a box is a best one of; 0 for others."""
-    out = torch.zeros(len(bboxes), dtype=torch.long)
-    for start, gts, best in found.blocks:
-        gts = gts[(best == found.of_gt[gts]) & (ranks[gts] > 0)]
-        if not len(gts):
-            continue
-        overlaps = bbox_overlaps(gt_bboxes[gts], bboxes[start : start + BLOCK])
-        is_best = overlaps == found.of_gt[gts, None]
-        out[start : start + BLOCK] = torch.where(is_best, ranks[gts, None], 0).amax(dim=0)
-    return out
+def ranks_of_best_boxes(found: BestOverlaps, gt_bboxes: Tensor, ranks: Tensor, assign_all: bool) -> Tensor:
+    """(n,) the greatest of the ``ranks`` among the ground truths that a box is a best one of; 0 for others.
+
+    Args:
+        found: by :func:`best_overlaps`; n > 0.
+        gt_bboxes: (G, 4) xyxy px.
+        ranks: (G,) long; a ground truth of rank 0 is left out.
+        assign_all: take all boxes of equally best overlap, or the first one only.
+    """
+    out = torch.zeros(found.columns[0].numel(), dtype=torch.long)
+    first_box = torch.where(found.of_gt > 0, len(out), 0)  # one that meets nothing is equally far from all boxes
+    wanted = ranks[found.gts] > 0
+    blocks, gts = (numbers[wanted].split(max(PAIRS // BLOCK, 1)) for numbers in (found.blocks, found.gts))
+    for some, with_gts in zip(blocks, gts):
+        overlaps = bbox_overlaps(gt_bboxes[with_gts, None], picked(found.columns, some)).squeeze(1)
+        rows, places = (overlaps == found.of_gt[with_gts, None]).nonzero(as_tuple=True)
+        boxes, of_gts = some[rows] * BLOCK + places, with_gts[rows]
+        if assign_all:
+            out.scatter_reduce_(0, boxes, ranks[of_gts], 'amax')
+        else:
+            first_box.scatter_reduce_(0, of_gts, boxes, 'amin')
+    if assign_all:
+        out.clamp_(min=int(torch.where(found.of_gt > 0, 0, ranks).amax()))
+    else:
+        out.scatter_reduce_(0, first_box[ranks > 0], ranks[ranks > 0], 'amax')
+    return out[: len(found.of_box)]
+
+
+def in_blocks(bboxes: Tensor) -> Tensor:
+    """(n, 4) -> (4, B, BLOCK) coordinates block by block, the last block filled up with the last box."""
+    count = -(-len(bboxes) // BLOCK)
+    columns = bboxes.new_empty(4, count * BLOCK)
+    columns[:, : len(bboxes)] = bboxes.t()
+    columns[:, len(bboxes) :] = bboxes[-1:].t()
+    return columns.view(4, count, BLOCK)
+
+
+def picked(columns: Tensor, numbers: Tensor) -> Tensor:
+    """Coordinates (4, m, ...) of boxes or blocks -> those of the given numbers: (*numbers.shape, ..., 4)."""
+    found = columns.index_select(1, numbers.flatten())
+    return found.view(4, *numbers.shape, *columns.shape[2:]).movedim(0, -1)
+
+
+def groups(columns: Tensor, gt_bboxes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Groups of blocks, and for each block the ground truths that may meet its boxes.
+
+    Args:
+        columns: (4, B, BLOCK) px, see :func:`in_blocks`.
+        gt_bboxes: (G, 4) px.
+
+    Yields:
+        Numbers of blocks (b,), each block once in all; numbers of ground truths (b, g), ascending in a row, the last
+        one repeated where a block has fewer than others of its group. Unless b is 1, b * g * BLOCK <= PAIRS.
+    """
+    step = max(PAIRS // len(gt_bboxes), 1)
+    for start in range(0, columns.size(1), step):
+        rows, gts = meetings(columns[:, start : start + step], gt_bboxes)
+        blocks, counts = rows.unique_consecutive(return_counts=True)
+        offsets = counts.cumsum(0) - counts
+        counts, order = counts.sort(descending=True)
+        blocks, offsets, end = blocks[order] + start, offsets[order], 0
+        while end < len(blocks):
+            first, most = end, int(counts[end])
+            end += max(PAIRS // (most * BLOCK), 1)
+            places = torch.minimum(torch.arange(most), counts[first:end, None] - 1)
+            yield blocks[first:end], gts[offsets[first:end, None] + places]
+
+
+def meetings(columns: Tensor, gt_bboxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers of blocks (m,), ascending, and of the ground truths (m,) that reach into the hull of their boxes."""
+    hulls = torch.cat([columns[:2].amin(2), columns[2:].amax(2)]).t()[:, None]
+    return (torch.min(*(shared_length(hulls, gt_bboxes, axis) for axis in (0, 1))) > 0).nonzero(as_tuple=True)

@@ -99,9 +99,7 @@ class MaxIoUAssigner(BaseAssigner):
             len(gt_bboxes), bboxes[:, :4], gt_bboxes, gt_bboxes_ignore, gt_labels
         )
         if self._goes_by_blocks(gt_bboxes, bboxes):
-            result = self._assign_by_blocks(bboxes, gt_bboxes, gt_bboxes_ignore, gt_labels, device)
-            if result is not None:
-                return result
+            return self._assign_by_blocks(bboxes, gt_bboxes, gt_bboxes_ignore, gt_labels, device)
         overlaps = self.iou_calculator(gt_bboxes, bboxes)
         return self.assign_or_ignore(overlaps, bboxes, gt_bboxes_ignore, gt_labels, device)
 
@@ -110,7 +108,9 @@ class MaxIoUAssigner(BaseAssigner):
         plain = type(self.iou_calculator) is BboxOverlaps2D and self.iou_calculator.dtype is None
         steps = ('assign_or_ignore', 'assign_wrt_overlaps', 'match')
         own = all(getattr(type(self), name) is getattr(MaxIoUAssigner, name) for name in steps)
-        return plain and own and bboxes.device.type == 'cpu' and len(gt_bboxes) * len(bboxes) >= LEAST_PAIRS
+        full = bboxes.dtype == gt_bboxes.dtype and bboxes.dtype in (torch.float32, torch.float64)
+        many = len(gt_bboxes) * len(bboxes) >= LEAST_PAIRS
+        return plain and own and full and many and bboxes.device.type == 'cpu'
 
     def _assign_by_blocks(
         self,
@@ -119,23 +119,16 @@ class MaxIoUAssigner(BaseAssigner):
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
         device: torch.device,
-    ) -> AssignResult | None:
-        """What :meth:`assign_or_ignore` gives; None where a ground truth overlaps nothing but takes boxes."""
+    ) -> AssignResult:
+        """What :meth:`assign_or_ignore` gives, without the matrix of overlaps."""
         ignored, gt_bboxes = self.ignored_boxes(bboxes, gt_bboxes_ignore), gt_bboxes[:, :4]
         kept = bboxes if ignored is None else bboxes[~ignored]
-        if not len(kept):
-            return None
-        found = best_overlaps(gt_bboxes, kept)
-        if self.match_low_quality and self.min_pos_iou <= 0 and not found.of_gt.all():
-            return None
+        found = best_overlaps(gt_bboxes, kept, self.pos_iou_thr)
         forced = None
-        if self.match_low_quality:
+        if self.match_low_quality and len(kept):
             ranks = torch.arange(1, len(gt_bboxes) + 1)
             ranks = torch.where(found.of_gt >= self.min_pos_iou, ranks, 0)
-            if self.gt_max_assign_all:
-                forced = ranks_of_best_boxes(found, gt_bboxes, kept, ranks)
-            else:
-                forced = ranks.new_zeros(len(kept)).scatter_reduce(0, found.box_of_gt, ranks, 'amax')
+            forced = ranks_of_best_boxes(found, gt_bboxes, ranks, self.gt_max_assign_all)
         max_overlaps, gt_inds = found.of_box, self.decide(found.of_box, found.gt_of_box, forced)
         if ignored is not None:
             max_overlaps = max_overlaps.new_full(ignored.shape, -1).masked_scatter(~ignored, max_overlaps)
@@ -211,7 +204,7 @@ class MaxIoUAssigner(BaseAssigner):
         """
         low, high = (0.0, self.neg_iou_thr) if isinstance(self.neg_iou_thr, float | int) else self.neg_iou_thr
         negative = (max_overlaps >= low) & (max_overlaps < high)
-        gt_inds = torch.where(negative, 0, -1)
+        gt_inds = negative.long() - 1
         gt_inds = torch.where(max_overlaps >= self.pos_iou_thr, best_gt + 1, gt_inds)
         return gt_inds if forced is None else torch.where(forced > 0, forced, gt_inds)
 

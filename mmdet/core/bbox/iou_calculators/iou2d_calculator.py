@@ -54,7 +54,7 @@ def bbox_overlaps(
     overlap = shared_length(bboxes1, bboxes2, 0) * shared_length(bboxes1, bboxes2, 1)
     if mode == 'iof':
         return overlap / area1.clamp(min=eps)
-    union = (area1 + area2 - overlap).clamp(min=eps)
+    union = (area1 + area2).sub_(overlap).clamp_(min=eps)
     if mode == 'iou':
         return overlap / union
     hull_wh = torch.max(bboxes1[..., 2:], bboxes2[..., 2:]) - torch.min(bboxes1[..., :2], bboxes2[..., :2])
@@ -71,7 +71,8 @@ def shared_length(bboxes1: Tensor, bboxes2: Tensor, axis: int) -> Tensor:
     """Length that two boxes (..., 4) share along x (0) or y (1), at least 0; their shapes broadcast."""
     starts = (boxes[..., axis].contiguous() for boxes in (bboxes1, bboxes2))
     ends = (boxes[..., axis + 2].contiguous() for boxes in (bboxes1, bboxes2))
-    return fp16_clamp(torch.min(*ends) - torch.max(*starts), min=0)
+    length = torch.min(*ends).sub_(torch.max(*starts))  # in place: a matrix of pairs is slow to get from memory
+    return fp16_clamp(length, min=0) if length.dtype == torch.float16 else length.clamp_(min=0)
 
 
 def check_overlap_arguments(bboxes1: Tensor, bboxes2: Tensor, mode: str, is_aligned: bool) -> None:
