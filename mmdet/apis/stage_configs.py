@@ -45,7 +45,10 @@ def stage_model(model: ConfigDict, detector: str) -> ConfigDict:
     head, section = ('rpn_head', 'rpn') if detector == 'RPN' else ('roi_head', 'rcnn')
     if head not in model:
         raise StagePlanError(f'a stage trains {detector}, but the {model.type} of the config has no {head}')
-    part = ConfigDict({key: copy.deepcopy(model[key]) for key in ('backbone', 'neck', head) if key in model})
+    left_out = {'rpn_head', 'roi_head', 'train_cfg', 'test_cfg'} - {head}
+    if detector == 'FastRCNN':
+        left_out.add('fixed_size')  # its proposals are read from files
+    part = ConfigDict({key: copy.deepcopy(value) for key, value in model.items() if key not in left_out})
     part.setdefault('neck', None)
     part.type = detector
     for mode in ('train_cfg', 'test_cfg'):

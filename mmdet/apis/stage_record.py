@@ -133,7 +133,14 @@ def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def as_json(value: Any) -> Any:
     """A value as it comes back from a JSON file; other objects become lists or texts, the same in every process."""
-    return json.loads(json.dumps(value, default=_plain))
+    return json.loads(json.dumps(_with_text_keys(value), default=_plain))
+
+
+def _with_text_keys(value: Any) -> Any:
+    """Dicts with texts for keys, in dicts, lists and tuples too."""
+    if isinstance(value, Mapping):
+        return {str(key): _with_text_keys(part) for key, part in value.items()}
+    return [_with_text_keys(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _plain(value: Any) -> Any:

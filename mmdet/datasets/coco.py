@@ -344,7 +344,8 @@ class CocoDataset(CustomDataset):
                 "metric 'proposal_fast' needs proposals, one array (n, 5) for each image; the results are "
                 'detections of classes'
             )
-        recalls = self.fast_eval_recall(results, proposal_nums, iou_thrs, 'silent', coco_gt)
+        restricted = {} if coco_gt is self.coco else dict(coco_gt=coco_gt)  # of which users' own methods do not know
+        recalls = self.fast_eval_recall(results, proposal_nums, iou_thrs, logger='silent', **restricted)
         figures = OrderedDict((f'AR@{num}', float(recall)) for num, recall in zip(proposal_nums, recalls))
         print_log(''.join(f'\n{name}\t{value:.4f}' for name, value in figures.items()), logger=logger)
         return figures

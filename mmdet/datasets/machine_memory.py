@@ -142,7 +142,9 @@ def _common_file(own: BinaryIO, common: Path) -> int:
                 os.close(descriptor)
                 raise PermissionError(1, f'{common} belongs to another user')
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            return descriptor
+            if _has_name(descriptor, common):  # it was not removed as a left-over in between
+                return descriptor
+            os.close(descriptor)
 
 
 def _add_number(descriptor: int, common: Path, num_bytes: int, processes: int) -> None:
@@ -151,15 +153,21 @@ def _add_number(descriptor: int, common: Path, num_bytes: int, processes: int) -
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)
     os.write(descriptor, os.getpid().to_bytes(NUMBER_BYTES, 'little'))
     numbers = os.pread(descriptor, os.fstat(descriptor).st_size - num_bytes, num_bytes)
-    if len(set(np.frombuffer(numbers, f'V{NUMBER_BYTES}').tolist())) >= processes:
+    if len(set(np.frombuffer(numbers, f'V{NUMBER_BYTES}').tolist())) >= processes and _has_name(descriptor, common):
         common.unlink(missing_ok=True)
+
+
+def _has_name(descriptor: int, name: Path) -> bool:
+    """Whether a name still is that of an open file."""
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.stat(name), os.fstat(descriptor))
+    return False
 
 
 def _let_go(descriptor: int, name: Path | None, pid: int) -> None:
     """Close a file, and remove its name if it still has one: some process did not come for it."""
-    with contextlib.suppress(OSError):
-        if name is not None and pid == os.getpid() and os.path.samestat(os.stat(name), os.fstat(descriptor)):
-            name.unlink()
+    if name is not None and pid == os.getpid() and _has_name(descriptor, name):
+        name.unlink(missing_ok=True)
     os.close(descriptor)
 
 

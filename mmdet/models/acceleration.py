@@ -7,8 +7,8 @@
 ``channels_last``   True: convolutions work on maps in the order (N, H, W, C)
 ``fold_norm``       True: batch norms whose statistics stand still are computed as part of the convolutions before them,
                     see :mod:`mmdet.models.fold_norm`
-``fixed_size``      True: training draws samples of fixed shapes, so that a GPU is waited for three times a step instead
-                    of thirty; see :mod:`mmdet.models.fixed_size`
+``fixed_size``      True: training draws samples of fixed shapes, so that a GPU is hardly waited for; see
+                    :mod:`mmdet.models.fixed_size`
 ``compile``         ``dict(parts=('backbone', 'neck'), ...)``: ``torch.compile`` of these parts (dotted names); other
                     keys are its arguments, such as ``mode`` or ``dynamic``
 =================== ===================================================================================================

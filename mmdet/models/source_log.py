@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-from mmdet.models.losses.listening import listening, told_choice, told_images
+from mmdet.models.losses.listening import listening, told_choice, told_images, told_present
 from mmdet.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
 from mmdet.models.source_parts import (
     EACH,
@@ -166,6 +166,7 @@ class SourceLog:
             by_image = self._by_image(part, labels), self._by_image(part, weights)
             self._targets[part.name].append(by_image)
         else:  # a loss that is looked at several times counts as it was last
+            owner = owner if told_present() is None else owner & told_present()[:, None]
             self._targets[part.name] = [(labels, weights, owner)]
 
     def _by_image(self, part: LossPart, rows: Tensor) -> Tensor:
@@ -202,8 +203,10 @@ class SourceLog:
     def _of_rois(self, part: LossPart, rows: int, args: tuple) -> Tensor:
         """(n, M) bool: the image of each RoI; they are in the order of the images."""
         rois = self._rois_of[id(part.head)]
+        # samples of fixed size have a row for every RoI, and those that are no positives weigh nothing
+        positives = part.rows == POSITIVES and rows != len(rois)
         # masks may be predicted from the box branch's features of its positives
-        if part.rows == POSITIVES or (rows != len(rois) if part.rows == MASKS else rows % len(rois)):
+        if positives or (part.rows != POSITIVES) and (rows != len(rois) if part.rows == MASKS else rows % len(rois)):
             count = self._positives.get(id(part.head), self._last_positives)
             # which RoIs are positives, only the device knows; how many of them come before an image's, as well
             ends = count.cumsum(0)

@@ -51,6 +51,8 @@ def test_stage_models_keep_the_parts_and_sections_that_they_need():
     whole = ConfigDict(
         type='FasterRCNN',
         backbone=dict(type='B'),
+        directives=dict(weights=True),
+        fixed_size=True,
         rpn_head=dict(type='R'),
         roi_head=dict(type='H'),
         train_cfg=dict(rpn=dict(a=1), rpn_proposal=dict(b=1), rcnn=dict(c=1)),
@@ -59,8 +61,9 @@ def test_stage_models_keep_the_parts_and_sections_that_they_need():
     assert stage_model(whole, 'whole') == whole and stage_model(whole, 'whole') is not whole
     rpn = stage_model(whole, 'RPN')
     assert (rpn.type, rpn.neck, rpn.train_cfg, rpn.test_cfg) == ('RPN', None, dict(rpn=dict(a=1)), dict(rpn=dict(a=2)))
+    assert rpn.directives == dict(weights=True) and rpn.fixed_size and 'roi_head' not in rpn
     fast = stage_model(whole, 'FastRCNN')
-    assert set(fast) == {'type', 'backbone', 'neck', 'roi_head', 'train_cfg', 'test_cfg'}
+    assert set(fast) == {'type', 'backbone', 'neck', 'roi_head', 'train_cfg', 'test_cfg', 'directives'}
     with pytest.raises(StagePlanError, match='the RetinaNet of the config has no roi_head'):
         stage_model(ConfigDict(type='RetinaNet', backbone={}), 'FastRCNN')
 
@@ -163,11 +166,11 @@ def test_record_of_an_earlier_version_has_the_seed_alone(tmp_path):
 
 
 def test_settings_are_the_same_in_every_process():
-    values = dict(b=lambda: 0, c={'x', 'y'}, d=(1, [], {}), e=np.arange(2))
+    values = {'b': lambda: 0, 'c': {'x', 'y'}, 'd': (1, [], {(1, 2): 3}), 'e': np.arange(2)}
     values = dict(optimizer=values)
     found = result_settings(values, 1)
     assert '0x' not in found.pop('optimizer.b')
     assert found == {
         'processes': 1, 'optimizer.c.0': 'x', 'optimizer.c.1': 'y', 'optimizer.d.0': 1, 'optimizer.d.1': [],
-        'optimizer.d.2': {}, 'optimizer.e.0': 0, 'optimizer.e.1': 1,
+        'optimizer.d.2.(1, 2)': 3, 'optimizer.e.0': 0, 'optimizer.e.1': 1,
     }  # fmt: skip

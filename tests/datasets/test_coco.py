@@ -179,6 +179,14 @@ def test_proposals(write_coco):
     fast = dataset.evaluate(proposals, metric='proposal_fast', logger='silent', proposal_nums=(1, 2))
     assert fast == {'AR@1': 0.0, 'AR@2': 1.0}
 
+    class Own(CocoDataset):
+        def fast_eval_recall(self, results, proposal_nums, iou_thrs, logger=None):  # as in mmdetection 2.x
+            return np.ones(len(proposal_nums))
+
+    dataset.__class__ = Own
+    fast = dataset.evaluate(proposals, metric='proposal_fast', logger='silent', proposal_nums=(1, 2))
+    assert fast == {'AR@1': 1.0, 'AR@2': 1.0}
+
 
 def test_format_results_writes_xywh(write_coco, tmp_path):
     dataset = build(write_coco(coco_content([[(5, 0, 0, 10, 10)]])))

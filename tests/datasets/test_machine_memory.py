@@ -14,7 +14,7 @@ import pytest
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from mmdet.datasets.machine_memory import hold_once
+from mmdet.datasets.machine_memory import _add_number, hold_once
 from mmdet.datasets.shared_list import SharedList
 
 pytestmark = pytest.mark.skipif(not Path('/proc/self/smaps_rollup').exists(), reason='asks Linux for memory')
@@ -155,3 +155,13 @@ def test_a_file_of_another_user_is_refused(folder, monkeypatch):
     with pytest.raises(OSError, match='another user'):
         hold_once([b'abc'], 2)
     del block
+
+
+def test_a_name_that_is_another_file_by_now_stays(folder):
+    block = hold_once([b'abc'], 3)
+    (name,) = os.listdir(folder)
+    os.unlink(folder / name)  # as a left-over
+    (folder / name).write_bytes(b'abc of a later run')
+    _add_number(block._descriptor, folder / name, 3, 1)
+    del block
+    assert (folder / name).exists()

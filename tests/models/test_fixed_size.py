@@ -10,6 +10,7 @@ from mmcv import Config
 from mmdet.core.mask.structures import BitmapMasks
 from mmdet.models import build_detector
 from mmdet.models.fixed_size import why_not_fixed
+from mmdet.models.source_log import SourceLog
 from mmdet.ops import roi
 from mmdet.utils.device_waits import device_waits
 
@@ -137,6 +138,38 @@ def test_settings_count_alike(changes):
 
 
 @pytest.mark.parametrize('kind', list(NAMES))
+def test_sources_have_the_same_parts(kind):
+    logs = []
+    for fixed_size in (False, True):
+        detector = small(kind, fixed_size)
+        detector.source_log = SourceLog(detector, ['a', 'b'])
+        data = batch(*({'source': name} for name in 'abb'), objects=(3, 1, 2), masks=kind == 'mask_rcnn')
+        logs.append(losses_and_gradients(detector, data)[0])
+    assert 'loss_bbox/b' in logs[0] and logs[1] == pytest.approx(logs[0], rel=1e-4, abs=1e-6)
+
+
+def test_results_for_debugging_are_of_the_rois_that_are_there():
+    kept = []
+    for fixed_size in (False, True):
+        detector = small('faster_rcnn', fixed_size)
+        detector.roi_head.keep_debug_results = True
+        detector.train_step(batch(), None)
+        kept.append(detector.roi_head.debug_results)
+    assert kept[0]['features'].shape == kept[1]['features'].shape
+    assert sorted(kept[0]['labels'].tolist()) == sorted(kept[1]['labels'].tolist())
+
+
+def test_a_test_pools_each_roi_once(monkeypatch):
+    detector, data = small('faster_rcnn', fixed_size=True).eval(), batch()
+    monkeypatch.setattr(roi, '_roi_align_levels', lambda *args: None)
+    monkeypatch.setattr(roi, '_pool_everywhere', None)
+    for meta in data['img_metas']:
+        meta['scale_factor'] = np.ones(4, np.float32)
+    with torch.no_grad():
+        assert len(detector(img=[data['img']], img_metas=[data['img_metas']], return_loss=False)) == 3
+
+
+@pytest.mark.parametrize('kind', list(NAMES))
 def test_without_objects_the_losses_are_zeros_on_the_graph(kind):
     detector = small(kind, fixed_size=True, directives=True)
     data = batch({'ignore_negatives': 1}, {'ignore_negatives': 1}, objects=(0, 0), masks=kind == 'mask_rcnn')
@@ -166,7 +199,15 @@ def test_the_device_is_waited_for_as_seldom_as_documented(kind, most, monkeypatc
         (dict(train_cfg__rcnn__sampler=dict(type='OHEMSampler', num=8, pos_fraction=1)), 'roi_head: expected a samp'),
         (dict(train_cfg__rpn__assigner=dict(type='PointAssigner')), 'rpn_head: expected the assigner MaxIoUAssigner'),
         (dict(roi_head__type='PISARoIHead'), 'roi_head: PISARoIHead has a forward_train of its own'),
+        (dict(train_cfg__rcnn__sampler=dict(type='PseudoSampler')), 'roi_head: expected a sampler of RandomSampler'),
         (dict(train_cfg__rpn_proposal__nms=dict(type='soft_nms', iou_threshold=0.7)), "expected type='nms'"),
+        (dict(train_cfg__rpn_proposal__nms__max_num=30), "'max_num': 30"),
+        (dict(train_cfg__rpn_proposal__nms__class_agnostic=True), "'class_agnostic': True"),
+        (dict(train_cfg__rpn_proposal__nms_pre=-1), 'nms_pre > 0'),
+        (
+            dict(roi_head__bbox_head__type='Shared4Conv1FCBBoxHead', roi_head__bbox_head__norm_cfg=dict(type='BN')),
+            'batch norms would take',
+        ),
         (dict(train_cfg__domain=dict(image=dict(in_channels=16))), 'train_cfg.domain'),
     ],
 )  # fmt: skip
@@ -181,7 +222,7 @@ def test_what_knows_no_fixed_sizes_is_named(changes, message):
         ('rpn/rpn_r50_fpn_1x_coco.py', None),
         ('pascal_voc/retinanet_r50_fpn_1x_voc0712.py', None),
         ('ms_rcnn/ms_rcnn_r50_caffe_fpn_1x_coco.py', None),
-        ('double_heads/dh_faster_rcnn_r50_fpn_1x_coco.py', None),
+        ('double_heads/dh_faster_rcnn_r50_fpn_1x_coco.py', 'batch norms'),
         ('fcos/fcos_r50_caffe_fpn_gn-head_1x_coco.py', 'FCOSHead'),
         ('cascade_rcnn/cascade_rcnn_r50_fpn_1x_coco.py', 'CascadeRoIHead'),
         ('grid_rcnn/grid_rcnn_r50_fpn_gn-head_2x_coco.py', 'GridRoIHead'),

@@ -2,11 +2,13 @@ import logging
 
 import pytest
 import torch
+from mmcv.runner import LogBuffer
 from torch import nn
 
 from mmdet.core.hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
 from mmdet.core.hook.amp_hook import build_grad_scaler
 from mmdet.utils.amp import amp_dtype, enable_autocast
+from mmdet.utils.log_buffer import DeviceLogBuffer
 
 CPU = torch.device('cpu')
 
@@ -112,6 +114,16 @@ def test_accumulated_halves_step_like_the_whole_batch():
     whole.train(GradientCumulativeAmpOptimizerHook(cumulative_iters=2, dtype='bfloat16'), [halves[0]] * 2)
     for a, b in zip(models[0].parameters(), models[1].parameters()):
         torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.parametrize('buffer, kind', [(LogBuffer, float), (DeviceLogBuffer, torch.Tensor)])
+def test_norm_of_gradients_waits_for_the_device_only_where_it_must(buffer, kind):
+    runner = Runner(Detector(), 1)
+    runner.log_buffer = buffer()
+    runner.train(AmpOptimizerHook(grad_clip=dict(max_norm=1), dtype='bfloat16'), [torch.randn(4, 4)])
+    assert isinstance(runner.log_buffer.val_history['grad_norm'][0], kind)
+    runner.log_buffer.average()
+    assert runner.log_buffer.output['grad_norm'] > 0
 
 
 def test_mmcv_names_of_fp16_hooks_mean_these():

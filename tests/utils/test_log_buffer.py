@@ -16,3 +16,11 @@ def test_tensors_count_as_numbers_do(n, expected):
     assert buffer.output == pytest.approx(dict(loss=expected, time=0.5))
     read = buffer.val_history['loss'][-n:]
     assert read == [1.0, 2.0, 6.0][-n:] and all(isinstance(value, float) for value in read)
+
+
+def test_what_is_no_number_or_elsewhere_does_not_disturb_the_others():
+    buffer = DeviceLogBuffer()
+    for value in (torch.tensor([2.0]), 4.0):
+        buffer.update(dict(loss=torch.tensor(1.0), odd=value))
+    buffer.average()
+    assert buffer.output == dict(loss=1.0, odd=3.0)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdet.utils.amp import amp_dtype, enable_autocast
 from mmdet.utils.checkpoint import unwrap_model
+from mmdet.utils.log_buffer import DeviceLogBuffer
 from mmdet.utils.parallel import module_device
 
 
@@ -57,7 +58,10 @@ class _AmpSteps:
         if self.grad_clip is not None:
             grad_norm = self.clip_grads(runner.model.parameters())
             if grad_norm is not None:
-                runner.log_buffer.update({'grad_norm': grad_norm.detach()}, runner.outputs['num_samples'])
+                # mmcv's own buffer takes numbers only, for which the device must be waited for
+                takes_tensors = isinstance(runner.log_buffer, DeviceLogBuffer)
+                norm = grad_norm.detach() if takes_tensors else float(grad_norm)
+                runner.log_buffer.update({'grad_norm': norm}, runner.outputs['num_samples'])
         self.loss_scaler.step(runner.optimizer)
         if self.loss_scaler.is_enabled():
             self.loss_scaler.update(self._held_scale)

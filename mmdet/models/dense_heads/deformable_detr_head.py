@@ -11,6 +11,7 @@ import torch
 from mmcv.cnn import bias_init_with_prob
 from torch import Tensor, nn
 
+from mmdet.core.utils.misc import names_parameter
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.detr_functional import padding_mask
 from mmdet.models.dense_heads.detr_head import DETRHead
@@ -135,7 +136,9 @@ class DeformableDETRHead(DETRHead):
         if enc_cls_scores is not None:
             objects = [torch.zeros_like(labels) for labels in gt_labels_list]
             truth = (gt_bboxes_list, objects, img_metas, gt_bboxes_ignore)
-            values = self.loss_single(enc_cls_scores, enc_bbox_preds, *truth, class_wise=False)
+            # a method that users wrote for mmdetection 2.x does not ask
+            asked = dict(class_wise=False) if names_parameter(self.loss_single, 'class_wise') else {}
+            values = self.loss_single(enc_cls_scores, enc_bbox_preds, *truth, **asked)
             losses.update(zip(('enc_loss_cls', 'enc_loss_bbox', 'enc_loss_iou'), values))
         return losses
 

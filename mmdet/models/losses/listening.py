@@ -38,6 +38,7 @@ class OfImages(NamedTuple):
 
 
 _listeners: list[Listener] = []
+_present: list[Tensor] = []
 _chosen: list[Chosen] = []
 _of_images: list[OfImages] = []
 
@@ -94,6 +95,18 @@ def rows_of_images(images: Sequence[int], counts: Sequence[int], factor: Any) ->
     """Say that losses inside have ``counts[k]`` rows of image ``images[k]``, and count ``factor`` times."""
     with _pushed(_of_images, OfImages(images, counts, factor)):
         yield
+
+
+@contextmanager
+def rows_present(present: Tensor) -> Iterator[None]:
+    """Say which of the rows (n,) of losses inside are there; the others, without weight, only fill tensors up."""
+    with _pushed(_present, present):
+        yield
+
+
+def told_present() -> Tensor | None:
+    """What the innermost :func:`rows_present` says; None: all rows are there."""
+    return _present[-1] if _present else None
 
 
 def told_choice() -> Chosen | None:

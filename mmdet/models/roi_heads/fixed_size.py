@@ -13,6 +13,7 @@ from mmdet.core.bbox.assigners.assign_result import AssignResult, labels_of
 from mmdet.core.bbox.samplers import fixed_size
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.models.losses.listening import rows_present
 
 from .calls import takes_img_metas
 from .training_batch import TrainingBatch
@@ -83,14 +84,14 @@ def batch_box_losses(roi_head: Any, batch: TrainingBatch, rois: RoIBatch) -> dic
     targets = batch_box_targets(roi_head.bbox_head, rois, batch, roi_head.train_cfg.pos_weight)
     head = roi_head.bbox_head
     directives = dict(img_metas=batch.img_metas) if takes_img_metas(head.loss) else {}
-    losses = head.loss(
-        results['cls_score'],
-        results['bbox_pred'],
-        flat_rois,
-        *(part.flatten(0, 1) for part in targets),
-        present=rois.sample.present.flatten(),
-        **directives,
-    )
+    present = rois.sample.present.flatten()
+    targets = [part.flatten(0, 1) for part in targets]
+    with rows_present(present):
+        losses = head.loss(
+            results['cls_score'], results['bbox_pred'], flat_rois, *targets, present=present, **directives
+        )
+    if roi_head.keep_debug_results:
+        roi_head.keep_for_debugging(results['bbox_feats'][present], targets[0][present])
     return dict(results, loss_bbox=losses)
 
 

@@ -143,8 +143,12 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         loss_bbox = box_losses(self.bbox_head, bbox_results, rois, targets, img_metas)
         bbox_results.update(loss_bbox=loss_bbox)
         if self.keep_debug_results:
-            self.debug_results = dict(features=to_numpy(bbox_results['bbox_feats']), labels=to_numpy(targets[0]))
+            self.keep_for_debugging(bbox_results['bbox_feats'], targets[0])
         return bbox_results
+
+    def keep_for_debugging(self, features: Tensor, labels: Tensor) -> None:
+        """Set ``debug_results``, from features (n, C, h, w) and labels (n,) of the sampled RoIs."""
+        self.debug_results = dict(features=to_numpy(features), labels=to_numpy(labels))
 
     def _mask_forward_train(
         self,

@@ -78,4 +78,4 @@ class SingleRoIExtractor(BaseRoIExtractor):
             rois = self.roi_rescale(rois, roi_scale_factor)
         if len(feats) == 1:
             return self.roi_layers[0](feats[0], rois)
-        return pool_from_levels(self.roi_layers, feats, rois, levels, self.fixed_size)
+        return pool_from_levels(self.roi_layers, feats, rois, levels, self.fixed_size and self.training)
