@@ -51,6 +51,21 @@ def test_filter_scores_and_topk_sorts_pairs_and_follows_with_results():
         filter_scores_and_topk(scores, 0.2, 3, 'boxes')
 
 
+@pytest.mark.parametrize('topk', [1, 20, 300, 2000])
+def test_the_best_of_many_scores_are_found_without_sorting_all(topk):
+    torch.manual_seed(0)
+    scores = torch.rand(300, 4)
+    best, labels, keep, _ = filter_scores_and_topk(scores, 0.4, topk)
+    expected, places = scores.flatten().sort(descending=True)
+    count = min(topk, int((scores > 0.4).sum()))
+    assert torch.equal(best, expected[:count]) and torch.equal(keep * 4 + labels, places[:count])
+
+
+def test_equal_scores_are_all_candidates():
+    best, _, keep, _ = filter_scores_and_topk(torch.ones(100, 1), 0.5, 10)
+    assert len(keep.unique()) == 10 and best.eq(1).all()
+
+
 def test_select_single_mlvl_detaches_by_default():
     levels = [torch.rand(2, 3, s, s, requires_grad=True) for s in (4, 2)]
     picked = select_single_mlvl(levels, 1)
