@@ -86,6 +86,8 @@ def filter_scores_and_topk(
 ) -> tuple[Tensor, Tensor, Tensor, dict | list | Tensor | None]:
     """The best ``topk`` (box, class) pairs whose score is above ``score_thr``, best first.
 
+    The order of equal scores is left open, as in torch's sort.
+
     Args:
         scores: (n, K) scores of n boxes.
         score_thr: a pair stays if its score is greater.
@@ -98,22 +100,16 @@ def filter_scores_and_topk(
     Raises:
         NotImplementedError: ``results`` is of another type.
     """
-    pairs = (scores > score_thr).nonzero()
-    picked, order = _sort_best(scores[pairs[:, 0], pairs[:, 1]], topk)
-    keep, labels = pairs[order].unbind(1)
-    return picked, labels, keep, _take(results, keep)
-
-
-def _sort_best(scores: Tensor, num: int) -> tuple[Tensor, Tensor]:
-    """The ``num`` greatest of scores (n,) and their places, best first; the order of equal ones is left open.
-
-    A GPU sorts faster than it tells how many are great enough; a CPU sorts no more than it must.
-    """
-    if scores.device.type != 'cpu' or not 0 < SELECTING_PAYS * num <= len(scores):
-        return tuple(part[:num] for part in scores.sort(descending=True))
-    places = (scores >= scores.topk(num, sorted=False).values.amin()).nonzero().squeeze(1)
-    values, order = scores[places].sort(descending=True)
-    return values[:num], places[order[:num]]
+    flat = scores.flatten()
+    wanted = flat > score_thr
+    # a GPU sorts faster than it tells how many there are to be sorted
+    if flat.device.type == 'cpu' and 0 < SELECTING_PAYS * topk <= int(wanted.sum()):
+        wanted &= flat >= flat.masked_fill(~wanted, -torch.inf).topk(topk, sorted=False).values.amin()
+    places = wanted.nonzero().squeeze(1)
+    picked, order = flat[places].sort(descending=True)
+    picked, chosen = picked[:topk], places[order[:topk]]
+    keep = chosen.div(scores.size(1), rounding_mode='floor')
+    return picked, chosen % scores.size(1), keep, _take(results, keep)
 
 
 def _take(results: Any, keep: Tensor) -> Any:
