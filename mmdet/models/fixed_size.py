@@ -49,10 +49,8 @@ def use_fixed_sizes(detector: nn.Module) -> None:
     for slot in ('rpn_head', 'bbox_head', 'roi_head'):
         if getattr(detector, slot, None) is not None:
             getattr(detector, slot).fixed_size = True
-    if getattr(detector, 'roi_head', None) is not None:
-        detector.roi_head.bbox_roi_extractor.fixed_size = (
-            True  # the mask branch has as many RoIs as there are positives
-        )
+    if getattr(detector, 'roi_head', None) is not None:  # of masks there are as many as there are positives
+        detector.roi_head.bbox_roi_extractor.fixed_size = True
 
 
 def why_not_fixed(detector: nn.Module) -> str | None:

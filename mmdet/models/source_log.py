@@ -203,10 +203,10 @@ class SourceLog:
     def _of_rois(self, part: LossPart, rows: int, args: tuple) -> Tensor:
         """(n, M) bool: the image of each RoI; they are in the order of the images."""
         rois = self._rois_of[id(part.head)]
-        # samples of fixed size have a row for every RoI, and those that are no positives weigh nothing
-        positives = part.rows == POSITIVES and rows != len(rois)
-        # masks may be predicted from the box branch's features of its positives
-        if positives or (part.rows != POSITIVES) and (rows != len(rois) if part.rows == MASKS else rows % len(rois)):
+        # masks may be predicted from the box branch's features of its positives; samples of fixed size have a row for
+        # every RoI, and those that are no positives weigh nothing
+        of_positives = rows != len(rois) if part.rows in (POSITIVES, MASKS) else rows % len(rois)
+        if of_positives:
             count = self._positives.get(id(part.head), self._last_positives)
             # which RoIs are positives, only the device knows; how many of them come before an image's, as well
             ends = count.cumsum(0)

@@ -232,20 +232,6 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         bbox_weights[pos] = 1.0
         return labels, label_weights, bbox_targets, bbox_weights
 
-    def weigh_targets(
-        self, labels: Tensor, label_weights: Tensor, bbox_weights: Tensor, img_meta: dict, overlaps: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Label weights (R,) and box weights (R, 4) of one image as its directives say; here they say nothing.
-
-        Args:
-            labels: (R,) in [0, K], K for background.
-            label_weights: (R,).
-            bbox_weights: (R, 4).
-            img_meta: meta information of the image.
-            overlaps: (R,) greatest overlap of each anchor with an object.
-        """
-        return label_weights, bbox_weights
-
     def get_targets(
         self,
         anchor_list: list[list[Tensor]],

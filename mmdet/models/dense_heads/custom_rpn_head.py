@@ -76,13 +76,20 @@ class HeadWithWeightPerImage:
         label_weights, bbox_weights = scale_weights(label_weights, bbox_weights, self.image_weight(img_meta))
         return (labels, label_weights, bbox_targets, bbox_weights, *rest)
 
-    def weigh_targets(
-        self, labels: Tensor, label_weights: Tensor, bbox_weights: Tensor, img_meta: dict, overlaps: Tensor
+    def weigh_rows(
+        self, label_weights: Tensor, bbox_weights: Tensor, negative: Tensor, img_meta: dict, overlaps: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """As :meth:`_get_targets_single` weighs them, for all anchors; see :meth:`AnchorHead.weigh_targets`."""
+        """As :meth:`_get_targets_single` weighs them, for samples of fixed shapes.
+
+        Args:
+            label_weights: (R,).
+            bbox_weights: (R, 4).
+            negative: (R,) bool.
+            img_meta: meta information of the image.
+            overlaps: (R,) greatest overlap of each anchor with an object.
+        """
         factors = negative_factors(img_meta, self.obeyed_heads, lambda: overlaps)
-        if not isinstance(factors, float) or factors != 1:
-            label_weights = torch.where(labels == self.num_classes, label_weights * factors, label_weights)
+        label_weights = torch.where(negative, label_weights * factors, label_weights)
         return scale_weights(label_weights, bbox_weights, self.image_weight(img_meta))
 
     def _get_target_single(self, *args: Any, **kwargs: Any) -> tuple:

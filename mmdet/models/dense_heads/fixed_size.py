@@ -39,18 +39,14 @@ def batch_targets(
     anchors = torch.stack([torch.cat(list(levels)) for levels in anchor_list])
     gt_inds, overlaps = _assign(head, anchors, valid_flag_list, gt_bboxes, img_metas, gt_bboxes_ignore)
     sample = fixed_size.draw_fixed(gt_inds, head.sampler) if head.sampling else fixed_size.take_all(gt_inds)
-    targets = _targets(head, anchors, gt_inds, gt_bboxes, gt_labels, sample)
+    pos_weight = head.train_cfg.get('pos_weight', -1)
+    targets = fixed_size.matched_targets(sample, gt_inds, anchors, gt_bboxes, gt_labels, head, pos_weight)
     if head.sampling:
         targets = fixed_size.spread(sample, targets, gt_inds.size(1), head.num_classes)
-    weighed = [
-        head.weigh_targets(*rows)
-        for rows in zip(targets.labels, targets.label_weights, targets.bbox_weights, img_metas, overlaps)
-    ]
-    label_weights, bbox_weights = (torch.stack(part) for part in zip(*weighed))
+    targets = fixed_size.weigh_images(head, targets, img_metas, overlaps)
     sizes = [len(level) for level in anchor_list[0]]
-    batch = (targets.labels, label_weights, targets.bbox_targets, bbox_weights)
     counts = [mask.sum(1).clamp(min=1).sum() for mask in (sample.positive, sample.present & ~sample.positive)]
-    return (*(list(part.split(sizes, dim=1)) for part in batch), *counts)
+    return (*(list(part.split(sizes, dim=1)) for part in targets), *counts)
 
 
 def _assign(
@@ -73,24 +69,6 @@ def _assign(
         gt_inds.append(believed.masked_fill(~inside, -1))
         overlaps.append(found.max_overlaps)
     return torch.stack(gt_inds), torch.stack(overlaps)
-
-
-def _targets(
-    head: Any,
-    anchors: Tensor,
-    gt_inds: Tensor,
-    gt_bboxes: Sequence[Tensor],
-    gt_labels: Sequence[Tensor] | None,
-    sample: fixed_size.FixedSample,
-) -> fixed_size.FixedTargets:
-    """Targets of the rows of a sample of anchors (N, R, 4) with the objects' numbers (N, R)."""
-    of_row = (gt_inds.gather(1, sample.rows) - 1).clamp(min=0)
-    boxes = fixed_size.take_rows(fixed_size.pad_rows(gt_bboxes), of_row)
-    labels = torch.zeros_like(of_row) if gt_labels is None else fixed_size.pad_rows(gt_labels).gather(1, of_row)
-    if not head.reg_decoded_bbox:
-        boxes = head.bbox_coder.encode(fixed_size.take_rows(anchors, sample.rows), boxes)
-    pos_weight = head.train_cfg.get('pos_weight', -1)
-    return fixed_size.fixed_targets(sample, labels, boxes, head.num_classes, pos_weight)
 
 
 @torch.no_grad()

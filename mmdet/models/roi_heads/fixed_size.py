@@ -59,21 +59,10 @@ def batch_box_targets(
 ) -> fixed_size.FixedTargets:
     """Targets (N, S, ...) of the sampled RoIs, weighed as the images say."""
     sample = rois.sample
-    of_row = (rois.gt_inds.gather(1, sample.rows) - 1).clamp(min=0)
-    boxes = fixed_size.take_rows(fixed_size.pad_rows(batch.gt_bboxes), of_row)
-    labels = fixed_size.pad_rows(batch.gt_labels).gather(1, of_row)
-    if not bbox_head.reg_decoded_bbox:
-        boxes = bbox_head.bbox_coder.encode(fixed_size.take_rows(rois.boxes, sample.rows), boxes)
-    targets = fixed_size.fixed_targets(sample, labels, boxes, bbox_head.num_classes, pos_weight)
-    if not hasattr(bbox_head, 'weigh_rows'):  # it heeds no directives
-        return targets
-    overlaps = rois.overlaps.gather(1, sample.rows)
-    weighed = [
-        bbox_head.weigh_rows(*rows)
-        for rows in zip(targets.label_weights, targets.bbox_weights, ~sample.positive, batch.img_metas, overlaps)
-    ]
-    label_weights, bbox_weights = (torch.stack(part) for part in zip(*weighed))
-    return targets._replace(label_weights=label_weights, bbox_weights=bbox_weights)
+    targets = fixed_size.matched_targets(
+        sample, rois.gt_inds, rois.boxes, batch.gt_bboxes, batch.gt_labels, bbox_head, pos_weight
+    )
+    return fixed_size.weigh_images(bbox_head, targets, batch.img_metas, rois.overlaps.gather(1, sample.rows))
 
 
 def batch_box_losses(roi_head: Any, batch: TrainingBatch, rois: RoIBatch) -> dict[str, Any]:

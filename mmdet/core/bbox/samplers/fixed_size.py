@@ -108,6 +108,49 @@ def fixed_targets(
     )
 
 
+def matched_targets(
+    sample: FixedSample,
+    gt_inds: Tensor,
+    boxes: Tensor,
+    gt_bboxes: Sequence[Tensor],
+    gt_labels: Sequence[Tensor] | None,
+    head: Any,
+    pos_weight: float,
+) -> FixedTargets:
+    """Targets of a sample of boxes (N, R, 4) with the objects' numbers (N, R).
+
+    Args:
+        sample, gt_inds, boxes: of N images.
+        gt_bboxes: N times (G_i, 4).
+        gt_labels: N times (G_i,); None: all objects are of class 0.
+        head: has ``bbox_coder``, ``reg_decoded_bbox`` and ``num_classes``.
+        pos_weight: see :func:`fixed_targets`.
+    """
+    of_row = (gt_inds.gather(1, sample.rows) - 1).clamp(min=0)
+    wanted = take_rows(pad_rows(gt_bboxes), of_row)
+    labels = torch.zeros_like(of_row) if gt_labels is None else pad_rows(gt_labels).gather(1, of_row)
+    if not head.reg_decoded_bbox:
+        wanted = head.bbox_coder.encode(take_rows(boxes, sample.rows), wanted)
+    return fixed_targets(sample, labels, wanted, head.num_classes, pos_weight)
+
+
+def weigh_images(head: Any, targets: FixedTargets, img_metas: Sequence[dict], overlaps: Tensor) -> FixedTargets:
+    """Targets weighed as the images' directives say, for a head that heeds them (it has ``weigh_rows``).
+
+    Args:
+        head: of the targets.
+        targets: of N images.
+        img_metas: meta information of the N images.
+        overlaps: (N, S) greatest overlap of each box with an object.
+    """
+    if not hasattr(head, 'weigh_rows'):
+        return targets
+    negative = targets.labels == head.num_classes
+    rows = zip(targets.label_weights, targets.bbox_weights, negative, img_metas, overlaps)
+    label_weights, bbox_weights = (torch.stack(part) for part in zip(*(head.weigh_rows(*image) for image in rows)))
+    return targets._replace(label_weights=label_weights, bbox_weights=bbox_weights)
+
+
 def spread(sample: FixedSample, targets: FixedTargets, num_rows: int, background: int) -> FixedTargets:
     """Targets of a sample's rows (N, S, ...) as those of all R boxes (N, R, ...), in their order."""
     rows = torch.where(sample.present, sample.rows, num_rows)  # a row behind the last takes what is not there
@@ -126,8 +169,10 @@ __all__ = [
     'believed_gt_inds',
     'draw_fixed',
     'fixed_targets',
+    'matched_targets',
     'pad_rows',
     'spread',
     'take_all',
     'take_rows',
+    'weigh_images',
 ]
