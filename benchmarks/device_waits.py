@@ -20,7 +20,7 @@ import torch
 
 import mmdet.ops.nms  # noqa: F401 - the package has a function of that name
 from mmdet.ops import roi
-from mmdet.utils.device_waits import device_waits
+from mmdet.utils.running.host_syncs import device_waits
 
 sys.path.insert(0, str(__file__).rsplit('/', 1)[0])
 from speed_models import MODELS, Case, made_batch, own_side  # noqa: E402 - beside this file

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from mmdet.datasets.api_wrappers.coco_api import COCO
-from mmdet.datasets.coco_metrics import BACKENDS, DEFAULT_IOU_THRS, run_coco_eval
-from mmdet.utils.heap import return_freed_memory
+from mmdet.datasets.metrics.coco_metrics import BACKENDS, DEFAULT_IOU_THRS, run_coco_eval
+from mmdet.utils.running.allocator import return_freed_memory
 
 CONTEXT = multiprocessing.get_context('fork')
 

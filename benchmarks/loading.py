@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmdet.datasets.builder import build_dataloader
 from mmdet.datasets.pipelines import Compose
-from mmdet.utils.heap import keep_freed_memory
+from mmdet.utils.running.allocator import keep_freed_memory
 
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 DIVISOR = 32

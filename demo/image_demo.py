@@ -18,8 +18,8 @@ import numpy as np
 
 from mmdet.apis import async_inference_detector, inference_detector, init_detector, show_result_pyplot
 from mmdet.apis.launch import UserError, reported_errors
-from mmdet.utils.checkpoint import set_checkpoint_trust
-from mmdet.utils.progress import progress_bar
+from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
+from mmdet.utils.running.progress import progress_bar
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 

@@ -1,8 +1,8 @@
 """A detection toolbox with the public face of mmdetection 2.x and per-image training directives."""
 
-from ._environment import digit_version, require_mmcv
-from ._stand_in import install as _install_stand_ins
-from .version import __version__, short_version, version_info
+from mmdet._environment import digit_version, require_mmcv
+from mmdet._optional_import import install as _install_stand_ins
+from mmdet.version import __version__, short_version, version_info
 
 mmcv_version = require_mmcv()
 _install_stand_ins()

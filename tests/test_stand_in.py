@@ -7,10 +7,10 @@ import pytest
 import torch
 from mmcv import Config
 
-from mmdet._stand_in import StandInFinder, install
+from mmdet._optional_import import StandInFinder, install
 from mmdet.models.backbones.convnext import ConvNeXt
 from mmdet.models.builder import build_backbone
-from mmdet.models.mmcls_scope import is_installed
+from mmdet.models.utils.mmcls_scope import is_installed
 
 pytestmark = pytest.mark.skipif(is_installed('mmcls'), reason='mmcls is installed, and answers itself')
 

@@ -41,9 +41,9 @@ from mmdet.utils import (
     rfnext_init_model,
     setup_multi_processes,
 )
-from mmdet.utils.amp import amp_dtype, enable_autocast
-from mmdet.utils.config_error import config_key
-from mmdet.utils.parallel import module_device
+from mmdet.utils.running.amp import amp_dtype, enable_autocast
+from mmdet.utils.configs.config_error import config_key
+from mmdet.utils.running.parallel import module_device
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

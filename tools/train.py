@@ -30,8 +30,8 @@ from mmdet.apis.loaders import train_pipeline
 from mmdet.apis.train import resumed_seed
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
-from mmdet.utils.checkpoint import set_checkpoint_trust
-from mmdet.utils.config_error import config_key
+from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
+from mmdet.utils.configs.config_error import config_key
 from mmdet.utils import collect_env, compat_cfg, get_device, get_root_logger, rfnext_init_model, setup_multi_processes
 
 

@@ -21,7 +21,7 @@ from mmdet.apis.launch import (
 )
 from mmdet.apis.stages import StagedTraining
 from mmdet.utils import get_device, get_root_logger, setup_multi_processes
-from mmdet.utils.checkpoint import set_checkpoint_trust
+from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -33,7 +33,7 @@ from mmcv import Config
 from mmdet.apis import init_detector, single_gpu_test
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_dp, get_device
-from mmdet.utils.json_log import latest_json_log, read_json_log
+from mmdet.utils.running.json_log import latest_json_log, read_json_log
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/faster_rcnn_r18_fpn_adapt.py'

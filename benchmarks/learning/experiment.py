@@ -204,7 +204,7 @@ def train_and_test(args: argparse.Namespace, run: Run, checkpoint: Path | None) 
 
 def average_precisions(dataset: Any, found: list) -> dict[str, float]:
     """AP, AP50, and AP of each class by its name."""
-    from mmdet.datasets import coco_metrics
+    from mmdet.datasets.metrics import coco_metrics
 
     files, folder = dataset.format_results(found)
     try:

@@ -1,15 +1,14 @@
 """The few calls that a program makes: build, train, test, detect, draw."""
 
-from mmdet.utils.logger import get_root_logger
-
-from .inference import (
+from mmdet.apis.inference import (
     async_inference_detector,
     inference_detector,
     init_detector,
     show_result_pyplot,
 )
-from .test import multi_gpu_test, single_gpu_test
-from .train import init_random_seed, set_random_seed, train_detector
+from mmdet.apis.test import multi_gpu_test, single_gpu_test
+from mmdet.apis.train import init_random_seed, set_random_seed, train_detector
+from mmdet.utils.logger import get_root_logger
 
 __all__ = [
     'async_inference_detector',

@@ -8,7 +8,7 @@ from mmcv.utils import print_log
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmdet.datasets.audit import audit_dataset
+from mmdet.datasets.audit.audit import audit_dataset
 from mmdet.datasets.utils import head_num_classes
 from mmdet.models.obedience import describe_readers, directive_readers
 

@@ -13,7 +13,7 @@ from mmcv.utils import Registry
 
 from mmdet.core.optimizers.builder import check_optimizer
 from mmdet.datasets.builder import DATASETS, PIPELINES
-from mmdet.utils.config_error import ConfigKeyError, ConfigTypeError, building, config_key
+from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError, building, config_key
 from mmdet.utils.registry import did_you_mean, inherited_arguments, resolve
 
 SPLITS = ('train', 'val', 'test')

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mmdet.utils.checkpoint import read_checkpoint
-from mmdet.utils.checkpoint_io import plain, write_file
-
-from .launch import UserError
+from mmdet.apis.launch import UserError
+from mmdet.utils.checkpoints.checkpoint import read_checkpoint
+from mmdet.utils.checkpoints.checkpoint_io import plain, write_file
 
 Rules = Sequence[tuple[str, str]]
 

@@ -20,11 +20,11 @@ from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.pipelines.compose import Compose
 from mmdet.datasets.utils import replace_ImageToTensor
 from mmdet.models.builder import build_detector
-from mmdet.utils.amp import amp_dtype, enable_autocast
-from mmdet.utils.checkpoint import load_checkpoint
-from mmdet.utils.custom_imports import import_custom_modules
+from mmdet.utils.checkpoints.checkpoint import load_checkpoint
+from mmdet.utils.configs.custom_imports import import_custom_modules
 from mmdet.utils.logger import get_root_logger
-from mmdet.utils.parallel import module_device, unpack
+from mmdet.utils.running.amp import amp_dtype, enable_autocast
+from mmdet.utils.running.parallel import module_device, unpack
 
 Image = str | os.PathLike | np.ndarray
 

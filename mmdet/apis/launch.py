@@ -14,10 +14,10 @@ import torch.distributed as dist
 from mmcv import Config, DictAction
 
 from mmdet.apis.stage_plan import StagePlanError
-from mmdet.datasets.audit import AuditError
-from mmdet.utils.checkpoint import UnsafeCheckpointError
-from mmdet.utils.config_error import ConfigError, is_placed
-from mmdet.utils.custom_imports import import_custom_modules
+from mmdet.datasets.audit.audit import AuditError
+from mmdet.utils.checkpoints.checkpoint import UnsafeCheckpointError
+from mmdet.utils.configs.config_error import ConfigError, is_placed
+from mmdet.utils.configs.custom_imports import import_custom_modules
 from mmdet.utils.misc import update_data_root
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals

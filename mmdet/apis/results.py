@@ -8,10 +8,9 @@ import mmcv
 from mmcv import Config
 from torch.utils.data import Dataset
 
+from mmdet.apis.launch import UserError
 from mmdet.datasets.builder import build_dataset
 from mmdet.utils.compat_config import compat_loader_args
-
-from .launch import UserError
 
 # settings of the evaluation hook that a data set's `evaluate` does not take
 HOOK_KEYS = ('interval', 'tmpdir', 'start', 'gpu_collect', 'save_best', 'rule', 'dynamic_intervals', 'by_epoch')

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet.datasets.annotation_rules import few
+from mmdet.apis.stage_plan import Stage, StagePlanError
+from mmdet.datasets.audit.annotation_rules import format_list
 from mmdet.utils import atomic_write
-
-from .stage_plan import Stage, StagePlanError
 
 # What the weights that come out depend on, of a config beside its stages; ``data`` without what is left out below.
 RESULT_KEYS = (
@@ -70,8 +69,8 @@ class StageRecord:
         ]
         if changed:
             raise StagePlanError(
-                f'{self.path} is the record of a run with other settings: {few(changed)}. Going on would mix the two: '
-                'set them back, or give another --work-dir, or remove that folder to begin anew. Where both mean the '
+                f'{self.path} is the record of a run with other settings: {format_list(changed)}. Going on would mix '
+                'the two: set them back, or give another --work-dir, or remove that folder to begin anew. Where both mean the '
                 'same, such as data that were moved, change the value in that file'
             )
 

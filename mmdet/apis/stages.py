@@ -14,19 +14,18 @@ from mmcv.runner import get_dist_info
 from torch import Tensor, nn
 
 from mmdet import __version__
+from mmdet.apis.loaders import batch_test_pipeline, loader_args
+from mmdet.apis.stage_configs import leaf_datasets, stage_config, stage_model
+from mmdet.apis.stage_plan import Stage, StagePlanError, read_stages
+from mmdet.apis.stage_record import StageRecord, result_settings
+from mmdet.apis.test import multi_gpu_test, single_gpu_test
+from mmdet.apis.train import set_random_seed, train_detector
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import atomic_write, build_ddp, build_dp, compat_cfg
-from mmdet.utils.checkpoint import load_state_dict, read_checkpoint, save_checkpoint
-from mmdet.utils.partial_weights import load_parts
+from mmdet.utils.checkpoints.checkpoint import load_state_dict, read_checkpoint, save_checkpoint
+from mmdet.utils.checkpoints.partial_weights import load_parts
 from mmdet.utils.registry import did_you_mean
-
-from .loaders import batch_test_pipeline, loader_args
-from .stage_configs import leaf_datasets, stage_config, stage_model
-from .stage_plan import Stage, StagePlanError, read_stages
-from .stage_record import StageRecord, result_settings
-from .test import multi_gpu_test, single_gpu_test
-from .train import set_random_seed, train_detector
 
 LATEST = 'latest.pth'
 # keys of a data set that hold one entry for each of several annotation files

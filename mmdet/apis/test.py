@@ -15,9 +15,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmdet.core.mask.utils import encode_mask_results
-from mmdet.utils.checkpoint import unwrap_model
-from mmdet.utils.parallel import unpack
-from mmdet.utils.progress import progress_bar
+from mmdet.utils.checkpoints.checkpoint import unwrap_model
+from mmdet.utils.running.parallel import unpack
+from mmdet.utils.running.progress import progress_bar
 
 
 @torch.no_grad()

@@ -14,31 +14,30 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet import __version__
+from mmdet.apis.checks import audit
+from mmdet.apis.config_check import check_config
+from mmdet.apis.loaders import batch_test_pipeline, loader_args
+from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
-from mmdet.core.hook.freeze_hook import freeze_as_hooks_will
-from mmdet.core.hook.set_iter_hook import SetIterHook
-from mmdet.core.hook.set_progress_hook import SetProgressHook
-from mmdet.core.hook.source_charts_hook import SourceChartsHook
-from mmdet.core.hook.timing_hook import DataShareHook
+from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
+from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
+from mmdet.core.hook.schedules.freeze_hook import freeze_as_hooks_will
+from mmdet.core.hook.schedules.set_iter_hook import SetIterHook
+from mmdet.core.hook.schedules.set_progress_hook import SetProgressHook
 from mmdet.core.optimizers.builder import build_optimizer
 from mmdet.core.utils.dist_utils import sync_random_seed
 from mmdet.datasets.builder import build_dataloader, build_dataset
+from mmdet.datasets.mixing.sources import find_sources
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
-from mmdet.datasets.sources import find_sources
 from mmdet.models.source_log import SourceLog
-from mmdet.utils.checkpoint import read_checkpoint, set_checkpoint_trust
+from mmdet.utils.checkpoints.checkpoint import read_checkpoint, set_checkpoint_trust
 from mmdet.utils.compat_config import compat_cfg
-from mmdet.utils.config_error import config_key
+from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.logger import get_root_logger
 from mmdet.utils.misc import find_latest_checkpoint
 from mmdet.utils.registry import build_from_cfg
-from mmdet.utils.runner import build_runner
+from mmdet.utils.running.runner import build_runner
 from mmdet.utils.util_distribution import build_ddp, build_dp, get_device
-
-from .checks import audit
-from .config_check import check_config
-from .loaders import batch_test_pipeline, loader_args
-from .test import multi_gpu_test, single_gpu_test
 
 # loader settings that say how often images of a training set come
 MIXING_KEYS = ('source_ratio', 'repeat_factors')

@@ -1,6 +1,6 @@
 """What detectors are made of, without modules that learn."""
 
-from .anchor import (
+from mmdet.core.anchor import (
     AnchorGenerator,
     LegacyAnchorGenerator,
     MlvlPointGenerator,
@@ -12,7 +12,7 @@ from .anchor import (
     calc_region,
     images_to_levels,
 )
-from .bbox import (
+from mmdet.core.bbox import (
     AssignResult,
     BaseAssigner,
     BaseBBoxCoder,
@@ -50,8 +50,8 @@ from .bbox import (
     find_inside_bboxes,
     roi2bbox,
 )
-from .data_structures import GeneralData, InstanceData
-from .evaluation import (
+from mmdet.core.data_structures import GeneralData, InstanceData
+from mmdet.core.evaluation import (
     DistEvalHook,
     EvalHook,
     average_precision,
@@ -72,7 +72,7 @@ from .evaluation import (
     print_recall_summary,
     voc_classes,
 )
-from .hook import (
+from mmdet.core.hook import (
     CheckInvalidLossHook,
     ExpMomentumEMAHook,
     LinearMomentumEMAHook,
@@ -84,7 +84,7 @@ from .hook import (
     YOLOXLrUpdaterHook,
     YOLOXModeSwitchHook,
 )
-from .mask import (
+from mmdet.core.mask import (
     BaseInstanceMasks,
     BitmapMasks,
     PolygonMasks,
@@ -93,8 +93,8 @@ from .mask import (
     mask_target,
     split_combined_polys,
 )
-from .optimizers import LearningRateDecayOptimizerConstructor, build_optimizer
-from .post_processing import (
+from mmdet.core.optimizers import LearningRateDecayOptimizerConstructor, build_optimizer
+from mmdet.core.post_processing import (
     fast_nms,
     mask_matrix_nms,
     merge_aug_bboxes,
@@ -103,7 +103,7 @@ from .post_processing import (
     merge_aug_scores,
     multiclass_nms,
 )
-from .utils import (
+from mmdet.core.utils import (
     DistOptimizerHook,
     all_reduce_dict,
     allreduce_grads,

@@ -1,24 +1,24 @@
 """Data sets, their wrappers, samplers and pipelines; importing this package registers them."""
 
-from .audit import AuditError, audit_dataset
-from .builder import DATASETS, PIPELINES, build_dataloader, build_dataset
-from .cityscapes import CityscapesDataset
-from .coco import CocoDataset
-from .coco_keypoints import CocoKeypointDataset
-from .coco_occluded import OccludedSeparatedCocoDataset
-from .coco_panoptic import CocoPanopticDataset
-from .custom import CustomDataset
-from .dataset_wrappers import ClassBalancedDataset, ConcatDataset, MultiImageMixDataset, RepeatDataset
-from .deepfashion import DeepFashionDataset
-from .lvis import LVISDataset, LVISV05Dataset, LVISV1Dataset
-from .my_coco import MyCocoDataset
-from .objects365 import Objects365V1Dataset, Objects365V2Dataset
-from .openimages import OpenImagesChallengeDataset, OpenImagesDataset
-from .samplers import DistributedGroupSampler, DistributedSampler, GroupSampler
-from .utils import NumClassCheckHook, get_loading_pipeline, replace_ImageToTensor
-from .voc import VOCDataset
-from .wider_face import WIDERFaceDataset
-from .xml_style import XMLDataset
+from mmdet.datasets.audit.audit import AuditError, audit_dataset
+from mmdet.datasets.builder import DATASETS, PIPELINES, build_dataloader, build_dataset
+from mmdet.datasets.cityscapes import CityscapesDataset
+from mmdet.datasets.coco import CocoDataset
+from mmdet.datasets.coco_keypoints import CocoKeypointDataset
+from mmdet.datasets.coco_occluded import OccludedSeparatedCocoDataset
+from mmdet.datasets.coco_panoptic import CocoPanopticDataset
+from mmdet.datasets.custom import CustomDataset
+from mmdet.datasets.dataset_wrappers import ClassBalancedDataset, ConcatDataset, MultiImageMixDataset, RepeatDataset
+from mmdet.datasets.deepfashion import DeepFashionDataset
+from mmdet.datasets.lvis import LVISDataset, LVISV05Dataset, LVISV1Dataset
+from mmdet.datasets.my_coco import MyCocoDataset
+from mmdet.datasets.objects365 import Objects365V1Dataset, Objects365V2Dataset
+from mmdet.datasets.openimages import OpenImagesChallengeDataset, OpenImagesDataset
+from mmdet.datasets.samplers import DistributedGroupSampler, DistributedSampler, GroupSampler
+from mmdet.datasets.utils import NumClassCheckHook, get_loading_pipeline, replace_ImageToTensor
+from mmdet.datasets.voc import VOCDataset
+from mmdet.datasets.wider_face import WIDERFaceDataset
+from mmdet.datasets.xml_style import XMLDataset
 
 __all__ = [
     'AuditError',

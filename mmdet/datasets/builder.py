@@ -14,11 +14,10 @@ from mmcv.parallel import collate
 from mmcv.runner import get_dist_info
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from mmdet.utils.config_error import building
-from mmdet.utils.heap import keep_freed_memory
+from mmdet.datasets.memory.pinned_batches import collate_pinnable
+from mmdet.utils.configs.config_error import building
 from mmdet.utils.registry import Registry, build_from_cfg
-
-from .pinned_batches import collate_pinnable
+from mmdet.utils.running.allocator import keep_freed_memory
 
 DATASETS = Registry('dataset')
 PIPELINES = Registry('pipeline')
@@ -74,7 +73,7 @@ def build_dataset(cfg: dict | Sequence[dict], default_args: dict | None = None) 
 
 def _build_dataset(cfg: dict | Sequence[dict], default_args: dict | None) -> Dataset:
     from mmdet.datasets import dataset_wrappers as wrappers  # registers itself here
-    from mmdet.datasets.label_spaces import class_names, into_label_space
+    from mmdet.datasets.mixing.label_spaces import class_names, into_label_space
 
     if isinstance(cfg, list | tuple):
         return wrappers.ConcatDataset([build_dataset(part, default_args) for part in cfg])

@@ -12,23 +12,22 @@ from mmcv.utils import print_log
 
 from mmdet.core.evaluation import class_lists
 from mmdet.core.evaluation.recall import eval_recalls
-
-from . import coco_metrics
-from .annotation_rules import fill_annotations, has_area, overlaps_image, repeated_ids
-from .api_wrappers.coco_api import COCO
-from .builder import DATASETS
-from .coco_results import (
+from mmdet.datasets.api_wrappers.coco_api import COCO
+from mmdet.datasets.audit.annotation_rules import fill_annotations, has_area, overlaps_image, repeated_ids
+from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.custom import CustomDataset
+from mmdet.datasets.formats.palettes import COCO_PALETTE
+from mmdet.datasets.memory.shared_list import SharedList
+from mmdet.datasets.metrics import coco_metrics
+from mmdet.datasets.metrics.coco_results import (
     boxes_to_xywh,
     detections_to_json,
     proposals_to_json,
     segmentations_to_json,
     write_result_files,
 )
-from .custom import CustomDataset
-from .label_spaces import rename_categories
-from .palettes import COCO_PALETTE
-from .partial_labels import keep_labelled, labelled_annotations, unlabelled_of_images
-from .shared_list import SharedList
+from mmdet.datasets.mixing.label_spaces import rename_categories
+from mmdet.datasets.mixing.partial_labels import keep_labelled, labelled_annotations, unlabelled_of_images
 
 _LOGGER = logging.getLogger('mmdet')
 

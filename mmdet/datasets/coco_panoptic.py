@@ -9,22 +9,21 @@ import mmcv
 import numpy as np
 
 from mmdet.core.evaluation import class_lists
-from mmdet.utils.registry import did_you_mean
-
-from .annotation_rules import few, fill_annotations, repeated_ids
-from .api_wrappers import COCO, COCOPanoptic, pq_compute_multi_core
-from .builder import DATASETS
-from .coco import CocoDataset, xyxy_of
-from .coco_results import write_result_files
-from .custom import DISK, under
-from .palettes import COCO_PANOPTIC_PALETTE
-from .panoptic_results import (
+from mmdet.datasets.api_wrappers import COCO, COCOPanoptic, pq_compute_multi_core
+from mmdet.datasets.audit.annotation_rules import fill_annotations, format_list, repeated_ids
+from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.coco import CocoDataset, xyxy_of
+from mmdet.datasets.custom import DISK, under
+from mmdet.datasets.formats.palettes import COCO_PANOPTIC_PALETTE
+from mmdet.datasets.metrics.coco_results import write_result_files
+from mmdet.datasets.metrics.panoptic_results import (
     GROUPS,
     parse_pq_results,
     picture_folder,
     print_panoptic_table,
     write_panoptic_picture,
 )
+from mmdet.utils.registry import did_you_mean
 
 METRICS = ('PQ', 'bbox', 'segm', 'proposal')
 
@@ -105,7 +104,7 @@ class CocoPanopticDataset(CocoDataset):
         if kinds != sorted(kinds, reverse=True):
             raise ValueError(
                 f'{type(self).__name__}: classes must name all things before all stuff; the things of {self.ann_file} '
-                f'are {few([self.CLASSES[self.cat2label[c]] for c, thing in zip(self.cat_ids, kinds) if thing])}'
+                f'are {format_list([self.CLASSES[self.cat2label[c]] for c, thing in zip(self.cat_ids, kinds) if thing])}'
             )
 
     def _images_with_objects(self) -> set[int]:
@@ -199,7 +198,7 @@ class CocoPanopticDataset(CocoDataset):
         predictions = {entry['image_id']: entry for entry in mmcv.load(result_files['panoptic'])['annotations']}
         missing = [img_id for img_id in self.img_ids if img_id not in predictions]
         if missing:
-            raise ValueError(f'{result_files["panoptic"]}: no prediction for the images {few(missing)}')
+            raise ValueError(f'{result_files["panoptic"]}: no prediction for the images {format_list(missing)}')
         pairs = [(self._truth_entry(img_id), predictions[img_id]) for img_id in self.img_ids]
         stat = pq_compute_multi_core(
             pairs, self.seg_prefix, picture_folder(outfile_prefix), self.categories, self.file_client, nproc

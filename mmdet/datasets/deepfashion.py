@@ -1,10 +1,9 @@
 """DeepFashion."""
 
 from mmdet.core.evaluation import class_lists
-
-from .builder import DATASETS
-from .coco import CocoDataset
-from .palettes import DEEPFASHION_PALETTE
+from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.coco import CocoDataset
+from mmdet.datasets.formats.palettes import DEEPFASHION_PALETTE
 
 
 @DATASETS.register_module()

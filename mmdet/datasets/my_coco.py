@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .builder import DATASETS
-from .coco import CocoDataset
+from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.coco import CocoDataset
 
 
 @DATASETS.register_module()

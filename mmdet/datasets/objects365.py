@@ -3,9 +3,8 @@
 import os.path as osp
 
 from mmdet.core.evaluation import class_lists
-
-from .builder import DATASETS
-from .coco import CocoDataset
+from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.coco import CocoDataset
 
 
 class _Objects365(CocoDataset):

@@ -10,14 +10,13 @@ import numpy as np
 
 from mmdet.core.directives import LABELED_CLASSES
 from mmdet.core.evaluation.tpfp import tpfp_openimages
-
-from . import openimages_files as files
-from .builder import DATASETS
-from .custom import DISK, CustomDataset, under
-from .custom_metrics import map_metrics, only_metric
-from .image_check import find_loader, read_image_size
-from .openimages_metrics import expand_and_filter, with_ancestors
-from .verified_classes import open_images_verified
+from mmdet.datasets.audit.image_check import find_loader, read_image_size
+from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.custom import DISK, CustomDataset, under
+from mmdet.datasets.formats import openimages_files as files
+from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric
+from mmdet.datasets.metrics.openimages_metrics import expand_and_filter, with_ancestors
+from mmdet.datasets.mixing.verified_classes import open_images_verified
 
 # names of ``ann_info``, in the order of ``openimages_files.FLAGS``
 _FLAG_NAMES = ('is_occludeds', 'is_truncateds', 'gt_is_group_ofs', 'is_depictions', 'is_insides')
@@ -40,7 +39,7 @@ class OpenImagesDataset(CustomDataset):
         filter_labels: in evaluation, leave out detections of classes that nobody looked for in the image.
         load_image_level_labels: in evaluation, also labels of whole images say what was looked for.
         verified_classes: note in each image's entry, as ``labeled_classes``, the labels of the classes that were looked
-            for (see :func:`mmdet.datasets.verified_classes.open_images_verified`), by ``image_level_ann_file`` and, if
+            for (see :func:`mmdet.datasets.mixing.verified_classes.open_images_verified`), by ``image_level_ann_file`` and, if
             there is one, ``hierarchy_file``; ``AddFieldToImgMetas(from_img_info=['labeled_classes'])`` hands them on.
         file_client_args: arguments of ``mmcv.FileClient``.
         **kwargs: arguments of :class:`CustomDataset`, without ``classes``.

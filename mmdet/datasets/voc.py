@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 
 from mmdet.core.evaluation import class_lists
-
-from .builder import DATASETS
-from .custom_metrics import map_metrics, only_metric, recall_metrics
-from .palettes import VOC_PALETTE
-from .xml_style import XMLDataset
+from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.formats.palettes import VOC_PALETTE
+from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
+from mmdet.datasets.xml_style import XMLDataset
 
 
 @DATASETS.register_module()

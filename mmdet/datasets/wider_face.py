@@ -2,9 +2,9 @@
 
 import os.path as osp
 
-from .builder import DATASETS
-from .voc_xml import VocImage
-from .xml_style import XMLDataset
+from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.formats.voc_xml import VocImage
+from mmdet.datasets.xml_style import XMLDataset
 
 
 @DATASETS.register_module()

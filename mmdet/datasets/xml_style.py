@@ -6,10 +6,10 @@ import mmcv
 import numpy as np
 from PIL import Image
 
-from .builder import DATASETS
-from .custom import CustomDataset
-from .label_spaces import labels_of_names
-from .voc_xml import VocImage, parse_voc_xml
+from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.custom import CustomDataset
+from mmdet.datasets.formats.voc_xml import VocImage, parse_voc_xml
+from mmdet.datasets.mixing.label_spaces import labels_of_names
 
 
 @DATASETS.register_module()

@@ -1,19 +1,18 @@
 """Modules that learn; importing this package registers them."""
 
-from . import (
+from mmdet.models import (
     backbones,  # noqa: F401
     dense_heads,  # noqa: F401
     detectors,  # noqa: F401
     domain,  # noqa: F401
     losses,  # noqa: F401
-    mmcls_scope,  # noqa: F401
     necks,  # noqa: F401
     plugins,  # noqa: F401
     roi_heads,  # noqa: F401
     seg_heads,  # noqa: F401
     weighted_heads,  # noqa: F401
 )
-from .builder import (
+from mmdet.models.builder import (
     BACKBONES,
     DETECTORS,
     HEADS,

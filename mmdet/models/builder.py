@@ -7,9 +7,9 @@ from typing import Any
 from mmcv.cnn import MODELS as MMCV_MODELS
 from mmcv.runner import Sequential
 
-from mmdet.models.acceleration import accelerate, split_options
 from mmdet.models.directive_switch import switch_directives_on
-from mmdet.utils.config_error import config_key
+from mmdet.models.options.acceleration import accelerate, split_options
+from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.registry import Registry, build_from_cfg
 
 
@@ -68,7 +68,7 @@ def build_detector(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | No
     heed the per-image training directives, see :func:`switch_directives_on`.
 
     The keys ``input_norm``, ``channels_last``, ``fold_norm`` and ``compile`` make it run faster, see
-    :mod:`mmdet.models.acceleration`.
+    :mod:`mmdet.models.options.acceleration`.
 
     Raises:
         KeyError, TypeError: a type, or an argument, is unknown; the text has its place: ``model.roi_head.bbox_head``.

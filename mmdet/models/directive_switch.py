@@ -62,7 +62,7 @@ def _named_configs(value: Any) -> Iterator[dict]:
 def _add_suffix(cfg: dict, registry: Registry, suffix: str) -> None:
     """Change ``type`` to the derived class, where there can be one."""
     known = not cfg['type'].endswith(suffix) and cfg['type'] in registry
-    if known and registry.why_not_derived(cfg['type'], suffix) is None:
+    if known and registry.unsupported_reason(cfg['type'], suffix) is None:
         cfg['type'] += suffix
 
 

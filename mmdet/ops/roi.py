@@ -8,7 +8,7 @@ import torchvision.ops
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-from .roi_align_cpu import Geometry, Level, pays, roi_align_cpu
+from mmdet.ops.roi_align_cpu import Geometry, Level, pays, roi_align_cpu
 
 _POOL_MODES = ('avg', 'max')
 FAR_OUTSIDE = -1e5  # px; further than a cell from every map

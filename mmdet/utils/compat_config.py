@@ -5,7 +5,7 @@ import copy
 from mmcv import ConfigDict
 from mmcv.utils import Config
 
-from .logger import get_root_logger
+from mmdet.utils.logger import get_root_logger
 
 # keys of `data` that now stand in the loaders' own dicts; the batch size of `data` is the training loader's only
 SHARED_LOADER_KEYS = ('workers_per_gpu', 'persistent_workers', 'pin_memory')

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .logger import get_root_logger
+from mmdet.utils.logger import get_root_logger
 
 
 def cast_tensor_type(

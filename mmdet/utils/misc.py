@@ -10,7 +10,7 @@ import torch
 from mmcv.utils import Config
 from torch import Tensor
 
-from .logger import get_root_logger
+from mmdet.utils.logger import get_root_logger
 
 DATA_ROOT_VARIABLE = 'MMDET_DATASETS'
 

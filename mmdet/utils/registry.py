@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from mmcv.utils import Registry as _MMCVRegistry
 
-from .config_error import ConfigKeyError, ConfigTypeError, building, is_placed
-from .custom_imports import where_it_stands
+from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError, building, is_placed
+from mmdet.utils.configs.custom_imports import where_it_stands
 
 # what is searched for a class that is wanted from another registry
 _registries: 'weakref.WeakSet[_MMCVRegistry]' = weakref.WeakSet()
@@ -134,7 +134,7 @@ class Registry(_MMCVRegistry):
             return self._derived[suffix, base]
         return None
 
-    def why_not_derived(self, name: str, suffix: str) -> str | None:
+    def unsupported_reason(self, name: str, suffix: str) -> str | None:
         """What the registered class ``name`` lacks to get that suffix; None: nothing.
 
         Raises:

@@ -7,7 +7,7 @@ import platform
 import cv2
 from mmcv import Config
 
-from .logger import get_root_logger
+from mmdet.utils.logger import get_root_logger
 
 THREAD_VARIABLES = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .parallel import SingleDeviceParallel, StepDistributedDataParallel
+from mmdet.utils.running.parallel import SingleDeviceParallel, StepDistributedDataParallel
 
 DEVICES = ('cuda', 'cpu')
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from mmdet.core.directive_merging import check_directives, mean_weight, merge_directives
 from mmdet.core.directives import (
     BBOX_HEAD,
     IGNORE_NEGATIVES,
@@ -12,6 +11,7 @@ from mmdet.core.directives import (
     loss_weight,
     loss_weight_key,
 )
+from mmdet.core.directives.merging import check_directives, mean_weight, merge_directives
 
 RPN, ROI, BBOX = (loss_weight_key(head) for head in (RPN_HEAD, ROI_HEAD, BBOX_HEAD))
 
@@ -57,8 +57,8 @@ def test_box_head_takes_the_roi_weight_where_it_has_none():
 
 
 def test_a_directive_without_a_rule_must_agree(monkeypatch):
-    monkeypatch.setattr('mmdet.core.directive_merging.KNOWN_DIRECTIVES', (*KNOWN_DIRECTIVES, 'new'))
-    monkeypatch.setattr('mmdet.core.directive_merging.check_directive', lambda key, value: None)
+    monkeypatch.setattr('mmdet.core.directives.merging.KNOWN_DIRECTIVES', (*KNOWN_DIRECTIVES, 'new'))
+    monkeypatch.setattr('mmdet.core.directives.merging.check_directive', lambda key, value: None)
     assert merge_directives([{'new': 3}, {'new': 3}], [1, 1]) == {'new': 3}
     with pytest.raises(ValueError, match=r'new: images with the values \[3, None\] cannot be merged'):
         merge_directives([{'new': 3}, {}], [1, 1])

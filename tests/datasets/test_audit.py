@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from coco_files import coco_content
 
-from mmdet.datasets.audit import AuditError, audit_dataset, short_counts
+from mmdet.datasets.audit.audit import AuditError, audit_dataset, short_counts
 from mmdet.datasets.builder import build_dataset
 
 LOAD = dict(type='LoadImageFromFile')

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmdet.datasets.api_wrappers import COCO
-from mmdet.datasets.coco_errors import CURVES, area_ranges, areas_under, error_curves, mean_curves
+from mmdet.datasets.metrics.coco_errors import CURVES, area_ranges, areas_under, error_curves, mean_curves
 
 AREAS = (1024, 9216, 10**10)
 # cat and dog are animals, the car is none

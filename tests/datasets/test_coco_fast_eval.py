@@ -9,10 +9,10 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-import mmdet.datasets.coco_fast_eval as module
+import mmdet.datasets.metrics.coco_fast_eval as module
 from mmdet.datasets import CocoDataset
-from mmdet.datasets.coco_fast_eval import evaluate_boxes, gather
-from mmdet.datasets.coco_metrics import check_backend
+from mmdet.datasets.metrics.coco_fast_eval import evaluate_boxes, gather
+from mmdet.datasets.metrics.coco_metrics import check_backend
 
 
 def made(seed: int, images: int, cats: int, objects: int, finds: int, grid: float) -> tuple[dict, list[dict]]:

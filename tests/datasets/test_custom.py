@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mmdet.datasets.broken_images import BrokenImageError
+from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.datasets.custom import CustomDataset
 
 pytestmark = pytest.mark.filterwarnings('ignore:.*filter_empty_gt')

@@ -10,11 +10,11 @@ from coco_files import coco_content
 from numpy.testing import assert_array_equal
 
 from mmdet.core.directives import LABELED_CLASSES
-from mmdet.datasets.audit import audit_dataset
+from mmdet.datasets.audit.audit import audit_dataset
 from mmdet.datasets.builder import build_dataset
-from mmdet.datasets.label_spaces import labels_of_names, relabel_annotations
-from mmdet.datasets.mixing_report import unlabeled_names
-from mmdet.datasets.sources import find_sources
+from mmdet.datasets.mixing.label_spaces import labels_of_names, relabel_annotations
+from mmdet.datasets.mixing.report import unlabeled_names
+from mmdet.datasets.mixing.sources import find_sources
 
 PIPELINE = [
     dict(type='LoadAnnotations', with_bbox=True),

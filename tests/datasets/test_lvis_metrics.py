@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mmdet.datasets import LVISV1Dataset
-from mmdet.datasets.lvis_metrics import Objects, best_of_each_image, evaluate_lvis, match
+from mmdet.datasets.metrics.lvis_metrics import Objects, best_of_each_image, evaluate_lvis, match
 
 THRS = np.linspace(0.5, 0.95, 10)
 CATS = [dict(id=5, name='cat', frequency='r'), dict(id=7, name='dog', frequency='f')]

@@ -14,8 +14,8 @@ import pytest
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from mmdet.datasets.machine_memory import _add_number, hold_once
-from mmdet.datasets.shared_list import SharedList
+from mmdet.datasets.memory.shared_list import SharedList
+from mmdet.datasets.memory.shared_memory import _add_number, hold_once
 
 pytestmark = pytest.mark.skipif(not Path('/proc/self/smaps_rollup').exists(), reason='asks Linux for memory')
 ITEMS = 60, 300_000  # number, bytes each: 18 MB
@@ -100,7 +100,7 @@ def read_in_child(shared: SharedList, inode: int) -> None:
 
 
 def test_spawned_processes_get_the_same_file(folder, monkeypatch):
-    monkeypatch.setattr('mmdet.datasets.shared_list.processes_of_machine', lambda: 2)
+    monkeypatch.setattr('mmdet.datasets.memory.shared_list.processes_of_machine', lambda: 2)
     shared = SharedList(['a', 'b'])
     inode = os.fstat(shared._block._descriptor).st_ino
     child = multiprocessing.get_context('spawn').Process(target=read_in_child, args=(shared, inode))

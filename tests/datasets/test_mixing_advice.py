@@ -17,10 +17,10 @@ from mmdet.core.directives import (
     negative_weight_key,
     negatives_key,
 )
-from mmdet.datasets import mixing_advice
 from mmdet.datasets.builder import build_dataset
-from mmdet.datasets.mixing_advice import LARGE_SHARE, PAGE, RULES, Rule, SourceFacts, policy_of_image, recommend
-from mmdet.datasets.mixing_report import classes_with_objects, report_mixture
+from mmdet.datasets.mixing import advice as mixing_advice
+from mmdet.datasets.mixing.advice import LARGE_SHARE, PAGE, RULES, Rule, SourceFacts, policy_of_image, recommend
+from mmdet.datasets.mixing.report import classes_with_objects, report_mixture
 
 RPN, ROI, BOX = (negative_weight_key(head) for head in (RPN_HEAD, ROI_HEAD, BBOX_HEAD))
 

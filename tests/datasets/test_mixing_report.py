@@ -22,7 +22,7 @@ from mmdet.core.directives import (
 )
 from mmdet.datasets.builder import build_dataset
 from mmdet.datasets.dataset_wrappers import RepeatDataset
-from mmdet.datasets.mixing_report import MixtureReport, SourceReport, report_mixture, unlabeled_names, warnings_of
+from mmdet.datasets.mixing.report import MixtureReport, SourceReport, report_mixture, unlabeled_names, warnings_of
 
 RPN, ROI, BOX, MASK = map(loss_weight_key, (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD))
 WITH_MASKS = {**TWO_STAGES, MASK_HEAD: ObeyingHead((MASK_HEAD, ROI_HEAD), ignores=True)}

@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mmdet.datasets import OpenImagesChallengeDataset, OpenImagesDataset, audit_dataset, build_dataset
-from mmdet.datasets import openimages_files as files
-from mmdet.datasets.openimages_metrics import expand_and_filter, with_ancestors
+from mmdet.datasets.formats import openimages_files as files
+from mmdet.datasets.metrics.openimages_metrics import expand_and_filter, with_ancestors
 
 # animal > cat; animal > dog > puppy; car stands alone
 CLASSES = '/m/a,Animal\n/m/c,Cat\n/m/d,Dog\n/m/p,Puppy\n/m/v,Car\n'

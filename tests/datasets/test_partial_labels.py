@@ -5,7 +5,7 @@ import pytest
 from coco_files import coco_content
 
 from mmdet.datasets.coco import CocoDataset
-from mmdet.datasets.partial_labels import keep_labelled, unlabelled_of_images
+from mmdet.datasets.mixing.partial_labels import keep_labelled, unlabelled_of_images
 
 # 'cat' is category 5 and label 0, 'dog' 7 and 1
 BOXES = [[(5, 0, 0, 20, 20)], [(5, 5, 5, 30, 30), (7, 30, 10, 20, 20)]]

@@ -7,7 +7,7 @@ from mmcv.parallel import DataContainer as DC
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from mmdet.datasets.builder import build_dataloader
-from mmdet.utils.parallel import unpack
+from mmdet.utils.running.parallel import unpack
 
 
 class Images(torch.utils.data.Dataset):

@@ -9,7 +9,7 @@ import torch
 
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.custom import CustomDataset
-from mmdet.datasets.shared_list import SharedList
+from mmdet.datasets.memory.shared_list import SharedList
 
 
 def test_reads_like_a_list():

@@ -7,12 +7,12 @@ import pytest
 from coco_files import coco_content
 
 from mmdet.datasets import LVISV1Dataset, OpenImagesDataset
-from mmdet.datasets.audit import audit_dataset
-from mmdet.datasets.audit_directives import describe_directives, value_counts
+from mmdet.datasets.audit.audit import audit_dataset
+from mmdet.datasets.audit.directives import describe_directives, value_counts
 from mmdet.datasets.builder import build_dataset
 from mmdet.datasets.coco import CocoDataset
-from mmdet.datasets.partial_labels import unlabelled_of_images
-from mmdet.datasets.verified_classes import lvis_verified, open_images_verified
+from mmdet.datasets.mixing.partial_labels import unlabelled_of_images
+from mmdet.datasets.mixing.verified_classes import lvis_verified, open_images_verified
 
 LABELED = 'labeled_classes'
 NAMES = ('cat', 'dog', 'cow', 'pig')

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from mmdet.datasets.formats.voc_xml import parse_voc_xml
 from mmdet.datasets.voc import VOCDataset
-from mmdet.datasets.voc_xml import parse_voc_xml
 from mmdet.datasets.wider_face import WIDERFaceDataset
 from mmdet.datasets.xml_style import XMLDataset
 

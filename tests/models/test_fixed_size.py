@@ -9,10 +9,10 @@ from mmcv import Config
 
 from mmdet.core.mask.structures import BitmapMasks
 from mmdet.models import build_detector
-from mmdet.models.fixed_size import why_not_fixed
+from mmdet.models.options.static_shapes import why_not_fixed
 from mmdet.models.source_log import SourceLog
 from mmdet.ops import roi
-from mmdet.utils.device_waits import device_waits
+from mmdet.utils.running.host_syncs import device_waits
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAMES = {kind: f'{kind}/{kind}_r50_fpn_1x_coco.py' for kind in ('faster_rcnn', 'mask_rcnn', 'retinanet')}

@@ -8,7 +8,7 @@ from mmcv.cnn import ConvModule
 from torch import nn
 
 from mmdet.models.builder import build_backbone, build_neck
-from mmdet.models.fold_norm import can_fold, fold_norms, norm_after_conv
+from mmdet.models.options.fold_norm import can_fold, fold_norms, norm_after_conv
 
 
 def with_made_norms(module: nn.Module) -> nn.Module:

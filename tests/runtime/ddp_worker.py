@@ -12,8 +12,8 @@ from mmcv import Config
 from mmcv.parallel import DataContainer as DC
 
 from mmdet.apis.test import collect_results_cpu, collect_results_gpu
+from mmdet.core.directives.unlabelled import unlabelled_directives
 from mmdet.core.mask import BitmapMasks
-from mmdet.core.unlabelled import unlabelled_directives
 from mmdet.models import build_detector
 from mmdet.utils import build_ddp
 

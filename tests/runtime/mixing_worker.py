@@ -9,7 +9,7 @@ from ddp_worker import EMPTY, FULL, batch, same_on_all
 from mmcv import Config
 
 from mmdet.datasets import build_dataloader, build_dataset
-from mmdet.datasets.sources import find_sources
+from mmdet.datasets.mixing.sources import find_sources
 from mmdet.models import build_detector
 from mmdet.models.source_log import SourceLog
 from mmdet.utils import build_ddp

@@ -14,7 +14,7 @@ from tiny import write_config
 from mmdet.apis import set_random_seed, train_detector
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
-from mmdet.utils.checkpoint import read_checkpoint
+from mmdet.utils.checkpoints.checkpoint import read_checkpoint
 
 ADAPTED = """
 model['train_cfg']['domain'] = dict(

@@ -16,7 +16,7 @@ from mmdet.apis import set_random_seed, train_detector
 from mmdet.datasets import build_dataset
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 from mmdet.models import build_detector
-from mmdet.utils.json_log import read_json_log
+from mmdet.utils.running.json_log import read_json_log
 
 ITERS = dict(type='IterBasedRunner', max_iters=6)
 SOURCES = 'real', 'synthetic'

@@ -14,7 +14,7 @@ from mmdet.apis import set_random_seed, train_detector
 from mmdet.apis.loaders import train_pipeline
 from mmdet.apis.train import auto_scale_lr, init_random_seed
 from mmdet.datasets import build_dataset
-from mmdet.datasets.audit import AuditError
+from mmdet.datasets.audit.audit import AuditError
 from mmdet.models import build_detector
 
 

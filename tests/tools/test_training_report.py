@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdet.utils.json_log import global_iterations, latest_json_log, read_json_log
+from mmdet.utils.running.json_log import global_iterations, latest_json_log, read_json_log
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,8 +7,8 @@ from torch import nn
 
 from mmdet.core.hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
 from mmdet.core.hook.amp_hook import build_grad_scaler
-from mmdet.utils.amp import amp_dtype, enable_autocast
-from mmdet.utils.log_buffer import DeviceLogBuffer
+from mmdet.utils.running.amp import amp_dtype, enable_autocast
+from mmdet.utils.running.log_buffer import DeviceLogBuffer
 
 CPU = torch.device('cpu')
 

@@ -11,16 +11,16 @@ from mmcv.runner.checkpoint import load_checkpoint as mmcv_load_checkpoint
 from torch import nn
 
 from mmdet.ops import ModulatedDeformConv2dPack
-from mmdet.utils import checkpoint_io
-from mmdet.utils.checkpoint import (
+from mmdet.utils.checkpoints import checkpoint_io
+from mmdet.utils.checkpoints.checkpoint import (
     UnsafeCheckpointError,
     load_checkpoint,
     load_state_dict,
     save_checkpoint,
     trust_checkpoints,
 )
-from mmdet.utils.checkpoint_io import plain, point_latest, write_file
-from mmdet.utils.weight_sources import cached_file, torchvision_url
+from mmdet.utils.checkpoints.checkpoint_io import plain, point_latest, write_file
+from mmdet.utils.checkpoints.weight_sources import cached_file, torchvision_url
 
 
 class Odd:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from mmdet.utils.config_error import building, config_key, find, path_text
+from mmdet.utils.configs.config_error import building, config_key, find, path_text
 from mmdet.utils.registry import Registry
 
 

@@ -8,7 +8,7 @@ from mmcv import Config
 
 from mmdet.utils import compat_cfg, find_latest_checkpoint, replace_cfg_vals, setup_multi_processes, update_data_root
 from mmdet.utils.logger import log_img_scale
-from mmdet.utils.progress import progress_bar
+from mmdet.utils.running.progress import progress_bar
 
 
 def test_compat_cfg_moves_loader_keys_and_leaves_the_given_config_alone():

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mmdet.utils.custom_imports import PACKAGE, files_with_class, import_custom_modules, where_it_stands
+from mmdet.utils.configs.custom_imports import PACKAGE, files_with_class, import_custom_modules, where_it_stands
 from mmdet.utils.registry import Registry
 
 LAMP = """

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mmdet.utils import heap
+from mmdet.utils.running import allocator
 
 # Page faults and resident MB of a fresh process that makes and drops arrays of 8 MB, then many small objects.
 SCRIPT = """
@@ -38,14 +38,14 @@ print(many, held - resident())
 
 def run(mode: str) -> tuple[int, float]:
     env = {**os.environ, 'MALLOC_MMAP_THRESHOLD_': '131072'} if mode == 'default' else None
-    command = [sys.executable, '-c', SCRIPT, mode, heap.__file__]
+    command = [sys.executable, '-c', SCRIPT, mode, allocator.__file__]
     shown = subprocess.run(command, capture_output=True, text=True, env=env)
     assert shown.returncode == 0, shown.stderr
     faults, returned = shown.stdout.split()
     return int(faults), float(returned)
 
 
-@pytest.mark.skipif(heap._glibc('mallopt') is None, reason='no glibc')
+@pytest.mark.skipif(allocator._glibc('mallopt') is None, reason='no glibc')
 def test_kept_memory_makes_no_new_pages_and_freed_memory_goes_back():
     (plain, returned), (kept, _) = run('default'), run('keep')
     assert kept < plain / 10
@@ -54,4 +54,4 @@ def test_kept_memory_makes_no_new_pages_and_freed_memory_goes_back():
 
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(heap, '_glibc', lambda name: None)
-    assert not heap.keep_freed_memory() and not heap.return_freed_memory()
+    assert not allocator.keep_freed_memory() and not allocator.return_freed_memory()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmdet.utils.json_log import curve, epoch_times, measured_keys
+from mmdet.utils.running.json_log import curve, epoch_times, measured_keys
 
 
 def rows():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmdet.utils.log_buffer import DeviceLogBuffer
+from mmdet.utils.running.log_buffer import DeviceLogBuffer
 
 
 @pytest.mark.parametrize('n, expected', [(0, (1 * 2 + 2 * 2 + 6 * 1) / 5), (2, (2 * 2 + 6 * 1) / 3), (9, 12 / 5)])

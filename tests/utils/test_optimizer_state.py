@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmdet.utils.optimizer_state import fit_optimizer_state
+from mmdet.utils.checkpoints.optimizer_state import fit_optimizer_state
 
 
 class Net(nn.Module):

@@ -5,7 +5,7 @@ from mmcv.parallel import is_module_wrapper
 from torch import nn
 
 from mmdet.utils import build_dp, get_device
-from mmdet.utils.parallel import unpack
+from mmdet.utils.running.parallel import unpack
 
 
 class Toy(nn.Module):

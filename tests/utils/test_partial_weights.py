@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmdet.utils.partial_weights import in_part, load_parts, modules_of, parts_of
+from mmdet.utils.checkpoints.partial_weights import in_part, load_parts, modules_of, parts_of
 
 
 def model(value):

@@ -12,9 +12,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import mmdet.core.hook  # noqa: F401 - registers the checkpoint hook
-from mmdet.utils.resumable_loader import ResumableLoader
-from mmdet.utils.rng import get_rng_state, preserved_rng, set_rng_state
-from mmdet.utils.runner import build_runner, resumable
+from mmdet.utils.running.resumable_loader import ResumableLoader
+from mmdet.utils.running.rng import get_rng_state, preserved_rng, set_rng_state
+from mmdet.utils.running.runner import build_runner, resumable
 
 SAMPLES, BATCH = 10, 2
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import matplotlib
 
 from mmdet.apis.launch import UserError, reported_errors
-from mmdet.utils.json_log import Curve, curve, epoch_times, read_json_log
+from mmdet.utils.running.json_log import Curve, curve, epoch_times, read_json_log
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

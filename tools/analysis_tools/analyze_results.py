@@ -22,7 +22,7 @@ from mmdet.apis.results import build_test_dataset, load_results
 from mmdet.core.evaluation.image_map import image_map, rank_images
 from mmdet.core.visualization import imshow_gt_det_bboxes
 from mmdet.datasets import get_loading_pipeline
-from mmdet.utils.progress import progress_bar
+from mmdet.utils.running.progress import progress_bar
 
 MIN_PICTURE_SIDE = 420  # px; smaller images are enlarged so that labels can be read
 

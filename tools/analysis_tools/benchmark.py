@@ -24,7 +24,7 @@ from mmdet.apis.launch import UserError, add_common_arguments, config_from_args,
 from mmdet.apis.results import build_test_dataset
 from mmdet.datasets import build_dataloader
 from mmdet.utils import get_device, setup_multi_processes
-from mmdet.utils.parallel import unpack
+from mmdet.utils.running.parallel import unpack
 
 WARM_UP = 5  # images
 

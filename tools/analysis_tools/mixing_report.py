@@ -18,7 +18,7 @@ from mmcv import Config, DictAction
 from mmdet.apis.launch import config_from_args, reported_errors
 from mmdet.core.directives import IGNORE_NEGATIVES, ObeyingHead
 from mmdet.datasets import build_dataset
-from mmdet.datasets.mixing_report import MixtureReport, report_mixture
+from mmdet.datasets.mixing.report import MixtureReport, report_mixture
 from mmdet.models import build_detector
 from mmdet.models.obedience import obeying_heads
 from mmdet.utils.compat_config import compat_loader_args

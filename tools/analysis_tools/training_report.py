@@ -19,7 +19,7 @@ from mmcv import Config
 
 from mmdet.core.visualization import imshow_gt_det_bboxes
 from mmdet.datasets import build_dataset
-from mmdet.utils.json_log import global_iterations, latest_json_log, read_json_log
+from mmdet.utils.running.json_log import global_iterations, latest_json_log, read_json_log
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402  the backend must be set first

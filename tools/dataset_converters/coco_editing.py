@@ -18,7 +18,7 @@ Item = TypeVar('Item')
 LISTS = ('images', 'annotations', 'categories')
 
 
-def few(values: Iterable[Any], limit: int = 5) -> str:
+def format_list(values: Iterable[Any], limit: int = 5) -> str:
     """The first values as a text, and how many there are if not all are named."""
     values = list(values)
     more = f', ... ({len(values)} in all)' if len(values) > limit else ''
@@ -64,12 +64,12 @@ def check_ids(content: Content, path: str) -> None:
             raise ValueError(f'{path}: an entry of {key} has no "id"') from err
         twice = [value for value, count in counts.items() if count > 1]
         if twice:
-            raise ValueError(f'{path}: ids of {key} are there more than once: {few(twice)}')
+            raise ValueError(f'{path}: ids of {key} are there more than once: {format_list(twice)}')
     for key, kind in (('image_id', 'images'), ('category_id', 'categories')):
         known = {entry['id'] for entry in content[kind]}
         lost = [ann['id'] for ann in content['annotations'] if ann.get(key) not in known]
         if lost:
-            raise ValueError(f'{path}: annotations whose {key} is not among {kind}: {few(lost)}')
+            raise ValueError(f'{path}: annotations whose {key} is not among {kind}: {format_list(lost)}')
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def join_categories(contents: Sequence[Content], paths: Sequence[str]) -> list[d
         names = Counter(cat['name'] for cat in content['categories'])
         twice = [name for name, count in names.items() if count > 1]
         if twice:
-            raise ValueError(f'{path}: classes are there more than once: {few(twice)}')
+            raise ValueError(f'{path}: classes are there more than once: {format_list(twice)}')
         for cat in content['categories']:
             new = {key: value for key, value in cat.items() if key not in ('id', 'supercategory')}
             old = joined.setdefault(cat['name'], dict(cat, id=len(joined) + 1))

@@ -29,7 +29,7 @@ from pycocotools import mask as coco_mask
 from shape_styles import STYLES
 
 from mmdet.core.keypoint import SHAPE
-from mmdet.utils.progress import progress_bar
+from mmdet.utils.running.progress import progress_bar
 
 # the texture of each class; its colours, angle and scale are random
 TEXTURES = dict(disc='plain', square='checks', triangle='stripes', star='dots', cross='waves', ring='noise')

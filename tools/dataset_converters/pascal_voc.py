@@ -25,8 +25,8 @@ import numpy as np
 from PIL import Image
 
 from mmdet.core.evaluation.class_names import voc_classes
-from mmdet.datasets.voc_xml import VocImage, parse_voc_xml
-from mmdet.utils.progress import progress_bar
+from mmdet.datasets.formats.voc_xml import VocImage, parse_voc_xml
+from mmdet.utils.running.progress import progress_bar
 from mmdet.utils.registry import did_you_mean
 
 SPLITS = ('train', 'val', 'trainval', 'test')

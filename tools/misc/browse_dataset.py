@@ -28,7 +28,7 @@ from mmdet.datasets import build_dataset
 from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
 from mmdet.datasets import PIPELINES
 from mmdet.utils.compat_config import compat_loader_args
-from mmdet.utils.progress import progress_bar
+from mmdet.utils.running.progress import progress_bar
 
 MIN_PICTURE_SIDE = 420  # px; smaller images are enlarged so that labels can be read
 

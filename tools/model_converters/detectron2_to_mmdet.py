@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmdet.apis.conversion import ConversionError, detectron2_to_mmdet, read_detectron2_file
 from mmdet.apis.launch import UserError, reported_errors
-from mmdet.utils.checkpoint_io import plain, write_file
+from mmdet.utils.checkpoints.checkpoint_io import plain, write_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -16,8 +16,8 @@ from typing import Any
 
 from mmdet.apis.converting import add_trust_option
 from mmdet.apis.launch import reported_errors
-from mmdet.utils.checkpoint import read_checkpoint
-from mmdet.utils.checkpoint_io import plain, write_file
+from mmdet.utils.checkpoints.checkpoint import read_checkpoint
+from mmdet.utils.checkpoints.checkpoint_io import plain, write_file
 
 TRAINING_ONLY = ('optimizer', 'runner_state', 'amp', 'lr_scheduler')
 HASH_DIGITS = 8

@@ -7,8 +7,8 @@ import sys
 
 from mmdet.apis.conversion import ConversionError, mmdet_to_torchvision, torchvision_to_mmdet
 from mmdet.apis.launch import UserError, reported_errors
-from mmdet.utils.checkpoint import read_checkpoint
-from mmdet.utils.checkpoint_io import plain, write_file
+from mmdet.utils.checkpoints.checkpoint import read_checkpoint
+from mmdet.utils.checkpoints.checkpoint_io import plain, write_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from mmdet.apis.converting import add_trust_option, read_weights, write_weights
 from mmdet.apis.launch import reported_errors
-from mmdet.utils.checkpoint import read_checkpoint
+from mmdet.utils.checkpoints.checkpoint import read_checkpoint
 
 SECOND_STAGE = (
     'bbox_head',

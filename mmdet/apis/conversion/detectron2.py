@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmdet.utils.checkpoint_io import read_file
-
-from .rules import ConversionError, Rule, convert
+from mmdet.apis.conversion.rules import ConversionError, Rule, convert
+from mmdet.utils.checkpoints.checkpoint_io import read_file
 
 NORM = r'(weight|bias|running_mean|running_var|num_batches_tracked)'
 LEVELS = range(2, 6)

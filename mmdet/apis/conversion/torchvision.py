@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torchvision.models import detection
 
-from mmdet.models.backbones.mobilenet_base import torchvision_names
+from mmdet.apis.conversion.rules import Change, ConversionError, Rule, convert, rename
+from mmdet.models.backbones.layers.mobilenet_base import torchvision_names
 from mmdet.models.backbones.mobilenet_v3 import MobileNetV3
-
-from .rules import Change, ConversionError, Rule, convert, rename
 
 COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # category ids below 91 that COCO's detection task does not use
 COCO_SIZE = 91

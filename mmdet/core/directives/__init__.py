@@ -22,7 +22,7 @@ key                           value                                    effect
 ============================= ======================================== ===============================================
 """
 
-from .classes import (
+from mmdet.core.directives.classes import (
     background_or_any,
     check_one_class_key,
     resolve_classes,
@@ -32,8 +32,8 @@ from .classes import (
     unlabelled_mask,
     without_classes,
 )
-from .heads import TWO_STAGES, ObeyingHead
-from .keys import (
+from mmdet.core.directives.heads import TWO_STAGES, ObeyingHead
+from mmdet.core.directives.keys import (
     BBOX_HEAD,
     CLASS_KEYS,
     GLBCTX_HEAD,
@@ -53,8 +53,8 @@ from .keys import (
     negative_weight_key,
     negatives_key,
 )
-from .losses import believable_negatives, needs_scores, object_scores
-from .negatives import (
+from mmdet.core.directives.losses import believable_negatives, needs_scores, object_scores
+from mmdet.core.directives.negatives import (
     Policy,
     check_ignore_negatives,
     ignores_negatives,
@@ -64,8 +64,15 @@ from .negatives import (
     overlap_weights,
     score_thresholds,
 )
-from .reading import Directives, check_directive, check_directive_name, describe, effective_keys, read_directives
-from .weights import check_loss_weight, loss_weight, scale_weights
+from mmdet.core.directives.reading import (
+    Directives,
+    check_directive,
+    check_directive_name,
+    describe,
+    effective_keys,
+    read_directives,
+)
+from mmdet.core.directives.weights import check_loss_weight, loss_weight, scale_weights
 
 __all__ = [
     'BBOX_HEAD',

@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdet.core.directives.keys import CLASS_KEYS, LABELED_CLASSES
+from mmdet.core.directives.weights import first_key
 from mmdet.utils.registry import did_you_mean
-
-from .keys import CLASS_KEYS, LABELED_CLASSES
-from .weights import first_key
 
 NEVER = -1e4  # a logit whose probability is 0 in float32, and whose gradient is
 

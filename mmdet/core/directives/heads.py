@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .keys import BBOX_HEAD, ROI_HEAD, RPN_HEAD
+from mmdet.core.directives.keys import BBOX_HEAD, ROI_HEAD, RPN_HEAD
 
 
 class ObeyingHead(NamedTuple):

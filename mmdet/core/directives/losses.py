@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .classes import background_or_any, restricts_classes, unlabelled_mask, without_classes
-from .negatives import negative_policy, score_thresholds
+from mmdet.core.directives.classes import background_or_any, restricts_classes, unlabelled_mask, without_classes
+from mmdet.core.directives.negatives import negative_policy, score_thresholds
 
 
 def believable_negatives(

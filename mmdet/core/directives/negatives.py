@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mmdet.core.directives.keys import IGNORE_NEGATIVES, NEGATIVES, negative_weight_key, negatives_key
+from mmdet.core.directives.weights import first_key
 from mmdet.utils.registry import did_you_mean
-
-from .keys import IGNORE_NEGATIVES, NEGATIVES, negative_weight_key, negatives_key
-from .weights import first_key
 
 
 class Policy(NamedTuple):

@@ -3,12 +3,11 @@
 import difflib
 from typing import Any, NamedTuple
 
+from mmdet.core.directives import keys
+from mmdet.core.directives.classes import check_classes
+from mmdet.core.directives.negatives import ALL, check_ignore_negatives, check_negative_weight, check_policy
+from mmdet.core.directives.weights import check_loss_weight, loss_weight
 from mmdet.utils.registry import did_you_mean
-
-from . import keys
-from .classes import check_classes
-from .negatives import ALL, check_ignore_negatives, check_negative_weight, check_policy
-from .weights import check_loss_weight, loss_weight
 
 NEAR = 0.8  # share of a name that is a directive's, from which on it is taken for a mistake
 

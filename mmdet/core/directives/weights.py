@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .keys import loss_weight_key
+from mmdet.core.directives.keys import loss_weight_key
 
 
 def loss_weight(img_meta: dict | None, head: str, fallback: str | None = None) -> float:

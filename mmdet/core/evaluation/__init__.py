@@ -1,6 +1,6 @@
 """Metrics: mAP, recall, names of classes, and the hooks that evaluate during training."""
 
-from .class_names import (
+from mmdet.core.evaluation.class_names import (
     cityscapes_classes,
     coco_classes,
     dataset_aliases,
@@ -13,11 +13,11 @@ from .class_names import (
     oid_v6_classes,
     voc_classes,
 )
-from .confusion_matrix import confusion_matrix
-from .eval_hooks import DistEvalHook, EvalHook
-from .mean_ap import average_precision, eval_map, print_map_summary
-from .panoptic_utils import INSTANCE_OFFSET
-from .recall import eval_recalls, plot_iou_recall, plot_num_recall, print_recall_summary
+from mmdet.core.evaluation.confusion_matrix import confusion_matrix
+from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
+from mmdet.core.evaluation.mean_ap import average_precision, eval_map, print_map_summary
+from mmdet.core.evaluation.panoptic_utils import INSTANCE_OFFSET
+from mmdet.core.evaluation.recall import eval_recalls, plot_iou_recall, plot_num_recall, print_recall_summary
 
 __all__ = [
     'DistEvalHook',

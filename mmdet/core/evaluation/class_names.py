@@ -1,8 +1,7 @@
 """Class names of well-known data sets by the name of the data set."""
 
+from mmdet.core.evaluation import class_lists, openimages_class_lists
 from mmdet.utils.registry import did_you_mean
-
-from . import class_lists, openimages_class_lists
 
 dataset_aliases = {
     'voc': ['voc', 'pascal_voc', 'voc07', 'voc12'],

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmdet.core.evaluation.bbox_overlaps import bbox_overlaps
 from mmdet.ops.nms import nms
-
-from .bbox_overlaps import bbox_overlaps
 
 NORMALISATIONS = ('row', 'column', 'none')
 

@@ -10,7 +10,7 @@ from mmcv.runner import DistEvalHook as BaseDistEvalHook
 from mmcv.runner import EvalHook as BaseEvalHook
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdet.utils.rng import preserved_rng
+from mmdet.utils.running.rng import preserved_rng
 
 
 def _calc_dynamic_intervals(

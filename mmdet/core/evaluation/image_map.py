@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .confusion_matrix import boxes_of_result
-from .mean_ap import eval_map
+from mmdet.core.evaluation.confusion_matrix import boxes_of_result
+from mmdet.core.evaluation.mean_ap import eval_map
 
 COCO_IOU_THRS = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())
 

@@ -1,6 +1,6 @@
 """Names of the classes of LVIS, in the order of their labels."""
 
-from .class_lists import split_names
+from mmdet.core.evaluation.class_lists import split_names
 
 # LVIS 0.5, 1230 classes.
 LVIS_V05 = split_names(

@@ -6,8 +6,8 @@ import numpy as np
 from mmcv.utils import is_str, print_log
 from terminaltables import AsciiTable
 
-from .class_names import get_classes
-from .tpfp import (
+from mmdet.core.evaluation.class_names import get_classes
+from mmdet.core.evaluation.tpfp import (
     ANY_AREA,
     box_areas,
     by_score,

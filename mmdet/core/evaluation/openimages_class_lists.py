@@ -4,7 +4,7 @@ They were not checked against the data set's own files: compare their order with
 labels are read by it.
 """
 
-from .class_lists import split_names
+from mmdet.core.evaluation.class_lists import split_names
 
 # Open Images V6, 601 classes with boxes.
 OID_V6 = split_names(

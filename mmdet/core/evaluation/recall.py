@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.utils import print_log
 from terminaltables import AsciiTable
 
-from .bbox_overlaps import bbox_overlaps
+from mmdet.core.evaluation.bbox_overlaps import bbox_overlaps
 
 
 def _recalls(all_ious: Sequence[np.ndarray], proposal_nums: Sequence[int], thrs: Sequence[float]) -> np.ndarray:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .bbox_overlaps import bbox_overlaps
+from mmdet.core.evaluation.bbox_overlaps import bbox_overlaps
 
 AreaRanges = Sequence[tuple[float | None, float | None]]
 ANY_AREA = ((None, None),)

@@ -1,24 +1,24 @@
 """Hooks that a runner calls during training; importing this package registers them."""
 
-from .amp_hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
-from .checkloss_hook import CheckInvalidLossHook
-from .ema import ExpMomentumEMAHook, LinearMomentumEMAHook
-from .embedding_projection_hook import EmbeddingProjectionHook
-from .feature_map_hook import FeatureMapHook
-from .freeze_hook import FreezeHook
-from .memory_profiler_hook import MemoryProfilerHook
-from .resumable_checkpoint_hook import ResumableCheckpointHook
-from .schedule_value_hook import ScheduleValueHook
-from .set_epoch_info_hook import SetEpochInfoHook
-from .set_iter_hook import SetIterHook
-from .set_progress_hook import SetProgressHook
-from .source_charts_hook import SourceChartsHook
-from .sync_norm_hook import SyncNormHook
-from .sync_random_size_hook import SyncRandomSizeHook
-from .timing_hook import DataShareHook
-from .wandblogger_hook import MMDetWandbHook
-from .yolox_lrupdater_hook import YOLOXLrUpdaterHook
-from .yolox_mode_switch_hook import YOLOXModeSwitchHook
+from mmdet.core.hook.amp_hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
+from mmdet.core.hook.checkloss_hook import CheckInvalidLossHook
+from mmdet.core.hook.diagnostics.embedding_projection_hook import EmbeddingProjectionHook
+from mmdet.core.hook.diagnostics.feature_map_hook import FeatureMapHook
+from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
+from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
+from mmdet.core.hook.ema import ExpMomentumEMAHook, LinearMomentumEMAHook
+from mmdet.core.hook.memory_profiler_hook import MemoryProfilerHook
+from mmdet.core.hook.resumable_checkpoint_hook import ResumableCheckpointHook
+from mmdet.core.hook.schedules.freeze_hook import FreezeHook
+from mmdet.core.hook.schedules.schedule_value_hook import ScheduleValueHook
+from mmdet.core.hook.schedules.set_iter_hook import SetIterHook
+from mmdet.core.hook.schedules.set_progress_hook import SetProgressHook
+from mmdet.core.hook.set_epoch_info_hook import SetEpochInfoHook
+from mmdet.core.hook.sync_norm_hook import SyncNormHook
+from mmdet.core.hook.sync_random_size_hook import SyncRandomSizeHook
+from mmdet.core.hook.wandblogger_hook import MMDetWandbHook
+from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
+from mmdet.core.hook.yolox_mode_switch_hook import YOLOXModeSwitchHook
 
 __all__ = [
     'AmpOptimizerHook',

@@ -6,10 +6,10 @@ import torch
 from mmcv.runner import HOOKS, BaseRunner, GradientCumulativeOptimizerHook, OptimizerHook
 from torch import Tensor
 
-from mmdet.utils.amp import amp_dtype, enable_autocast
-from mmdet.utils.checkpoint import unwrap_model
-from mmdet.utils.log_buffer import DeviceLogBuffer
-from mmdet.utils.parallel import module_device
+from mmdet.utils.checkpoints.checkpoint import unwrap_model
+from mmdet.utils.running.amp import amp_dtype, enable_autocast
+from mmdet.utils.running.log_buffer import DeviceLogBuffer
+from mmdet.utils.running.parallel import module_device
 
 
 def build_grad_scaler(loss_scale: float | str | dict, enabled: bool) -> 'tuple[Any, float | None]':

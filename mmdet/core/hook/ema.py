@@ -7,7 +7,7 @@ from typing import Any
 from mmcv.runner import HOOKS, BaseRunner, Hook
 from torch import Tensor
 
-from mmdet.utils.checkpoint import unwrap_model
+from mmdet.utils.checkpoints.checkpoint import unwrap_model
 
 
 class BaseEMAHook(Hook):

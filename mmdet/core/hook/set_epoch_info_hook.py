@@ -2,7 +2,7 @@
 
 from mmcv.runner import HOOKS, BaseRunner, Hook
 
-from mmdet.utils.checkpoint import unwrap_model
+from mmdet.utils.checkpoints.checkpoint import unwrap_model
 
 
 @HOOKS.register_module()

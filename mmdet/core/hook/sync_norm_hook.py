@@ -6,7 +6,7 @@ from mmcv.runner import HOOKS, BaseRunner, Hook
 from torch import Tensor, nn
 
 from mmdet.core.utils.dist_utils import all_reduce_dict
-from mmdet.utils.checkpoint import unwrap_model
+from mmdet.utils.checkpoints.checkpoint import unwrap_model
 
 NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 

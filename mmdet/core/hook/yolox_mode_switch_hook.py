@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mmcv.runner import HOOKS, BaseRunner, Hook
 
-from mmdet.utils.checkpoint import unwrap_model
+from mmdet.utils.checkpoints.checkpoint import unwrap_model
 
 
 @HOOKS.register_module()

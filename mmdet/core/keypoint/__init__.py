@@ -1,12 +1,12 @@
 """Keypoints: skeletons, and the way between points and heat maps."""
 
-from .heatmaps import (
+from mmdet.core.keypoint.heatmaps import (
     DecodedKeypoints,
     decode_heatmaps,
     flip_heatmaps,
     keypoint_targets,
 )
-from .skeletons import COCO_PERSON, SHAPE, SKELETONS, Skeleton, get_skeleton
+from mmdet.core.keypoint.skeletons import COCO_PERSON, SHAPE, SKELETONS, Skeleton, get_skeleton
 
 __all__ = [
     'COCO_PERSON',

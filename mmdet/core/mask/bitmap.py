@@ -10,9 +10,7 @@ import torch
 from mmcv.image.geometric import cv2_interp_codes
 from torch import Tensor
 
-from mmdet.ops import roi_align
-
-from .base import (
+from mmdet.core.mask.base import (
     FLIP_DIRECTIONS,
     BaseInstanceMasks,
     HWShape,
@@ -21,6 +19,7 @@ from .base import (
     shear_matrix,
     translation_matrix,
 )
+from mmdet.ops import roi_align
 
 FLIP_AXES = dict(horizontal=2, vertical=1, diagonal=(1, 2))
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.utils import _pair
 
-from .base import BaseInstanceMasks
+from mmdet.core.mask.base import BaseInstanceMasks
 
 
 def mask_target(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .base import (
+from mmdet.core.mask.base import (
     FLIP_DIRECTIONS,
     BaseInstanceMasks,
     HWShape,
@@ -17,8 +17,8 @@ from .base import (
     shear_matrix,
     translation_matrix,
 )
-from .bitmap import BitmapMasks, crop_window
-from .conversion import polygon_to_bitmap
+from mmdet.core.mask.bitmap import BitmapMasks, crop_window
+from mmdet.core.mask.conversion import polygon_to_bitmap
 
 Polygon = np.ndarray  # (2 * k,), x and y in turn, px
 

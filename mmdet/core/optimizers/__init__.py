@@ -1,6 +1,6 @@
 """Optimizers and how parameters are divided among their groups."""
 
-from .builder import OPTIMIZER_BUILDERS, build_optimizer
-from .layer_decay_optimizer_constructor import LearningRateDecayOptimizerConstructor
+from mmdet.core.optimizers.builder import OPTIMIZER_BUILDERS, build_optimizer
+from mmdet.core.optimizers.layer_decay_optimizer_constructor import LearningRateDecayOptimizerConstructor
 
 __all__ = ['LearningRateDecayOptimizerConstructor', 'OPTIMIZER_BUILDERS', 'build_optimizer']

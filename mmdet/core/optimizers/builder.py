@@ -8,7 +8,7 @@ from mmcv.runner.optimizer import OPTIMIZERS
 from torch import nn
 from torch.optim import Optimizer
 
-from mmdet.utils.config_error import building, config_key
+from mmdet.utils.configs.config_error import building, config_key
 from mmdet.utils.registry import Registry, build_from_cfg, did_you_mean, resolve
 
 OPTIMIZER_BUILDERS = Registry('optimizer builder', parent=MMCV_OPTIMIZER_BUILDERS)

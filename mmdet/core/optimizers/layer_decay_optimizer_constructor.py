@@ -5,9 +5,8 @@ from typing import Any
 from mmcv.runner import DefaultOptimizerConstructor
 from torch import nn
 
+from mmdet.core.optimizers.builder import OPTIMIZER_BUILDERS
 from mmdet.utils.logger import get_root_logger
-
-from .builder import OPTIMIZER_BUILDERS
 
 EMBEDDINGS = ('backbone.cls_token', 'backbone.mask_token', 'backbone.pos_embed')
 BLOCKS_PER_LAYER = 3  # blocks of ConvNeXt's third stage that share a rate

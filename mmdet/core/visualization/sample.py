@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmdet.core.directives import read_directives
-
-from .image import DPI, Palette, imshow_det_bboxes
+from mmdet.core.visualization.image import DPI, Palette, imshow_det_bboxes
 
 IGNORED_COLOUR = '#ffd400'  # of boxes to ignore: dashed and hatched
 CAPTION_FONT_SIZE = 9  # points

@@ -4,7 +4,7 @@ import os.path as osp
 from collections import defaultdict
 from collections.abc import Sequence
 
-from .coco_api import COCO
+from mmdet.datasets.api_wrappers.coco_api import COCO
 
 
 class COCOPanoptic(COCO):

@@ -11,8 +11,7 @@ import mmcv
 import numpy as np
 
 from mmdet.core.evaluation.panoptic_quality import PQStat, make_segments
-
-from ..pipelines.loading import segment_ids
+from mmdet.datasets.pipelines.loading import segment_ids
 
 LOG_EVERY = 100  # images
 

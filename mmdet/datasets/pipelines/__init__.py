@@ -1,6 +1,6 @@
 """Pipelines: from an image's entry in the data set to what the model takes."""
 
-from .auto_augment import (
+from mmdet.datasets.pipelines.auto_augment import (
     AutoAugment,
     BrightnessTransform,
     ColorTransform,
@@ -10,10 +10,10 @@ from .auto_augment import (
     Shear,
     Translate,
 )
-from .compose import Compose
-from .custom_formatting import AddFieldToImgMetas, ExtraFormatBundle, RobustCollect
-from .extra_loading import LoadExtraAnnotations
-from .formatting import (
+from mmdet.datasets.pipelines.compose import Compose
+from mmdet.datasets.pipelines.custom_formatting import AddFieldToImgMetas, ExtraFormatBundle, RobustCollect
+from mmdet.datasets.pipelines.extra_loading import LoadExtraAnnotations
+from mmdet.datasets.pipelines.formatting import (
     Collect,
     DefaultFormatBundle,
     ImageToTensor,
@@ -23,9 +23,9 @@ from .formatting import (
     WrapFieldsToLists,
     to_tensor,
 )
-from .image_directives import AddDirectives
-from .instaboost import InstaBoost
-from .loading import (
+from mmdet.datasets.pipelines.image_directives import AddDirectives
+from mmdet.datasets.pipelines.instaboost import InstaBoost
+from mmdet.datasets.pipelines.loading import (
     FilterAnnotations,
     LoadAnnotations,
     LoadImageFromFile,
@@ -34,8 +34,8 @@ from .loading import (
     LoadPanopticAnnotations,
     LoadProposals,
 )
-from .test_time_aug import MultiScaleFlipAug
-from .transforms import (
+from mmdet.datasets.pipelines.test_time_aug import MultiScaleFlipAug
+from mmdet.datasets.pipelines.transforms import (
     Albu,
     CopyPaste,
     Corrupt,
@@ -56,7 +56,7 @@ from .transforms import (
     SegRescale,
     YOLOXHSVRandomAug,
 )
-from .unlabelled import MarkUnlabelled
+from mmdet.datasets.pipelines.unlabelled import MarkUnlabelled
 
 __all__ = [
     'AddDirectives',

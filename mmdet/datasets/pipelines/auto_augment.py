@@ -5,11 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..builder import PIPELINES
-from .compose import Compose
-from .transforms.levelled_colour import BrightnessTransform, ColorTransform, ContrastTransform, EqualizeTransform
-from .transforms.levelled_geometry import Rotate, Shear, Translate
-from .transforms.levels import enhance_level_to_value, level_to_value, random_negative
+from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.pipelines.compose import Compose
+from mmdet.datasets.pipelines.transforms.levelled_colour import (
+    BrightnessTransform,
+    ColorTransform,
+    ContrastTransform,
+    EqualizeTransform,
+)
+from mmdet.datasets.pipelines.transforms.levelled_geometry import Rotate, Shear, Translate
+from mmdet.datasets.pipelines.transforms.levels import enhance_level_to_value, level_to_value, random_negative
 
 
 def bbox2fields() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mmdet.datasets.builder import PIPELINES
 from mmdet.utils.registry import build_from_cfg
-
-from ..builder import PIPELINES
 
 Step = Callable[[dict], 'dict | None']
 

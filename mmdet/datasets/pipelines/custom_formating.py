@@ -1,5 +1,5 @@
 """Another spelling of :mod:`mmdet.datasets.pipelines.custom_formatting`, for configs that import it."""
 
-from .custom_formatting import AddFieldToImgMetas, ExtraFormatBundle, RobustCollect
+from mmdet.datasets.pipelines.custom_formatting import AddFieldToImgMetas, ExtraFormatBundle, RobustCollect
 
 __all__ = ['AddFieldToImgMetas', 'ExtraFormatBundle', 'RobustCollect']

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from mmdet.datasets.builder import PIPELINES
 from mmdet.utils.registry import did_you_mean
-
-from ..builder import PIPELINES
 
 
 @PIPELINES.register_module()

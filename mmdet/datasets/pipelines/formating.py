@@ -2,7 +2,7 @@
 
 import warnings
 
-from .formatting import (
+from mmdet.datasets.pipelines.formatting import (
     Collect,
     DefaultFormatBundle,
     ImageToTensor,

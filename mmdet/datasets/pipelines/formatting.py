@@ -9,10 +9,9 @@ import torch
 from mmcv.parallel import DataContainer as DC
 from torch import Tensor
 
+from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.pipelines.image_directives import DIRECTIVES
 from mmdet.utils.registry import did_you_mean
-
-from ..builder import PIPELINES
-from .image_directives import DIRECTIVES
 
 META_KEYS = (
     'filename',

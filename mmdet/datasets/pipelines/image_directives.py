@@ -9,11 +9,10 @@ the results' entry :data:`DIRECTIVES`, the mixing steps merge those of their par
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmdet.core.directive_merging import check_directives, merge_directives
 from mmdet.core.directives import CLASS_KEYS, resolve_classes
-
-from ..builder import PIPELINES
-from .compose import Step, step_name
+from mmdet.core.directives.merging import check_directives, merge_directives
+from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.pipelines.compose import Step, step_name
 
 # the results' entry: directive -> value
 DIRECTIVES = 'directives'

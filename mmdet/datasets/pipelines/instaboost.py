@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..builder import PIPELINES
-from .optional import require
+from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.pipelines.optional import require
 
 
 @PIPELINES.register_module()

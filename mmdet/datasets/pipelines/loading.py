@@ -6,11 +6,10 @@ import numpy as np
 import pycocotools.mask as mask_utils
 
 from mmdet.core.mask.structures import BitmapMasks, PolygonMasks
-
-from ..broken_images import join_prefix
-from ..builder import PIPELINES
-from .instances import filter_instances
-from .reading import DISK, FileReader
+from mmdet.datasets.audit.broken_images import join_prefix
+from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.pipelines.instances import filter_instances
+from mmdet.datasets.pipelines.reading import DISK, FileReader
 
 
 def set_image(results: dict, img: np.ndarray) -> dict:

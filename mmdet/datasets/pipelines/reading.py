@@ -4,7 +4,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from ..broken_images import BrokenImageError
+from mmdet.datasets.audit.broken_images import BrokenImageError
 
 DISK = dict(backend='disk')
 

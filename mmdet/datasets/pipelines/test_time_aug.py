@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import mmcv
 
-from ..builder import PIPELINES
-from .compose import Compose, Step
+from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.pipelines.compose import Compose, Step
 
 
 @PIPELINES.register_module()

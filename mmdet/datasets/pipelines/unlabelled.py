@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from mmcv.parallel import DataContainer as DC
 
-from mmdet.core.unlabelled import unlabelled_directives
-
-from ..builder import PIPELINES
-from .custom_formatting import AddFieldToImgMetas
+from mmdet.core.directives.unlabelled import unlabelled_directives
+from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.pipelines.custom_formatting import AddFieldToImgMetas
 
 ANNOTATIONS = ('gt_bboxes', 'gt_labels', 'gt_bboxes_ignore', 'gt_masks', 'gt_extra_labels')
 
@@ -19,7 +18,7 @@ class MarkUnlabelled(AddFieldToImgMetas):
     """Say of every image that comes through this pipeline that nobody has annotated it; goes after ``Collect``.
 
     The losses of detection are zero for such an image, and no negative of it is learnt: the step sets the directives
-    of :func:`mmdet.core.unlabelled.unlabelled_directives`. They need heads ``...WithWeightPerImage`` and samplers
+    of :func:`mmdet.core.directives.unlabelled.unlabelled_directives`. They need heads ``...WithWeightPerImage`` and samplers
     ``...WithIgnore``. Annotations that the file has nevertheless are emptied, so that none of them reaches a loss or
     the divisor of one.
 

@@ -8,8 +8,7 @@ from mmcv.runner import get_dist_info
 from torch.utils.data import Dataset, Sampler
 
 from mmdet.core.utils.dist_utils import sync_random_seed
-
-from .group_sampler import group_flags
+from mmdet.datasets.samplers.group_sampler import group_flags
 
 
 class InfiniteBatchSampler(Sampler):

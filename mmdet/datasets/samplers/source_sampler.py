@@ -14,9 +14,8 @@ from mmcv.runner import get_dist_info
 from torch.utils.data import Dataset, Sampler
 
 from mmdet.core.utils.dist_utils import sync_random_seed
-
-from ..sources import Sources, find_sources
-from .group_sampler import group_flags
+from mmdet.datasets.mixing.sources import Sources, find_sources
+from mmdet.datasets.samplers.group_sampler import group_flags
 
 # A source leaves the batch's aspect group when it owes another one more images than are in so many batches.
 PATIENCE = 4

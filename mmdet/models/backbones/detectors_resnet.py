@@ -6,10 +6,10 @@ from mmcv.cnn import build_conv_layer, constant_init
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.models.backbones.layers.resnet_blocks import Bottleneck as ResNetBottleneck
 from mmdet.models.backbones.resnet import ResNet
-from mmdet.models.backbones.resnet_blocks import Bottleneck as ResNetBottleneck
 from mmdet.models.builder import BACKBONES
-from mmdet.models.fold_norm import norm_after_conv
+from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer as PlainResLayer
 from mmdet.models.utils.weights import run_block
 

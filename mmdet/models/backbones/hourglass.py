@@ -5,7 +5,7 @@ from mmcv.runner import BaseModule, ModuleList
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmdet.models.backbones.resnet_blocks import BasicBlock
+from mmdet.models.backbones.layers.resnet_blocks import BasicBlock
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.res_layer import ResLayer
 from mmdet.models.utils.weights import resolve_init_cfg

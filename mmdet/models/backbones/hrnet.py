@@ -6,10 +6,10 @@ from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmcv.runner import BaseModule, ModuleList, Sequential
 from torch import Tensor, nn
 
+from mmdet.models.backbones.layers.resnet_blocks import BasicBlock, Bottleneck, add_norm
 from mmdet.models.backbones.resnet import scratch_init_cfg
-from mmdet.models.backbones.resnet_blocks import BasicBlock, Bottleneck, add_norm
 from mmdet.models.builder import BACKBONES
-from mmdet.models.fold_norm import norm_after_conv
+from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
 from mmdet.models.utils.weights import norm_layers_eval, resolve_init_cfg
 

@@ -3,7 +3,7 @@
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import nn
 
-from mmdet.models.backbones.mobilenet_base import MobileNetBase
+from mmdet.models.backbones.layers.mobilenet_base import MobileNetBase
 from mmdet.models.backbones.resnet import scratch_init_cfg
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.make_divisible import make_divisible

@@ -7,7 +7,7 @@ from mmcv.cnn import build_norm_layer
 from mmcv.runner import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmdet.models.backbones.pvt_layers import (
+from mmdet.models.backbones.layers.pvt_layers import (
     AbsolutePositionEmbedding,
     MixFFN,
     PVTEncoderLayer,
@@ -15,7 +15,7 @@ from mmdet.models.backbones.pvt_layers import (
 )
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.ckpt_convert import pvt_convert
-from mmdet.models.utils.patch_embed import PatchEmbed, nlc_to_nchw
+from mmdet.models.utils.transformers.patch_embed import PatchEmbed, nlc_to_nchw
 from mmdet.models.utils.weights import init_transformer_layers, load_pretrained, pretrained_path, resolve_init_cfg
 
 __all__ = [

@@ -7,8 +7,8 @@ from mmcv.cnn import build_conv_layer
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
+from mmdet.models.backbones.layers.resnet_blocks import Bottleneck, add_norm
 from mmdet.models.backbones.resnet import ResNet
-from mmdet.models.backbones.resnet_blocks import Bottleneck, add_norm
 from mmdet.models.builder import BACKBONES
 from mmdet.utils.registry import did_you_mean
 

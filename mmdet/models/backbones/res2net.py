@@ -6,10 +6,10 @@ from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmcv.runner import BaseModule, Sequential
 from torch import Tensor, cat, nn
 
+from mmdet.models.backbones.layers.resnet_blocks import Bottleneck
 from mmdet.models.backbones.resnet import ResNet
-from mmdet.models.backbones.resnet_blocks import Bottleneck
 from mmdet.models.builder import BACKBONES
-from mmdet.models.fold_norm import norm_after_conv
+from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import make_downsample
 
 

@@ -7,12 +7,12 @@ from mmcv.runner import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmdet.models.backbones.layers.resnet_blocks import Bottleneck as ResNetBottleneck
+from mmdet.models.backbones.layers.resnet_blocks import add_norm, choose_conv_cfg
 from mmdet.models.backbones.resnet import ResNetV1d
-from mmdet.models.backbones.resnet_blocks import Bottleneck as ResNetBottleneck
-from mmdet.models.backbones.resnet_blocks import add_norm, choose_conv_cfg
 from mmdet.models.backbones.resnext import grouped_width
 from mmdet.models.builder import BACKBONES
-from mmdet.models.fold_norm import norm_after_conv
+from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
 
 

@@ -6,9 +6,9 @@ from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
-from mmdet.models.backbones.resnet_blocks import BasicBlock, Bottleneck, add_norm
+from mmdet.models.backbones.layers.resnet_blocks import BasicBlock, Bottleneck, add_norm
 from mmdet.models.builder import BACKBONES
-from mmdet.models.fold_norm import norm_after_conv
+from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
 from mmdet.models.utils.weights import freeze, norm_layers_eval, resolve_init_cfg
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from mmdet.models.backbones.layers.resnet_blocks import Bottleneck as ResNetBottleneck
 from mmdet.models.backbones.resnet import ResNet
-from mmdet.models.backbones.resnet_blocks import Bottleneck as ResNetBottleneck
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.res_layer import ResLayer
 

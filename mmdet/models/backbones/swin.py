@@ -8,11 +8,11 @@ from mmcv.cnn import build_norm_layer
 from mmcv.runner import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmdet.models.backbones.swin_attention import ShiftWindowMSA, WindowMSA
+from mmdet.models.backbones.layers.swin_attention import ShiftWindowMSA, WindowMSA
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.ckpt_convert import swin_converter
-from mmdet.models.utils.feed_forward import ResidualFeedForward
-from mmdet.models.utils.patch_embed import PatchEmbed, PatchMerging, nlc_to_nchw, resized_grid
+from mmdet.models.utils.transformers.feed_forward import ResidualFeedForward
+from mmdet.models.utils.transformers.patch_embed import PatchEmbed, PatchMerging, nlc_to_nchw, resized_grid
 from mmdet.models.utils.weights import (
     freeze,
     init_transformer_layers,

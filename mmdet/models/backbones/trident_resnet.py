@@ -10,10 +10,10 @@ from mmcv.runner import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from mmdet.models.backbones.layers.resnet_blocks import Bottleneck
 from mmdet.models.backbones.resnet import ResNet
-from mmdet.models.backbones.resnet_blocks import Bottleneck
 from mmdet.models.builder import BACKBONES
-from mmdet.models.fold_norm import norm_after_conv
+from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import make_downsample
 from mmdet.models.utils.weights import run_block
 

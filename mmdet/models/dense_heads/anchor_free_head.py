@@ -17,7 +17,7 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.towers import FOCAL_LOSS, conv_tower, rare_classes
+from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 
 # Default arguments; every builder copies them.
 IOU_LOSS = dict(type='IoULoss', loss_weight=1.0)

@@ -15,7 +15,7 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.fixed_size import batch_targets
+from mmdet.models.dense_heads.functional.static_shapes import batch_targets
 
 # Losses that weigh easy and hard anchors themselves, so that all anchors enter them.
 LOSSES_OVER_ALL_ANCHORS = ('FocalLoss', 'GHMC', 'QualityFocalLoss')
@@ -62,7 +62,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
     """
 
     asks_directives = True
-    fixed_size = False  # targets in tensors of fixed shapes; set by mmdet.models.fixed_size
+    fixed_size = False  # targets in tensors of fixed shapes; set by mmdet.models.options.static_shapes
 
     def __init__(
         self,

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads import atss_targets
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.fcos_head import centerness_of
-from mmdet.models.dense_heads.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower, rare_classes
+from mmdet.models.dense_heads.functional import atss_targets
+from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower, rare_classes
 from mmdet.models.losses.listening import chosen_rows
 
 

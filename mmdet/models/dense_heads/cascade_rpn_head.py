@@ -13,10 +13,10 @@ from mmdet.core.bbox.assigners.region_assigner import RegionAssigner
 from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_head
-from mmdet.models.dense_heads.adaptive_conv import AdaptiveConv, anchor_offsets
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.guided_targets import LOCATIONS_PER_SAMPLE
+from mmdet.models.dense_heads.functional.adaptive_conv import AdaptiveConv, anchor_offsets
+from mmdet.models.dense_heads.functional.guided_targets import LOCATIONS_PER_SAMPLE
 from mmdet.models.dense_heads.rpn_head import RPNHead
 
 # Default arguments; every builder copies them.

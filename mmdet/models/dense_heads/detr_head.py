@@ -18,7 +18,7 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
-from mmdet.models.dense_heads.detr_functional import best, image_sizes, padding_mask
+from mmdet.models.dense_heads.functional.detr import best, image_sizes, padding_mask
 from mmdet.models.utils.builder import build_transformer
 
 # Defaults of the constructor, which are part of its signature; never written to.

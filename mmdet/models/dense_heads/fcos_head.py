@@ -12,7 +12,7 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import IOU_LOSS, AnchorFreeHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.towers import CENTERNESS_LOSS, FOCAL_LOSS, GROUP_NORM, rare_classes
+from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, FOCAL_LOSS, GROUP_NORM, rare_classes
 from mmdet.models.losses.listening import chosen_rows
 
 INF = 1e8  # upper bound of the last level's range, in pixels; configs compare with this number

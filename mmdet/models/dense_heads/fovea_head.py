@@ -14,9 +14,9 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
 from mmdet.models.dense_heads.base_dense_head import as_config, to_full_precision
-from mmdet.models.dense_heads.feature_adaption import SMALL_ADAPTION, adaption_layers
-from mmdet.models.dense_heads.guided_targets import last_object
-from mmdet.models.dense_heads.towers import rare_classes
+from mmdet.models.dense_heads.functional.feature_adaption import SMALL_ADAPTION, adaption_layers
+from mmdet.models.dense_heads.functional.guided_targets import last_object
+from mmdet.models.dense_heads.functional.towers import rare_classes
 from mmdet.models.losses.listening import chosen_rows
 
 BASE_EDGES = (16, 32, 64, 128, 256)

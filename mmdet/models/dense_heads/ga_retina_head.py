@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmdet.models.builder import HEADS
+from mmdet.models.dense_heads.functional.towers import conv_tower
 from mmdet.models.dense_heads.guided_anchor_head import FeatureAdaption, GuidedAnchorHead
-from mmdet.models.dense_heads.towers import conv_tower
 from mmdet.ops import MaskedConv2d
 
 # Default of ``init_cfg``; the builder copies it. Both predictions are of rare things.

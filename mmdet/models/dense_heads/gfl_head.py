@@ -11,11 +11,11 @@ from torch.nn import functional
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads import atss_targets
 from mmdet.models.dense_heads.anchor_free_head import DISTANCE_CODER
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.towers import GROUP_NORM, conv_tower, rare_classes
+from mmdet.models.dense_heads.functional import atss_targets
+from mmdet.models.dense_heads.functional.towers import GROUP_NORM, conv_tower, rare_classes
 from mmdet.models.losses.iou_loss import aligned_iou
 from mmdet.models.losses.listening import chosen_rows
 

@@ -19,11 +19,11 @@ from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_samp
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads import guided_anchors, guided_targets
 from mmdet.models.dense_heads.anchor_head import CLASS_LOSS, AnchorHead
 from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
-from mmdet.models.dense_heads.feature_adaption import FeatureAdaption
-from mmdet.models.dense_heads.towers import FOCAL_LOSS, rare_classes
+from mmdet.models.dense_heads.functional import guided_anchors, guided_targets
+from mmdet.models.dense_heads.functional.feature_adaption import FeatureAdaption
+from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.models.losses.listening import chosen_rows
 from mmdet.ops import MaskedConv2d
 

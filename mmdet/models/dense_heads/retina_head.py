@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.towers import conv_tower, rare_classes
+from mmdet.models.dense_heads.functional.towers import conv_tower, rare_classes
 
 # Default arguments; every builder copies them.
 RETINA_ANCHORS = dict(

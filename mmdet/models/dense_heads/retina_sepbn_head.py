@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.towers import conv_tower
+from mmdet.models.dense_heads.functional.towers import conv_tower
 
 RARE = 0.01  # probability at which the classes start
 

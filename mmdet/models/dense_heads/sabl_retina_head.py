@@ -20,8 +20,8 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import LOSSES_OVER_ALL_ANCHORS
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, flatten_map, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.guided_targets import sample_squares, sampled_approxs
-from mmdet.models.dense_heads.towers import FOCAL_LOSS, conv_tower, rare_classes
+from mmdet.models.dense_heads.functional.guided_targets import sample_squares, sampled_approxs
+from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 
 # Default arguments; every builder copies them.
 APPROXIMATIONS = dict(

@@ -14,7 +14,7 @@ from torch import Tensor
 from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.models.builder import build_backbone, build_neck
 from mmdet.models.detectors.loss_log import parse_losses
-from mmdet.models.fixed_size import use_fixed_sizes
+from mmdet.models.options.static_shapes import use_fixed_sizes
 
 
 def stack_results(result: list | tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -98,7 +98,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         return own or getattr(getattr(self, 'roi_head', None), 'with_mask', False)
 
     def use_fixed_sizes(self) -> None:
-        """Train on samples of fixed shapes from now on; see :mod:`mmdet.models.fixed_size`.
+        """Train on samples of fixed shapes from now on; see :mod:`mmdet.models.options.static_shapes`.
 
         Raises:
             ValueError: a part of the detector does not know them.

@@ -13,7 +13,7 @@ from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.core.visualization.instances import from_result
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.two_stage import TwoStageDetector
-from mmdet.models.roi_heads.calls import call_with_img_metas
+from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels, paste_masks
 from mmdet.models.roi_heads.test_mixins import network_boxes
 

@@ -10,9 +10,7 @@ from torch import Tensor
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.utils.progress_schedule import ProgressSchedule, checked_schedule
 from mmdet.models.builder import HEADS, build_head
-from mmdet.models.roi_heads.grad_reversal import reverse_gradient
-
-from .domain_losses import (
+from mmdet.models.domain.domain_losses import (
     consistency_loss,
     image_domain_accuracy,
     image_domain_loss,
@@ -20,6 +18,7 @@ from .domain_losses import (
     instance_domain_accuracy,
     instance_domain_loss,
 )
+from mmdet.models.roi_heads.functional.grad_reversal import reverse_gradient
 
 Pool = Callable[[Sequence[Tensor], Tensor], Tensor]
 

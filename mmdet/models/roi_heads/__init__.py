@@ -1,7 +1,7 @@
 """RoI heads: the second stage of two-stage detectors."""
 
-from .base_roi_head import BaseRoIHead
-from .bbox_heads import (
+from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
+from mmdet.models.roi_heads.bbox_heads import (
     BBoxHead,
     BBoxHeadWithWeightPerImage,
     ConvFCBBoxHead,
@@ -18,14 +18,14 @@ from .bbox_heads import (
     Shared4Conv1FCBBoxHead,
     Shared4Conv1FCBBoxHeadWithWeightPerImage,
 )
-from .cascade_roi_head import CascadeRoIHead
-from .double_roi_head import DoubleHeadRoIHead
-from .dynamic_roi_head import DynamicRoIHead
-from .grid_roi_head import GridRoIHead
-from .htc_roi_head import HybridTaskCascadeRoIHead
-from .keypoint_heads import FCNKeypointHead
-from .keypoint_roi_head import KeypointRoIHead
-from .mask_heads import (
+from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
+from mmdet.models.roi_heads.double_roi_head import DoubleHeadRoIHead
+from mmdet.models.roi_heads.dynamic_roi_head import DynamicRoIHead
+from mmdet.models.roi_heads.grid_roi_head import GridRoIHead
+from mmdet.models.roi_heads.htc_roi_head import HybridTaskCascadeRoIHead
+from mmdet.models.roi_heads.keypoint_heads import FCNKeypointHead
+from mmdet.models.roi_heads.keypoint_roi_head import KeypointRoIHead
+from mmdet.models.roi_heads.mask_heads import (
     CoarseMaskHead,
     DynamicMaskHead,
     FCNMaskHead,
@@ -39,16 +39,16 @@ from .mask_heads import (
     SCNetMaskHead,
     SCNetSemanticHead,
 )
-from .mask_scoring_roi_head import MaskScoringRoIHead
-from .pisa_roi_head import PISARoIHead
-from .point_rend_roi_head import PointRendRoIHead
-from .roi_extractors import BaseRoIExtractor, GenericRoIExtractor, SingleRoIExtractor
-from .scnet_roi_head import SCNetRoIHead
-from .shared_heads import ResLayer
-from .sparse_roi_head import SparseRoIHead
-from .standard_roi_head import StandardRoIHead
-from .standard_roi_head_with_extra import StandardRoIHeadWithExtraBBoxHead
-from .trident_roi_head import TridentRoIHead
+from mmdet.models.roi_heads.mask_scoring_roi_head import MaskScoringRoIHead
+from mmdet.models.roi_heads.pisa_roi_head import PISARoIHead
+from mmdet.models.roi_heads.point_rend_roi_head import PointRendRoIHead
+from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor, GenericRoIExtractor, SingleRoIExtractor
+from mmdet.models.roi_heads.scnet_roi_head import SCNetRoIHead
+from mmdet.models.roi_heads.shared_heads import ResLayer
+from mmdet.models.roi_heads.sparse_roi_head import SparseRoIHead
+from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
+from mmdet.models.roi_heads.standard_roi_head_with_extra import StandardRoIHeadWithExtraBBoxHead
+from mmdet.models.roi_heads.trident_roi_head import TridentRoIHead
 
 __all__ = [
     'DIIHead',

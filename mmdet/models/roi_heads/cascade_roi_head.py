@@ -10,13 +10,12 @@ from torch import Tensor
 from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
-
-from .base_roi_head import BaseRoIHead
-from .calls import box_losses, call_with_img_metas
-from .cascade_stages import mask_losses, name_stage_losses, refine_proposals
-from .cascade_test_mixin import CascadeTestMixin, Context
-from .test_mixins import Features, scale_tensor
-from .training_batch import TrainingBatch, assign_and_sample
+from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
+from mmdet.models.roi_heads.functional.cascade_stages import mask_losses, name_stage_losses, refine_proposals
+from mmdet.models.roi_heads.functional.cascade_test_mixin import CascadeTestMixin, Context
+from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample
+from mmdet.models.roi_heads.test_mixins import Features, scale_tensor
 
 
 @HEADS.register_module()

@@ -5,9 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from mmdet.models.builder import HEADS
-
-from .standard_roi_head import StandardRoIHead
-from .test_mixins import Features
+from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
+from mmdet.models.roi_heads.test_mixins import Features
 
 
 @HEADS.register_module()

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from mmdet.models.builder import HEADS
 from mmdet.models.losses.smooth_l1_loss import SmoothL1Loss
-
-from .standard_roi_head import StandardRoIHead
-from .test_mixins import Features
-from .training_batch import TrainingBatch, assign_and_sample
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample
+from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
+from mmdet.models.roi_heads.test_mixins import Features
 
 SMALLEST_BETA = 1e-15  # of errors; a median below it tells nothing about how good the boxes are
 

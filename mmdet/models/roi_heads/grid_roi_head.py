@@ -11,11 +11,10 @@ from mmdet.core.bbox.transforms import bbox2result, bbox2roi, clip_boxes
 from mmdet.core.directives import BBOX_HEAD, ROI_HEAD, loss_weight
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
-
-from .bbox_heads.custom_bbox_head import CustomBBoxHeadWithWeightPerImage
-from .mask_heads.custom_mask_head import MeanLossWithWeightPerImage
-from .standard_roi_head import StandardRoIHead
-from .test_mixins import Features, scale_tensor, view_boxes
+from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import CustomBBoxHeadWithWeightPerImage
+from mmdet.models.roi_heads.mask_heads.custom_mask_head import MeanLossWithWeightPerImage
+from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
+from mmdet.models.roi_heads.test_mixins import Features, scale_tensor, view_boxes
 
 MAX_NUM_GRID = 192  # RoIs of a batch that the grid head is trained on, where train_cfg does not say
 

@@ -7,12 +7,11 @@ from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
-
-from .cascade_roi_head import CascadeRoIHead
-from .cascade_stages import fuse_semantic, train_semantic_head
-from .cascade_test_mixin import Context
-from .test_mixins import Features
-from .training_batch import TrainingBatch
+from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
+from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, train_semantic_head
+from mmdet.models.roi_heads.functional.cascade_test_mixin import Context
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
+from mmdet.models.roi_heads.test_mixins import Features
 
 
 @HEADS.register_module()

@@ -10,12 +10,11 @@ from torch import Tensor
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.keypoint import flip_heatmaps
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
+from mmdet.models.roi_heads.functional.training_batch import num_positives
+from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
+from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
+from mmdet.models.roi_heads.test_mixins import Features, network_boxes, scale_tensor, view_boxes
 from mmdet.utils.registry import did_you_mean
-
-from .mask_heads.custom_mask_head import losses_of_images
-from .standard_roi_head import StandardRoIHead
-from .test_mixins import Features, network_boxes, scale_tensor, view_boxes
-from .training_batch import num_positives
 
 SCORES = ('prob', 'logit')
 

@@ -8,13 +8,12 @@ from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.models.builder import HEADS, build_head
-
-from .calls import call_with_img_metas
-from .mask_heads.custom_mask_head import losses_of_images
-from .mask_heads.paste import masks_of_labels
-from .standard_roi_head import StandardRoIHead
-from .test_mixins import Features, Masks, network_boxes
-from .training_batch import num_positives
+from mmdet.models.roi_heads.functional.compat import call_with_img_metas
+from mmdet.models.roi_heads.functional.training_batch import num_positives
+from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
+from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels
+from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
+from mmdet.models.roi_heads.test_mixins import Features, Masks, network_boxes
 
 
 @HEADS.register_module()

@@ -8,15 +8,14 @@ from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.models.builder import HEADS, build_head
+from mmdet.models.roi_heads.functional.compat import call_with_img_metas
+from mmdet.models.roi_heads.functional.training_batch import num_positives
+from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
+from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels
+from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
+from mmdet.models.roi_heads.test_mixins import Features
 from mmdet.models.utils.point_sample import point_sample
 from mmdet.ops import points_in_image, read_at_points
-
-from .calls import call_with_img_metas
-from .mask_heads.custom_mask_head import losses_of_images
-from .mask_heads.paste import masks_of_labels
-from .standard_roi_head import StandardRoIHead
-from .test_mixins import Features
-from .training_batch import num_positives
 
 
 @HEADS.register_module()

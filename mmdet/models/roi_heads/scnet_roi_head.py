@@ -8,15 +8,14 @@ from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
-
-from .calls import call_with_img_metas
-from .cascade_roi_head import CascadeRoIHead
-from .cascade_stages import fuse_semantic, mask_losses, train_semantic_head
-from .cascade_test_mixin import Context
-from .mask_heads.custom_mask_head import losses_of_images
-from .standard_roi_head import positive_rows
-from .test_mixins import Features
-from .training_batch import TrainingBatch
+from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
+from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, mask_losses, train_semantic_head
+from mmdet.models.roi_heads.functional.cascade_test_mixin import Context
+from mmdet.models.roi_heads.functional.compat import call_with_img_metas
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
+from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
+from mmdet.models.roi_heads.standard_roi_head import positive_rows
+from mmdet.models.roi_heads.test_mixins import Features
 
 
 @HEADS.register_module()

@@ -13,13 +13,12 @@ from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi, bbox_xyxy_to_cxcywh
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS
-
-from .calls import attached_zero_of, call_with_img_metas
-from .cascade_roi_head import CascadeRoIHead
-from .cascade_stages import mask_losses
-from .mask_heads.paste import masks_of_labels
-from .test_mixins import Features, Masks, scale_tensor
-from .training_batch import TrainingBatch
+from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
+from mmdet.models.roi_heads.functional.cascade_stages import mask_losses
+from mmdet.models.roi_heads.functional.compat import attached_zero_of, call_with_img_metas
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
+from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels
+from mmdet.models.roi_heads.test_mixins import Features, Masks, scale_tensor
 
 # Defaults of the constructor, which are part of its signature; never written to.
 BBOX_ROI_EXTRACTOR = dict(

@@ -9,13 +9,12 @@ from torch import Tensor
 from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
-
-from .base_roi_head import BaseRoIHead
-from .calls import box_losses, call_with_img_metas
-from .fixed_size import batch_losses
-from .mask_heads.custom_mask_head import losses_of_images
-from .test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor
-from .training_batch import TrainingBatch, assign_and_sample, num_positives
+from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
+from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
+from mmdet.models.roi_heads.functional.static_shapes import batch_losses
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample, num_positives
+from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
+from mmdet.models.roi_heads.test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor
 
 
 @HEADS.register_module()
@@ -29,7 +28,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
     """
 
     keep_debug_results = False
-    fixed_size = False  # train on RoIs in tensors of fixed shapes; set by mmdet.models.fixed_size
+    fixed_size = False  # train on RoIs in tensors of fixed shapes; set by mmdet.models.options.static_shapes
 
     def init_assigner_sampler(self) -> None:
         """Build the assigner and the sampler of the training."""

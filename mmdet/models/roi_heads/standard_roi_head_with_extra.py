@@ -9,11 +9,10 @@ from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.models.builder import HEADS, build_head
-
-from .extra_head_params import DEFAULTS, lambda_schedule, merge_params
-from .grad_reversal import reverse_gradient
-from .standard_roi_head import StandardRoIHead, to_numpy
-from .test_mixins import Features
+from mmdet.models.roi_heads.functional.extra_head_params import DEFAULTS, lambda_schedule, merge_params
+from mmdet.models.roi_heads.functional.grad_reversal import reverse_gradient
+from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead, to_numpy
+from mmdet.models.roi_heads.test_mixins import Features
 
 
 @HEADS.register_module()

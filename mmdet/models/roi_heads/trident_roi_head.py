@@ -9,10 +9,9 @@ from mmdet.core.bbox.transforms import bbox2result, bbox2roi
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes
 from mmdet.models.builder import HEADS
+from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
+from mmdet.models.roi_heads.test_mixins import Features, view_boxes
 from mmdet.ops import batched_nms
-
-from .standard_roi_head import StandardRoIHead
-from .test_mixins import Features, view_boxes
 
 
 @HEADS.register_module()

@@ -8,9 +8,8 @@ from mmcv.runner import ModuleList
 from torch import Tensor, nn
 
 from mmdet.models.builder import HEADS
+from mmdet.models.seg_heads.base_semantic_head import BaseSemanticHead
 from mmdet.models.utils.conv_upsample import ConvUpsample
-
-from .base_semantic_head import BaseSemanticHead
 
 # Defaults of the constructor, which are part of its signature; never written to.
 GROUP_NORM = dict(type='GN', num_groups=32, requires_grad=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch.nn as nn
 
-from mmdet.utils.config_error import building
+from mmdet.utils.configs.config_error import building
 from mmdet.utils.registry import Registry, build_from_cfg, look_up
 
 TRANSFORMER = Registry('Transformer')

@@ -6,7 +6,7 @@ from torch import Tensor, is_grad_enabled, nn
 from torch.autograd import Function
 from torch.nn import functional
 
-from mmdet.models.fold_norm import is_plain
+from mmdet.models.options.fold_norm import is_plain
 
 
 def lean_linear(layer: nn.Module, x: Tensor) -> Tensor:

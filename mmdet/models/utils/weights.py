@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from mmdet.utils.checkpoint import LoadReport, load_state_dict, read_checkpoint
+from mmdet.utils.checkpoints.checkpoint import LoadReport, load_state_dict, read_checkpoint
 from mmdet.utils.logger import get_root_logger
 
 

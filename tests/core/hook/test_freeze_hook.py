@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmdet.core.hook.freeze_hook import FreezeHook, freeze_as_hooks_will
+from mmdet.core.hook.schedules.freeze_hook import FreezeHook, freeze_as_hooks_will
 
 
 def model():

@@ -11,7 +11,7 @@ from mmcv.runner.hooks import TensorboardLoggerHook
 from torch import nn
 
 from mmdet.core.hook import EmbeddingProjectionHook, FeatureMapHook
-from mmdet.core.hook.feature_map_hook import maps_in
+from mmdet.core.hook.diagnostics.feature_map_hook import maps_in
 
 
 class Net(nn.Module):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from mmdet.core.hook.set_iter_hook import SetIterHook
+from mmdet.core.hook.schedules.set_iter_hook import SetIterHook
 
 
 class Counts(nn.Module):

@@ -6,7 +6,7 @@ import pycocotools.mask as mask_utils
 import pytest
 
 from mmdet.core.mask import BitmapMasks, PolygonMasks
-from mmdet.datasets.broken_images import BrokenImageError
+from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.datasets.pipelines import (
     FilterAnnotations,
     LoadAnnotations,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmdet.core.directives import ignores_negatives, loss_weight
-from mmdet.datasets.audit import audit_dataset
+from mmdet.datasets.audit.audit import audit_dataset
 from mmdet.datasets.builder import build_dataloader, build_dataset
 from mmdet.datasets.pipelines.compose import Compose
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from mmdet.datasets.builder import build_dataloader
 from mmdet.datasets.samplers import SourceRatioBatchSampler, SourceRepeatBatchSampler
 from mmdet.datasets.samplers.source_sampler import compositions
-from mmdet.utils.resumable_loader import ResumableLoader
+from mmdet.utils.running.resumable_loader import ResumableLoader
 
 
 class Part:

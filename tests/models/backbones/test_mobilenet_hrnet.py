@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mmdet.models.backbones.hrnet import HRModule, HRNet
+from mmdet.models.backbones.layers.resnet_blocks import BasicBlock
 from mmdet.models.backbones.mobilenet_v2 import MobileNetV2
-from mmdet.models.backbones.resnet_blocks import BasicBlock
 
 
 def stage(branches, block='BASIC', modules=1):

@@ -3,8 +3,8 @@ import torch
 import torchvision
 from torch import nn
 
+from mmdet.models.backbones.layers.swin_attention import shifted_window_mask, window_partition, window_reverse
 from mmdet.models.backbones.swin import ShiftWindowMSA, SwinBlockSequence, SwinTransformer, WindowMSA
-from mmdet.models.backbones.swin_attention import shifted_window_mask, window_partition, window_reverse
 from mmdet.models.builder import build_backbone
 from mmdet.models.utils.ckpt_convert import swin_converter
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdet.models.backbones.resnet_blocks import Bottleneck
+from mmdet.models.backbones.layers.resnet_blocks import Bottleneck
 from mmdet.models.backbones.trident_resnet import TridentBottleneck, TridentConv
 from mmdet.models.builder import build_backbone
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mmdet.models.builder import build_head
-from mmdet.models.dense_heads.detr_functional import batch_mask, padding_mask
 from mmdet.models.dense_heads.detr_head import DETRHead
-from mmdet.models.utils.deformable_detr_transformer import add_reference
+from mmdet.models.dense_heads.functional.detr import batch_mask, padding_mask
+from mmdet.models.utils.transformers.deformable_detr_transformer import add_reference
 
 ATTENTION = dict(type='MultiheadAttention', embed_dims=8, num_heads=2)
 DEFORMABLE = dict(

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mmdet.models.builder import HEADS
+from mmdet.models.dense_heads.functional.guided_targets import location_targets, region_masks, sampled_approxs
 from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
-from mmdet.models.dense_heads.guided_targets import location_targets, region_masks, sampled_approxs
 
 MAX_IOU = dict(pos_iou_thr=0.5, neg_iou_thr=0.3, min_pos_iou=0.3, ignore_iof_thr=-1)
 ALL = dict(type='RandomSampler', num=1000, pos_fraction=0.5, add_gt_as_proposals=False)

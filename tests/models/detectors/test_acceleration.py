@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmdet.models.acceleration import InputNorm
+from mmdet.models.options.acceleration import InputNorm
 
 NORM = dict(mean=[120.0, 115, 100], std=[58.0, 57, 56], to_rgb=True)
 

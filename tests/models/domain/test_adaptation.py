@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mmdet.models.domain import DomainAdaptation, ImageDomainHead, InstanceDomainHead
-from mmdet.utils.checkpoint import load_state_dict
+from mmdet.utils.checkpoints.checkpoint import load_state_dict
 
 ALL = {
     'loss_domain_image',

@@ -6,7 +6,7 @@ from mmcv import ConfigDict
 
 from mmdet.models.builder import build_head
 from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
-from mmdet.models.roi_heads.cascade_stages import (
+from mmdet.models.roi_heads.functional.cascade_stages import (
     fuse_semantic,
     likeliest_classes,
     mean_scores,

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from mmdet.models.roi_heads.extra_head_params import DEFAULTS, lambda_schedule, merge_params
+from mmdet.models.roi_heads.functional.extra_head_params import DEFAULTS, lambda_schedule, merge_params
 
 
 def merged(**given):

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mmdet.models.roi_heads.grad_reversal import LambdaSchedule, reverse_gradient
+from mmdet.models.roi_heads.functional.grad_reversal import LambdaSchedule, reverse_gradient
 
 
 @pytest.mark.parametrize('scale', [0, 0.3, 2.0])

@@ -10,7 +10,7 @@ from mmcv.cnn.bricks.transformer import build_attention, build_transformer_layer
 from torch import nn
 
 from mmdet.models.roi_heads.bbox_heads.dii_head import DIIHead
-from mmdet.models.utils.attention import FFN, NO_DROPOUT, BaseTransformerLayer, MultiheadAttention
+from mmdet.models.utils.transformers.attention import FFN, NO_DROPOUT, BaseTransformerLayer, MultiheadAttention
 
 OLD_NAMES = dict(
     type='BaseTransformerLayer', feedforward_channels=8, ffn_dropout=0.1, ffn_num_fcs=3,

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mmdet.models.utils.builder import build_transformer
-from mmdet.models.utils.deformable_detr_transformer import add_reference, cell_boxes, inverse_sigmoid
 from mmdet.models.utils.transformer import DetrTransformerDecoder, DetrTransformerDecoderLayer, DetrTransformerEncoder
+from mmdet.models.utils.transformers.deformable_detr_transformer import add_reference, cell_boxes, inverse_sigmoid
 
 ATTENTION = dict(type='MultiheadAttention', embed_dims=8, num_heads=2)
 DEFORMABLE = dict(type='MultiScaleDeformableAttention', embed_dims=8, num_heads=2, num_levels=2, num_points=2)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmdet.models.utils.patch_embed import (
+from mmdet.models.utils.transformers.patch_embed import (
     AdaptivePadding,
     PatchEmbed,
     PatchMerging,

@@ -1,18 +1,18 @@
 """Steps that change the image and what lies on it; one concept a file."""
 
-from .affine import RandomAffine
-from .center_crop import RandomCenterCropPad
-from .colour import PhotoMetricDistortion, YOLOXHSVRandomAug
-from .copy_paste import CopyPaste
-from .crop import MinIoURandomCrop, RandomCrop
-from .cutout import CutOut
-from .expand import Expand, RandomShift
-from .flip import RandomFlip
-from .mixing import MixUp, Mosaic
-from .normalise import Normalize
-from .pad import Pad
-from .resize import Resize, SegRescale
-from .wrappers import Albu, Corrupt
+from mmdet.datasets.pipelines.transforms.affine import RandomAffine
+from mmdet.datasets.pipelines.transforms.center_crop import RandomCenterCropPad
+from mmdet.datasets.pipelines.transforms.colour import PhotoMetricDistortion, YOLOXHSVRandomAug
+from mmdet.datasets.pipelines.transforms.copy_paste import CopyPaste
+from mmdet.datasets.pipelines.transforms.crop import MinIoURandomCrop, RandomCrop
+from mmdet.datasets.pipelines.transforms.cutout import CutOut
+from mmdet.datasets.pipelines.transforms.expand import Expand, RandomShift
+from mmdet.datasets.pipelines.transforms.flip import RandomFlip
+from mmdet.datasets.pipelines.transforms.mixing import MixUp, Mosaic
+from mmdet.datasets.pipelines.transforms.normalise import Normalize
+from mmdet.datasets.pipelines.transforms.pad import Pad
+from mmdet.datasets.pipelines.transforms.resize import Resize, SegRescale
+from mmdet.datasets.pipelines.transforms.wrappers import Albu, Corrupt
 
 __all__ = [
     'Albu',

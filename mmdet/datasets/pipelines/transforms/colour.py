@@ -7,7 +7,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from ...builder import PIPELINES
+from mmdet.datasets.builder import PIPELINES
 
 
 class Distortion(NamedTuple):

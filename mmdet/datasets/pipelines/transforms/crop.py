@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.pipelines.boxes import clip_boxes, pairwise_iou, shift_boxes, sides_above
+from mmdet.datasets.pipelines.instances import filter_instances
+from mmdet.datasets.pipelines.keypoints import shift_result_keypoints
 from mmdet.utils.registry import did_you_mean
-
-from ...builder import PIPELINES
-from ..boxes import clip_boxes, pairwise_iou, shift_boxes, sides_above
-from ..instances import filter_instances
-from ..keypoints import shift_result_keypoints
 
 CROP_TYPES = ('absolute', 'absolute_range', 'relative', 'relative_range')
 MAX_TRIALS = 50  # crops that MinIoURandomCrop draws for one overlap before it draws another overlap

@@ -10,12 +10,17 @@ import numpy as np
 from mmcv.image.geometric import cv2_interp_codes
 
 from mmdet.core.mask.base import check_direction, rotation_matrix, shear_matrix, translation_matrix
-
-from ...builder import PIPELINES
-from ..boxes import clip_boxes, sides_above, warp_boxes
-from ..instances import filter_instances
-from ..keypoints import warp_result_keypoints
-from .levels import as_fill, check_chance, check_level, level_to_value, random_negative
+from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.pipelines.boxes import clip_boxes, sides_above, warp_boxes
+from mmdet.datasets.pipelines.instances import filter_instances
+from mmdet.datasets.pipelines.keypoints import warp_result_keypoints
+from mmdet.datasets.pipelines.transforms.levels import (
+    as_fill,
+    check_chance,
+    check_level,
+    level_to_value,
+    random_negative,
+)
 
 
 def warp_array(

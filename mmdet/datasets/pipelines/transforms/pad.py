@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import mmcv
 import numpy as np
 
-from ...builder import PIPELINES
-from ..formatting import PAD_VALUES
+from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.pipelines.formatting import PAD_VALUES
 
 
 @PIPELINES.register_module()

@@ -1,19 +1,19 @@
 """Box heads: classes and boxes of each RoI."""
 
-from .bbox_head import BBoxHead
-from .convfc_bbox_head import ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
-from .custom_bbox_head import (
+from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
+from mmdet.models.roi_heads.bbox_heads.convfc_bbox_head import ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
+from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import (
     BBoxHeadWithWeightPerImage,
     ConvFCBBoxHeadWithWeightPerImage,
     CustomBBoxHeadWithWeightPerImage,
     Shared2FCBBoxHeadWithWeightPerImage,
     Shared4Conv1FCBBoxHeadWithWeightPerImage,
 )
-from .dii_head import DIIHead, DIIHeadWithWeightPerImage
-from .double_bbox_head import DoubleConvFCBBoxHead
-from .sabl_head import SABLHead, SABLHeadWithWeightPerImage
-from .scnet_bbox_head import SCNetBBoxHead
-from .vgg_bbox_head import VGGBBoxHead
+from mmdet.models.roi_heads.bbox_heads.dii_head import DIIHead, DIIHeadWithWeightPerImage
+from mmdet.models.roi_heads.bbox_heads.double_bbox_head import DoubleConvFCBBoxHead
+from mmdet.models.roi_heads.bbox_heads.sabl_head import SABLHead, SABLHeadWithWeightPerImage
+from mmdet.models.roi_heads.bbox_heads.scnet_bbox_head import SCNetBBoxHead
+from mmdet.models.roi_heads.bbox_heads.vgg_bbox_head import VGGBBoxHead
 
 __all__ = [
     'DIIHead',

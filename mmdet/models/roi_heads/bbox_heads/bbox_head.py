@@ -20,10 +20,15 @@ from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses.accuracy import accuracy
+from mmdet.models.roi_heads.bbox_heads.functional import (
+    Targets,
+    boxes_of_labels,
+    refined_rows,
+    sampled_targets,
+    unscale_boxes,
+)
+from mmdet.models.roi_heads.functional.compat import attached_zero, takes_img_metas
 from mmdet.models.utils.builder import build_linear_layer
-
-from ..calls import attached_zero, takes_img_metas
-from .functional import Targets, boxes_of_labels, refined_rows, sampled_targets, unscale_boxes
 
 # Defaults of the constructor, which are part of its signature. They are copied before use, never written to.
 BBOX_CODER = dict(

@@ -8,9 +8,8 @@ from mmcv.cnn import ConvModule
 from torch import Tensor
 
 from mmdet.models.builder import HEADS
+from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
 from mmdet.models.utils.lean_linear import lean_linear
-
-from .bbox_head import BBoxHead
 
 
 @HEADS.register_module()

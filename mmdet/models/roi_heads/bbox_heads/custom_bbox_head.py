@@ -16,11 +16,10 @@ from mmdet.core.directives import (
     scale_weights,
 )
 from mmdet.models.builder import HEADS
-
-from ..calls import takes_img_metas
-from .bbox_head import BBoxHead
-from .convfc_bbox_head import ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
-from .functional import Targets
+from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
+from mmdet.models.roi_heads.bbox_heads.convfc_bbox_head import ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
+from mmdet.models.roi_heads.bbox_heads.functional import Targets
+from mmdet.models.roi_heads.functional.compat import takes_img_metas
 
 OBEYED = BBOX_HEAD, ROI_HEAD  # the heads whose directives count; the first that an image has
 

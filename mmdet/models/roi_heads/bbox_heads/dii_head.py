@@ -13,13 +13,12 @@ from torch import Tensor, nn
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses.accuracy import accuracy
-from mmdet.models.utils.attention import MultiheadAttention
+from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
+from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import QueryHeadWithWeightPerImage
+from mmdet.models.roi_heads.bbox_heads.functional import Targets, scattered_targets
+from mmdet.models.roi_heads.functional.compat import attached_zero
 from mmdet.models.utils.builder import build_transformer
-
-from ..calls import attached_zero
-from .bbox_head import BBoxHead
-from .custom_bbox_head import QueryHeadWithWeightPerImage
-from .functional import Targets, scattered_targets
+from mmdet.models.utils.transformers.attention import MultiheadAttention
 
 # Defaults of the constructor, which are part of its signature; never written to.
 RELU = dict(type='ReLU', inplace=True)

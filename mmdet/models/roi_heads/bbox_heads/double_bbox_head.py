@@ -10,8 +10,7 @@ from torch import Tensor
 
 from mmdet.models.backbones.resnet import Bottleneck
 from mmdet.models.builder import HEADS
-
-from .bbox_head import BBoxHead
+from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
 
 # Defaults of the constructors, which are part of their signatures; never written to.
 BN = dict(type='BN')

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from ..calls import attached_zero
-from .functional import Targets, sampled_targets
+from mmdet.models.roi_heads.bbox_heads.functional import Targets, sampled_targets
+from mmdet.models.roi_heads.functional.compat import attached_zero
 
 Pair = tuple[Tensor, Tensor]  # of the buckets (logits, labels or weights) and of the offsets in them, (n, 4 S) each
 

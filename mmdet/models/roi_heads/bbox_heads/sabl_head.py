@@ -20,11 +20,9 @@ from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses.accuracy import accuracy
-
-from ..calls import attached_zero
-from .custom_bbox_head import CustomBBoxHeadWithWeightPerImage
-from .functional import Targets, refined_rows, unscale_boxes
-from .sabl_functional import (
+from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import CustomBBoxHeadWithWeightPerImage
+from mmdet.models.roi_heads.bbox_heads.functional import Targets, refined_rows, unscale_boxes
+from mmdet.models.roi_heads.bbox_heads.sabl_functional import (
     Pair,
     axis_means,
     bucket_losses,
@@ -35,6 +33,7 @@ from .sabl_functional import (
     split_sides,
     split_targets,
 )
+from mmdet.models.roi_heads.functional.compat import attached_zero
 
 # Defaults of the constructor, which are part of its signature; never written to.
 BBOX_CODER = dict(type='BucketingBBoxCoder', num_buckets=14, scale_factor=1.7)

@@ -3,8 +3,7 @@
 from torch import Tensor
 
 from mmdet.models.builder import HEADS
-
-from .convfc_bbox_head import ConvFCBBoxHead
+from mmdet.models.roi_heads.bbox_heads.convfc_bbox_head import ConvFCBBoxHead
 
 
 @HEADS.register_module()

@@ -6,8 +6,7 @@ from mmcv.runner import Sequential
 from torch import Tensor, nn
 
 from mmdet.models.builder import HEADS
-
-from .bbox_head import BBoxHead
+from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
 
 
 @HEADS.register_module()

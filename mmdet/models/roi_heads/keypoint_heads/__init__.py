@@ -1,6 +1,6 @@
 """Keypoint heads: a heat map for each RoI and keypoint."""
 
-from .custom_keypoint_head import RoILossWithWeightPerImage
-from .fcn_keypoint_head import FCNKeypointHead, KeypointTargets
+from mmdet.models.roi_heads.keypoint_heads.custom_keypoint_head import RoILossWithWeightPerImage
+from mmdet.models.roi_heads.keypoint_heads.fcn_keypoint_head import FCNKeypointHead, KeypointTargets
 
 __all__ = ['FCNKeypointHead', 'KeypointTargets', 'RoILossWithWeightPerImage']

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ..mask_heads.custom_mask_head import Losses, MeanLossWithWeightPerImage
+from mmdet.models.roi_heads.mask_heads.custom_mask_head import Losses, MeanLossWithWeightPerImage
 
 
 class RoILossWithWeightPerImage(MeanLossWithWeightPerImage):

@@ -9,8 +9,7 @@ from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.models.builder import HEADS
-
-from .fcn_mask_head import FCNMaskHead
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import FCNMaskHead
 
 # Default of the constructor, which is part of its signature; never written to.
 INIT_CFG = dict(type='Xavier', override=[dict(name='fcs'), dict(type='Constant', val=0.001, name='fc_logits')])

@@ -5,11 +5,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmdet.models.builder import HEADS
+from mmdet.models.roi_heads.functional.compat import attached_zero
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import DECONV, FCNMaskHead
+from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels
 from mmdet.models.utils.builder import build_transformer
-
-from ..calls import attached_zero
-from .fcn_mask_head import DECONV, FCNMaskHead
-from .paste import masks_of_labels
 
 # Defaults of the constructor, which are part of its signature; never written to.
 DYNAMIC_CONV = dict(

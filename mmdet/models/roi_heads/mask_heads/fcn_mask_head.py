@@ -14,11 +14,10 @@ from torch import Tensor
 from mmdet.core.directives import MASK_HEAD
 from mmdet.core.mask.mask_target import mask_target
 from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.roi_heads.functional.compat import attached_zero
+from mmdet.models.roi_heads.mask_heads.paste import EXACT, image_masks, masks_of_labels
+from mmdet.models.roi_heads.mask_heads.paste import paste_masks as _do_paste_mask  # noqa: F401 - the name that mmdetection 2.x code imports
 from mmdet.utils.registry import did_you_mean
-
-from ..calls import attached_zero
-from .paste import EXACT, image_masks, masks_of_labels
-from .paste import paste_masks as _do_paste_mask  # noqa: F401 - the name that mmdetection 2.x code imports
 
 # Defaults of the constructor, which are part of its signature; never written to.
 DECONV = dict(type='deconv', scale_factor=2)

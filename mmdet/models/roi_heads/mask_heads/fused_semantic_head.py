@@ -10,8 +10,7 @@ from torch import Tensor
 
 from mmdet.core.directives import SEMANTIC_HEAD
 from mmdet.models.builder import HEADS, build_loss
-
-from .conv_stacks import plain_convs
+from mmdet.models.roi_heads.mask_heads.conv_stacks import plain_convs
 
 # Defaults of the constructor, which are part of its signature; never written to.
 LOSS_SEG = dict(type='CrossEntropyLoss', ignore_index=255, loss_weight=0.2)

@@ -10,8 +10,7 @@ from torch import Tensor
 from mmdet.core.directives import GLBCTX_HEAD
 from mmdet.models.builder import HEADS
 from mmdet.models.losses.listening import tell_loss
-
-from .conv_stacks import plain_convs, residual_convs
+from mmdet.models.roi_heads.mask_heads.conv_stacks import plain_convs, residual_convs
 
 INIT_CFG = dict(type='Normal', std=0.01, override=dict(name='fc'))  # part of the constructor's signature
 

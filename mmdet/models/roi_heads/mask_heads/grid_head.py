@@ -13,9 +13,14 @@ from torch import Tensor
 
 from mmdet.core.directives import BBOX_HEAD
 from mmdet.models.builder import HEADS, build_loss
-
-from ..calls import attached_zero
-from .grid_points import Region, boxes_from_heatmaps, grid_neighbours, grid_regions, heatmap_targets
+from mmdet.models.roi_heads.functional.compat import attached_zero
+from mmdet.models.roi_heads.mask_heads.grid_points import (
+    Region,
+    boxes_from_heatmaps,
+    grid_neighbours,
+    grid_regions,
+    heatmap_targets,
+)
 
 # Defaults of the constructor, which are part of its signature; never written to.
 LOSS_GRID = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=15)

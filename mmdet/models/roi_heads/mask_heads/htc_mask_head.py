@@ -6,8 +6,7 @@ from mmcv.cnn import ConvModule
 from torch import Tensor
 
 from mmdet.models.builder import HEADS
-
-from .fcn_mask_head import FCNMaskHead
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import FCNMaskHead
 
 
 @HEADS.register_module()

@@ -15,10 +15,9 @@ from torch import Tensor
 from mmdet.core.directives import MASK_HEAD
 from mmdet.core.mask.base import BaseInstanceMasks
 from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.roi_heads.functional.compat import attached_zero
 from mmdet.models.utils.point_sample import get_uncertain_point_coords_with_randomness, get_uncertainty
 from mmdet.ops import points_in_image, read_masks_at_points
-
-from ..calls import attached_zero
 
 # Defaults of the constructor, which are part of its signature; never written to.
 CONV = dict(type='Conv1d')

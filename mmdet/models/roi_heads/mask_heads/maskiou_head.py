@@ -18,8 +18,7 @@ from mmdet.core.directives import MASK_HEAD
 from mmdet.core.mask.base import BaseInstanceMasks
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses.listening import chosen_rows
-
-from ..calls import attached_zero
+from mmdet.models.roi_heads.functional.compat import attached_zero
 
 # Defaults of the constructor, which are part of its signature; never written to.
 LOSS_IOU = dict(type='MSELoss', loss_weight=0.5)

@@ -5,9 +5,8 @@ from typing import Any
 import torch.nn as nn
 
 from mmdet.models.builder import HEADS
-
-from .conv_stacks import residual_convs
-from .fcn_mask_head import FCNMaskHead
+from mmdet.models.roi_heads.mask_heads.conv_stacks import residual_convs
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import FCNMaskHead
 
 
 @HEADS.register_module()

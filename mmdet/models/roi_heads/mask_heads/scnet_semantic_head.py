@@ -5,9 +5,8 @@ from typing import Any
 import torch.nn as nn
 
 from mmdet.models.builder import HEADS
-
-from .conv_stacks import residual_convs
-from .fused_semantic_head import FusedSemanticHead
+from mmdet.models.roi_heads.mask_heads.conv_stacks import residual_convs
+from mmdet.models.roi_heads.mask_heads.fused_semantic_head import FusedSemanticHead
 
 
 @HEADS.register_module()

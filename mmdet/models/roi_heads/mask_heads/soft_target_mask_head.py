@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from mmdet.models.builder import HEADS
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import FCNMaskHead
 from mmdet.ops import roi_align
-
-from .fcn_mask_head import FCNMaskHead
 
 
 def soft_mask_targets(masks: Tensor, boxes: Tensor, gt_inds: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,9 +7,8 @@ from mmcv.cnn.bricks import build_plugin_layer
 from torch import Tensor
 
 from mmdet.models.builder import ROI_EXTRACTORS
-
-from ..calls import attached_zero_of
-from .base_roi_extractor import BaseRoIExtractor
+from mmdet.models.roi_heads.functional.compat import attached_zero_of
+from mmdet.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
 
 AGGREGATIONS = ('sum', 'concat')
 

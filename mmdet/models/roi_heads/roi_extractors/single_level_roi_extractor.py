@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from mmdet.models.builder import ROI_EXTRACTORS
+from mmdet.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
 from mmdet.ops.roi import pool_from_levels
-
-from .base_roi_extractor import BaseRoIExtractor
 
 # a RoI whose size is exactly a level's lower bound belongs to that level, in spite of rounding in log2
 LEVEL_EPS = 1e-6
@@ -43,7 +42,7 @@ class SingleRoIExtractor(BaseRoIExtractor):
         init_cfg: initialisation, if any.
     """
 
-    fixed_size = False  # set by mmdet.models.fixed_size
+    fixed_size = False  # set by mmdet.models.options.static_shapes
 
     def __init__(
         self,

@@ -13,8 +13,7 @@ from torch import Tensor
 from mmdet.core.evaluation.panoptic_utils import INSTANCE_OFFSET
 from mmdet.core.mask.utils import mask2bbox
 from mmdet.models.builder import HEADS
-
-from .base_panoptic_fusion_head import BasePanopticFusionHead
+from mmdet.models.seg_heads.panoptic_fusion_heads.base_panoptic_fusion_head import BasePanopticFusionHead
 
 
 @HEADS.register_module()

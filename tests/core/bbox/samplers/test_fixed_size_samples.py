@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmdet.core.bbox.samplers import fixed_size
+from mmdet.core.bbox.samplers import static_shapes
 from mmdet.core.bbox.samplers.custom_sampler import RandomSamplerWithIgnore
 from mmdet.core.bbox.samplers.random_sampler import RandomSampler
 
@@ -28,7 +28,7 @@ def assigned(num_pos, num_neg, num_ignored, images=2):
 )
 def test_as_many_as_the_sampler_takes(counts, bound, expected):
     gt_inds = assigned(*counts)
-    sample = fixed_size.draw_fixed(gt_inds, RandomSampler(32, 0.25, bound))
+    sample = static_shapes.draw_fixed(gt_inds, RandomSampler(32, 0.25, bound))
     assert sample.rows.shape == (2, min(32, sum(counts)))
     for rows, positive, present, inds in zip(*sample, gt_inds):
         assert (int(positive.sum()), int((present & ~positive).sum())) == expected
@@ -42,7 +42,7 @@ def test_as_many_as_the_sampler_takes(counts, bound, expected):
 
 def test_every_box_is_drawn_as_often():
     gt_inds = assigned(8, 24, 4, images=1).expand(4000, -1)
-    sample = fixed_size.draw_fixed(gt_inds, RandomSampler(8, 0.25))
+    sample = static_shapes.draw_fixed(gt_inds, RandomSampler(8, 0.25))
     drawn = torch.zeros(gt_inds.size(1)).index_add_(0, sample.rows[sample.present], torch.ones(32000)) / 4000
     assert drawn[gt_inds[0] < 0].eq(0).all()
     torch.testing.assert_close(drawn[gt_inds[0] > 0], torch.full((8,), 2 / 8), atol=0.03, rtol=0)
@@ -53,24 +53,24 @@ def test_negatives_of_an_image_take_no_part():
     inds = torch.tensor([1, 0, -1])
     heeding, plain = RandomSamplerWithIgnore(4, 0.5), RandomSampler(4, 0.5)
     meta = dict(ignore_negatives=1)
-    assert fixed_size.believed_gt_inds(heeding, inds, meta).tolist() == [1, -1, -1]
-    assert fixed_size.believed_gt_inds(heeding, inds, {}).tolist() == [1, 0, -1]
-    assert fixed_size.believed_gt_inds(plain, inds, meta).tolist() == [1, 0, -1]
+    assert static_shapes.believed_gt_inds(heeding, inds, meta).tolist() == [1, -1, -1]
+    assert static_shapes.believed_gt_inds(heeding, inds, {}).tolist() == [1, 0, -1]
+    assert static_shapes.believed_gt_inds(plain, inds, meta).tolist() == [1, 0, -1]
 
 
 def test_targets_are_spread_over_all_boxes():
-    sample = fixed_size.FixedSample(
+    sample = static_shapes.FixedSample(
         torch.tensor([[3, 0, 3]]), torch.tensor([[True, False, False]]), torch.tensor([[True, True, False]])
     )
     boxes = torch.full((1, 3, 4), torch.inf)
     boxes[0, 0] = 7
-    targets = fixed_size.fixed_targets(sample, torch.tensor([[2, 1, 1]]), boxes, background=5, pos_weight=3)
-    labels, label_weights, bbox_targets, bbox_weights = fixed_size.spread(sample, targets, 4, background=5)
+    targets = static_shapes.fixed_targets(sample, torch.tensor([[2, 1, 1]]), boxes, background=5, pos_weight=3)
+    labels, label_weights, bbox_targets, bbox_weights = static_shapes.spread(sample, targets, 4, background=5)
     assert labels.tolist() == [[5, 5, 5, 2]]
     assert label_weights.tolist() == [[1, 0, 0, 3]]
     assert bbox_targets[0, :, 0].tolist() == bbox_weights.mul(7)[0, :, 0].tolist() == [0, 0, 0, 7]
 
 
 def test_rows_are_padded_even_where_there_is_none():
-    assert fixed_size.pad_rows([torch.zeros(0, 4)] * 2).shape == (2, 1, 4)
-    assert fixed_size.pad_rows([torch.tensor([1, 2]), torch.tensor([3])], -1).tolist() == [[1, 2], [3, -1]]
+    assert static_shapes.pad_rows([torch.zeros(0, 4)] * 2).shape == (2, 1, 4)
+    assert static_shapes.pad_rows([torch.tensor([1, 2]), torch.tensor([3])], -1).tolist() == [[1, 2], [3, -1]]

@@ -1,0 +1,1 @@
+"""Hooks that show what a training does; they do not change it."""

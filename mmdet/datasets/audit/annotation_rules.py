@@ -1,0 +1,76 @@
+"""What annotations must be like to be trained on: the rules that the data sets and the audit share."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+# Names of ``ann_info`` that have one entry for each box.
+_PER_BOX = ('bboxes', 'labels', 'masks', 'keypoints', 'gt_is_group_ofs', 'extra_labels')
+
+
+def has_area(xywh: np.ndarray, areas: np.ndarray) -> np.ndarray:
+    """Whether boxes (n, 4) px are finite, at least 1 px wide and high, and of a stated area (n,) above 0: (n,) bool."""
+    return np.isfinite(xywh).all(1) & (xywh[:, 2:] >= 1).all(1) & (areas > 0)
+
+
+def overlaps_image(xywh: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
+    """Whether some of each box (n, 4) px lies in its image, of size (n, 2) or (2,) px: (n,) bool."""
+    low, high = xywh[:, :2], xywh[:, :2] + xywh[:, 2:]
+    return (np.minimum(high, sizes_wh) > np.maximum(low, 0)).all(1)
+
+
+def format_list(values: Sequence, limit: int = 5) -> str:
+    """The first values as a text, and how many there are if not all are named."""
+    values = list(values)
+    more = f', ... ({len(values)} in all)' if len(values) > limit else ''
+    return ', '.join(map(str, values[:limit])) + more
+
+
+def repeated_ids(content: Mapping[str, Sequence[Mapping]]) -> list[str]:
+    """Ids, and names of categories, that the content of a COCO file gives more than once: a text for each kind."""
+    problems = []
+    for kind, key in (('images', 'id'), ('annotations', 'id'), ('categories', 'id'), ('categories', 'name')):
+        counts = Counter(entry[key] for entry in content.get(kind, ()))
+        twice = [value for value, count in counts.items() if count > 1]
+        if twice:
+            problems.append(f'{len(twice)} {key}(s) of {kind} are there more than once: {format_list(twice)}')
+    return problems
+
+
+def fill_annotations(anns: Sequence[dict], ann_file: str) -> None:
+    """Give annotations the ``iscrowd`` (0) and ``area`` (width x height, px²) that some COCO files leave out, in place.
+
+    Raises:
+        ValueError: an annotation has no ``bbox`` of four numbers.
+    """
+    for ann in anns:
+        if len(ann.get('bbox', ())) != 4:
+            raise ValueError(f'{ann_file}: annotation {ann["id"]} has no "bbox" of x, y, width, height: {ann}')
+        ann.setdefault('iscrowd', 0)
+        if 'area' not in ann:
+            ann['area'] = ann['bbox'][2] * ann['bbox'][3]
+
+
+def drop_unusable(ann_info: dict, size_wh: tuple[float, float]) -> dict:
+    """Annotations of one image without the boxes that training cannot use.
+
+    Args:
+        ann_info: ``bboxes`` (n, 4) xyxy px, if there are any, and whatever else there is for each box.
+        size_wh: of the image, px.
+
+    Returns:
+        The same object where all boxes are usable, else a new dict.
+    """
+    bboxes = np.asarray(ann_info.get('bboxes', ()), dtype=np.float64).reshape(-1, 4)
+    xywh = np.concatenate([bboxes[:, :2], bboxes[:, 2:] - bboxes[:, :2]], 1)
+    usable = has_area(xywh, xywh[:, 2:].prod(1)) & overlaps_image(xywh, np.asarray(size_wh))
+    if usable.all():
+        return ann_info
+    cut = dict(ann_info)
+    for key in _PER_BOX:
+        if key in cut:
+            values = cut[key]
+            is_array = isinstance(values, np.ndarray)
+            cut[key] = values[usable] if is_array else [value for value, use in zip(values, usable) if use]
+    return cut

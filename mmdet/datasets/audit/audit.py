@@ -1,0 +1,245 @@
+"""A look at all the data before the first step of training or testing, so that mistakes show at once and together.
+
+:func:`audit_dataset` prints one table, with a row for each data set, and stops with the list of all that is wrong.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from mmcv.runner import get_dist_info
+from mmcv.utils import print_log
+from terminaltables import AsciiTable
+from torch.utils.data import Dataset
+
+from mmdet.datasets.audit import checks
+from mmdet.datasets.audit.annotation_rules import repeated_ids
+from mmdet.datasets.audit.checks import BoxTable
+from mmdet.datasets.audit.directives import describe_directives
+from mmdet.datasets.audit.image_check import find_loader, read_image_size
+from mmdet.datasets.coco import CocoDataset
+from mmdet.datasets.custom import CustomDataset
+
+# The table names all classes up to this number, else the most and the least frequent ones.
+MAX_CLASSES_SHOWN = 8
+# Side, px, of the image that boxes are looked at in which are shares of their image's size.
+NOMINAL_SIDE = 1024
+
+
+class AuditError(ValueError):
+    """The data cannot be trained on or tested; the message lists everything that was found.
+
+    Attributes:
+        problems: one text each.
+    """
+
+    def __init__(self, problems: Sequence[str]):
+        self.problems = list(problems)
+        lines = '\n'.join(f'  {i}. {problem}' for i, problem in enumerate(problems, 1))
+        super().__init__(f'The audit of the data found {len(problems)} problem(s):\n{lines}')
+
+
+class PartReport(NamedTuple):
+    """One data set of those that a wrapper holds."""
+
+    name: str
+    images: int
+    images_in_file: int
+    per_epoch: int  # images of it in one epoch, after repeating
+    per_class: dict[str, int]  # usable boxes
+    directives: str
+    problems: list[str]  # these stop
+    notes: list[str]  # these are only said
+
+    @property
+    def boxes(self) -> int:
+        """Usable boxes of all classes."""
+        return sum(self.per_class.values())
+
+
+class AuditReport(NamedTuple):
+    """What an audit found."""
+
+    parts: list[PartReport]
+    problems: list[str]
+    notes: list[str]
+
+    def table(self) -> str:
+        """One row for each data set."""
+        rows = [['data set', 'images', 'an epoch', 'boxes', 'boxes of each class', 'directives']]
+        for part in self.parts:
+            images = str(part.images)
+            if part.images != part.images_in_file:
+                images += f' of {part.images_in_file}'
+            rows.append([part.name, images, part.per_epoch, part.boxes, short_counts(part.per_class), part.directives])
+        return AsciiTable(rows).table
+
+
+def audit_dataset(
+    dataset: Dataset,
+    *,
+    num_classes: int | Mapping[str, int] | None = None,
+    heeded: Collection[str] | None = None,
+    strict: bool = False,
+    sample_files: int = 32,
+    logger=None,
+) -> AuditReport:
+    """Check a data set, with all that its wrappers hold, and print a table of it.
+
+    It stops on classes that the annotation file does not have, joined data sets with different classes, no image left
+    after filtering, a head with another number of classes, ids that are there twice, labels of no class, directives
+    with impossible values or that no head or sampler heeds, and (in some evenly spread images) files that are missing,
+    cannot be read or have another size than stated. Boxes without area or outside their image, which training leaves
+    out, are only counted.
+
+    Args:
+        dataset: what is trained on or tested.
+        num_classes: of the model's head, or of each of several heads by name; None: not checked.
+        heeded: keys of the directives that the model's heads and samplers read; None: not checked.
+        strict: also stop on boxes that are left out.
+        sample_files: how many images of each data set are read.
+        logger: where table and notes go: a logger, None (print) or ``'silent'``; first process only.
+
+    Returns:
+        What was found.
+
+    Raises:
+        AuditError: something is wrong; the message lists all of it.
+    """
+    leaves, per_epoch = flatten(dataset)
+    names = unique_names(leaves)
+    parts = [
+        audit_part(leaf, name, int(count), num_classes, sample_files, heeded)
+        for leaf, name, count in zip(leaves, names, per_epoch)
+    ]
+    problems = [f'{part.name}: {problem}' for part in parts for problem in part.problems]
+    problems += checks.check_same_classes({name: getattr(leaf, 'CLASSES', None) for leaf, name in zip(leaves, names)})
+    notes = [f'{part.name}: {note}' for part in parts for note in part.notes]
+    if strict:
+        problems += notes
+    report = AuditReport(parts, problems, notes)
+    if get_dist_info()[0] == 0:
+        print_log('\n' + report.table(), logger=logger)
+        for note in () if strict else notes:
+            print_log(f'{note}; they are left out', logger=logger)
+    if problems:
+        raise AuditError(problems)
+    return report
+
+
+def flatten(dataset: Dataset) -> tuple[list[Dataset], np.ndarray]:
+    """The innermost data sets, and how many images of each (k,) come in an epoch."""
+    leaves: list[Dataset] = []
+    owners = _owners(dataset, leaves)
+    return leaves, np.bincount(owners, minlength=len(leaves))
+
+
+def _owners(dataset: Dataset, leaves: list[Dataset]) -> np.ndarray:
+    """For each image of ``dataset`` (n,) the number of its innermost data set, which are added to ``leaves``."""
+    if hasattr(dataset, 'datasets'):  # joined
+        return np.concatenate([_owners(part, leaves) for part in dataset.datasets])
+    if hasattr(dataset, 'dataset'):  # a wrapper of one
+        inner = _owners(dataset.dataset, leaves)
+        chosen = getattr(dataset, 'repeat_indices', None)
+        return np.resize(inner, len(dataset)) if chosen is None else inner[np.asarray(chosen, dtype=np.int64)]
+    leaves.append(dataset)
+    return np.full(len(dataset), len(leaves) - 1, dtype=np.int64)
+
+
+def unique_names(leaves: Sequence[Dataset]) -> list[str]:
+    """A name for each data set: its ``name``, its annotation file or its class; a number tells equal ones apart."""
+    names = [
+        getattr(leaf, 'name', None) or str(getattr(leaf, 'ann_file', None) or type(leaf).__name__) for leaf in leaves
+    ]
+    return [f'{name} ({i})' if names.count(name) > 1 else name for i, name in enumerate(names)]
+
+
+def audit_part(
+    dataset: Dataset,
+    name: str,
+    per_epoch: int,
+    num_classes: int | Mapping[str, int] | None,
+    sample_files: int,
+    heeded: Collection[str] | None = None,
+) -> PartReport:
+    """Check one data set that wraps no other."""
+    classes = getattr(dataset, 'CLASSES', None)
+    problems = checks.check_num_classes(num_classes, classes)
+    directives, fault = describe_directives(dataset, heeded)
+    problems += fault
+    if not isinstance(dataset, CustomDataset):  # a data set of the user's own kind: what is in it, is not known
+        return PartReport(name, len(dataset), len(dataset), per_epoch, {}, directives, problems, [])
+    problems += checks.check_images_left(len(dataset), dataset.num_unfiltered, dataset.filtered)
+    if isinstance(dataset, CocoDataset):
+        categories = [cat['name'] for cat in dataset.coco.dataset.get('categories', [])]
+        expected = [name for name in classes or () if name not in dataset.missing_classes]
+        problems += checks.check_class_names(expected, categories)
+        problems += repeated_ids(dataset.coco.dataset)
+        boxes = coco_boxes(dataset)
+    else:
+        boxes = custom_boxes(dataset)
+        problems += checks.check_labels(boxes, None if classes is None else len(classes))
+    counts = checks.usable_per_class(boxes, len(classes) if classes else int(boxes.labels.max(initial=-1)) + 1)
+    per_class = dict(zip(classes or map(str, range(len(counts))), counts.tolist()))
+    notes = checks.describe_unusable_boxes(boxes)
+    loader = find_loader(dataset.pipeline)
+    if loader is not None:
+        problems += checks.check_files(
+            dataset.data_infos, sample_files, lambda info: read_image_size(loader, info, dataset.img_prefix)
+        )
+    return PartReport(name, len(dataset), dataset.num_unfiltered, per_epoch, per_class, directives, problems, notes)
+
+
+def coco_boxes(dataset: CocoDataset) -> BoxTable:
+    """All boxes of a COCO file, also of images that are not used."""
+    images, anns = dataset.coco.imgs, dataset.coco.dataset.get('annotations', [])
+    row_of = {img_id: row for row, img_id in enumerate(images)}
+    used = np.zeros(len(images) + 1, dtype=bool)  # the last stands for images that are not there
+    used[[row_of[img_id] for img_id in dataset.img_ids]] = True
+    rows = np.asarray([row_of.get(ann['image_id'], -1) for ann in anns], dtype=np.int64)
+    return BoxTable(
+        ids=np.asarray([ann['id'] for ann in anns]),
+        xywh=np.asarray([ann['bbox'] for ann in anns], dtype=np.float64).reshape(-1, 4),
+        areas=np.asarray([ann['area'] for ann in anns], dtype=np.float64),
+        labels=np.asarray([dataset.cat2label.get(ann['category_id'], -1) for ann in anns], dtype=np.int64),
+        image=rows,
+        counts=np.asarray([not (ann['iscrowd'] or ann.get('ignore', False)) for ann in anns], dtype=bool),
+        kept=used[rows],
+        sizes_wh=np.asarray([(img['width'], img['height']) for img in images.values()], dtype=float).reshape(-1, 2),
+    )
+
+
+def custom_boxes(dataset: CustomDataset) -> BoxTable:
+    """All boxes of the images that a data set uses; their ids are file names."""
+    anns = [dataset.get_ann_info(i) for i in range(len(dataset))]
+    boxes = [np.asarray(ann['bboxes'], dtype=np.float64).reshape(-1, 4) for ann in anns]
+    if dataset.BOXES_ARE_SHARES:
+        boxes, sizes = [own * NOMINAL_SIDE for own in boxes], [(NOMINAL_SIDE, NOMINAL_SIDE)] * len(anns)
+    else:
+        sizes = [(info['width'], info['height']) for info in dataset.data_infos]
+    xyxy = np.concatenate([np.zeros((0, 4)), *boxes])
+    image = np.repeat(np.arange(len(anns)), [len(own) for own in boxes])
+    wh = xyxy[:, 2:] - xyxy[:, :2]
+    files = np.asarray([info['filename'] for info in dataset.data_infos], dtype=object)
+    labels = np.concatenate([np.zeros(0), *(np.asarray(ann['labels']).reshape(-1) for ann in anns)])
+    return BoxTable(
+        ids=files[image],
+        xywh=np.concatenate([xyxy[:, :2], wh], 1),
+        areas=wh.prod(1),
+        labels=labels.astype(np.int64),
+        image=image,
+        counts=np.ones(len(xyxy), dtype=bool),
+        kept=np.ones(len(xyxy), dtype=bool),
+        sizes_wh=np.asarray(sizes, dtype=float).reshape(-1, 2),
+    )
+
+
+def short_counts(per_class: Mapping[str, int]) -> str:
+    """``'car 12, bus 3'``, most frequent first; of many classes the ends only, and how many have none."""
+    ranked = sorted(per_class.items(), key=lambda item: -item[1])
+    if len(ranked) <= MAX_CLASSES_SHOWN:
+        return ', '.join(f'{name} {count}' for name, count in ranked)
+    empty = sum(count == 0 for _, count in ranked)
+    head = ', '.join(f'{name} {count}' for name, count in ranked[:4])
+    tail = ', '.join(f'{name} {count}' for name, count in ranked[-2:])
+    return f'{head}, ... {tail} ({len(ranked)} classes, {empty} of them without boxes)'

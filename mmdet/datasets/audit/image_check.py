@@ -1,0 +1,33 @@
+"""Whether an image file can be read the way training reads it."""
+
+from mmdet.datasets.audit.broken_images import BrokenImageError
+from mmdet.datasets.pipelines.compose import Compose
+from mmdet.datasets.pipelines.loading import LoadImageFromFile
+
+
+def find_loader(pipeline: Compose) -> LoadImageFromFile | None:
+    """The step of a pipeline that reads image files; None if images come from elsewhere."""
+    return next((step for step in pipeline.transforms if isinstance(step, LoadImageFromFile)), None)
+
+
+def read_image_size(loader: LoadImageFromFile, info: dict, prefix: str | None) -> tuple[int, int]:
+    """Read an image as training does.
+
+    Args:
+        loader: the pipeline's own step, so that file client and colour type are the same.
+        info: entry of the image, with ``filename``.
+        prefix: folder of the images.
+
+    Returns:
+        Width and height, px.
+
+    Raises:
+        BrokenImageError: the file is missing, or cannot be decoded.
+    """
+    try:
+        height, width = loader(dict(img_info=info, img_prefix=prefix))['img'].shape[:2]
+    except BrokenImageError:
+        raise
+    except OSError as err:
+        raise BrokenImageError(str(err)) from err
+    return width, height

@@ -1,0 +1,1 @@
+"""Annotations and batches in memory that processes share."""

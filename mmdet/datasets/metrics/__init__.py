@@ -1,0 +1,1 @@
+"""The figures that data sets are evaluated by."""

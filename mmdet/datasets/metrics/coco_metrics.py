@@ -1,0 +1,279 @@
+"""COCO's metrics from files of results: one run of pycocotools, its twelve figures, and tables of them."""
+
+import contextlib
+import copy
+import io
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import mmcv
+import numpy as np
+from mmcv.utils import print_log
+from terminaltables import AsciiTable
+
+from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval
+from mmdet.datasets.audit.annotation_rules import format_list
+from mmdet.datasets.metrics.coco_fast_eval import evaluate_boxes, gather
+from mmdet.utils.registry import did_you_mean
+
+METRICS = ('bbox', 'segm', 'proposal', 'proposal_fast')
+# 'pycocotools' is the reference; 'numpy' gives the same figures for boxes faster, and leaves the rest to the former
+BACKENDS = ('pycocotools', 'numpy')
+DEFAULT_IOU_THRS = np.linspace(0.5, 0.95, 10)
+# the same, as the public signatures of some data sets have them
+STEPPED_IOU_THRS = tuple(np.arange(0.5, 0.96, 0.05).tolist())
+PRECISION_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+_AREAS = ('all', 'small', 'medium', 'large')
+
+
+class Figure(NamedTuple):
+    """One line of COCO's table."""
+
+    title: str  # 'Average Precision', 'Average Recall'
+    iou: str  # '0.50:0.95', '0.50', ...
+    area: str  # 'all', 'small', 'medium', 'large'
+    max_dets: int
+    value: float  # -1 where there is nothing to find
+
+
+class Summary(NamedTuple):
+    """What one run of pycocotools gave."""
+
+    figures: dict[str, Figure]  # 'mAP', 'mAP_50', ... 'AR@100', ... -> figure
+    class_aps: np.ndarray  # (K,) AP of each category, NaN where there is nothing to find
+    cat_ids: list[int]  # (K,)
+
+
+def recall_items(proposal_nums: Sequence[int]) -> tuple[str, ...]:
+    """Names of the figures of recall: for each number of detections, and for each size with the largest number."""
+    return (
+        *(f'AR@{num}' for num in proposal_nums),
+        *(f'AR_{size}@{proposal_nums[-1]}' for size in 'sml'),
+    )
+
+
+def check_metrics(
+    metrics: Sequence[str], metric_items: Sequence[str] | str | None, proposal_nums: Sequence[int]
+) -> None:
+    """Check names before any work is done.
+
+    Raises:
+        KeyError: an unknown metric or figure.
+    """
+    for name in metrics:
+        if name not in METRICS:
+            raise KeyError(f'metric {name!r} is not supported{did_you_mean(name, METRICS)} Known: {", ".join(METRICS)}')
+    known = PRECISION_ITEMS + recall_items(proposal_nums)
+    for name in _as_list(metric_items):
+        if name not in known:
+            raise KeyError(
+                f'metric_items: {name!r} is not supported{did_you_mean(name, known)} Known: {", ".join(known)}'
+            )
+
+
+def check_backend(backend: str) -> None:
+    """Check the name of a backend.
+
+    Raises:
+        ValueError: it is not known.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(
+            f'backend {backend!r} is not supported{did_you_mean(backend, BACKENDS)} Known: {", ".join(BACKENDS)}'
+        )
+
+
+def _as_list(names: Sequence[str] | str | None) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def run_coco_eval(
+    coco_gt: COCO,
+    result_file: str,
+    metric: str,
+    cat_ids: Sequence[int],
+    img_ids: Sequence[int],
+    proposal_nums: Sequence[int],
+    iou_thrs: Sequence[float],
+    logger=None,
+    backend: str = 'pycocotools',
+) -> Summary:
+    """Evaluate one file of results.
+
+    Args:
+        coco_gt: annotations.
+        result_file: JSON list of COCO's results.
+        metric: ``'bbox'``, ``'segm'`` or ``'proposal'`` (boxes without regard to the category).
+        cat_ids: categories that count.
+        img_ids: images that count.
+        proposal_nums: numbers of detections an image, rising.
+        iou_thrs: thresholds.
+        logger: where a note about empty results goes.
+        backend: see :data:`BACKENDS`.
+
+    Raises:
+        ValueError: masks are to be evaluated, and an annotation has none.
+    """
+    if metric == 'segm':
+        _check_masks(coco_gt, cat_ids, img_ids)
+    if backend == 'numpy' and metric == 'bbox':
+        return _summary(_fast_run(coco_gt, mmcv.load(result_file), cat_ids, img_ids, proposal_nums, iou_thrs))
+    coco_dt = load_results(coco_gt, result_file, metric, logger)
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        run = COCOeval(coco_gt, coco_dt, 'bbox' if metric == 'proposal' else metric)
+        run.params.catIds = list(cat_ids)
+        run.params.imgIds = list(img_ids)
+        run.params.maxDets = list(proposal_nums)
+        run.params.iouThrs = np.asarray(iou_thrs, dtype=np.float64)
+        if metric == 'proposal':
+            run.params.useCats = 0
+            _warn_of_lost_proposals(cat_ids, logger)
+        run.evaluate()
+        run.accumulate()
+    return _summary(run)
+
+
+def _summary(run: COCOeval) -> Summary:
+    """Figures of a run whose curves are accumulated."""
+    precision = run.eval['precision'][:, :, :, 0, -1]  # (thresholds, recalls, categories)
+    class_aps = np.asarray([_mean_of_known(precision[..., k]) for k in range(precision.shape[2])])
+    return Summary(_figures(run), np.where(class_aps < 0, np.nan, class_aps), list(run.params.catIds))
+
+
+def _fast_run(
+    coco_gt: COCO,
+    entries: Sequence[dict],
+    cat_ids: Sequence[int],
+    img_ids: Sequence[int],
+    proposal_nums: Sequence[int],
+    iou_thrs: Sequence[float],
+) -> COCOeval:
+    """A run of pycocotools whose curves come from :mod:`coco_fast_eval`."""
+    run = COCOeval(iouType='bbox')
+    run.params.catIds, run.params.imgIds = sorted(set(cat_ids)), sorted(set(img_ids))
+    run.params.maxDets = list(proposal_nums)
+    run.params.iouThrs = np.asarray(iou_thrs, dtype=np.float64)
+    objects = gather(coco_gt.dataset.get('annotations', ()), cat_ids, img_ids)
+    run.eval = evaluate_boxes(
+        objects,
+        gather(entries, cat_ids, img_ids),
+        len(run.params.imgIds),
+        len(run.params.catIds),
+        run.params.iouThrs,
+        run.params.recThrs,
+        np.asarray(run.params.areaRng, dtype=np.float64),
+        run.params.maxDets,
+    )
+    return run
+
+
+def _check_masks(coco_gt: COCO, cat_ids: Sequence[int], img_ids: Sequence[int]) -> None:
+    anns = coco_gt.load_anns(coco_gt.get_ann_ids(img_ids=img_ids, cat_ids=cat_ids))
+    without = [ann['id'] for ann in anns if not ann.get('segmentation')]
+    if without:
+        raise ValueError(f"metric 'segm': {len(without)} annotations have no segmentation: {format_list(without)}")
+
+
+def load_results(coco_gt: COCO, result_file: str, metric: str, logger=None) -> COCO:
+    """Results as pycocotools wants them; an empty list, which it refuses, as well."""
+    entries = mmcv.load(result_file)
+    if not entries:
+        print_log('There are no detections at all: every figure is 0, or -1 where there is nothing to find.', logger)
+        empty = COCO()
+        empty.dataset = dict(coco_gt.dataset, annotations=[])
+        with contextlib.redirect_stdout(io.StringIO()):
+            empty.createIndex()
+        return empty
+    if metric in ('segm', 'keypoints'):
+        for entry in entries:
+            entry.pop('bbox', None)  # else sizes would be those of the boxes, not of the masks or keypoints
+    with contextlib.redirect_stdout(io.StringIO()):
+        # loadRes copies the licence and description of the annotations, which not every file has
+        coco_gt = copy.copy(coco_gt)
+        coco_gt.dataset = {'info': {}, **coco_gt.dataset}
+        return coco_gt.loadRes(entries)
+
+
+def _warn_of_lost_proposals(cat_ids: Sequence[int], logger) -> None:
+    if 1 not in cat_ids:
+        print_log(
+            "Proposals are written with category 1, which the classes of this data set do not have: metric='proposal' "
+            "finds none of them. Use metric='proposal_fast'.",
+            logger,
+        )
+
+
+def _mean_of_known(values: np.ndarray) -> float:
+    """Mean of the values that are not -1; -1 where there are none."""
+    known = values[values > -1]
+    return float(known.mean()) if known.size else -1.0
+
+
+def _figures(run: COCOeval) -> dict[str, Figure]:
+    """COCO's figures: six of precision, recall for each number of detections, and for each size."""
+    nums = run.params.maxDets
+    # COCO's first figure is about the 100 best detections, whatever the others are about
+    first = 100 if 100 in nums else nums[-1]
+    out = OrderedDict()
+    out['mAP'] = _figure(run, 'precision', None, 'all', first)
+    out['mAP_50'] = _figure(run, 'precision', 0.5, 'all', nums[-1])
+    out['mAP_75'] = _figure(run, 'precision', 0.75, 'all', nums[-1])
+    for area in _AREAS[1:]:
+        out[f'mAP_{area[0]}'] = _figure(run, 'precision', None, area, nums[-1])
+    for num in nums:
+        out[f'AR@{num}'] = _figure(run, 'recall', None, 'all', num)
+    for area in _AREAS[1:]:
+        out[f'AR_{area[0]}@{nums[-1]}'] = _figure(run, 'recall', None, area, nums[-1])
+    return out
+
+
+def _figure(run: COCOeval, kind: str, iou: float | None, area: str, max_dets: int) -> Figure:
+    """Mean of ``run.eval[kind]``, (thresholds, [recalls,] categories, areas, numbers), over what is not named."""
+    values = run.eval[kind][..., _AREAS.index(area), run.params.maxDets.index(max_dets)]
+    thrs = run.params.iouThrs
+    if iou is not None:
+        values = values[np.isclose(thrs, iou)]
+        label = f'{iou:.2f}'
+    else:
+        label = f'{thrs[0]:.2f}' if len(thrs) == 1 else f'{thrs[0]:.2f}:{thrs[-1]:.2f}'
+    return Figure(f'Average {kind.capitalize()}', label, area, max_dets, _mean_of_known(values))
+
+
+def figures_table(summary: Summary) -> str:
+    """The figures as aligned lines, as COCO prints them."""
+    return '\n'.join(
+        f'{figure.title:<18} @[ IoU={figure.iou:<9} | area={figure.area:>6} | maxDets={figure.max_dets:>4} ] = '
+        f'{figure.value:7.4f}   {name}'
+        for name, figure in summary.figures.items()
+    )
+
+
+def classwise_table(summary: Summary, coco_gt: COCO, columns: int = 3) -> str:
+    """AP of each category, several pairs of columns wide; ``nan`` where there is nothing to find."""
+    names = [coco_gt.cats[cat_id]['name'] for cat_id in summary.cat_ids]
+    cells = [cell for name, ap in zip(names, summary.class_aps) for cell in (name, f'{ap:.3f}')]
+    width = 2 * min(columns, max(len(names), 1))
+    cells += [''] * (-len(cells) % width)
+    rows = [cells[i : i + width] for i in range(0, len(cells), width)]
+    return AsciiTable([['category', 'AP'] * (width // 2), *rows]).table
+
+
+def select_items(summary: Summary, metric: str, metric_items: Sequence[str] | str | None) -> dict[str, float | str]:
+    """The figures asked for, under the names that logs and ``save_best`` know.
+
+    Args:
+        summary: of one metric.
+        metric: its name.
+        metric_items: names of figures; None: the metric's own.
+    """
+    nums = [int(name[3:]) for name in summary.figures if name.startswith('AR@')]
+    own = recall_items(nums) if metric == 'proposal' else PRECISION_ITEMS
+    names = own if metric_items is None else _as_list(metric_items)
+    if metric == 'proposal':
+        return OrderedDict((name, round(summary.figures[name].value, 3)) for name in names)
+    out: dict[str, float | str] = OrderedDict(
+        (f'{metric}_{name}', round(summary.figures[name].value, 4)) for name in names
+    )
+    out[f'{metric}_mAP_copypaste'] = ' '.join(f'{summary.figures[name].value:.4f}' for name in PRECISION_ITEMS)
+    return out

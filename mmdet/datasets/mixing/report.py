@@ -1,0 +1,247 @@
+"""What each source of a mixture will contribute to a training, and what to be warned of, before the first step."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from terminaltables import AsciiTable
+from torch.utils.data import Dataset
+
+from mmdet.core.directives import (
+    CLASS_KEYS,
+    LABELED_CLASSES,
+    TWO_STAGES,
+    ObeyingHead,
+    ignores_negatives,
+    loss_weight,
+)
+from mmdet.datasets.audit.annotation_rules import format_list
+from mmdet.datasets.audit.audit import flatten
+from mmdet.datasets.builder import build_dataloader
+from mmdet.datasets.mixing.advice import SourceFacts, policy_in_head, policy_of_image, recommend
+from mmdet.datasets.mixing.sources import find_sources
+from mmdet.datasets.pipelines.custom_formatting import AddFieldToImgMetas
+from mmdet.datasets.pipelines.image_directives import AddDirectives
+from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
+
+# The share of an epoch's images whose negatives are ignored from which on there is a warning: a network that sees few
+# negatives calls everything an object.
+SMALL = 0.2
+Heads = Mapping[str, ObeyingHead]  # name -> what it obeys
+
+
+class SourceReport(NamedTuple):
+    """One source; images count as often as they come in an epoch, weights are means over them."""
+
+    name: str
+    images: int  # in the data set
+    per_epoch: int  # in an epoch, of all processes
+    weights: dict[str, float]  # head -> mean weight
+    weightless: dict[str, float]  # head -> share of the images with weight 0, in [0, 1]
+    ignored: float  # share of the images whose negatives are ignored, in [0, 1]
+    teaches_background: dict[str, bool]  # head with negatives -> whether an image has a weight and negatives
+    unlabeled: list[str]  # classes that are not annotated, in some image at least
+    policies: dict[str, float] = {}  # policy of negatives -> share of the images that have it, in [0, 1]
+    without_objects: Sequence[str] = ()  # classes that count as annotated, but no object is of them
+    weighs_background: dict[str, bool] = {}  # head with negatives -> whether an image has some of a weight > 0
+
+
+class MixtureReport(NamedTuple):
+    """A mixture."""
+
+    sources: list[SourceReport]
+    epoch: str  # length of an epoch, in words
+    warnings: list[str]
+
+    @property
+    def per_epoch(self) -> int:
+        """Images of an epoch."""
+        return sum(source.per_epoch for source in self.sources)
+
+    @property
+    def advice(self) -> list[str]:
+        """What to change; see :func:`mmdet.datasets.mixing.advice.recommend`."""
+        total = max(self.per_epoch, 1)
+        return recommend(
+            [SourceFacts(s.name, s.per_epoch / total, s.policies, s.without_objects) for s in self.sources]
+        )
+
+    def share_of_loss(self, head: str) -> list[float]:
+        """Share of each source in a head's loss, if its images' losses were equal but for their weights."""
+        parts = np.asarray([source.per_epoch * source.weights[head] for source in self.sources])
+        return (parts / max(parts.sum(), 1e-12)).tolist()
+
+    def table(self) -> str:
+        """One row for each source."""
+        heads = list(self.sources[0].weights) if self.sources else []
+        rows = [['source', 'images', 'an epoch', 'share', *(f'{head} loss' for head in heads), 'ignored', 'unlabelled']]
+        shares = [self.share_of_loss(head) for head in heads]
+        for source, *of_loss in zip(self.sources, *shares):
+            share = source.per_epoch / max(self.per_epoch, 1)
+            percents = [f'{value:.1%}' for value in (share, *of_loss, source.ignored)]
+            rows.append([source.name, source.images, source.per_epoch, *percents, format_list(source.unlabeled) or '-'])
+        return AsciiTable(rows).table
+
+
+def report_mixture(
+    dataset: Dataset,
+    *,
+    samples_per_gpu: int = 2,
+    world_size: int = 1,
+    source_ratio: Sequence[float] | None = None,
+    repeat_factors: Sequence[float] | None = None,
+    heads: Heads = TWO_STAGES,
+) -> MixtureReport:
+    """Look at a training set as its loader will give it.
+
+    Args:
+        dataset: a ``ConcatDataset``, or wrappers around one.
+        samples_per_gpu: images in a batch.
+        world_size: number of processes.
+        source_ratio, repeat_factors: of the training loader.
+        heads: of the model, which ``mmdet.models.obedience.obeying_heads`` finds; the columns and warnings are theirs.
+    """
+    sources = find_sources(dataset)
+    if source_ratio is None and repeat_factors is None:
+        counts = np.bincount(sources.owner, minlength=len(sources.names)).tolist()
+        batches = -(-sum(counts) // (samples_per_gpu * world_size))
+        epoch = f'an epoch has about {batches} batches of {samples_per_gpu} images in each of {world_size} process(es)'
+    else:
+        batching = dict(source_ratio=source_ratio, repeat_factors=repeat_factors, seed=0)
+        loader = build_dataloader(dataset, samples_per_gpu * world_size, 0, dist=False, **batching)
+        sampler: SourceBatchSampler = loader.batch_sampler
+        counts = sampler.images_per_epoch()
+        epoch = f'{sampler.rule()}: an epoch has {len(sampler)} steps of {world_size} x {samples_per_gpu} images'
+    reports = [
+        report_source(name, part, int(count), heads)
+        for name, part, count in zip(sources.names, parts_of(dataset), counts)
+    ]
+    return MixtureReport(reports, epoch, warnings_of(reports, heads))
+
+
+def parts_of(dataset: Dataset) -> list[Dataset]:
+    """The sources of a data set; see ``find_sources``."""
+    while hasattr(dataset, 'dataset') and not hasattr(dataset, 'datasets'):
+        dataset = dataset.dataset
+    return list(getattr(dataset, 'datasets', [dataset]))
+
+
+def report_source(name: str, part: Dataset, per_epoch: int, heads: Heads) -> SourceReport:
+    """The figures of one source."""
+    leaves, repeats = flatten(part)
+    fields: list[dict[str, Any]] = []
+    counts: list[float] = []
+    unlabeled: dict[str, None] = {}
+    seen: set[str] = set()
+    for leaf, count in zip(leaves, repeats):
+        own = fields_of_images(leaf)
+        fields += own
+        counts += [count / max(len(own), 1)] * len(own)
+        for field in {str([f.get(key) for key in CLASS_KEYS]): f for f in own}.values():
+            if len(unlabeled) == len(leaf.CLASSES or ()):
+                break  # of federated sets each image has a list of its own
+            unlabeled.update(dict.fromkeys(unlabeled_names(field, leaf.CLASSES or ())))
+        seen |= classes_with_objects(leaf)
+    often = np.asarray(counts) / max(sum(counts), 1e-12)
+    weights = {name: np.asarray([loss_weight(f, *head.names) for f in fields]) for name, head in heads.items()}
+    believed = {name: believed_in(fields, head) for name, head in heads.items() if head.has_negatives}
+    kinds = [policy_of_image(f, heads) for f in fields]
+    ignored = np.asarray([ignores_negatives(f) for f in fields], dtype=bool)
+    return SourceReport(
+        name=name,
+        images=len(fields),
+        per_epoch=per_epoch,
+        weights={head: float((often * own).sum()) for head, own in weights.items()},
+        weightless={head: share_of(often, own == 0) for head, own in weights.items()},
+        ignored=share_of(often, ignored),
+        teaches_background={head: bool(((weights[head] > 0) & ~ignored).any()) for head in believed},
+        unlabeled=list(unlabeled),
+        weighs_background={head: bool((weights[head] * own > 0).any()) for head, own in believed.items()},
+        policies={kind: share_of(often, np.asarray(kinds) == kind) for kind in dict.fromkeys(kinds)},
+        without_objects=[name for name in leaves[0].CLASSES or () if name not in seen | set(unlabeled)],
+    )
+
+
+def share_of(often: np.ndarray, mask: np.ndarray) -> float:
+    """Share of the images (n,) in a mask; 1 where all are, whatever the rounding of the parts (n,) they are of it."""
+    return 1.0 if mask.all() and mask.size else float(often[mask].sum())
+
+
+def classes_with_objects(leaf: Dataset) -> set[str]:
+    """The classes that a data set has objects of; all of them where its annotations cannot be asked for."""
+    names = leaf.CLASSES or ()
+    if not hasattr(leaf, 'get_ann_info'):
+        return set(names)
+    seen: set[str] = set()
+    for index in range(len(leaf)):
+        seen.update(names[label] for label in leaf.get_ann_info(index)['labels'])
+        if len(seen) == len(names):  # mostly long before the last image
+            break
+    return seen
+
+
+def believed_in(fields: Sequence[Mapping[str, Any]], head: ObeyingHead) -> np.ndarray:
+    """(n,) bool: the images whose negatives weigh anything in a head; by policy, or as a class is annotated."""
+    nothing = [
+        policy_in_head(f, head.names) == 'none' or (head.knows_classes and f.get(LABELED_CLASSES) == []) for f in fields
+    ]
+    return ~np.asarray(nothing, dtype=bool)
+
+
+def fields_of_images(leaf: Dataset) -> list[dict[str, Any]]:
+    """For each image the fields that the pipeline of a data set adds, without running it."""
+    infos = getattr(leaf, 'data_infos', None) or [None] * len(leaf)
+    steps = getattr(getattr(leaf, 'pipeline', None), 'transforms', ())
+    return [_fields_of_image(steps, info) for info in infos]
+
+
+def _fields_of_image(steps: Sequence[Any], info: Mapping[str, Any] | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for step in steps:
+        if isinstance(step, AddDirectives):
+            fields |= step.directives
+        elif isinstance(step, AddFieldToImgMetas):
+            # a step whose values come from the image's entry has a method that reads them
+            new = step.fields_of(info) if hasattr(step, 'fields_of') else dict(zip(step.fields, step.values))
+            fields = {**fields, **new} if step.replace else {**new, **fields}
+    return fields
+
+
+def unlabeled_names(fields: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
+    """The classes that are not annotated in an image with these fields, which name the others or give their labels."""
+    key = next((key for key in CLASS_KEYS if key in fields), None)
+    if key is None:
+        return []
+    named = {classes[c] if isinstance(c, int) else c for c in fields[key]}
+    return [name for name in classes if (name in named) != (key == LABELED_CLASSES)]
+
+
+def warnings_of(sources: Sequence[SourceReport], heads: Heads) -> list[str]:
+    """What is risky about a mixture, one text each."""
+    used = [source for source in sources if source.per_epoch]
+    warnings = [f'{source.name}: no image of it is used' for source in sources if not source.per_epoch]
+    for head, obeyed in heads.items():
+        if used and all(source.weightless[head] == 1 for source in used):
+            warnings.append(f'{head}: all images have weight 0, so it learns nothing')
+            continue
+        warnings += [
+            f'{source.name}: {source.weightless[head]:.0%} of its images have weight 0 in {head}; they fill their '
+            'place in the batches all the same. To leave a source out, leave it out of the config'
+            for source in used
+            if source.weightless[head] > 0
+        ]
+        if not obeyed.has_negatives:
+            continue
+        unsampled = obeyed.ignores and not any(source.teaches_background[head] for source in used)
+        if used and (unsampled or not any(source.weighs_background.get(head, True) for source in used)):
+            warnings.append(f'{head}: no image has negatives that count; it would call everything an object')
+    total = sum(source.per_epoch for source in used)
+    ignored = sum(source.per_epoch * source.ignored for source in used) / max(total, 1)
+    if ignored and not any(head.ignores for head in heads.values()):
+        warnings.append('ignored negatives: no sampler of the model obeys this; take samplers ...WithIgnore')
+    elif ignored > SMALL:
+        warnings.append(
+            f'ignored negatives: {ignored:.0%} of the images of an epoch, not a small part of the whole (more than '
+            f'{SMALL:.0%}); the others may be too few to teach what background is. Lower its share by source_ratio'
+        )
+    return warnings

@@ -1,0 +1,1 @@
+"""What a config switches on in a model: memory formats, compilation, folded norms, static shapes."""

@@ -1,0 +1,1 @@
+"""Arithmetic that RoI heads share."""

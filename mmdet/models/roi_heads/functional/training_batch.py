@@ -1,0 +1,59 @@
+"""A batch as RoI heads train on it, and the sampling of its proposals."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from mmdet.models.roi_heads.test_mixins import Features
+
+
+def num_positives(sampling_results: Sequence[Any]) -> list[int]:
+    """Positives of each image."""
+    return [len(res.pos_bboxes) for res in sampling_results]
+
+
+class TrainingBatch(NamedTuple):
+    """A batch of N images as the stages of a RoI head see it; boxes are xyxy px of the network input."""
+
+    x: Features
+    img_metas: list[dict]
+    gt_bboxes: list[Tensor]  # N times (g_i, 4)
+    gt_labels: list[Tensor]  # N times (g_i,)
+    gt_bboxes_ignore: list[Tensor] | None  # N times (h_i, 4)
+    gt_masks: list[Any] | None  # N mask structures
+
+    def features_of(self, image: int) -> list[Tensor]:
+        """Feature maps (1, C, H_l, W_l) of one image."""
+        return [level[image][None] for level in self.x]
+
+
+def assign_and_sample(
+    assigner: Any, sampler: Any, batch: TrainingBatch, proposal_list: Sequence[Tensor]
+) -> tuple[list[Any], list[Any]]:
+    """Assign the proposals of each image to its objects and sample from them.
+
+    Args:
+        assigner, sampler: of the head, or of one of its stages.
+        batch: N images.
+        proposal_list: N times (n_i, 4) or (n_i, 5), xyxy px first.
+
+    Returns:
+        N assign results (with the ground truth, where the sampler adds it) and N sampling results.
+    """
+    assigned, sampled = [], []
+    for i, proposals in enumerate(proposal_list):
+        ignored = batch.gt_bboxes_ignore[i] if batch.gt_bboxes_ignore is not None else None
+        result = assigner.assign(proposals, batch.gt_bboxes[i], ignored, batch.gt_labels[i])
+        assigned.append(result)
+        sampled.append(
+            sampler.sample(
+                result,
+                proposals,
+                batch.gt_bboxes[i],
+                batch.gt_labels[i],
+                feats=batch.features_of(i),
+                img_metas=batch.img_metas[i],  # one image's dict: samplers read its directives
+            )
+        )
+    return assigned, sampled

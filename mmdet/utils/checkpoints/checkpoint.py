@@ -1,0 +1,216 @@
+"""Loading weights into a model with a report of what fitted, and saving checkpoints.
+
+A checkpoint is a dict: ``state_dict``, ``meta`` (epoch, iter, config, CLASSES, versions), ``optimizer``, and
+``runner_state`` (random states and the place in the data, see :mod:`mmdet.utils.running.runner`).
+"""
+
+import logging
+import os
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import mmcv
+from mmcv.parallel import is_module_wrapper
+from mmcv.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mmdet.utils.checkpoints.checkpoint_io import (
+    MapLocation,
+    UnsafeCheckpointError,
+    plain,
+    set_checkpoint_trust,
+    trust_checkpoints,
+    write_file,
+)
+from mmdet.utils.checkpoints.weight_sources import register_schemes
+from mmdet.utils.logger import get_root_logger
+
+__all__ = [
+    'LoadReport',
+    'UnsafeCheckpointError',
+    'load_checkpoint',
+    'load_state_dict',
+    'read_checkpoint',
+    'register_schemes',
+    'save_checkpoint',
+    'set_checkpoint_trust',
+    'trust_checkpoints',
+    'unwrap_model',
+]
+
+SHOWN_NAMES = 10  # of each kind in a report
+DATA_PARALLEL_PREFIX = ((r'^module\.', ''),)
+
+
+class LoadReport(NamedTuple):
+    """How a state dict fitted a model; all are parameter or buffer names."""
+
+    loaded: list[str]
+    missing: list[str]  # in the model only
+    unexpected: list[str]  # in the file only
+    mismatched: list[str]  # in both, with different shapes, as 'name: file (80,), model (20,)'
+
+    @property
+    def exact(self) -> bool:
+        """Whether each name of one is in the other."""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def text(self, source: str = 'the state dict') -> str:
+        """A line with counts, and one line for each kind of misfit."""
+        lines = [f'{len(self.loaded)} tensors loaded from {source}']
+        for title, names in (
+            ('missing in the file (they keep their initial values)', self.missing),
+            ('unexpected in the file (ignored)', self.unexpected),
+            ('of another shape (ignored)', self.mismatched),
+        ):
+            if names:
+                more = f' and {len(names) - SHOWN_NAMES} more' if len(names) > SHOWN_NAMES else ''
+                lines.append(f'  {len(names)} {title}: {", ".join(names[:SHOWN_NAMES])}{more}')
+        return '\n'.join(lines)
+
+
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """The model inside data-parallel wrappers."""
+    while is_module_wrapper(model):
+        model = model.module
+    return model
+
+
+def load_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> LoadReport:
+    """Copy every tensor that fits into the model; nothing is raised for those that do not."""
+    model = unwrap_model(model)
+    state_dict = upgraded(model, state_dict)
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    mismatched = [
+        f'{name}: file {tuple(tensor.shape)}, model {tuple(shapes[name])}'
+        for name, tensor in state_dict.items()
+        if name in shapes and tensor.shape != shapes[name]
+    ]
+    if mismatched:
+        kept = OrderedDict((k, v) for k, v in state_dict.items() if k not in shapes or v.shape == shapes[k])
+        kept._metadata = getattr(state_dict, '_metadata', None)
+        state_dict = kept
+    result = model.load_state_dict(state_dict, strict=False)
+    skipped = {text.split(':', 1)[0] for text in mismatched}
+    # files made before torch counted batches lack this buffer, which no detector uses
+    missing = [k for k in result.missing_keys if k not in skipped and not k.endswith('num_batches_tracked')]
+    unexpected = list(result.unexpected_keys)
+    loaded = [name for name in state_dict if name not in set(unexpected)]
+    return LoadReport(loaded, missing, unexpected, mismatched)
+
+
+def upgraded(model: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A copy of a state dict in which each module that knows former names of its parameters has renamed them."""
+    renamed = OrderedDict(state_dict)
+    renamed._metadata = getattr(state_dict, '_metadata', None)
+    for name, module in model.named_modules():
+        if hasattr(module, 'upgrade_state_dict'):
+            module.upgrade_state_dict(renamed, f'{name}.' if name else '')
+    return renamed
+
+
+def read_checkpoint(
+    filename: str | os.PathLike,
+    map_location: MapLocation = 'cpu',
+    logger: logging.Logger | None = None,
+    trusted: bool = False,
+) -> dict[str, Any]:
+    """The dict of a checkpoint file.
+
+    Args:
+        filename: local path, ``torchvision://NAME``, ``http(s)://...``, or a scheme registered with mmcv.
+        map_location: as in :func:`torch.load`.
+        logger: None means the package's.
+        trusted: allow a file that runs code while it is read.
+
+    Raises:
+        FileNotFoundError, ConnectionError: there is no such file.
+        UnsafeCheckpointError: see :func:`mmdet.utils.checkpoints.checkpoint_io.read_file`.
+        TypeError: the file holds no dict.
+    """
+    with trust_checkpoints(trusted):
+        content = CheckpointLoader.load_checkpoint(os.fspath(filename), map_location, logger or get_root_logger())
+    if not isinstance(content, dict):
+        raise TypeError(f'{filename}: expected a dict with weights, the file holds a {type(content).__name__}')
+    return content
+
+
+def load_checkpoint(
+    model: nn.Module,
+    filename: str | os.PathLike,
+    map_location: MapLocation = 'cpu',
+    strict: bool = False,
+    logger: logging.Logger | None = None,
+    trusted: bool = False,
+    revise_keys: Sequence[tuple[str, str]] = DATA_PARALLEL_PREFIX,
+) -> dict[str, Any]:
+    """Load weights from a file into a model and log what did not fit.
+
+    Args:
+        model: wrapped or not.
+        filename, map_location, logger, trusted: see :func:`read_checkpoint`.
+        strict: raise where anything does not fit.
+        revise_keys: (pattern, replacement) applied to the file's names; the default takes ``module.`` away.
+
+    Returns:
+        The whole content of the file.
+
+    Raises:
+        RuntimeError: ``strict`` and something does not fit, or nothing at all fits.
+    """
+    checkpoint = read_checkpoint(filename, map_location, logger, trusted)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    report = load_state_dict(model, _renamed(state_dict, revise_keys))
+    text = report.text(os.fspath(filename))
+    if strict and not report.exact:
+        raise RuntimeError(f'strict loading failed: {text}')
+    if not report.loaded and (report.missing or report.mismatched):
+        raise RuntimeError(f'no tensor of {filename} fits the model, which would stay untrained: {text}')
+    (logger or get_root_logger()).log(logging.INFO if report.exact else logging.WARNING, text)
+    return checkpoint
+
+
+def _renamed(state_dict: dict[str, Tensor], revise_keys: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+    renamed = OrderedDict()
+    for name, tensor in state_dict.items():
+        for pattern, replacement in revise_keys:
+            name = re.sub(pattern, replacement, name)
+        renamed[name] = tensor
+    renamed._metadata = getattr(state_dict, '_metadata', OrderedDict())
+    return renamed
+
+
+def save_checkpoint(
+    model: nn.Module,
+    filename: str | os.PathLike,
+    optimizer: Optimizer | dict[str, Optimizer] | None = None,
+    meta: dict[str, Any] | None = None,
+    file_client_args: dict | None = None,
+    runner_state: dict[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint: never half a file, and nothing in it but tensors and plain Python values.
+
+    Args:
+        model: wrapped or not; its ``CLASSES`` go into the meta information.
+        filename: local path or another address that mmcv's file client knows.
+        optimizer: one or several whose states are saved too.
+        meta: information about the run; not changed.
+        file_client_args: see :class:`mmcv.fileio.FileClient`.
+        runner_state: what a runner needs to go on exactly where it was.
+    """
+    model = unwrap_model(model)
+    meta = dict(meta or {}, mmcv_version=mmcv.__version__, time=time.asctime())
+    if getattr(model, 'CLASSES', None) is not None:
+        meta['CLASSES'] = model.CLASSES
+    checkpoint = {'meta': meta, 'state_dict': model.state_dict()}
+    if isinstance(optimizer, Optimizer):
+        checkpoint['optimizer'] = optimizer.state_dict()
+    elif optimizer is not None:
+        checkpoint['optimizer'] = {name: part.state_dict() for name, part in optimizer.items()}
+    if runner_state is not None:
+        checkpoint['runner_state'] = runner_state
+    write_file(plain(checkpoint), filename, file_client_args)

@@ -1,0 +1,1 @@
+"""Checks of configs that know nothing of detection."""

@@ -1,0 +1,92 @@
+"""Mixed precision: ``torch.autocast`` around a detector's forward pass, its losses in float32."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmdet.utils.logger import get_root_logger
+from mmdet.utils.running.parallel import module_device
+
+DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16}
+LOW_PRECISION = tuple(DTYPES.values())
+
+# children of heads that must not work in low precision: losses, and the expectation over a box distribution
+FLOAT32_NAMES = ('loss', 'integral')
+
+
+def amp_dtype(name: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """The dtype of ``fp16=dict(dtype=...)`` on a device; a CPU has no fast float16 and gets bfloat16 for it.
+
+    Raises:
+        ValueError: neither float16 nor bfloat16.
+    """
+    dtype = DTYPES.get(str(name).removeprefix('torch.'))
+    if dtype is None:
+        raise ValueError(f'fp16.dtype: expected one of {list(DTYPES)}, got {name!r}')
+    if dtype is torch.float16 and device.type == 'cpu':
+        get_root_logger().info('fp16: float16 needs a GPU; bfloat16 is used on this CPU')
+        return torch.bfloat16
+    return dtype
+
+
+def to_float32(value: Any) -> Any:
+    """Low-precision tensors inside lists, tuples and dicts as float32; everything else as it is."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in LOW_PRECISION else value
+    if isinstance(value, dict):
+        return {key: to_float32(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and not hasattr(value, '_fields'):
+        return type(value)(to_float32(item) for item in value)
+    return value
+
+
+class _Region:
+    """Forward hooks that run a module inside ``torch.autocast``; a stack, as modules may call themselves."""
+
+    def __init__(self, device: str, dtype: torch.dtype, enabled: bool) -> None:
+        self.settings = dict(device_type=device, dtype=dtype, enabled=enabled)
+        self.entered: list[torch.autocast] = []
+
+    def enter(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        context = torch.autocast(**self.settings)
+        context.__enter__()
+        self.entered.append(context)
+        return None if self.settings['enabled'] else (to_float32(args), to_float32(kwargs))
+
+    def leave(self, module: nn.Module, args: tuple, output: Any) -> None:
+        self.entered.pop().__exit__(None, None, None)
+
+    def put_on(self, module: nn.Module) -> None:
+        module.register_forward_pre_hook(self.enter, with_kwargs=True)
+        # an error inside must not leave the rest of the process in autocast
+        module.register_forward_hook(self.leave, always_call=True)
+
+
+def _output_to_float32(module: nn.Module, args: tuple, output: Any) -> Any:
+    return to_float32(output)
+
+
+def enable_autocast(model: nn.Module, dtype: torch.dtype) -> None:
+    """Let every call of a detector run in mixed precision, in training and in inference.
+
+    Convolutions and products run in ``dtype``. In float32 stay: what heads put out (so that boxes are decoded and
+    losses computed from float32), loss modules, RoI feature extractors, and the parameters themselves. Calling it
+    again changes nothing.
+
+    Args:
+        model: detector without wrapper.
+        dtype: ``torch.float16`` or ``torch.bfloat16``.
+    """
+    if getattr(model, 'autocast_dtype', None) is not None:
+        return
+    model.autocast_dtype = dtype
+    device = module_device(model).type
+    _Region(device, dtype, enabled=True).put_on(model)
+    for name, module in model.named_modules():
+        if module is model:
+            continue
+        if name.rpartition('.')[2].startswith(FLOAT32_NAMES) or hasattr(module, 'roi_layers'):
+            _Region(device, dtype, enabled=False).put_on(module)
+        elif callable(getattr(module, 'loss', None)):
+            module.register_forward_hook(_output_to_float32)

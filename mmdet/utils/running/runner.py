@@ -1,0 +1,253 @@
+"""Runners whose checkpoints are safe, whole and enough to go on exactly as an uninterrupted run would.
+
+:func:`build_runner` puts :class:`ResumableRunner` in front of the runner class that the config names, a user's own
+too, and leaves the methods alone which that class has made itself.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmcv.runner import RUNNERS, BaseRunner, EpochBasedRunner, IterBasedRunner, LogBuffer
+from mmcv.runner import build_runner as build_mmcv_runner
+from torch import distributed as dist
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from mmdet.utils.checkpoints.checkpoint import load_checkpoint, save_checkpoint, unwrap_model
+from mmdet.utils.checkpoints.checkpoint_io import MapLocation, point_latest
+from mmdet.utils.checkpoints.optimizer_state import fit_optimizer_state
+from mmdet.utils.registry import did_you_mean
+from mmdet.utils.running.log_buffer import DeviceLogBuffer
+from mmdet.utils.running.resumable_loader import ResumableLoader
+from mmdet.utils.running.rng import get_rng_state, preserved_rng, set_rng_state
+
+
+class ResumableRunner:
+    """Replaces a runner's checkpointing and resuming.
+
+    The checkpoint's ``runner_state`` holds ``rng`` (the states of each process, as far as :meth:`gather_rng` was
+    called on all of them), ``world_size`` and, for iteration-based runners, ``loader`` (see
+    :class:`~mmdet.utils.running.resumable_loader.ResumableLoader`) and ``loader_epoch``.
+    """
+
+    _gathered_rng: list[dict] | None = None
+    _pending: dict[str, Any] | None = None
+    _train_loader: ResumableLoader | None = None
+    resumed_from: str | None = None
+
+    def run(self, data_loaders: list[DataLoader], workflow: list[tuple[str, int]], *args: Any, **kwargs: Any) -> None:
+        """Run the workflow; training loaders learn to resume."""
+        loaders = [
+            ResumableLoader(loader) if mode == 'train' and isinstance(loader, DataLoader) else loader
+            for loader, (mode, _) in zip(data_loaders, workflow)
+        ]
+        self._train_loader = next((x for x in loaders if isinstance(x, ResumableLoader)), None)
+        if self._by_iter and self._pending and self._train_loader:
+            self._resume_loader(self._train_loader)
+        super().run(loaders, workflow, *args, **kwargs)
+
+    def train(self, data_loader: Any, **kwargs: Any) -> None:
+        """One epoch, or one iteration; the first one after a resume begins with the saved random states."""
+        if self._pending is not None:
+            self._resume_rng(data_loader)
+        super().train(data_loader, **kwargs)
+
+    def val(self, data_loader: Any, **kwargs: Any) -> None:
+        """Validation losses; training goes on as if there had been none."""
+        with preserved_rng():
+            super().val(data_loader, **kwargs)
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: MapLocation = 'cpu',
+        strict: bool = False,
+        revise_keys: Any = ((r'^module\.', ''),),
+    ) -> dict[str, Any]:
+        """Load weights only; gives the file's content."""
+        return load_checkpoint(
+            self.model, filename, map_location, strict=strict, logger=self.logger, revise_keys=revise_keys
+        )
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename_tmpl: str | None = None,
+        save_optimizer: bool = True,
+        meta: dict[str, Any] | None = None,
+        create_symlink: bool = True,
+    ) -> None:
+        """Write ``out_dir/filename_tmpl`` and let ``latest.pth`` mean it.
+
+        Args:
+            out_dir: a folder, or an address of mmcv's file client.
+            filename_tmpl: with ``{}`` for the number of epochs (or iterations) done.
+            save_optimizer: also what is needed to resume.
+            meta: further information; the runner's own comes on top.
+            create_symlink: write ``latest.pth``.
+        """
+        done_iters = self.iter + 1 if self._in_iteration else self.iter
+        meta = {**(meta or {}), **(self.meta or {}), 'epoch': self.epoch + 1, 'iter': done_iters}
+        template = filename_tmpl or ('iter_{}.pth' if self._by_iter else 'epoch_{}.pth')
+        name = template.format(self.iter + 1 if self._by_iter else self.epoch + 1)
+        path = f'{str(out_dir).rstrip("/")}/{name}'
+        save_checkpoint(
+            self.model,
+            path,
+            optimizer=self.optimizer if save_optimizer else None,
+            meta=meta,
+            runner_state=self._state() if save_optimizer else None,
+        )
+        if create_symlink and '://' not in path:
+            point_latest(Path(path))
+
+    def gather_rng(self) -> None:
+        """Collect the random states of all processes for the next checkpoint; every process must call it."""
+        state = get_rng_state()
+        self._gathered_rng = [state]
+        if self.world_size > 1:
+            self._gathered_rng = [None] * self.world_size
+            dist.all_gather_object(self._gathered_rng, state)
+
+    def resume(self, checkpoint: str, resume_optimizer: bool = True, map_location: MapLocation = 'cpu') -> None:
+        """Go on from a checkpoint: weights, optimizer, counters, best score, random states, place in the data."""
+        # tensors go to the model's device when they are copied, whatever device they were saved from
+        content = self.load_checkpoint(checkpoint, 'cpu')
+        meta = content.get('meta', {})
+        if 'epoch' not in meta or 'iter' not in meta:
+            raise ValueError(f'{checkpoint} has weights only, no epoch and iter; use load_from instead of resume_from')
+        state = content.get('runner_state') or {}
+        self._epoch, self._iter = meta['epoch'], self._rescaled_iter(meta['iter'], state)
+        if self._by_iter:
+            self._inner_iter = self._iter
+        self._resume_meta(meta)
+        if resume_optimizer and 'optimizer' in content:
+            self._resume_optimizer(content)
+        self._pending = state or None
+        self.resumed_from = str(checkpoint)
+        self.logger.info(f'resumed from {checkpoint}: epoch {self.epoch}, iter {self.iter}')
+
+    @property
+    def _by_iter(self) -> bool:
+        return isinstance(self, IterBasedRunner)
+
+    @property
+    def _in_iteration(self) -> bool:
+        """Whether an iteration is at work whose number is not counted yet: hooks run before ``iter`` grows."""
+        return hasattr(self, 'data_batch')
+
+    def _state(self) -> dict[str, Any]:
+        state = {'rng': self._gathered_rng or [get_rng_state()], 'world_size': self.world_size}
+        self._gathered_rng = None
+        if self._by_iter and self._train_loader is not None:
+            state.update(loader=self._train_loader.state(), loader_epoch=self.epoch)
+        return state
+
+    def _rescaled_iter(self, iters: int, state: dict[str, Any]) -> int:
+        """Iterations done, in those of the present number of processes (an epoch has fewer with more of them)."""
+        before = state.get('world_size', self.world_size)
+        if self._by_iter or before == self.world_size:
+            return iters
+        self.logger.info(f'{before} processes before, {self.world_size} now: the number of iterations is rescaled')
+        return iters * before // self.world_size
+
+    def _resume_meta(self, meta: dict[str, Any]) -> None:
+        """What hooks have left (best score, loss scale) comes from the file, what is said of this run stays."""
+        own = dict(self.meta or {})
+        messages = {**own.pop('hook_msgs', {}), **meta.get('hook_msgs', {})}
+        self.meta = {**meta, **own, 'hook_msgs': messages}
+
+    def _resume_optimizer(self, content: dict[str, Any]) -> None:
+        saved, model = content['optimizer'], unwrap_model(self.model)
+        if isinstance(self.optimizer, Optimizer):
+            saved = fit_optimizer_state(saved, content['state_dict'], model, self.optimizer)
+            self.optimizer.load_state_dict(saved)
+        else:
+            for key, optimizer in self.optimizer.items():
+                optimizer.load_state_dict(saved[key])
+
+    def _resume_loader(self, loader: ResumableLoader) -> None:
+        if 'loader' not in self._pending:
+            return
+        if hasattr(loader.sampler, 'set_epoch'):
+            loader.sampler.set_epoch(self._pending['loader_epoch'])
+        loader.resume(self._pending['loader'])
+
+    def _resume_rng(self, data_loader: Any) -> None:
+        state, self._pending = self._pending, None
+        states = state['rng']
+        if self.rank < len(states):
+            set_rng_state(states[self.rank])
+        else:
+            self.logger.warning(f'the checkpoint has no random states for process {self.rank}; it goes on with its own')
+        if self._by_iter:
+            # mmcv's endless loader counts its passes from 0, also in a resumed run
+            data_loader._epoch = state.get('loader_epoch', 0)
+
+
+class _QuickEpochs:
+    """mmcv's epoch loop without its pause of two seconds before each."""
+
+    def train(self, data_loader: Any, **kwargs: Any) -> None:
+        """One training epoch."""
+        self.model.train()
+        self.mode = 'train'
+        self.data_loader = data_loader
+        self._max_iters = self._max_epochs * len(data_loader)
+        self.call_hook('before_train_epoch')
+        for self._inner_iter, self.data_batch in enumerate(data_loader):
+            self.call_hook('before_train_iter')
+            self.run_iter(self.data_batch, train_mode=True, **kwargs)
+            self.call_hook('after_train_iter')
+            del self.data_batch
+            self._iter += 1
+        self.call_hook('after_train_epoch')
+        self._epoch += 1
+
+    @torch.no_grad()
+    def val(self, data_loader: Any, **kwargs: Any) -> None:
+        """Losses over the validation data, in evaluation mode."""
+        self.model.eval()
+        self.mode = 'val'
+        self.data_loader = data_loader
+        self.call_hook('before_val_epoch')
+        for self._inner_iter, self.data_batch in enumerate(data_loader):
+            self.call_hook('before_val_iter')
+            self.run_iter(self.data_batch, train_mode=False)
+            self.call_hook('after_val_iter')
+            del self.data_batch
+        self.call_hook('after_val_epoch')
+
+
+def resumable(cls: type[BaseRunner]) -> type[BaseRunner]:
+    """A runner class with :class:`ResumableRunner` in front, but for methods that ``cls`` does not have from mmcv."""
+    if issubclass(cls, ResumableRunner):
+        return cls
+    own = {name: getattr(cls, name) for name in vars(ResumableRunner) if _is_own_method(cls, name)}
+    quick = cls.train is EpochBasedRunner.train and cls.val is EpochBasedRunner.val
+    bases = (ResumableRunner, _QuickEpochs, cls) if quick else (ResumableRunner, cls)
+    return type(cls.__name__, bases, {**own, '__module__': cls.__module__, '__doc__': cls.__doc__})
+
+
+def _is_own_method(cls: type, name: str) -> bool:
+    """Whether the runner class has made a checkpoint method itself; running and training are only wrapped."""
+    if name not in ('load_checkpoint', 'save_checkpoint', 'resume'):
+        return False
+    return not getattr(cls, name).__module__.startswith('mmcv.')
+
+
+def build_runner(cfg: dict[str, Any], default_args: dict[str, Any] | None = None) -> BaseRunner:
+    """Build ``cfg``'s runner with safe checkpoints.
+
+    Raises:
+        KeyError: the runner's type is not registered.
+    """
+    name = cfg['type']
+    cls = RUNNERS.get(name) if isinstance(name, str) else name
+    if cls is None:
+        raise KeyError(f'no runner {name!r} is registered{did_you_mean(name, RUNNERS.module_dict)}')
+    runner = build_mmcv_runner({**cfg, 'type': resumable(cls)}, default_args)
+    if type(runner.log_buffer) is LogBuffer:
+        runner.log_buffer = DeviceLogBuffer()
+    return runner
