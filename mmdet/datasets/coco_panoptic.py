@@ -102,9 +102,10 @@ class CocoPanopticDataset(CocoDataset):
         """The heads tell things from stuff by the number of the label."""
         kinds = [self._is_thing(cat_id) for cat_id in self.cat_ids]
         if kinds != sorted(kinds, reverse=True):
+            things = [self.CLASSES[self.cat2label[c]] for c, thing in zip(self.cat_ids, kinds) if thing]
             raise ValueError(
                 f'{type(self).__name__}: classes must name all things before all stuff; the things of {self.ann_file} '
-                f'are {format_list([self.CLASSES[self.cat2label[c]] for c, thing in zip(self.cat_ids, kinds) if thing])}'
+                f'are {format_list(things)}'
             )
 
     def _images_with_objects(self) -> set[int]:

@@ -39,8 +39,9 @@ class OpenImagesDataset(CustomDataset):
         filter_labels: in evaluation, leave out detections of classes that nobody looked for in the image.
         load_image_level_labels: in evaluation, also labels of whole images say what was looked for.
         verified_classes: note in each image's entry, as ``labeled_classes``, the labels of the classes that were looked
-            for (see :func:`mmdet.datasets.mixing.verified_classes.open_images_verified`), by ``image_level_ann_file`` and, if
-            there is one, ``hierarchy_file``; ``AddFieldToImgMetas(from_img_info=['labeled_classes'])`` hands them on.
+            for (see :func:`mmdet.datasets.mixing.verified_classes.open_images_verified`), by ``image_level_ann_file``
+            and, if there is one, ``hierarchy_file``;
+            ``AddFieldToImgMetas(from_img_info=['labeled_classes'])`` hands them on.
         file_client_args: arguments of ``mmcv.FileClient``.
         **kwargs: arguments of :class:`CustomDataset`, without ``classes``.
 

@@ -53,5 +53,5 @@ def test_kept_memory_makes_no_new_pages_and_freed_memory_goes_back():
 
 
 def test_other_systems_are_left_alone(monkeypatch):
-    monkeypatch.setattr(heap, '_glibc', lambda name: None)
+    monkeypatch.setattr(allocator, '_glibc', lambda name: None)
     assert not allocator.keep_freed_memory() and not allocator.return_freed_memory()

@@ -155,7 +155,7 @@ def check_files(infos: Sequence[Mapping], wanted: int, read_size: Callable[[Mapp
     if wrong_size:
         problems.append(
             f'{len(wrong_size)} of {len(samples)} images looked at have another size than the annotations say: '
-            f'{format_list(wrong_size)}. Boxes would not fit them; with width and height swapped, a rotation is stored in '
-            "the file: LoadImageFromFile(color_type='color_ignore_orientation') leaves it aside."
+            f'{format_list(wrong_size)}. Boxes would not fit them; with width and height swapped, a rotation is '
+            "stored in the file: LoadImageFromFile(color_type='color_ignore_orientation') leaves it aside."
         )
     return problems

@@ -18,9 +18,9 @@ class MarkUnlabelled(AddFieldToImgMetas):
     """Say of every image that comes through this pipeline that nobody has annotated it; goes after ``Collect``.
 
     The losses of detection are zero for such an image, and no negative of it is learnt: the step sets the directives
-    of :func:`mmdet.core.directives.unlabelled.unlabelled_directives`. They need heads ``...WithWeightPerImage`` and samplers
-    ``...WithIgnore``. Annotations that the file has nevertheless are emptied, so that none of them reaches a loss or
-    the divisor of one.
+    of :func:`mmdet.core.directives.unlabelled.unlabelled_directives`. They need heads ``...WithWeightPerImage`` and
+    samplers ``...WithIgnore``. Annotations that the file has nevertheless are emptied, so that none of them
+    reaches a loss or the divisor of one.
 
     Args:
         domain: number of the data set's domain, written into ``img_metas['domain']``; None: nothing is written.
