@@ -32,8 +32,6 @@ class DeformableDETRHead(DETRHead):
         ValueError: ``as_two_stage`` without ``with_box_refine``: boxes of the encoder need layers of their own.
     """
 
-    asks_directives = True
-
     def __init__(
         self,
         *args: Any,

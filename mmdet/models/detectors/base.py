@@ -14,7 +14,7 @@ from torch import Tensor
 from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.models.builder import build_backbone, build_neck
 from mmdet.models.detectors.loss_log import parse_losses
-from mmdet.models.options.static_shapes import use_fixed_sizes
+from mmdet.models.options.static_shapes import use_static_shapes
 
 
 def stack_results(result: list | tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -97,13 +97,13 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         own = getattr(self, 'mask_head', None) is not None
         return own or getattr(getattr(self, 'roi_head', None), 'with_mask', False)
 
-    def use_fixed_sizes(self) -> None:
-        """Train on samples of fixed shapes from now on; see :mod:`mmdet.models.options.static_shapes`.
+    def use_static_shapes(self) -> None:
+        """Train in static shapes from now on; see :mod:`mmdet.models.options.static_shapes`.
 
         Raises:
-            ValueError: a part of the detector does not know them.
+            ValueError: a part of the detector cannot.
         """
-        use_fixed_sizes(self)
+        use_static_shapes(self)
 
     @abstractmethod
     def extract_feat(self, imgs: Tensor) -> Sequence[Tensor]:
@@ -224,6 +224,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
             with self.source_log.recording(data['img_metas']):
                 losses = self(**data)
             loss, log_vars = self._parse_losses(losses, self.source_log.entries(losses))
+            self.source_log.leave_out_undivided(log_vars)
         return dict(loss=loss, log_vars=log_vars, num_samples=len(data['img_metas']))
 
     def val_step(self, data: dict, optimizer: torch.optim.Optimizer | dict | None = None) -> dict:

@@ -7,7 +7,7 @@
 ``channels_last``   True: convolutions work on maps in the order (N, H, W, C)
 ``fold_norm``       True: batch norms whose statistics stand still are computed as part of the convolutions before them,
                     see :mod:`mmdet.models.options.fold_norm`
-``fixed_size``      True: training draws samples of fixed shapes, so that a GPU is hardly waited for; see
+``fixed_size``      True: training draws samples of static shapes, so that the host hardly waits for a GPU; see
                     :mod:`mmdet.models.options.static_shapes`
 ``compile``         ``dict(parts=('backbone', 'neck'), ...)``: ``torch.compile`` of these parts (dotted names); other
                     keys are its arguments, such as ``mode`` or ``dynamic``
@@ -59,7 +59,7 @@ def accelerate(
     if fold_norm:
         fold_norms(detector)
     if fixed_size:
-        detector.use_fixed_sizes()
+        detector.use_static_shapes()
     if compile is not None:
         settings = dict(compile)
         for name in settings.pop('parts', COMPILED_PARTS):

@@ -19,8 +19,8 @@ from mmdet.core.directives import (
 )
 from mmdet.core.mask import BitmapMasks
 from mmdet.models.builder import HEADS, build_head
-from mmdet.models.directive_switch import switch_directives_on
-from mmdet.models.obedience import directive_readers
+from mmdet.models.directives import switch_directives_on
+from mmdet.models.utils.directive_report import directive_readers
 from mmdet.models.roi_heads.keypoint_heads import KeypointTargets
 from mmdet.models.weighted_heads import why_not_weighted
 

@@ -22,6 +22,8 @@ class VGGBBoxHead(BBoxHead):
             ``in_channels=512``.
     """
 
+    has_static_shapes = True
+
     def __init__(
         self,
         fc_out_channels: int = 4096,

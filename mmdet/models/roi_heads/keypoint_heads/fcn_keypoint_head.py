@@ -10,7 +10,7 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import KEYPOINT_HEAD
+from mmdet.core.directives import KEYPOINT_HEAD, ROI_HEAD
 from mmdet.core.keypoint import DecodedKeypoints, decode_heatmaps, get_skeleton, keypoint_targets
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.utils.registry import did_you_mean
@@ -57,7 +57,7 @@ class FCNKeypointHead(BaseModule):
         ValueError: an unknown normaliser, or a skeleton with another number of keypoints.
     """
 
-    directive_head = KEYPOINT_HEAD  # whose weight the loss obeys with a weight per image
+    directive_head, directive_fallback = KEYPOINT_HEAD, ROI_HEAD
 
     def __init__(
         self,

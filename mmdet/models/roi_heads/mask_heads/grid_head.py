@@ -11,7 +11,7 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import BBOX_HEAD
+from mmdet.core.directives import BBOX_HEAD, ROI_HEAD
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
 from mmdet.models.roi_heads.mask_heads.grid_points import (
@@ -58,7 +58,7 @@ class GridHead(BaseModule):
         ValueError: ``grid_points`` is no square number, or the normalisation is another or does not fit P * C.
     """
 
-    directive_head = BBOX_HEAD  # whose weight the loss, a mean over RoIs, obeys with a weight per image
+    directive_head, directive_fallback = BBOX_HEAD, ROI_HEAD
 
     def __init__(
         self,
