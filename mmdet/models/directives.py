@@ -17,6 +17,7 @@ from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.custom_sampler import SUFFIX as SAMPLER_SUFFIX
 from mmdet.core.directives import (
     IGNORE_NEGATIVES,
+    RPN_HEAD,
     BatchDirectives,
     HeadDirectives,
     mask_negatives,
@@ -52,6 +53,12 @@ def directives_of(head: nn.Module) -> HeadDirectives:
             has_sampler=getattr(head, 'has_sampler', True),
         )
     return found
+
+
+def serve_as_first_stage(head: nn.Module) -> None:
+    """Let a dense head in the slot of a first stage read its keys, whatever slot its class is made for."""
+    if getattr(head, 'directive_head', None) is not None:
+        directives_of(head).names = (RPN_HEAD,)
 
 
 def read_directives(

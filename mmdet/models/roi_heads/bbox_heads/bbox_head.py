@@ -22,7 +22,7 @@ from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import directives_of, images_of_rows, mask_scores, weigh_targets
+from mmdet.models.directives import directives_of, images_of_rows, mask_scores, masks_scores, weigh_targets
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels, refined_rows, unscale_boxes
 from mmdet.models.roi_heads.functional.compat import attached_zero, takes_img_metas
@@ -275,8 +275,9 @@ class BBoxHead(BaseModule):
         """
         losses = {}
         if cls_score is not None:
-            images = rois[:, 0].long()
-            cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
+            if masks_scores(self, img_metas, cls_score.device):
+                images = rois[:, 0].long()
+                cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
             losses.update(self._cls_losses(cls_score, labels, label_weights, reduction_override, valid))
         if bbox_pred is not None:
             losses['loss_bbox'] = self._bbox_loss(

@@ -22,7 +22,7 @@ from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import directives_of, images_of_rows, mask_scores, weigh_targets
+from mmdet.models.directives import directives_of, images_of_rows, mask_scores, masks_scores, weigh_targets
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import refined_rows, unscale_boxes
 from mmdet.models.roi_heads.bbox_heads.sabl_functional import (
@@ -324,8 +324,9 @@ class SABLHead(BaseModule):
         losses = {}
         options = dict(reduction_override=reduction_override)
         if cls_score is not None:
-            images = rois[:, 0].long()
-            cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
+            if masks_scores(self, img_metas, cls_score.device):
+                images = rois[:, 0].long()
+                cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
             factor = self._cls_avg_factor(label_weights)
             losses['loss_cls'] = (
                 self.loss_cls(cls_score, labels, label_weights, avg_factor=factor, **options)
