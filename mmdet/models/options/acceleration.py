@@ -131,7 +131,10 @@ class _PrepareImages:
     def __init__(self, prepare: Any) -> None:
         self.prepare = prepare
 
-    def __call__(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    def __call__(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        if args and isinstance(args[0], dict):
+            # DistributedDataParallel runs `train_step(data, optimizer)` in the place of `forward`; that calls `forward`
+            return None
         names = ('img', 'img_metas')
         given = dict(zip(names, args)) | kwargs
         img, metas = given['img'], given['img_metas']
