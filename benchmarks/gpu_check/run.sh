@@ -55,10 +55,10 @@ part() {
   return $status
 }
 
-# ---- packages that were carried along
+# ---- packages that were carried along, where they are missing
 shopt -s nullglob
 wheels=(work_dirs/gpu_check/wheels/*.whl)
-if [ ${#wheels[@]} -gt 0 ]; then
+if [ ${#wheels[@]} -gt 0 ] && ! "$PYTHON" -c 'import mmcv, pycocotools, terminaltables' 2> /dev/null; then
   site=$(mktemp -d)
   part install 90 "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" \
     "${wheels[@]}" || exit 3
