@@ -150,7 +150,7 @@ def trained(model: nn.Module, device: str, dtype: str, data: dict, steps: int) -
         seconds=float(np.median(seconds[1:] or seconds)),
         syncs=sum(syncs.values()) if cuda else None,
         lines=dict(syncs.most_common()),
-        loss_scale=runner.meta.get('fp16', {}).get('loss_scaler', {}).get('scale'),
+        loss_scale=hook.loss_scaler.get_scale() if dtype == 'float16' else None,
         mb=torch.cuda.max_memory_allocated() / 2**20 if cuda else None,
     )
 
