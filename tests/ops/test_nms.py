@@ -130,6 +130,8 @@ def test_nms_match_groups_the_suppressed_with_their_keeper():
     groups = nms_match(torch.cat([boxes, scores[:, None]], 1), 0.4)
     assert sorted(torch.cat(groups).tolist()) == list(range(50))
     assert [int(g[0]) for g in groups] == nms(boxes, scores, 0.4)[1].tolist()
+    # they are parts of one tensor: a single copy to the device of the boxes
+    assert len({group.untyped_storage().data_ptr() for group in groups}) == 1
 
 
 def test_errors_say_what_was_wrong():

@@ -51,7 +51,12 @@ class Focus(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)``, sides even, to ``(N, out_channels, H / 2, W / 2)`` for a stride of 1."""
+        """``(N, in_channels, H, W)`` to ``(N, out_channels, H / 2, W / 2)``, rounded up, for a stride of 1.
+
+        An odd side gets a row or column of zeros at its end.
+        """
+        if x.shape[-2] % 2 or x.shape[-1] % 2:
+            x = F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))
         # left column of the squares first, as the published weights expect
         pixels = [x[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
         return self.conv(torch.cat(pixels, dim=1))

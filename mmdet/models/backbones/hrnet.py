@@ -148,11 +148,13 @@ class HRModule(BaseModule):
         maps = [branch(branch_input) for branch, branch_input in zip(self.branches, x)]
         if self.fuse_layers is None:
             return maps
-        return [self.relu(self._sum(maps, layers)) for layers in self.fuse_layers]
+        return [self.relu(self._sum(maps, i, layers)) for i, layers in enumerate(self.fuse_layers)]
 
     @staticmethod
-    def _sum(maps: list[Tensor], layers: nn.ModuleList) -> Tensor:
-        return sum(x if layer is None else layer(x) for x, layer in zip(maps, layers))
+    def _sum(maps: list[Tensor], target: int, layers: nn.ModuleList) -> Tensor:
+        height, width = maps[target].shape[-2:]
+        # a coarser map is rounded up where it does not divide, and reaches beyond the finer one once it is enlarged
+        return sum(x if layer is None else layer(x)[..., :height, :width] for x, layer in zip(maps, layers))
 
 
 @BACKBONES.register_module()

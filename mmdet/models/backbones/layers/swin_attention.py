@@ -13,7 +13,8 @@ def window_partition(x: Tensor, size: int) -> Tensor:
     """``(N, H, W, C)`` to its windows ``(N * H / size * W / size, size, size, C)``, row by row."""
     count, height, width, channels = x.shape
     x = x.view(count, height // size, size, width // size, size, channels)
-    return x.transpose(2, 3).reshape(-1, size, size, channels)
+    # a map one window high may give a view with gaps between its rows
+    return x.transpose(2, 3).reshape(-1, size, size, channels).contiguous()
 
 
 def window_reverse(windows: Tensor, height: int, width: int) -> Tensor:

@@ -88,8 +88,8 @@ def lay_masks(scores: Tensor, labels: Tensor, masks: Tensor, overlap_thr: float)
     id_map = torch.zeros(masks.shape[-2:], dtype=torch.long, device=masks.device)
     areas = masks.flatten(1).sum(1)
     laid = []
-    # each mask depends on all before it; without branches, so that no mask waits for the device
-    for rank, i in enumerate(order):
+    # each mask depends on all before it; without branches on values, so that no mask makes the host wait for the device
+    for rank, i in enumerate(order.tolist()):
         mask = masks[i]
         covered = (mask & ~free).sum()
         keep = (areas[i] > 0) & (covered / (areas[i] + 1e-5) <= overlap_thr)
