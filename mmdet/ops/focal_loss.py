@@ -22,8 +22,8 @@ def binary_focal_terms(logits: Tensor, positive: Tensor, gamma: float, alpha: fl
     against = torch.where(positive, -logits, logits)  # logit of the wrong answer
     share = torch.where(positive, alpha, 1 - alpha).to(logits.dtype)
     # the power's gradient is infinite at 0, which a far logit underflows to
-    wrongness = against.sigmoid().clamp(min=torch.finfo(logits.dtype).tiny)
-    return share * F.softplus(against) * wrongness.pow(gamma)
+    one_minus_pt = against.sigmoid().clamp(min=torch.finfo(logits.dtype).tiny)
+    return share * F.softplus(against) * one_minus_pt.pow(gamma)
 
 
 def sigmoid_focal_loss(

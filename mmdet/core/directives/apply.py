@@ -129,7 +129,7 @@ def _negative_factors(
         raise ValueError("this head has no policy of negatives that looks at overlaps; use 'soft'")
     images = image_of_row.expand_as(labels)
     factors = torch.tensor(plain, dtype=torch.float32).to(labels.device, non_blocking=True)[images]
-    for i in by_overlap:  # few images have this policy, and overlaps of a batch at once would need too much memory
+    for i in by_overlap:  # overlaps of a batch at once would need too much memory
         policy = policies[i]
         weights = overlap_weights(overlaps(i), policy.floor, policy.steepness, policy.rate)
         factors = factors.masked_scatter(images == i, (weights * policy.scale).to(factors))

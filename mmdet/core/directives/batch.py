@@ -10,10 +10,18 @@ import torch
 from torch import Tensor
 
 from mmdet.core.directives.classes import restricts_classes, unlabelled_mask
-from mmdet.core.directives.keys import BBOX_HEAD, HEADS_WITH_NEGATIVES, IGNORE_NEGATIVES, ROI_HEAD, RPN_HEAD
+from mmdet.core.directives.keys import (
+    BBOX_HEAD,
+    HEADS_WITH_NEGATIVES,
+    IGNORE_NEGATIVES,
+    ROI_HEAD,
+    RPN_HEAD,
+    WEIGHTED_HEADS,
+)
 from mmdet.core.directives.negatives import Policy, negative_policy
 from mmdet.core.directives.weights import loss_weight
 from mmdet.core.targets import Targets
+from mmdet.utils.registry import did_you_mean
 
 
 class Recorder(Protocol):
@@ -61,7 +69,7 @@ class HeadDirectives:
     def __init__(
         self, names: Sequence[str], enabled: bool = False, has_sampler: bool = True, ignores: bool = False
     ) -> None:
-        self.names = tuple(names)
+        self.names = tuple(check_head_name(name) for name in names)
         self.enabled = enabled
         self.has_sampler = has_sampler
         self.ignores = ignores
@@ -129,6 +137,20 @@ class HeadDirectives:
             return False
         recalibrates = negative_policy(img_meta, self.names).kind == 'recalibrate'
         return recalibrates or (self.class_wise and restricts_classes(img_meta))
+
+
+def check_head_name(name: str) -> str:
+    """``name`` itself.
+
+    Raises:
+        ValueError: no directive is for a head of that name.
+    """
+    if name not in WEIGHTED_HEADS:
+        raise ValueError(
+            f'directive_head: there are no directives of {name!r}{did_you_mean(name, WEIGHTED_HEADS)} '
+            f'Known: {", ".join(WEIGHTED_HEADS)}'
+        )
+    return name
 
 
 # A two-stage detector without masks, whose samplers read ``ignore_negatives``.

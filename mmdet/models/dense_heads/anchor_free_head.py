@@ -181,7 +181,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         gt_bboxes: Sequence[Tensor],
         img_metas: Sequence[dict],
     ) -> Targets:
-        """Targets of all points of a batch, weighed as its images say; without directives all weigh 1.
+        """Targets of all points of a batch, weighed as its images say; where they say nothing, all weigh 1.
 
         All points that are no positives are negatives. To the policy that looks at overlaps, a point inside an object
         overlaps it by 1 and any other by 0, as a point has no box of its own.

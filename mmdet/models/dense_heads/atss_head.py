@@ -196,7 +196,7 @@ class ATSSHead(AnchorHead):
         inside[rows] = True
         anchors, level_sizes = flat_anchors[rows], num_inside([len(flags) for flags in valid_flags], inside)
         assigned = self.assigner.assign(anchors, level_sizes, gt_bboxes, gt_bboxes_ignore, gt_labels)
-        # The sampler needs the image's directives, such as ignored negatives.
+        # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         if not unmap_outputs:
             rows = torch.arange(len(anchors), device=anchors.device)

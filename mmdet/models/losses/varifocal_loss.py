@@ -12,7 +12,7 @@ from mmdet.models.losses.utils import ReducedLoss, check_same_shape, weighted_lo
 def varifocal_loss(
     pred: Tensor, target: Tensor, alpha: float = 0.75, gamma: float = 2.0, iou_weighted: bool = True
 ) -> Tensor:
-    """Elementwise cross entropy with the IoU as soft target; only negatives are quieted as in the focal loss.
+    """Elementwise cross entropy with the IoU as soft target; only negatives have the modulating factor of the focal loss.
 
     Args:
         pred: logits (n, C).
@@ -26,8 +26,8 @@ def varifocal_loss(
     """
     check_same_shape(pred, target, 'varifocal_loss')
     target = target.to(pred.dtype)
-    quieted = alpha * (pred.sigmoid() - target).abs().pow(gamma)
-    factor = torch.where(target > 0, target if iou_weighted else torch.ones_like(target), quieted)
+    modulating = alpha * (pred.sigmoid() - target).abs().pow(gamma)
+    factor = torch.where(target > 0, target if iou_weighted else torch.ones_like(target), modulating)
     return F.binary_cross_entropy_with_logits(pred, target, reduction='none') * factor
 
 

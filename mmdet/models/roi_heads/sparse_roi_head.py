@@ -180,7 +180,7 @@ class SparseRoIHead(CascadeRoIHead):
             x: feature maps.
             proposal_boxes: (N, P, 4).
             proposal_features: (N, P, C) queries.
-            img_metas: meta information of each image, its directives among them.
+            img_metas: meta information of each image.
             gt_bboxes: N times (g_i, 4) px.
             gt_labels: N times (g_i,) in ``[0, K)``.
             gt_bboxes_ignore: not used: the matching knows no such regions.

@@ -35,13 +35,13 @@ def matched_result(cost: Tensor, gt_labels: Tensor) -> AssignResult:
 
 
 def check_no_ignored(gt_bboxes_ignore: Tensor | None, name: str) -> None:
-    """Check that no ignored regions are given to an assigner that cannot heed them.
+    """Check that no ignored regions are given to an assigner that does not know them.
 
     Raises:
         NotImplementedError: there are.
     """
     if gt_bboxes_ignore is not None:
-        raise NotImplementedError(f'{name} cannot heed ignored regions; gt_bboxes_ignore must be None')
+        raise NotImplementedError(f'{name} knows no ignored regions; gt_bboxes_ignore must be None')
 
 
 @BBOX_ASSIGNERS.register_module()

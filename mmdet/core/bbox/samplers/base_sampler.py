@@ -67,7 +67,7 @@ class BaseSampler(metaclass=ABCMeta):
             gt_bboxes: (G, 4) xyxy px.
             gt_labels: (G,) long.
             **kwargs: what the kind of sampler needs: ``feats`` for the mining ones, ``img_metas`` (the dict of this
-                one image) for those that heed the image's training directives.
+                one image) for those that read it.
 
         Returns:
             Result with indices in ascending order; where ground truth is added, box i has index G + i.

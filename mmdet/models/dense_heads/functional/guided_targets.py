@@ -156,7 +156,7 @@ def sample_squares(
     inside = inside_flags.nonzero().squeeze(1)
     approxs, squares = flat_approxs.view(-1, per_square, 4)[inside].flatten(0, 1), flat_squares[inside]
     assigned = assigner.assign(approxs, squares, per_square, gt_bboxes, gt_bboxes_ignore)
-    # The sampler needs the image's directives, such as ignored negatives.
+    # samplers read the image's meta information
     sampled = sampler.sample(assigned, squares, gt_bboxes, img_metas=img_meta)
     if unmap_outputs:
         return SampledSquares(sampled, inside, len(flat_squares))

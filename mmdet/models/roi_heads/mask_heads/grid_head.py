@@ -11,7 +11,6 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import BBOX_HEAD, ROI_HEAD
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
 from mmdet.models.roi_heads.mask_heads.grid_points import (
@@ -58,7 +57,7 @@ class GridHead(BaseModule):
         ValueError: ``grid_points`` is no square number, or the normalisation is another or does not fit P * C.
     """
 
-    directive_head, directive_fallback = BBOX_HEAD, ROI_HEAD
+    directive_head, directive_fallback = 'bbox_head', 'roi_head'
 
     def __init__(
         self,
