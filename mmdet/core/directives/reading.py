@@ -9,7 +9,7 @@ from mmdet.core.directives.negatives import ALL, check_ignore_negatives, check_n
 from mmdet.core.directives.weights import check_loss_weight, loss_weight
 from mmdet.utils.registry import did_you_mean
 
-NEAR = 0.8  # share of a name that is a directive's, from which on it is taken for a mistake
+NEAR = 0.8  # fraction of a name that is a directive's, from which on it is taken for a mistake
 
 
 class Directives(NamedTuple):

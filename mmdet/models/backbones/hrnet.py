@@ -13,6 +13,9 @@ from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
 from mmdet.models.utils.weights import norm_layers_eval, resolve_init_cfg
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+
 STAGE_KEYS = ('num_modules', 'num_branches', 'block', 'num_blocks', 'num_channels')
 
 
@@ -61,7 +64,7 @@ class HRModule(BaseModule):
         multiscale_output: bool = True,
         with_cp: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         block_init_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -186,7 +189,7 @@ class HRNet(BaseModule):
         extra: dict[str, dict],
         in_channels: int = 3,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         norm_eval: bool = True,
         with_cp: bool = False,
         zero_init_residual: bool = False,
@@ -227,9 +230,9 @@ class HRNet(BaseModule):
         for i in (2, 3, 4):
             stage = self.extra[f'stage{i}']
             expansion = self.blocks_dict[stage['block']].expansion
-            wanted = [planes * expansion for planes in stage['num_channels']]
-            self.add_module(f'transition{i - 1}', self._make_transition_layer(channels, wanted))
-            layer, channels = self._make_stage(stage, wanted, multiscale_output or i < 4)
+            widths = [planes * expansion for planes in stage['num_channels']]
+            self.add_module(f'transition{i - 1}', self._make_transition_layer(channels, widths))
+            layer, channels = self._make_stage(stage, widths, multiscale_output or i < 4)
             self.add_module(f'stage{i}', layer)
 
     @property

@@ -21,6 +21,9 @@ from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 from mmdet.models.directives import mask_scores, weigh_targets
 
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('conv_cls')
+
 # Default arguments; every builder copies them.
 IOU_LOSS = dict(type='IoULoss', loss_weight=1.0)
 DISTANCE_CODER = dict(type='DistancePointBBoxCoder')
@@ -74,7 +77,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         norm_cfg: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
-        init_cfg: dict | list | None = rare_classes('conv_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
     ) -> None:
         super().__init__(init_cfg)
         if conv_bias != 'auto' and not isinstance(conv_bias, bool):

@@ -1,7 +1,7 @@
 """The head of DETR (https://arxiv.org/abs/2005.12872).
 
 N: images; Q: queries; C: channels; K: classes, label K being background. Predicted boxes are centre x, centre y, w, h
-as shares of the image.
+as fractions of the image.
 """
 
 from collections.abc import Sequence
@@ -243,7 +243,7 @@ class DETRHead(BaseDenseHead):
         gt_bboxes_ignore_list: None = None,
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Losses of one layer: of classes, of coordinates (as shares of the image), of overlaps.
+        """Losses of one layer: of classes, of coordinates (as fractions of the image), of overlaps.
 
         Args:
             cls_scores: (N, Q, K) or (N, Q, K + 1) logits.

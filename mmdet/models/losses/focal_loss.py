@@ -61,7 +61,7 @@ def py_sigmoid_focal_loss(
         pred: logits (n, C), or of any shape where ``target`` has the same.
         target: classes (n,), any other value than [0, C) being background; or values in [0, 1] shaped as ``pred``.
         weight: of samples (n,) or of elements.
-        gamma: power of the factor that quiets easy examples.
+        gamma: power of the modulating factor.
         alpha: weight of positives; negatives get ``1 - alpha``.
         reduction: ``'none'``, ``'mean'`` or ``'sum'``.
         avg_factor: divisor of the mean in place of the number of elements.
@@ -105,7 +105,7 @@ class FocalLoss(ReducedLoss):
 
     Args:
         use_sigmoid: must be True; there is no softmax kind.
-        gamma: power of the factor that quiets easy examples.
+        gamma: power of the modulating factor.
         alpha: weight of positives; negatives get ``1 - alpha``.
         reduction: ``'none'``, ``'mean'`` or ``'sum'``.
         loss_weight: factor on the result.

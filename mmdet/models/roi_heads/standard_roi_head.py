@@ -1,4 +1,4 @@
-"""The RoI head of Faster and Mask R-CNN: one box head and, if wanted, one mask head."""
+"""The RoI head of Faster and Mask R-CNN: one box head and, if it is configured, one mask head."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -72,7 +72,7 @@ class HungarianAssigner(BaseAssigner):
         """Match the predictions of one image.
 
         Args:
-            bbox_pred: (P, 4) centre x, centre y, w, h as shares of the image.
+            bbox_pred: (P, 4) centre x, centre y, w, h as fractions of the image.
             cls_pred: (P, K) logits.
             gt_bboxes: (G, 4) xyxy px.
             gt_labels: (G,) long.

@@ -30,7 +30,7 @@ class BaseSampler(metaclass=ABCMeta):
 
     Args:
         num: boxes in all.
-        pos_fraction: largest share of positives.
+        pos_fraction: largest fraction of positives.
         neg_pos_ub: most negatives for each positive (at least one positive is counted); negative: no bound.
         add_gt_as_proposals: whether the ground truth boxes join the others, as positives.
     """

@@ -5,6 +5,9 @@ from mmcv.runner import BaseModule
 from torch import Tensor, arange, nn, zeros
 from torch.nn import functional as F
 
+# Default arguments, never written to.
+DROPOUT_LAYER = dict(type='DropPath', drop_prob=0.0)
+
 # added to the logits of pairs of patches that only the shift has made neighbours; softmax makes it a zero
 FAR_APART = -100.0
 
@@ -154,7 +157,7 @@ class ShiftWindowMSA(BaseModule):
         qk_scale: float | None = None,
         attn_drop_rate: float = 0,
         proj_drop_rate: float = 0,
-        dropout_layer: dict = dict(type='DropPath', drop_prob=0.0),  # noqa: B006
+        dropout_layer: dict = DROPOUT_LAYER,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)

@@ -24,7 +24,7 @@ from mmdet.models.roi_heads.mask_heads.grid_points import (
 # Defaults of the constructor, which are part of its signature; never written to.
 LOSS_GRID = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=15)
 GN = dict(type='GN', num_groups=36)
-RARE = 0.01  # the share of cells with a point, which the last layer's bias says at first
+RARE = 0.01  # the fraction of cells with a point, which the last layer's bias says at first
 INIT_CFG = [
     dict(type='Kaiming', layer=['Conv2d', 'Linear']),
     dict(
