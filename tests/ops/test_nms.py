@@ -71,6 +71,12 @@ def test_soft_nms_naive_is_hard_nms():
     assert soft_nms(boxes, scores, 0.4, method='naive')[1].tolist() == nms(boxes, scores, 0.4)[1].tolist()
 
 
+def test_soft_nms_keeps_a_box_whose_score_is_just_min_score():
+    boxes, scores = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]]), torch.tensor([0.9, 0.5])
+    assert soft_nms(boxes, scores, 0.3, min_score=0.5)[1].tolist() == [0, 1]
+    assert soft_nms(boxes, scores, 0.3, min_score=0.5001)[1].tolist() == [0]
+
+
 def test_soft_nms_min_score_drops_and_the_best_stays():
     assert soft_nms(BOXES, SCORES, 0.3, min_score=0.75)[1].tolist() == [0]
     assert soft_nms(BOXES, SCORES, 0.3, min_score=0.95)[1].tolist() == [0]
