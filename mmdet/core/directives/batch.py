@@ -4,7 +4,7 @@ Legend: N images, R rows (anchors, points, RoIs, queries, masks), K classes.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ from mmdet.utils.registry import did_you_mean
 class Recorder(Protocol):
     """What is told of the loss weights that enter a step's losses, and of the targets that they weighed."""
 
-    def note_weights(self, loss_weights: Tensor, img_metas: Sequence[dict]) -> None:
+    def note_weights(self, loss_weights: Tensor, img_metas: Sequence[Mapping[str, Any]]) -> None:
         """Loss weights (N,), a leaf of the graph, of N images were read."""
 
     def note_targets(self, targets: Targets, image_of_row: Tensor, directives: 'BatchDirectives') -> None:
@@ -89,7 +89,7 @@ class HeadDirectives:
 
     def read(
         self,
-        img_metas: Sequence[dict] | None,
+        img_metas: Sequence[Mapping[str, Any]] | None,
         num_classes: int,
         softmax: bool,
         device: torch.device,
@@ -126,12 +126,12 @@ class HeadDirectives:
             record.note_weights(loss_weights.requires_grad_(), img_metas)
         return BatchDirectives(loss_weights, policies, unlabeled, num_classes, softmax, weighted, record)
 
-    def _policy(self, img_meta: dict, sampled: bool) -> Policy:
+    def _policy(self, img_meta: Mapping[str, Any], sampled: bool) -> Policy:
         if not sampled and img_meta.get(IGNORE_NEGATIVES, 0) == 1:
             return Policy('none')
         return negative_policy(img_meta, self.names).at(self.iteration)
 
-    def needs_scores(self, img_meta: dict) -> bool:
+    def needs_scores(self, img_meta: Mapping[str, Any]) -> bool:
         """Whether :func:`mask_negatives` has something to do for this image, sooner or later."""
         if not self.has_negatives:
             return False

@@ -123,7 +123,7 @@ def describe_readers(readers: list[Reader]) -> str:
     return 'directives read by ' + ('; '.join(sorted(lines)) or 'nobody')
 
 
-def check_directives_were_read(model: nn.Module, img_metas: Sequence[dict]) -> bool:
+def check_directives_were_read(model: nn.Module, img_metas: Sequence[Mapping[str, Any]]) -> bool:
     """Check after a training step that no head passed over directives that its images had.
 
     Args:
