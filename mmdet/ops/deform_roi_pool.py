@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from mmdet.ops.compiled import mmcv_class
 from mmdet.ops.roi import roi_align
 
 
@@ -108,7 +109,7 @@ def _bilinear(feature: Tensor, position: Tensor) -> Tensor:
     return (values * inside[:, None])[0]
 
 
-class DeformRoIPool(nn.Module):
+class DeformRoIPool(mmcv_class('DeformRoIPool')):
     """:func:`deform_roi_pool` as a layer; its offsets are given to ``forward``."""
 
     def __init__(
@@ -134,7 +135,7 @@ class DeformRoIPool(nn.Module):
         return self._pool(input, rois, offset)
 
 
-class DeformRoIPoolPack(DeformRoIPool):
+class DeformRoIPoolPack(DeformRoIPool, mmcv_class('DeformRoIPoolPack')):
     """Deformable pooling that predicts its offsets from the RoI pooled without them; it starts as RoIAlign.
 
     Args:
@@ -188,7 +189,7 @@ class DeformRoIPoolPack(DeformRoIPool):
         return self._pool(input, rois, self.offset_fc(still).view(len(rois), 2, *self.output_size))
 
 
-class ModulatedDeformRoIPoolPack(DeformRoIPoolPack):
+class ModulatedDeformRoIPoolPack(DeformRoIPoolPack, mmcv_class('ModulatedDeformRoIPoolPack')):
     """As :class:`DeformRoIPoolPack`, and each bin is scaled by a predicted factor in [0, 1], at first one half."""
 
     def __init__(

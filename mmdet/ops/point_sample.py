@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from mmdet.ops.compiled import mmcv_class
+
 
 def points_in_image(rois: Tensor, rel_points: Tensor) -> Tensor:
     """Points of RoIs as points of the image.
@@ -74,7 +76,7 @@ def read_masks_at_points(masks: Tensor, rows: Tensor, points: Tensor) -> Tensor:
     return values
 
 
-class SimpleRoIAlign(nn.Module):
+class SimpleRoIAlign(mmcv_class('SimpleRoIAlign')):
     """Pools a RoI by one bilinear sample in the middle of each bin.
 
     Args:

@@ -8,6 +8,7 @@ import torchvision.ops
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from mmdet.ops.compiled import mmcv_class
 from mmdet.ops.roi_align_cpu import Geometry, Level, pays, roi_align_cpu
 
 _POOL_MODES = ('avg', 'max')
@@ -146,7 +147,7 @@ def roi_pool(input: Tensor, rois: Tensor, output_size: int | tuple[int, int], sp
     return pooled.to(input.dtype)
 
 
-class RoIAlign(nn.Module):
+class RoIAlign(mmcv_class('RoIAlign')):
     """:func:`roi_align` as a layer; ``use_torchvision`` is accepted for old configs and changes nothing."""
 
     def __init__(
@@ -184,7 +185,7 @@ class RoIAlign(nn.Module):
         )
 
 
-class RoIPool(nn.Module):
+class RoIPool(mmcv_class('RoIPool')):
     """:func:`roi_pool` as a layer."""
 
     def __init__(self, output_size: int | tuple[int, int], spatial_scale: float = 1.0) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 from mmcv.cnn.bricks.registry import NORM_LAYERS
 from torch import nn
 
+from mmdet.ops.compiled import register_layer
+
 STATS_MODES = ('default', 'N')
 
 
@@ -30,6 +32,4 @@ class MMSyncBN(nn.SyncBatchNorm):
         super().__init__(num_features, process_group=group, **kwargs)
 
 
-# mmcv's compiled distribution has a layer of this name of its own
-if 'MMSyncBN' not in NORM_LAYERS.module_dict:
-    NORM_LAYERS.register_module('MMSyncBN', module=MMSyncBN)
+register_layer(NORM_LAYERS, 'MMSyncBN', MMSyncBN)
