@@ -8,16 +8,12 @@ same name too, where there is one, so that ``isinstance`` in mmcv and in users' 
 import importlib
 import warnings
 from functools import cache
-from importlib.util import find_spec
 from types import ModuleType
 
 from mmcv.utils import Registry
 from torch import nn
 
-
-def is_compiled() -> bool:
-    """Whether the installed mmcv has compiled operators (mmcv-full)."""
-    return find_spec('mmcv._ext') is not None
+from mmdet._environment import is_compiled
 
 
 @cache

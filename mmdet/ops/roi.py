@@ -5,6 +5,7 @@ from functools import reduce
 
 import torch
 import torchvision.ops
+from mmcv.utils import deprecated_api_warning
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
@@ -150,6 +151,7 @@ def roi_pool(input: Tensor, rois: Tensor, output_size: int | tuple[int, int], sp
 class RoIAlign(mmcv_class('RoIAlign')):
     """:func:`roi_align` as a layer; ``use_torchvision`` is accepted for old configs and changes nothing."""
 
+    @deprecated_api_warning({'out_size': 'output_size', 'sample_num': 'sampling_ratio'}, cls_name='RoIAlign')
     def __init__(
         self,
         output_size: int | tuple[int, int],
