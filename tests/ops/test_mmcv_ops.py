@@ -149,7 +149,7 @@ def test_suppression_is_that_of_torchvision(ops):
 
 def test_deformable_convolution_is_that_of_torchvision(ops):
     torch.manual_seed(0)
-    x, weight = torch.rand(2, 4, 7, 7), torch.rand(3, 2, 3, 3)
+    x, weight = torch.rand(2, 4, 7, 7), torch.rand(6, 2, 3, 3)
     offset = torch.randn(2, 2 * 18, 7, 7)
     out = ops.deform_conv2d(x, offset, weight, 1, 1, 1, 2, 2, False, 32)
     torch.testing.assert_close(out, torchvision.ops.deform_conv2d(x, offset, weight, padding=1))

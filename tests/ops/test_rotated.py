@@ -32,16 +32,13 @@ def overlap_of_opencv(first, second) -> float:
         ((0, 0, 2, 4, math.pi / 2), 1),  # the same box, told the other way
         ((0, 0, 4, 2, math.pi), 1),
         ((2, 1, 4, 2, 0), 1 / 7),  # a quarter of each in common: 2 of 14
-        ((0, 0, 2, 2, math.pi / 4), (4 * math.sqrt(2) - 2 * (math.sqrt(2) - 1) ** 2 - 4 * (math.sqrt(2) - 1)) / 8),
+        # a square on its corner; above and below, triangles of height sqrt(2) - 1 stick out
+        ((0, 0, 2, 2, math.pi / 4), (4 - 2 * (math.sqrt(2) - 1) ** 2) / (8 + 2 * (math.sqrt(2) - 1) ** 2)),
         ((4, 0, 4, 2, 0), 0),  # side by side
         ((1, 0, 0, 2, 0), 0),  # no area
     ],
 )
 def test_iou_by_hand(other, iou):
-    if other[2:] == (2, 2, math.pi / 4):
-        # a square of diagonal 2 sqrt(2) on its corner; what sticks out above and below are triangles of height sqrt(2) - 1
-        common = 4 - 2 * (math.sqrt(2) - 1) ** 2
-        iou = common / (8 + 4 - common)
     other = torch.tensor([other], dtype=torch.float)
     assert box_iou_rotated(BOX, other).item() == pytest.approx(iou, abs=1e-5)
     assert box_iou_rotated(other, BOX, aligned=True).item() == pytest.approx(iou, abs=1e-5)
