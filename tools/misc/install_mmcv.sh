@@ -52,6 +52,8 @@ trap 'rm -rf "$work"' EXIT
 "$python" -m pip install -q ninja psutil
 "$python" -m pip download -q --no-deps --no-binary :all: --no-build-isolation -d "$work" "mmcv-full==$version"
 tar -xzf "$work"/mmcv[-_]full-*.tar.gz -C "$work"
-# recent torch headers need C++20, the setup of mmcv 1.7.x asks for less
-sed -i -E 's/-std=c\+\+(14|17)/-std=c++20/g' "$work"/mmcv[-_]full-*/setup.py
+# the headers of torch need the C++ that torch builds extensions with; the setup of mmcv 1.7.x asks for less
+standard=$("$python" -c 'import re, torch.utils.cpp_extension as e
+print(max(re.findall(r"-std=c[+][+]\d+", open(e.__file__).read())))')
+sed -i -E "s/-std=c\+\+(14|17)/$standard/g" "$work"/mmcv[-_]full-*/setup.py
 MMCV_WITH_OPS=1 "$python" -m pip install --no-cache-dir --no-build-isolation "$work"/mmcv[-_]full-*/
