@@ -31,7 +31,8 @@ built = dict(
     RoIAlign=ours.RoIAlign(2), RoIPool=ours.RoIPool(2), SimpleRoIAlign=ours.SimpleRoIAlign(2, 1.0),
     DeformRoIPool=ours.DeformRoIPool(2), DeformRoIPoolPack=ours.DeformRoIPoolPack(2, 4, 8),
     ModulatedDeformRoIPoolPack=ours.ModulatedDeformRoIPoolPack(2, 4, 8), CARAFE=ours.CARAFE(3, 1, 2),
-    CornerPool=ours.CornerPool('top'), SigmoidFocalLoss=ours.SigmoidFocalLoss(2.0, 0.25),
+    CornerPool=ours.CornerPool('top'), RoIAlignRotated=ours.RoIAlignRotated(2, 1.0),
+    SigmoidFocalLoss=ours.SigmoidFocalLoss(2.0, 0.25),
     SoftmaxFocalLoss=ours.SoftmaxFocalLoss(2.0, 0.25),
 )
 for name, layer in built.items():

@@ -24,6 +24,7 @@ from mmdet.ops.nms import batched_nms, nms, nms_match, soft_nms
 from mmdet.ops.point_sample import SimpleRoIAlign, points_in_image, read_at_points, read_masks_at_points
 from mmdet.ops.roi import RoIAlign, RoIPool, roi_align, roi_pool
 from mmdet.ops.rotated import box_iou_rotated, nms_rotated
+from mmdet.ops.rotated_features import RoIAlignRotated
 from mmdet.ops.saconv import SAConv2d
 from mmdet.ops.sync_bn import MMSyncBN
 
@@ -45,6 +46,7 @@ __all__ = [
     'ModulatedDeformRoIPoolPack',
     'MultiScaleDeformableAttention',
     'RoIAlign',
+    'RoIAlignRotated',
     'RoIPool',
     'SAConv2d',
     'SigmoidFocalLoss',

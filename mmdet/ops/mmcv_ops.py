@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmdet import ops
 from mmdet._environment import INSTALL_MMCV_FULL
-from mmdet.ops import polygon, rotated
+from mmdet.ops import polygon, rotated, rotated_features
 from mmdet.ops.masked_conv import masked_conv2d as masked_conv2d_of_mmdet
 from mmdet.ops.multi_scale_deform_attn import multi_scale_deformable_attn
 from mmdet.ops.point_sample import point_sample, rel_roi_point_to_rel_img_point
@@ -126,6 +126,7 @@ def get_compiling_cuda_version() -> str:
 
 # module of mmcv.ops -> the names that it shows
 MODULES: dict[str, dict[str, Any]] = {
+    'active_rotated_filter': {'active_rotated_filter': rotated_features.active_rotated_filter},
     'bbox': {'bbox_overlaps': bbox_overlaps},
     'box_iou_rotated': {'box_iou_rotated': rotated.box_iou_rotated},
     'carafe': {
@@ -135,6 +136,7 @@ MODULES: dict[str, dict[str, Any]] = {
         'carafe': ops.carafe,
         'carafe_naive': ops.carafe,
     },
+    'chamfer_distance': {'chamfer_distance': rotated_features.chamfer_distance},
     'convex_iou': {'convex_giou': polygon.convex_giou, 'convex_iou': polygon.convex_iou},
     'corner_pool': {'CornerPool': ops.CornerPool},
     'deform_conv': {
@@ -197,7 +199,12 @@ MODULES: dict[str, dict[str, Any]] = {
     },
     'points_in_polygons': {'points_in_polygons': polygon.points_in_polygons},
     'roi_align': {'RoIAlign': ops.RoIAlign, 'roi_align': ops.roi_align},
+    'roi_align_rotated': {
+        'RoIAlignRotated': ops.RoIAlignRotated,
+        'roi_align_rotated': rotated_features.roi_align_rotated,
+    },
     'roi_pool': {'RoIPool': ops.RoIPool, 'roi_pool': ops.roi_pool},
+    'rotated_feature_align': {'rotated_feature_align': rotated_features.rotated_feature_align},
     'saconv': {'SAConv2d': ops.SAConv2d},
     'sync_bn': {'SyncBatchNorm': ops.MMSyncBN},
 }
@@ -231,8 +238,8 @@ def fill(module: ModuleType) -> None:
 
 def _missing(name: str) -> str:
     return (
-        f'{name} needs mmcv-full, the compiled mmcv, which is not installed, and mmdet has no operator of its own for '
-        f'it ({INSTALL_MMCV_FULL})'
+        f'{name} needs mmcv-full, the compiled mmcv: it is not installed, and mmdet has no such operator. To compile '
+        f'it, {INSTALL_MMCV_FULL}'
     )
 
 

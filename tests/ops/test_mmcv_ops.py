@@ -15,10 +15,12 @@ from mmdet._optional_import import OperatorsFinder
 
 # as in mmcv 1.7.2: names, and arguments in their order
 SIGNATURES = {
+    'active_rotated_filter': 'input indices',
     'batched_nms': 'boxes scores idxs nms_cfg class_agnostic',
     'bbox_overlaps': 'bboxes1 bboxes2 mode aligned offset',
     'box_iou_rotated': 'bboxes1 bboxes2 mode aligned clockwise',
     'carafe': 'features masks kernel_size group_size scale_factor',
+    'chamfer_distance': 'xyz1 xyz2',
     'convex_giou': 'pointsets polygons',
     'convex_iou': 'pointsets polygons',
     'deform_conv2d': 'input offset weight stride padding dilation groups deform_groups bias im2col_step',
@@ -36,7 +38,9 @@ SIGNATURES = {
     'points_in_polygons': 'points polygons',
     'rel_roi_point_to_rel_img_point': 'rois rel_roi_points img spatial_scale',
     'roi_align': 'input rois output_size spatial_scale sampling_ratio pool_mode aligned',
+    'roi_align_rotated': 'input rois output_size spatial_scale sampling_ratio aligned clockwise',
     'roi_pool': 'input rois output_size spatial_scale',
+    'rotated_feature_align': 'features best_rbboxes spatial_scale points',
     'sigmoid_focal_loss': 'input target gamma alpha weight reduction',
     'soft_nms': 'boxes scores iou_threshold sigma min_score method offset',
     'softmax_focal_loss': 'input target gamma alpha weight reduction',
@@ -47,6 +51,7 @@ SIGNATURES = {
     'DeformRoIPoolPack': 'output_size output_channels deform_fc_channels spatial_scale sampling_ratio gamma',
     'ModulatedDeformRoIPoolPack': 'output_size output_channels deform_fc_channels spatial_scale sampling_ratio gamma',
     'RoIAlign': 'output_size spatial_scale sampling_ratio pool_mode aligned use_torchvision',
+    'RoIAlignRotated': 'output_size spatial_scale sampling_ratio aligned clockwise',
     'RoIPool': 'output_size spatial_scale',
     'SAConv2d': 'in_channels out_channels kernel_size stride padding dilation groups bias use_deform',
     'SigmoidFocalLoss': 'gamma alpha weight reduction',

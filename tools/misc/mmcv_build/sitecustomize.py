@@ -17,10 +17,12 @@ def leaving_names(run: Callable) -> Callable:
 
     def run_here(source: str | bytes | CodeType, *namespaces: Mapping[str, Any] | None, **options: Any) -> None:
         if any(space is not None for space in (*namespaces, *options.values())):
-            return run(source, *namespaces, **options)
+            run(source, *namespaces, **options)
+            return
         caller = sys._getframe(1)
         if not caller.f_code.co_flags & CO_OPTIMIZED:  # a module or class, whose locals() is what it has
-            return run(source, caller.f_globals, caller.f_locals)
+            run(source, caller.f_globals, caller.f_locals)
+            return
         names = dict(caller.f_locals)
         run(source, caller.f_globals, names)
         caller.f_locals.update(names)
