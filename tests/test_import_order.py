@@ -127,6 +127,22 @@ def test_layers_of_mmcv_that_users_ask_for_stay_their_own(run):
     )
 
 
+def test_code_and_configs_that_know_mmcv_get_along_with_both(run):
+    run(
+        COMPILED + 'from mmcv.runner import DefaultOptimizerConstructor\n'
+        'from mmdet.models.builder import build_roi_extractor\n'
+        'from mmdet.ops import DeformConv2dPack\nfrom torch import nn\n'
+        "layer = dict(type='PrRoIPool', output_size=7)  # which mmdet does not have\n"
+        "pool = build_roi_extractor(dict(type='SingleRoIExtractor', roi_layer=layer, out_channels=4, "
+        'featmap_strides=[4])).roi_layers[0]\n'
+        "assert type(pool).__module__ == 'mmcv.ops.prroi_pool' and pool.spatial_scale == 0.25\n"
+        # mmcv knows deformable layers by their class
+        "build = DefaultOptimizerConstructor(dict(type='SGD', lr=1.0), dict(dcn_offset_lr_mult=0.1))\n"
+        'groups = build(nn.Sequential(DeformConv2dPack(2, 2, 3))).param_groups\n'
+        "assert sorted(group['lr'] for group in groups) == [0.1, 0.1, 1.0]\n"
+    )
+
+
 def test_compiled_operators_for_another_torch_are_named_and_not_used(run):
     broken = (
         'import sys\nfrom importlib.abc import Loader, MetaPathFinder\n'
