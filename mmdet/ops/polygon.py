@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 PAIRS_AT_ONCE = 20_000  # pairs of quadrilaterals whose edges are cut at once: about 200 MB
+SETS_AT_ONCE = 4096  # point sets whose hulls are found at once: about 100 MB for 13 points each
 EDGE_TOLERANCE = 1e-9  # of the size of a pair: edges that lie on each other this closely are the same edge
 
 
@@ -41,6 +42,10 @@ def convex_hull(points: Tensor) -> Tensor:
     Returns:
         (N, P, 2); where fewer points are corners, the last one is repeated.
     """
+    return torch.cat([_hulls(part) for part in points.split(SETS_AT_ONCE)])
+
+
+def _hulls(points: Tensor) -> Tensor:
     span = points[:, None] - points[:, :, None]  # (N, P, P, 2): from i to j
     turns = cross(span[:, :, :, None], span[:, :, None])  # (N, i, j, k): which side of the line from i to j k lies on
     scale = span.abs().amax((1, 2, 3)).clamp(min=torch.finfo(points.dtype).tiny) ** 2

@@ -38,7 +38,8 @@ def test_hull_leaves_out_inner_points_and_repeats_a_corner():
     assert signed_area(hull).tolist() == [16]
 
 
-def test_hulls_have_the_areas_of_opencv():
+def test_hulls_have_the_areas_of_opencv(monkeypatch):
+    monkeypatch.setattr('mmdet.ops.polygon.SETS_AT_ONCE', 16)
     points = point_sets()
     expected = [cv2.contourArea(cv2.convexHull(p.numpy())) for p in points]
     torch.testing.assert_close(signed_area(convex_hull(points)), torch.tensor(expected), rtol=1e-4, atol=1e-3)
@@ -127,6 +128,14 @@ def test_points_in_polygons_are_those_of_matplotlib_whatever_the_shape():
 def test_gradient_of_the_intersection():
     first, second = (p.unflatten(1, (4, 2)).double() for p in (SQUARE, TURNED + 0.3))
     assert gradcheck(intersection_area, (first.requires_grad_(), second.requires_grad_()))
+
+
+def test_nothing_gives_nothing():
+    assert convex_iou(torch.zeros(0, 18), SQUARE).shape == (0, 1)
+    assert convex_iou(torch.zeros(2, 18), SQUARE[:0]).shape == (2, 0)
+    assert min_area_polygons(torch.zeros(0, 18)).shape == (0, 8)
+    giou, gradient = convex_giou(torch.zeros(0, 18), SQUARE[:0])
+    assert giou.shape == (0,) and gradient.shape == (0, 18)
 
 
 def test_other_shapes_are_refused():
