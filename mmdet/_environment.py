@@ -3,9 +3,19 @@
 import logging
 import warnings
 from importlib import metadata
+from importlib.util import find_spec
 
 MMCV_RANGE = ((1, 7, 0), (1, 8, 0))
-INSTALL_MMCV = "run: pip install 'setuptools<81' wheel && pip install --no-build-isolation mmcv==1.7.2"
+INSTALL_MMCV = (
+    "run: pip install 'setuptools<81' wheel && pip install --no-build-isolation mmcv==1.7.2 (with Python 3.13, in a "
+    'checkout of mmdet: bash tools/misc/install_mmcv.sh python mmcv 1.7.2)'
+)
+INSTALL_MMCV_FULL = 'in a checkout of mmdet run: bash tools/misc/install_mmcv.sh python mmcv-full 1.7.2'
+
+
+def is_compiled() -> bool:
+    """Whether the installed mmcv has compiled operators (mmcv-full)."""
+    return find_spec('mmcv._ext') is not None
 
 
 def digit_version(version_str: str) -> list[int]:

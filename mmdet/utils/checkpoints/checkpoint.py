@@ -84,7 +84,11 @@ def load_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> LoadRepo
     """Copy every tensor that fits into the model; nothing is raised for those that do not."""
     model = unwrap_model(model)
     state_dict = upgraded(model, state_dict)
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    given, own = list(state_dict), model.state_dict()
+    # Files made before torch counted batches lack this buffer, which no detector uses, and those of one part lack that
+    # of the others. It stays; torch before 2.2 would set it to 0.
+    state_dict.update({k: own[k] for k in own if k.endswith('num_batches_tracked') and k not in state_dict})
+    shapes = {name: tensor.shape for name, tensor in own.items()}
     mismatched = [
         f'{name}: file {tuple(tensor.shape)}, model {tuple(shapes[name])}'
         for name, tensor in state_dict.items()
@@ -96,10 +100,9 @@ def load_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> LoadRepo
         state_dict = kept
     result = model.load_state_dict(state_dict, strict=False)
     skipped = {text.split(':', 1)[0] for text in mismatched}
-    # files made before torch counted batches lack this buffer, which no detector uses
-    missing = [k for k in result.missing_keys if k not in skipped and not k.endswith('num_batches_tracked')]
+    missing = [k for k in result.missing_keys if k not in skipped]
     unexpected = list(result.unexpected_keys)
-    loaded = [name for name in state_dict if name not in set(unexpected)]
+    loaded = [name for name in given if name in state_dict and name not in set(unexpected)]
     return LoadReport(loaded, missing, unexpected, mismatched)
 
 
