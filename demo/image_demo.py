@@ -4,8 +4,6 @@
 image and ``OUT/detections.json`` in the format of COCO results.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import asyncio
 import sys
@@ -13,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mmcv
-import numpy as np
-
 from mmdet.apis import async_inference_detector, inference_detector, init_detector, show_result_pyplot
 from mmdet.apis.launch import UserError, reported_errors
 from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
 from mmdet.utils.running.progress import progress_bar
+
+import mmcv
+import numpy as np
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 

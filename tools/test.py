@@ -1,20 +1,10 @@
 """Test a detector: ``python tools/test.py CONFIG CHECKPOINT --eval bbox``."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 import time
 from pathlib import Path
 from typing import Any
-
-import mmcv
-import torch
-from mmcv import Config, DictAction
-from mmcv.cnn import fuse_conv_bn
-from mmcv.runner import get_dist_info
-from torch import nn
-from torch.utils.data import DataLoader
 
 from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.apis.checks import audit
@@ -41,9 +31,17 @@ from mmdet.utils import (
     rfnext_init_model,
     setup_multi_processes,
 )
-from mmdet.utils.running.amp import amp_dtype, enable_autocast
 from mmdet.utils.configs.config_error import config_key
+from mmdet.utils.running.amp import amp_dtype, enable_autocast
 from mmdet.utils.running.parallel import module_device
+
+import mmcv
+import torch
+from mmcv import Config, DictAction
+from mmcv.cnn import fuse_conv_bn
+from mmcv.runner import get_dist_info
+from torch import nn
+from torch.utils.data import DataLoader
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

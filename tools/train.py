@@ -1,7 +1,5 @@
 """Train a detector: ``python tools/train.py CONFIG``."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import copy
 import os
@@ -9,13 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-import mmcv
-import torch
-from mmcv import Config, DictAction
-from mmcv.runner import get_dist_info
-
 from mmdet import __version__
 from mmdet.apis import init_random_seed, set_random_seed, train_detector
+from mmdet.apis.config_check import check_config
 from mmdet.apis.launch import (
     UserError,
     add_common_arguments,
@@ -25,14 +19,18 @@ from mmdet.apis.launch import (
     reported_errors,
     start_processes,
 )
-from mmdet.apis.config_check import check_config
 from mmdet.apis.loaders import train_pipeline
 from mmdet.apis.train import resumed_seed
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
+from mmdet.utils import collect_env, compat_cfg, get_device, get_root_logger, rfnext_init_model, setup_multi_processes
 from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
 from mmdet.utils.configs.config_error import config_key
-from mmdet.utils import collect_env, compat_cfg, get_device, get_root_logger, rfnext_init_model, setup_multi_processes
+
+import mmcv
+import torch
+from mmcv import Config, DictAction
+from mmcv.runner import get_dist_info
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

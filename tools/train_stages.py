@@ -1,15 +1,10 @@
 """Train a two-stage detector in stages: ``python tools/train_stages.py CONFIG``."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import os
 import sys
 import time
 from pathlib import Path
-
-import mmcv
-from mmcv.runner import get_dist_info
 
 from mmdet.apis import init_random_seed
 from mmdet.apis.launch import (
@@ -22,6 +17,9 @@ from mmdet.apis.launch import (
 from mmdet.apis.stages import StagedTraining
 from mmdet.utils import get_device, get_root_logger, setup_multi_processes
 from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
+
+import mmcv
+from mmcv.runner import get_dist_info
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

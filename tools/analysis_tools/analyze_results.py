@@ -7,14 +7,9 @@ drawn; the order is by the boxes). The pictures are in ``SHOW_DIR/good`` and ``S
 names. Images without objects have no mAP and are left out.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 from pathlib import Path
-
-from mmcv import Config, DictAction
-from torch.utils.data import Dataset
 
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.apis.loaders import train_pipeline
@@ -23,6 +18,9 @@ from mmdet.core.evaluation.image_map import image_map, rank_images
 from mmdet.core.visualization import imshow_gt_det_bboxes
 from mmdet.datasets import get_loading_pipeline
 from mmdet.utils.running.progress import progress_bar
+
+from mmcv import Config, DictAction
+from torch.utils.data import Dataset
 
 MIN_PICTURE_SIDE = 420  # px; smaller images are enlarged so that labels can be read
 

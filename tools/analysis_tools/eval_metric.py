@@ -1,15 +1,13 @@
 """Evaluate results that are written already: ``python tools/analysis_tools/eval_metric.py CONFIG results.pkl --eval
 bbox``."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 
-from mmcv import DictAction
-
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.apis.results import build_test_dataset, evaluation_settings, load_results
+
+from mmcv import DictAction
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

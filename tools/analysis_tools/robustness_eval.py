@@ -5,17 +5,15 @@
 The file is what ``tools/analysis_tools/test_robustness.py --out robustness.pkl`` wrote beside the detections.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
-import mmcv
-
 from mmdet.apis.launch import UserError, reported_errors
 from mmdet.core.evaluation.robustness import COCO_FIGURES, PRINTS, Robustness, summarise_tasks, summary_text
+
+import mmcv
 
 METRICS = (None, *COCO_FIGURES)
 

@@ -6,20 +6,18 @@
 ``WORK_DIR/report.md`` links all the rest.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 from pathlib import Path
+
+from mmdet.core.visualization import imshow_gt_det_bboxes
+from mmdet.datasets import build_dataset
+from mmdet.utils.running.json_log import global_iterations, latest_json_log, read_json_log
 
 import cv2
 import matplotlib
 import mmcv
 import numpy as np
 from mmcv import Config
-
-from mmdet.core.visualization import imshow_gt_det_bboxes
-from mmdet.datasets import build_dataset
-from mmdet.utils.running.json_log import global_iterations, latest_json_log, read_json_log
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402  the backend must be set first

@@ -8,27 +8,24 @@ directives: the weights of heads, and whether negatives are ignored. The steps o
 pipeline; pictures can be drawn after any of them, and ``Normalize`` is undone where it is kept.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from mmdet.apis.launch import UserError, config_from_args, reported_errors
+from mmdet.core.visualization.sample import directive_lines, draw_sample
+from mmdet.datasets import PIPELINES, build_dataset
+from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
+from mmdet.utils.compat_config import compat_loader_args
+from mmdet.utils.running.progress import progress_bar
+
 import mmcv
 import numpy as np
 from mmcv import DictAction
 from mmcv.parallel import DataContainer
 from torch import Tensor
-
-from mmdet.apis.launch import UserError, config_from_args, reported_errors
-from mmdet.core.visualization.sample import directive_lines, draw_sample
-from mmdet.datasets import build_dataset
-from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
-from mmdet.datasets import PIPELINES
-from mmdet.utils.compat_config import compat_loader_args
-from mmdet.utils.running.progress import progress_bar
 
 MIN_PICTURE_SIDE = 420  # px; smaller images are enlarged so that labels can be read
 
