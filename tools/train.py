@@ -2,9 +2,9 @@
 
 import argparse
 import copy
-import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from mmdet import __version__
@@ -23,11 +23,19 @@ from mmdet.apis.loaders import train_pipeline
 from mmdet.apis.train import resumed_seed
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
-from mmdet.utils import collect_env, compat_cfg, get_device, get_root_logger, rfnext_init_model, setup_multi_processes
+from mmdet.utils import (
+    atomic_write,
+    collect_env,
+    compat_cfg,
+    get_device,
+    get_root_logger,
+    rfnext_init_model,
+    setup_multi_processes,
+)
 from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
 from mmdet.utils.configs.config_error import config_key
+from mmdet.utils.running.run_lock import run_lock
 
-import mmcv
 import torch
 from mmcv import Config, DictAction
 from mmcv.runner import get_dist_info
@@ -101,6 +109,12 @@ def workflow_datasets(cfg: Config) -> list:
     return datasets
 
 
+def write_config(cfg: Config, name: str) -> None:
+    """Write the config of the run into its work dir; a kill leaves the old file whole."""
+    with atomic_write(Path(cfg.work_dir, name), encoding='utf-8') as file:
+        file.write(cfg.dump())
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
@@ -108,16 +122,20 @@ def main(argv: list[str] | None = None) -> None:
     check_config(compat_cfg(cfg))
     setup_multi_processes(cfg)
     distributed = start_processes(args.launcher, cfg)
-    mmcv.mkdir_or_exist(os.path.abspath(cfg.work_dir))
+    with run_lock(cfg.work_dir):
+        run(args, cfg, distributed)
+
+
+def run(args: argparse.Namespace, cfg: Config, distributed: bool) -> None:
+    """Train in a work dir that no other run uses."""
     timestamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
     logger = get_root_logger(str(Path(cfg.work_dir, f'{timestamp}.log')), cfg.get('log_level', 'INFO'))
     rank, world_size = get_dist_info()
     if distributed:
         cfg.gpu_ids = list(range(world_size))
     cfg.seed = init_random_seed(seed_of_run(args, cfg), cfg.device)
-    if rank == 0:
-        cfg.dump(str(Path(cfg.work_dir, Path(args.config).name)))
-    meta = dict(env_info=_env_text(), config=cfg.pretty_text, seed=cfg.seed, exp_name=Path(args.config).name)
+    name = Path(args.config).name
+    meta = dict(env_info=_env_text(), config=cfg.pretty_text, seed=cfg.seed, exp_name=name)
     logger.info(f'Environment info:\n{meta["env_info"]}')
     logger.info(f'Distributed training: {distributed}')
     logger.info(f'Config:\n{cfg.pretty_text}')
@@ -129,9 +147,10 @@ def main(argv: list[str] | None = None) -> None:
     model.init_weights()
     datasets = workflow_datasets(cfg)
     model.CLASSES = datasets[0].CLASSES
+    started = partial(write_config, copy.deepcopy(cfg), name) if rank == 0 else None
     if cfg.get('checkpoint_config') is not None:
         cfg.checkpoint_config.meta = dict(mmdet_version=__version__, CLASSES=model.CLASSES)
-    train_detector(model, datasets, cfg, distributed, not args.no_validate, timestamp, meta)
+    train_detector(model, datasets, cfg, distributed, not args.no_validate, timestamp, meta, started)
 
 
 def _env_text() -> str:

@@ -18,6 +18,7 @@ from mmdet.datasets.audit.audit import AuditError
 from mmdet.utils.checkpoints.checkpoint import UnsafeCheckpointError
 from mmdet.utils.configs.config_error import ConfigError, is_placed
 from mmdet.utils.configs.custom_imports import import_custom_modules
+from mmdet.utils.errors import ReportedError
 from mmdet.utils.misc import update_data_root
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals
@@ -39,7 +40,7 @@ def reported_errors() -> Iterator[None]:
 
     ``MMDET_TRACEBACK=1`` in the environment shows everything.
     """
-    shown = (UserError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)
+    shown = (UserError, ReportedError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)
     if os.environ.get('MMDET_TRACEBACK') == '1':
         shown = ()
     try:

@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.logger import get_root_logger
 from mmdet.utils.misc import find_latest_checkpoint
 from mmdet.utils.registry import build_from_cfg
+from mmdet.utils.running.run_lock import run_lock
 from mmdet.utils.running.runner import build_runner
 from mmdet.utils.util_distribution import build_ddp, build_dp, get_device
 
@@ -102,6 +104,7 @@ def train_detector(
     validate: bool = False,
     timestamp: str | None = None,
     meta: dict[str, Any] | None = None,
+    started: Callable[[], None] | None = None,
 ) -> None:
     """Train a detector as its config says.
 
@@ -113,6 +116,10 @@ def train_detector(
         validate: evaluate on ``cfg.data.val`` as ``cfg.evaluation`` says.
         timestamp: names the log files.
         meta: goes into checkpoints.
+        started: called when all checks have passed, just before the first step.
+
+    Raises:
+        RunLockError: another run is at work in ``cfg.work_dir``.
     """
     cfg = compat_cfg(cfg)
     check_config(cfg)
@@ -137,8 +144,11 @@ def train_detector(
     _register_hooks(runner, cfg, distributed or isinstance(loaders[0].batch_sampler, SourceBatchSampler))
     if val_loader is not None:
         _register_evaluation(runner, val_loader, cfg, distributed)
-    _load_or_resume(runner, cfg)
-    runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
+    with run_lock(cfg.work_dir):
+        _load_or_resume(runner, cfg)
+        if started is not None:
+            started()
+        runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
 
 
 def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> list[DataLoader]:
