@@ -22,6 +22,7 @@ from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
+from mmdet.core.hook.nonfinite_hook import NonFiniteHook
 from mmdet.core.hook.schedules.freeze_hook import freeze_as_hooks_will
 from mmdet.core.hook.schedules.set_iter_hook import SetIterHook
 from mmdet.core.hook.schedules.set_progress_hook import SetProgressHook
@@ -229,6 +230,8 @@ def _register_hooks(runner: BaseRunner, cfg: Config, epochs_to_sampler: bool) ->
         cfg.get('momentum_config'),
         custom_hooks_config=cfg.get('custom_hooks'),
     )
+    # before the step of the optimizer (ABOVE_NORMAL, 40)
+    runner.register_hook(NonFiniteHook(cfg.get('on_nonfinite', 'stop')), priority='VERY_HIGH')
     # behind the timer (LOW, 70), before the loggers (VERY_LOW, 90)
     runner.register_hook(DataShareHook(), priority=80)
     runner.register_hook(SetIterHook())

@@ -3,3 +3,7 @@
 
 class ReportedError(Exception):
     """Command lines show it as one line, without the calls that led there."""
+
+
+class NonFiniteError(ReportedError, ArithmeticError):
+    """Losses, gradients or weights are infinite or no numbers."""

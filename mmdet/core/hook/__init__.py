@@ -6,8 +6,9 @@ from mmdet.core.hook.diagnostics.embedding_projection_hook import EmbeddingProje
 from mmdet.core.hook.diagnostics.feature_map_hook import FeatureMapHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
-from mmdet.core.hook.ema import ExpMomentumEMAHook, LinearMomentumEMAHook
+from mmdet.core.hook.ema import EMAHook, ExpMomentumEMAHook, LinearMomentumEMAHook
 from mmdet.core.hook.memory_profiler_hook import MemoryProfilerHook
+from mmdet.core.hook.nonfinite_hook import NonFiniteHook
 from mmdet.core.hook.resumable_checkpoint_hook import ResumableCheckpointHook
 from mmdet.core.hook.schedules.freeze_hook import FreezeHook
 from mmdet.core.hook.schedules.schedule_value_hook import ScheduleValueHook
@@ -24,6 +25,7 @@ __all__ = [
     'AmpOptimizerHook',
     'CheckInvalidLossHook',
     'DataShareHook',
+    'EMAHook',
     'EmbeddingProjectionHook',
     'ExpMomentumEMAHook',
     'FeatureMapHook',
@@ -32,6 +34,7 @@ __all__ = [
     'LinearMomentumEMAHook',
     'MMDetWandbHook',
     'MemoryProfilerHook',
+    'NonFiniteHook',
     'ResumableCheckpointHook',
     'ScheduleValueHook',
     'SetEpochInfoHook',

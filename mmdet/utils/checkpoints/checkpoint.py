@@ -26,6 +26,7 @@ from mmdet.utils.checkpoints.checkpoint_io import (
     trust_checkpoints,
     write_file,
 )
+from mmdet.utils.checkpoints.finite import check_finite
 from mmdet.utils.checkpoints.weight_sources import register_schemes
 from mmdet.utils.logger import get_root_logger
 
@@ -201,6 +202,9 @@ def save_checkpoint(
         meta: information about the run; not changed.
         file_client_args: see :class:`mmcv.fileio.FileClient`.
         runner_state: what a runner needs to go on exactly where it was.
+
+    Raises:
+        NonFiniteError: a weight, a buffer or a number of the optimizer is infinite or NaN; nothing is written.
     """
     model = unwrap_model(model)
     meta = dict(meta or {}, mmcv_version=mmcv.__version__, time=time.asctime())
@@ -213,4 +217,6 @@ def save_checkpoint(
         checkpoint['optimizer'] = {name: part.state_dict() for name, part in optimizer.items()}
     if runner_state is not None:
         checkpoint['runner_state'] = runner_state
-    write_file(plain(checkpoint), filename, file_client_args)
+    checkpoint = plain(checkpoint)
+    check_finite({key: checkpoint.get(key) for key in ('state_dict', 'optimizer')}, os.fspath(filename))
+    write_file(checkpoint, filename, file_client_args)
