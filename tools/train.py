@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mmdet import __version__
 from mmdet.apis import init_random_seed, set_random_seed, train_detector
-from mmdet.apis.config_check import check_config
+from mmdet.apis.checking.config_check import check_config
+from mmdet.apis.checking.unknown_keys import own_keys
 from mmdet.apis.launch import (
     UserError,
     add_common_arguments,
@@ -110,7 +111,12 @@ def workflow_datasets(cfg: Config) -> list:
 
 
 def write_config(cfg: Config, name: str) -> None:
-    """Write the config of the run into its work dir; a kill leaves the old file whole."""
+    """Write the config of the run into its work dir; a kill leaves the old file whole.
+
+    References are values in it, so it lists the keys that were referred to.
+    """
+    if own_keys(cfg):
+        cfg.custom_keys = own_keys(cfg)
     with atomic_write(Path(cfg.work_dir, name), encoding='utf-8') as file:
         file.write(cfg.dump())
 

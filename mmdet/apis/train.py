@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmdet import __version__
 from mmdet.apis.checks import audit
-from mmdet.apis.config_check import check_config
+from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
@@ -248,9 +248,8 @@ def _optimizer_hook(cfg: Config) -> Any:
     config = ConfigDict() if config is None else config
     if fp16 is None or not isinstance(config, dict):
         return config
-    kind = 'GradientCumulativeAmpOptimizerHook' if 'cumulative_iters' in config else 'AmpOptimizerHook'
     with config_key('optimizer_config'):
-        return build_from_cfg({'type': kind, **config, **fp16}, HOOKS)
+        return build_from_cfg({'type': optimizer_hook_type(cfg), **config, **fp16}, HOOKS)
 
 
 def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, distributed: bool) -> None:
