@@ -35,6 +35,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--score-thr', type=float, default=0.3, help='leave out detections with lower scores')
     parser.add_argument('--batch-size', type=int, default=1, help='images that go through the model together')
     parser.add_argument('--async-test', action='store_true', help='detect in a thread of its own')
+    parser.add_argument(
+        '--allow-partial', action='store_true', help='use a checkpoint that lacks weights or has other classes'
+    )
     parser.add_argument('--trust-checkpoint', action='store_true', help='allow a file that runs code while it is read')
     return parser.parse_args(argv)
 
@@ -96,7 +99,7 @@ def main(argv: list[str] | None = None) -> None:
         if '://' not in name and not Path(name).is_file():
             raise UserError(f'there is no file {name}')
     set_checkpoint_trust(args.trust_checkpoint)
-    model = init_detector(args.config, args.checkpoint, device=args.device)
+    model = init_detector(args.config, args.checkpoint, device=args.device, allow_partial=args.allow_partial)
     root = Path(args.img) if Path(args.img).is_dir() else Path(args.img).parent
     rows: list[dict[str, Any]] = []
     bar = progress_bar(len(images))

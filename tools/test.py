@@ -31,6 +31,7 @@ from mmdet.utils import (
     rfnext_init_model,
     setup_multi_processes,
 )
+from mmdet.utils.checkpoints.checkpoint import check_classes
 from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.running.amp import amp_dtype, enable_autocast
 from mmdet.utils.running.parallel import module_device
@@ -43,6 +44,8 @@ from mmcv.runner import get_dist_info
 from torch import nn
 from torch.utils.data import DataLoader
 
+ALLOW_PARTIAL = 'Give the checkpoint of this config; --allow-partial tests with it all the same.'
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
@@ -50,6 +53,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where the metrics are written as JSON')
+    parser.add_argument(
+        '--allow-partial', action='store_true', help='test with a checkpoint that lacks weights or has other classes'
+    )
     parser.add_argument('--out', help='write all results to this .pkl file')
     parser.add_argument('--fuse-conv-bn', action='store_true', help='fold batch norm into convolutions: a bit faster')
     parser.add_argument('--gpu-ids', type=int, nargs='+', help='deprecated: the first of them is used; see --gpu-id')
@@ -117,7 +123,10 @@ def build_model(cfg: Config, args: argparse.Namespace, dataset: Any) -> nn.Modul
     """The detector with its weights, before it is wrapped."""
     model = build_detector(cfg.model, test_cfg=cfg.get('test_cfg'))
     rfnext_init_model(model, cfg)
-    checkpoint = load_checkpoint(model, args.checkpoint, 'cpu', trusted=cfg.get('trust_checkpoint', False))
+    trusted, advice = cfg.get('trust_checkpoint', False), None if args.allow_partial else ALLOW_PARTIAL
+    checkpoint = load_checkpoint(model, args.checkpoint, 'cpu', trusted=trusted, complete=advice)
+    if advice and cfg.model.type != 'RPN':  # whose classes do not matter
+        check_classes(checkpoint.get('meta', {}).get('CLASSES'), dataset.CLASSES, args.checkpoint, advice)
     if args.fuse_conv_bn:
         model = fuse_conv_bn(model)
     # old checkpoints do not name their classes

@@ -4,6 +4,7 @@ import logging
 import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet import __version__
-from mmdet.apis.checks import audit
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
+from mmdet.apis.checks import audit
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
@@ -32,11 +33,18 @@ from mmdet.datasets.builder import build_dataloader, build_dataset
 from mmdet.datasets.mixing.sources import find_sources
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 from mmdet.models.source_log import SourceLog
-from mmdet.utils.checkpoints.checkpoint import read_checkpoint, set_checkpoint_trust
+from mmdet.utils.checkpoints.checkpoint import (
+    CheckpointMismatchError,
+    load_with_report,
+    read_checkpoint,
+    set_checkpoint_trust,
+    unwrap_model,
+)
+from mmdet.utils.checkpoints.file_check import DamagedCheckpointError, newest_whole
 from mmdet.utils.compat_config import compat_cfg
 from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.logger import get_root_logger
-from mmdet.utils.misc import find_latest_checkpoint
+from mmdet.utils.misc import checkpoints_in
 from mmdet.utils.registry import build_from_cfg
 from mmdet.utils.running.run_lock import run_lock
 from mmdet.utils.running.runner import build_runner
@@ -262,16 +270,46 @@ def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, di
 
 
 def resume_point(cfg: Config) -> str | None:
-    """The checkpoint that a run goes on from: ``resume_from``, else with ``auto_resume`` the work dir's latest."""
+    """The checkpoint that a run goes on from: ``resume_from``, else with ``auto_resume`` the newest whole one.
+
+    Raises:
+        DamagedCheckpointError: ``resume_from`` is damaged, or no checkpoint of the work dir is whole.
+    """
     if cfg.get('resume_from'):
-        return cfg.resume_from
-    return find_latest_checkpoint(cfg.work_dir) if cfg.get('auto_resume') else None
+        return str(cfg.resume_from)
+    return whole_checkpoint(cfg.work_dir) if cfg.get('auto_resume') else None
+
+
+def whole_checkpoint(work_dir: str) -> str | None:
+    """The newest checkpoint of a folder that is whole; damaged ones are named in the log. None where there is none.
+
+    Raises:
+        DamagedCheckpointError: there are checkpoints, and all are damaged.
+    """
+    found = checkpoints_in(work_dir)
+    path, problems = newest_whole(found)
+    if path is None and problems:
+        raise DamagedCheckpointError(f'no checkpoint of {work_dir} is whole: {"; ".join(problems)}')
+    for problem in problems:
+        get_root_logger().warning(f'auto_resume: {problem}. The run goes on from {path}')
+    return str(path) if path else None
 
 
 def resumed_seed(cfg: Config) -> int | None:
     """The seed of the run that this one goes on from: samplers and loader workers draw from it again."""
     path = resume_point(cfg)
-    return read_checkpoint(path).get('meta', {}).get('seed') if path else None
+    return _read_to_resume(path).get('meta', {}).get('seed') if path else None
+
+
+def _read_to_resume(path: str) -> dict[str, Any]:
+    """A checkpoint; where it is damaged, the error names an earlier one that is whole."""
+    try:
+        return read_checkpoint(path)
+    except DamagedCheckpointError as error:
+        others = [other for other in checkpoints_in(Path(path).parent) if not other.samefile(path)]
+        earlier, _ = newest_whole(others)
+        offer = f'. {earlier} is whole: --resume-from {earlier}, or --auto-resume' if earlier else ''
+        raise DamagedCheckpointError(f'{error}{offer}') from error
 
 
 def _load_or_resume(runner: BaseRunner, cfg: Config) -> None:
@@ -279,4 +317,30 @@ def _load_or_resume(runner: BaseRunner, cfg: Config) -> None:
     if resume_from:
         runner.resume(resume_from)
     elif cfg.get('load_from'):
-        runner.load_checkpoint(cfg.load_from)
+        load_initial_weights(runner.model, cfg.load_from, runner.logger, cfg.get('min_loaded_fraction', 0.5))
+
+
+def load_initial_weights(model: nn.Module, path: str, logger: logging.Logger, min_fraction: float) -> None:
+    """Load what fits of a checkpoint, and report it in one table.
+
+    Args:
+        model: wrapped or not.
+        path: of the checkpoint.
+        logger: gets the table.
+        min_fraction: of the backbone's numbers (of the model's, where it has no backbone) that must be in the file.
+
+    Raises:
+        CheckpointMismatchError: fewer are.
+    """
+    _, report = load_with_report(model, path, 'cpu', logger)
+    sizes = {name: tensor.numel() for name, tensor in unwrap_model(model).state_dict().items()}
+    names = [name for name in sizes if name.startswith('backbone.')] or list(sizes)
+    total, loaded = sum(sizes[name] for name in names), set(report.loaded)
+    fraction = sum(sizes[name] for name in names if name in loaded) / max(total, 1)
+    logger.log(logging.INFO if report.exact else logging.WARNING, f'load_from:\n{report.table(path)}')
+    if fraction < min_fraction:
+        what = 'backbone' if names[0].startswith('backbone.') else 'model'
+        raise CheckpointMismatchError(
+            f'load_from: {path} has {fraction:.0%} of the numbers of the {what}, at least {min_fraction:.0%} are '
+            f'expected: is it of another model? {report.text(path)}\nmin_loaded_fraction=0 in the config accepts it.'
+        )

@@ -6,11 +6,11 @@ from typing import Any
 
 from mmdet.core.evaluation.eval_hooks import DistEvalHook
 from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.cityscapes import CityscapesDataset
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.coco_keypoints import CocoKeypointDataset
 from mmdet.datasets.coco_panoptic import METRICS as PANOPTIC_METRICS
 from mmdet.datasets.coco_panoptic import CocoPanopticDataset
-from mmdet.datasets.cityscapes import CityscapesDataset
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.lvis import LVISV05Dataset
 from mmdet.datasets.metrics.coco_metrics import METRICS, PRECISION_ITEMS, recall_items
@@ -177,4 +177,3 @@ def _as_list(names: Any) -> list:
     if names is None:
         return []
     return list(names) if isinstance(names, list | tuple) else [names]
-

@@ -2,17 +2,24 @@
 
 # of the whole config; `custom_keys` names further ones that the user's own code reads
 TOP_KEYS = frozenset(
-    'model train_cfg test_cfg data optimizer optimizer_config lr_config momentum_config runner total_epochs workflow '
-    'evaluation checkpoint_config log_config log_level custom_hooks custom_imports custom_keys load_from resume_from '
-    'auto_resume work_dir seed device gpu_ids fp16 auto_scale_lr dist_params cudnn_benchmark find_unused_parameters '
-    'opencv_num_threads mp_start_method audit trust_checkpoint per_source_log on_nonfinite stages data_root '
-    'min_loaded_fraction'.split()
+    (
+        *('model', 'train_cfg', 'test_cfg', 'data', 'optimizer', 'optimizer_config', 'lr_config'),
+        *('momentum_config', 'runner', 'total_epochs', 'workflow', 'evaluation', 'checkpoint_config'),
+        *('log_config', 'log_level', 'custom_hooks', 'custom_imports', 'custom_keys', 'load_from'),
+        *('resume_from', 'auto_resume', 'work_dir', 'seed', 'device', 'gpu_ids', 'fp16', 'auto_scale_lr'),
+        *('dist_params', 'cudnn_benchmark', 'find_unused_parameters', 'opencv_num_threads'),
+        *('mp_start_method', 'audit', 'trust_checkpoint', 'per_source_log', 'on_nonfinite', 'stages'),
+        *('data_root', 'min_loaded_fraction'),
+    )
 )
 # helpers that the files in configs/_base_ define for others to refer to; nothing reads them by themselves, and they
 # are in each config that derives from one of those or was written by a run
 HELPER_KEYS = frozenset(
-    'dataset_type img_norm_cfg train_pipeline test_pipeline val_pipeline classes norm_cfg min_values checkpoint '
-    'num_stages num_proposals rpn_weight input_size image_size img_size'.split()
+    (
+        *('dataset_type', 'img_norm_cfg', 'train_pipeline', 'test_pipeline', 'val_pipeline', 'classes'),
+        *('norm_cfg', 'min_values', 'checkpoint', 'num_stages', 'num_proposals', 'rpn_weight', 'input_size'),
+        *('image_size', 'img_size'),
+    )
 )
 
 DATA_KEYS = (

@@ -40,7 +40,7 @@ def check_known_keys(cfg: Config) -> None:
         if not (key in (cfg.get('custom_keys') or ()) or is_referred_to(key, cfg.text) or _is_used(key, cfg)):
             raise ConfigKeyError(
                 f'nothing reads the key {key!r} of the config{did_you_mean(key, schema.TOP_KEYS)} A key that your own '
-                f"code reads must be listed: custom_keys=[{key!r}]."
+                f'code reads must be listed: custom_keys=[{key!r}].'
             )
     _check('data', cfg.get('data'), schema.DATA_KEYS)
     for split in ('train', 'val', 'test'):

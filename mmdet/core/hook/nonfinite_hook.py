@@ -164,8 +164,8 @@ class NonFiniteHook(Hook):
         latest = find_latest_checkpoint(runner.work_dir)
         kept = f'The last good checkpoint is {latest} (--resume-from)' if latest else 'There is no checkpoint yet'
         return (
-            f'iteration {step.number} (epoch {step.epoch}): {what}. {_batch_text(step.batch)}{kept}. Lower the learning '
-            'rate, lengthen the warm-up or set optimizer_config.grad_clip; or look at those files; '
+            f'iteration {step.number} (epoch {step.epoch}): {what}. {_batch_text(step.batch)}{kept}. Lower the '
+            'learning rate, lengthen the warm-up or set optimizer_config.grad_clip; or look at those files; '
             "on_nonfinite='skip' leaves such steps out."
         )
 

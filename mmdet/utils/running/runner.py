@@ -113,7 +113,8 @@ class ResumableRunner:
     def resume(self, checkpoint: str, resume_optimizer: bool = True, map_location: MapLocation = 'cpu') -> None:
         """Go on from a checkpoint: weights, optimizer, counters, best score, random states, place in the data."""
         # tensors go to the model's device when they are copied, whatever device they were saved from
-        content = self.load_checkpoint(checkpoint, 'cpu')
+        advice = 'A run goes on only with the same model; to start from these weights use load_from.'
+        content = load_checkpoint(self.model, checkpoint, 'cpu', logger=self.logger, complete=advice)
         meta = content.get('meta', {})
         if 'epoch' not in meta or 'iter' not in meta:
             raise ValueError(f'{checkpoint} has weights only, no epoch and iter; use load_from instead of resume_from')

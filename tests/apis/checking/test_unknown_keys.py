@@ -43,7 +43,7 @@ CONFIG = dict(
         lr=0.1,
         momentum=0.9,
         weight_decay=0.1,
-        paramwise_cfg=dict(bias_lr_mult=2, norm_decay_mult=0, custom_keys=dict(backbone=dict(lr_mult=0.1, decay_mult=0))),
+        paramwise_cfg=dict(bias_lr_mult=2, norm_decay_mult=0, custom_keys=dict(backbone=dict(lr_mult=1, decay_mult=0))),
     ),
     optimizer_config=dict(grad_clip=None),
     lr_config=dict(policy='step', step=[1], gamma=0.1, warmup='linear', warmup_iters=3, warmup_ratio=0.1),
@@ -75,7 +75,15 @@ CONFIG = dict(
     on_nonfinite='stop',
 )
 # built first of all, when their constructors tell; what stands in these is no key of a config
-NOT_HERE = ('model.backbone', 'model.rpn_head', 'model.roi_head', 'model.type', 'assigner', 'sampler', 'class_aware_sam')
+NOT_HERE = (
+    'model.backbone',
+    'model.rpn_head',
+    'model.roi_head',
+    'model.type',
+    'assigner',
+    'sampler',
+    'class_aware',
+)
 # told with their place, but without a name near by
 WITHOUT_THE_RIGHT_ONE = ('runner', 'lr', 'paramwise_cfg', 'priority')
 NAMES = 'backbone'  # of parameters, chosen by the user
@@ -96,7 +104,9 @@ def misspelt(key):
 def checked(path):
     dotted = '.'.join(map(str, path))
     built_first = dotted in ('model.train_cfg', 'model.test_cfg')
-    return not built_first and not any(part in dotted for part in NOT_HERE) and path[-1] not in (NAMES, 'type', 'policy')
+    return (
+        not built_first and not any(part in dotted for part in NOT_HERE) and path[-1] not in (NAMES, 'type', 'policy')
+    )
 
 
 ALL_PATHS = [path for path in paths(CONFIG) if checked(path)]
