@@ -20,7 +20,7 @@ from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
 from mmdet.apis.checks import audit
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
-from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
+from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook, MissedEvaluationHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
 from mmdet.core.hook.nonfinite_hook import NonFiniteHook
@@ -266,7 +266,9 @@ def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, di
     hook = DistEvalHook if distributed else EvalHook
     settings.setdefault('test_fn', multi_gpu_test if distributed else single_gpu_test)
     # behind the checkpoint of the same moment, which `save_best` may repeat under another name
-    runner.register_hook(hook(loader, **settings), priority='LOW')
+    evaluation = hook(loader, **settings)
+    runner.register_hook(evaluation, priority='LOW')
+    runner.register_hook(MissedEvaluationHook(evaluation), priority='LOWEST')
 
 
 def resume_point(cfg: Config) -> str | None:

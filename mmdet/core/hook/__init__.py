@@ -1,5 +1,6 @@
 """Hooks that a runner calls during training; importing this package registers them."""
 
+from mmdet.core.hook.accumulation_hook import GradientCumulativeOptimizerHook
 from mmdet.core.hook.amp_hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
 from mmdet.core.hook.checkloss_hook import CheckInvalidLossHook
 from mmdet.core.hook.diagnostics.embedding_projection_hook import EmbeddingProjectionHook
@@ -31,6 +32,7 @@ __all__ = [
     'FeatureMapHook',
     'FreezeHook',
     'GradientCumulativeAmpOptimizerHook',
+    'GradientCumulativeOptimizerHook',
     'LinearMomentumEMAHook',
     'MMDetWandbHook',
     'MemoryProfilerHook',
