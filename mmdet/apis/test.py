@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from mmdet.core.mask.utils import encode_mask_results
 from mmdet.utils.checkpoints.checkpoint import unwrap_model
+from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.parallel import unpack
 from mmdet.utils.running.progress import progress_bar
 
@@ -43,11 +44,12 @@ def single_gpu_test(
     """
     model.eval()
     results: list[Any] = []
+    paths = OutputPaths(out_dir) if out_dir else None
     bar = progress_bar(len(data_loader.dataset))
     for data in data_loader:
         batch = model(return_loss=False, rescale=True, **data)
         if show or out_dir:
-            _draw(unwrap_model(model), data_loader.dataset, data, batch, show, out_dir, show_score_thr)
+            _draw(unwrap_model(model), data_loader.dataset, data, batch, show, paths, show_score_thr)
         results.extend(encode_masks(result) for result in batch)
         bar.update(len(batch))
     return results
@@ -163,7 +165,7 @@ def _draw(
     data: dict[str, Any],
     results: list[Any],
     show: bool,
-    out_dir: str | None,
+    paths: OutputPaths | None,
     score_thr: float,
 ) -> None:
     """Pictures of a batch, drawn on the images as they are on the disk."""
@@ -171,7 +173,7 @@ def _draw(
     metas = metas[0] if isinstance(metas[0], (list, tuple)) else metas
     palette = getattr(dataset, 'PALETTE', None)
     for meta, result in zip(metas, results):
-        out_file = str(Path(out_dir, meta['ori_filename'])) if out_dir else None
+        out_file = str(paths(meta['ori_filename'], meta['filename'])) if paths else None
         model.show_result(
             mmcv.imread(meta['filename']),
             result,
