@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,7 @@ def main(argv: list[str] | None = None) -> None:
         check_formatting(loader.dataset, dict(args.eval_options or {}))
     results = run(model, loader, cfg, args, distributed)
     if get_dist_info()[0] == 0 and (args.out or args.eval or args.format_only):
-        with kept_results(results, args.work_dir or '.', args.out):
+        with kept_results(results, args.work_dir or tempfile.gettempdir(), args.out):
             report(results, loader.dataset, cfg, args)
 
 

@@ -70,9 +70,7 @@ def check_formatting(dataset: Dataset, options: dict[str, Any]) -> None:
         part = getattr(part, 'dataset', part)
         method = getattr(type(part), 'format_results', None)
         if method is None or method is CustomDataset.format_results:
-            raise UserError(
-                f'--format-only: {type(part).__name__} has no files for a test server; --out writes results'
-            )
+            raise UserError(f'--format-only: {type(part).__name__} has no files for a test server; use --out')
         prefixes = [name for name in inspect.signature(method).parameters if name.endswith('_prefix')]
         if prefixes and not any(options.get(name) for name in prefixes):
             raise UserError(

@@ -32,7 +32,7 @@ class OutputPaths:
         Args:
             name: of the input, such as ``img_metas['ori_filename']``.
             source: where the input lies; the output must not be that file.
-            ending: comes behind the stem; one with a dot replaces the suffix, too: ``'_0.5'`` does not, ``'.png'`` does.
+            ending: comes behind the stem (``'_0.5'``); one that begins with a dot replaces the suffix (``'.png'``).
 
         Raises:
             OutputPathError: the output would be its own input.

@@ -27,6 +27,11 @@ class PlainDataError(ReportedError, ValueError):
     """A file is not of a known format, or holds more than plain values and arrays."""
 
 
+def _no_bytes() -> bytes:
+    """How old protocols write ``b''``; ``bytes`` itself would make as many as a file asks for."""
+    return b''
+
+
 class ArrayUnpickler(pickle.Unpickler):
     """Reads arrays and plain values; anything else in the file would run code and is refused."""
 
@@ -44,6 +49,8 @@ class ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Only what makes arrays."""
+        if name == 'bytes' and module in ('builtins', '__builtin__'):
+            return _no_bytes
         if (module, name) not in self.ALLOWED:
             raise pickle.UnpicklingError(f'the file wants to run {module}.{name}, which no array needs')
         return super().find_class(module, name)

@@ -11,7 +11,7 @@ from mmdet.utils.plain_data import PlainDataError, dump_plain, load_plain
 RESULTS = [
     (
         [np.arange(10, dtype=np.float32).reshape(2, 5), np.zeros((0, 5), np.float32)],
-        [[dict(size=[2, 3], counts=b'\x8f0')], []],
+        [[dict(size=[2, 3], counts=b'\x8f0'), dict(counts=b'')], []],
     ),
     dict(pan_results=np.arange(6).reshape(2, 3), ins_results=None, name='é', score=0.5, flag=True),
 ]
