@@ -23,6 +23,7 @@ from mmdet.datasets.utils import replace_ImageToTensor
 from mmdet.models.builder import build_detector
 from mmdet.utils.checkpoints.checkpoint import check_classes, load_checkpoint
 from mmdet.utils.configs.custom_imports import import_custom_modules
+from mmdet.utils.configs.read_config import read_config
 from mmdet.utils.errors import ReportedError
 from mmdet.utils.logger import get_root_logger
 from mmdet.utils.running.amp import amp_dtype, enable_autocast
@@ -59,7 +60,7 @@ def init_detector(
         CheckpointMismatchError: see ``allow_partial``.
     """
     if isinstance(config, (str, Path)):
-        config = Config.fromfile(str(config), import_custom_modules=False)
+        config = read_config(config)
     elif isinstance(config, Config):
         config = copy.deepcopy(config)
     else:
