@@ -4,19 +4,25 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from sim_tensor import NAME, SimTensor
-from torch.utils import _pytree
+from sim_tensor import NAME, SimTensor, operands_of
 
-HALF = """conv1d conv2d conv2d.padding conv3d conv_transpose1d conv_transpose2d.input conv_transpose3d.input convolution
-prelu addmm addmv addr matmul einsum mm mv linear addbmm baddbmm bmm chain_matmul linalg_multi_dot
-scaled_dot_product_attention""".split()
-FLOAT32 = """acos asin cosh erfinv exp expm1 log log10 log2 log1p reciprocal rsqrt sinh tan pow.Tensor_Scalar
-pow.Tensor_Tensor pow.Scalar softplus layer_norm native_layer_norm group_norm cosine_similarity nll_loss nll_loss2d
-kl_div l1_loss smooth_l1_loss huber_loss mse_loss binary_cross_entropy_with_logits cdist logsumexp softmax.int
-log_softmax.int cumsum cumprod sum sum.dim_IntList prod prod.dim_int norm.Scalar norm.ScalarOpt_dim linalg_vector_norm
-margin_ranking_loss""".split()
-WIDEST = """addcdiv addcmul atan2 bilinear cross dot grid_sampler index_put tensordot scatter_add cat stack
-vdot""".split()
+HALF = [
+    'conv1d', 'conv2d', 'conv2d.padding', 'conv3d', 'conv_transpose1d', 'conv_transpose2d.input',
+    'conv_transpose3d.input', 'convolution', 'prelu', 'addmm', 'addmv', 'addr', 'matmul', 'einsum', 'mm', 'mv',
+    'linear', 'addbmm', 'baddbmm', 'bmm', 'chain_matmul', 'linalg_multi_dot', 'scaled_dot_product_attention',
+]  # fmt: skip
+FLOAT32 = [
+    'acos', 'asin', 'cosh', 'erfinv', 'exp', 'expm1', 'log', 'log10', 'log2', 'log1p', 'reciprocal', 'rsqrt',
+    'sinh', 'tan', 'pow.Tensor_Scalar', 'pow.Tensor_Tensor', 'pow.Scalar', 'softplus', 'layer_norm',
+    'native_layer_norm', 'group_norm', 'cosine_similarity', 'nll_loss', 'nll_loss2d', 'kl_div', 'l1_loss',
+    'smooth_l1_loss', 'huber_loss', 'mse_loss', 'binary_cross_entropy_with_logits', 'cdist', 'logsumexp',
+    'softmax.int', 'log_softmax.int', 'cumsum', 'cumprod', 'sum', 'sum.dim_IntList', 'prod', 'prod.dim_int',
+    'norm.Scalar', 'norm.ScalarOpt_dim', 'linalg_vector_norm', 'margin_ranking_loss',
+]  # fmt: skip
+WIDEST = [
+    'addcdiv', 'addcmul', 'atan2', 'bilinear', 'cross', 'dot', 'grid_sampler', 'index_put', 'tensordot',
+    'scatter_add', 'cat', 'stack', 'vdot',
+]  # fmt: skip
 _libraries: list[torch.library.Library] = []
 
 
@@ -26,17 +32,18 @@ def kernel(func: Any, rule: str) -> Callable:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         with torch._C._ExcludeDispatchKeyGuard(key):
-            leaves = _pytree.tree_leaves((args, kwargs))
-            wide = any(isinstance(t, torch.Tensor) and t.dtype == torch.float32 for t in leaves)
+            operands = operands_of(args, kwargs)
+            wide = any(t.dtype == torch.float32 for t in operands)
             full = rule == 'float32' or (rule == 'widest' and wide)
             dtype = torch.float32 if full else torch.get_autocast_dtype(NAME)
 
-            def cast(t: Any) -> Any:
-                floating = isinstance(t, SimTensor) and t.is_floating_point() and t.dtype != torch.float64
-                return t.to(dtype) if floating else t
+            def cast(value: Any) -> Any:
+                if isinstance(value, (list, tuple)):
+                    return type(value)(cast(v) for v in value)
+                floating = isinstance(value, SimTensor) and value.dtype.is_floating_point
+                return value.to(dtype) if floating and value.dtype not in (dtype, torch.float64) else value
 
-            args, kwargs = _pytree.tree_map(cast, (args, kwargs))
-            return func(*args, **kwargs)
+            return func(*map(cast, args), **{key: cast(value) for key, value in kwargs.items()})
 
     return call
 

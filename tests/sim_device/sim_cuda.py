@@ -18,8 +18,10 @@ ANSWERS = dict(
     is_bf16_supported=True, mem_get_info=(2**34, 2**35), current_stream=Context(), stream=Context(),
     get_device_properties=SimpleNamespace(name='simulated', total_memory=2**35, major=9, minor=0),
 )  # fmt: skip
-WITHOUT_EFFECT = """set_device empty_cache set_rng_state set_rng_state_all manual_seed manual_seed_all
-reset_peak_memory_stats _lazy_init""".split()
+WITHOUT_EFFECT = [
+    'set_device', 'empty_cache', 'set_rng_state', 'set_rng_state_all', 'manual_seed', 'manual_seed_all',
+    'reset_peak_memory_stats', '_lazy_init',
+]  # fmt: skip
 
 
 def swapped(value: Any) -> Any:
@@ -61,7 +63,7 @@ def passing_for_cuda() -> Iterator[None]:
     fakes = {name: lambda *args, _answer=answer, **kwargs: _answer for name, answer in ANSWERS.items()}
     fakes |= {name: lambda *args, **kwargs: None for name in WITHOUT_EFFECT}
     fakes |= dict(synchronize=lambda device=None: note('synchronize'), Stream=Context)
-    fakes |= dict(get_rng_state=lambda device=0: torch.get_rng_state(), get_rng_state_all=lambda: [])
+    fakes |= dict(get_rng_state=lambda device=0: torch.get_rng_state(), get_rng_state_all=list)
     with ExitStack() as stack:
         for name, fake in fakes.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, fake))

@@ -39,10 +39,13 @@ TAKING_CPU_SCALARS = {
 SLOW_IN_HALF = {'convolution', 'convolution_backward', 'mm', 'addmm', 'bmm', 'baddbmm'}
 HALVES = (torch.float16, torch.bfloat16)
 # for these torch does not find a fallback once the key of Python is excluded
-REGISTERED = """_copy_from _copy_from_and_resize empty.memory_format empty_strided lift_fresh detach alias _to_copy
-copy_ zero_ fill_.Scalar view as_strided _local_scalar_dense random_ random_.from random_.to uniform_ normal_ resize_
-set_.source_Tensor clone add_.Tensor add.Tensor mul.Tensor zeros ones full _reshape_alias scalar_tensor arange
-arange.start arange.start_step randperm rand randn""".split()
+REGISTERED = [
+    '_copy_from', '_copy_from_and_resize', 'empty.memory_format', 'empty_strided', 'lift_fresh', 'detach',
+    'alias', '_to_copy', 'copy_', 'zero_', 'fill_.Scalar', 'view', 'as_strided', '_local_scalar_dense',
+    'random_', 'random_.from', 'random_.to', 'uniform_', 'normal_', 'resize_', 'set_.source_Tensor', 'clone',
+    'add_.Tensor', 'add.Tensor', 'mul.Tensor', 'zeros', 'ones', 'full', '_reshape_alias', 'scalar_tensor',
+    'arange', 'arange.start', 'arange.start_step', 'randperm', 'rand', 'randn',
+]  # fmt: skip
 
 passes_for_cuda = [False]  # set by sim_cuda
 load_to: list[Any] = [None]  # where torch.load puts tensors, likewise
