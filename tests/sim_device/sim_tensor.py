@@ -202,8 +202,7 @@ def run(func: Any, args: tuple, kwargs: dict) -> Any:
     given, settings = on_cpu(args), {key: on_cpu(value) for key, value in kwargs.items()}
     if settings.get('pin_memory'):
         settings['pin_memory'] = False
-    compute = in_full_precision if name in SLOW_IN_HALF else func
-    out = compute(func, given, settings) if compute is in_full_precision else func(*given, **settings)
+    out = in_full_precision(func, given, settings) if name in SLOW_IN_HALF else func(*given, **settings)
     target = kwargs.get('device')
     to_device = bool(own) if target is None else torch.device(target).type == NAME
     return wrapped(func, out, own, to_device)
