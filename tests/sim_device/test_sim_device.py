@@ -56,7 +56,7 @@ def portions(names: list[str], size: int) -> list[list[str]]:
 
 
 @needs_torch
-@pytest.mark.parametrize('names', portions(list(sim_cases.CASES), 12), ids=lambda names: names[0])
+@pytest.mark.parametrize('names', portions(list(sim_cases.CASES), 16), ids=lambda names: names[0])
 def test_detectors_are_as_on_the_cpu_and_synchronise_no_more_than_before(names):
     faults = {}
     for row in run(names):
