@@ -14,7 +14,6 @@ from mmdet.core.evaluation import class_lists
 from mmdet.core.evaluation.recall import eval_recalls
 from mmdet.datasets.api_wrappers.coco_api import COCO
 from mmdet.datasets.audit.annotation_rules import fill_annotations, has_area, overlaps_image, repeated_ids
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.formats.palettes import COCO_PALETTE
 from mmdet.datasets.memory.shared_list import SharedList
@@ -28,6 +27,7 @@ from mmdet.datasets.metrics.coco_results import (
 )
 from mmdet.datasets.mixing.label_spaces import rename_categories
 from mmdet.datasets.mixing.partial_labels import keep_labelled, labelled_annotations, unlabelled_of_images
+from mmdet.datasets.registry import DATASETS
 
 _LOGGER = logging.getLogger('mmdet')
 

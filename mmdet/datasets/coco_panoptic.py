@@ -11,7 +11,6 @@ import numpy as np
 from mmdet.core.evaluation import class_lists
 from mmdet.datasets.api_wrappers import COCO, COCOPanoptic, pq_compute_multi_core
 from mmdet.datasets.audit.annotation_rules import fill_annotations, format_list, repeated_ids
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.coco import CocoDataset, xyxy_of
 from mmdet.datasets.custom import DISK, under
 from mmdet.datasets.formats.palettes import COCO_PANOPTIC_PALETTE
@@ -23,6 +22,7 @@ from mmdet.datasets.metrics.panoptic_results import (
     print_panoptic_table,
     write_panoptic_picture,
 )
+from mmdet.datasets.registry import DATASETS
 from mmdet.utils.registry import did_you_mean
 
 METRICS = ('PQ', 'bbox', 'segm', 'proposal')

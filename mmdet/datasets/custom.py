@@ -14,11 +14,11 @@ from torch.utils.data import Dataset
 from mmdet.datasets.audit.annotation_rules import drop_unusable
 from mmdet.datasets.audit.broken_images import BrokenImageError, BrokenImages
 from mmdet.datasets.audit.image_check import find_loader, read_image_size
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
 from mmdet.datasets.mixing.label_spaces import Rename, label_table, relabel_annotations
 from mmdet.datasets.pipelines.compose import Compose
+from mmdet.datasets.registry import DATASETS
 from mmdet.utils.running.allocator import return_freed_memory
 
 # The default of ``file_client_args``; copied before it is used.

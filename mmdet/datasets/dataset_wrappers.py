@@ -13,11 +13,11 @@ from mmcv.utils import print_log
 from torch.utils.data import ConcatDataset as _ConcatDataset
 from torch.utils.data import Dataset
 
-from mmdet.datasets.builder import DATASETS, PIPELINES
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.mixing.joined_classes import join_label_spaces
 from mmdet.datasets.mixing.label_spaces import Rename, class_names
 from mmdet.datasets.mixing.sources import mark_source, source_names
+from mmdet.datasets.registry import DATASETS, PIPELINES
 from mmdet.utils.registry import build_from_cfg
 
 # Wrappers whose config holds one data set under the key ``dataset``.

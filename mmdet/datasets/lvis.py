@@ -10,11 +10,11 @@ from mmcv.utils import print_log
 from mmdet.core.directives import LABELED_CLASSES
 from mmdet.core.evaluation import lvis_class_lists
 from mmdet.datasets.api_wrappers.coco_api import COCO
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.metrics.coco_metrics import STEPPED_IOU_THRS
 from mmdet.datasets.metrics.lvis_metrics import evaluate_lvis
 from mmdet.datasets.mixing.verified_classes import lvis_verified
+from mmdet.datasets.registry import DATASETS
 
 # The figures that results hold.
 _FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'APr', 'APc', 'APf')

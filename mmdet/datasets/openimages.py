@@ -11,12 +11,12 @@ import numpy as np
 from mmdet.core.directives import LABELED_CLASSES
 from mmdet.core.evaluation.tpfp import tpfp_openimages
 from mmdet.datasets.audit.image_check import find_loader, read_image_size
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.custom import DISK, CustomDataset, under
 from mmdet.datasets.formats import openimages_files as files
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric
 from mmdet.datasets.metrics.openimages_metrics import expand_and_filter, with_ancestors
 from mmdet.datasets.mixing.verified_classes import open_images_verified
+from mmdet.datasets.registry import DATASETS
 
 # names of ``ann_info``, in the order of ``openimages_files.FLAGS``
 _FLAG_NAMES = ('is_occludeds', 'is_truncateds', 'gt_is_group_ofs', 'is_depictions', 'is_insides')

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.registry import PIPELINES
 from mmdet.utils.registry import build_from_cfg
 
 Step = Callable[[dict], 'dict | None']

@@ -11,8 +11,8 @@ from typing import Any
 
 from mmdet.core.directives import CLASS_KEYS, resolve_classes
 from mmdet.core.directives.merging import check_directives, merge_directives
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.compose import Step, step_name
+from mmdet.datasets.registry import PIPELINES
 
 # the results' entry: directive -> value
 DIRECTIVES = 'directives'

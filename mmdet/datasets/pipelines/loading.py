@@ -7,9 +7,9 @@ import pycocotools.mask as mask_utils
 
 from mmdet.core.mask.structures import BitmapMasks, PolygonMasks
 from mmdet.datasets.audit.broken_images import join_prefix
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.reading import DISK, FileReader
+from mmdet.datasets.registry import PIPELINES
 
 
 def set_image(results: dict, img: np.ndarray) -> dict:

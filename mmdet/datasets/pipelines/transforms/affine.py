@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes, inside_image, usable_after_warp, warp_boxes
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.keypoints import warp_result_keypoints
+from mmdet.datasets.registry import PIPELINES
 
 
 @PIPELINES.register_module()

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes, pairwise_iou, shift_boxes, sides_above
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.keypoints import shift_result_keypoints
+from mmdet.datasets.registry import PIPELINES
 from mmdet.utils.registry import did_you_mean
 
 CROP_TYPES = ('absolute', 'absolute_range', 'relative', 'relative_range')

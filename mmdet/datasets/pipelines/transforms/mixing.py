@@ -10,11 +10,11 @@ from typing import Any
 import mmcv
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes, inside_image, sides_above, usable_after_warp
 from mmdet.datasets.pipelines.image_directives import join_directives
 from mmdet.datasets.pipelines.instances import filter_instances, join_labels
 from mmdet.datasets.pipelines.keypoints import FLIP_INDICES, KEYPOINTS, flip_keypoints, hide_outside
+from mmdet.datasets.registry import PIPELINES
 
 Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2 px
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import mmcv
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes
 from mmdet.datasets.pipelines.keypoints import scale_result_keypoints
+from mmdet.datasets.registry import PIPELINES
 
 Scale = tuple[int, int]
 MULTISCALE_MODES = ('value', 'range')
