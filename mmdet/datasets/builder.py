@@ -113,7 +113,7 @@ def build_dataloader(
         samples_per_gpu: images in one device's batch.
         workers_per_gpu: loading processes for each device; 0 loads in this process.
         num_gpus: devices of this process; counts only without ``dist``.
-        dist: one process a device: this process loads its own share.
+        dist: one process a device: this process loads its own part.
         shuffle: random order, with batches of one aspect group.
         seed: of the order (with ``dist``) and of the loading processes; None: random.
         runner_type: ``'IterBasedRunner'`` gives a stream without end, others epochs.

@@ -99,7 +99,7 @@ class CocoPanopticDataset(CocoDataset):
         return bool(self.coco.cats[cat_id]['isthing'])
 
     def _check_things_first(self) -> None:
-        """The heads tell things from stuff by the number of the label."""
+        """The heads distinguish things from stuff by the label."""
         kinds = [self._is_thing(cat_id) for cat_id in self.cat_ids]
         if kinds != sorted(kinds, reverse=True):
             things = [self.CLASSES[self.cat2label[c]] for c, thing in zip(self.cat_ids, kinds) if thing]

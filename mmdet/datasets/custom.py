@@ -74,7 +74,7 @@ class CustomDataset(Dataset):
 
     CLASSES: Sequence[str] | None = None
     PALETTE: Sequence[tuple[int, int, int]] | None = None
-    BOXES_ARE_SHARES = False  # of the image's width and height, not px
+    BOXES_ARE_FRACTIONS = False  # of the image's width and height, not px
     # for subclasses with a constructor of their own
     _broken: BrokenImages | None = None
     name: str | None = None

@@ -189,13 +189,13 @@ class RepeatDataset:
 class ClassBalancedDataset:
     """Repeats images of rare categories, as `LVIS <https://arxiv.org/abs/1908.03195>`_ does.
 
-    1. f(c): share of the images that have category c.
+    1. f(c): fraction of the images that have category c.
     2. r(c) = max(1, sqrt(oversample_thr / f(c))): how often images of that category should come.
     3. r(image) = max of r(c) over the categories of the image, rounded up; 1 for an image without any.
 
     Args:
         dataset: what is balanced; has ``get_cat_ids``.
-        oversample_thr: share of images below which a category counts as rare, in [0, 1].
+        oversample_thr: fraction of images below which a category counts as rare, in [0, 1].
         filter_empty_gt: False: images without objects form a category of their own, and are repeated if they are rare.
     """
 

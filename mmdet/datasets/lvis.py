@@ -22,7 +22,7 @@ _FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'APr', 'APc', 'APf')
 
 @DATASETS.register_module()
 class LVISV05Dataset(CocoDataset):
-    """LVIS 0.5; its AP heeds which classes an image was checked for (see :mod:`mmdet.datasets.metrics.lvis_metrics`).
+    """LVIS 0.5; its AP counts the classes that an image was checked for (:mod:`mmdet.datasets.metrics.lvis_metrics`).
 
     Args:
         *args, **kwargs: as of :class:`CocoDataset`.

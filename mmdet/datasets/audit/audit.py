@@ -22,7 +22,7 @@ from mmdet.datasets.custom import CustomDataset
 
 # The table names all classes up to this number, else the most and the least frequent ones.
 MAX_CLASSES_SHOWN = 8
-# Side, px, of the image that boxes are looked at in which are shares of their image's size.
+# Side, px, of the image that boxes are looked at in which are fractions of their image's size.
 NOMINAL_SIDE = 1024
 
 
@@ -79,7 +79,7 @@ def audit_dataset(
     dataset: Dataset,
     *,
     num_classes: int | Mapping[str, int] | None = None,
-    heeded: Collection[str] | None = None,
+    directive_keys: Collection[str] | None = None,
     strict: bool = False,
     sample_files: int = 32,
     logger=None,
@@ -88,14 +88,14 @@ def audit_dataset(
 
     It stops on classes that the annotation file does not have, joined data sets with different classes, no image left
     after filtering, a head with another number of classes, ids that are there twice, labels of no class, directives
-    with impossible values or that no head or sampler heeds, and (in some evenly spread images) files that are missing,
+    with impossible values or that no head or sampler reads, and (in some evenly spread images) files that are missing,
     cannot be read or have another size than stated. Boxes without area or outside their image, which training leaves
     out, are only counted.
 
     Args:
         dataset: what is trained on or tested.
         num_classes: of the model's head, or of each of several heads by name; None: not checked.
-        heeded: keys of the directives that the model's heads and samplers read; None: not checked.
+        directive_keys: keys of the directives that the model's heads and samplers read; None: not checked.
         strict: also stop on boxes that are left out.
         sample_files: how many images of each data set are read.
         logger: where table and notes go: a logger, None (print) or ``'silent'``; first process only.
@@ -109,7 +109,7 @@ def audit_dataset(
     leaves, per_epoch = flatten(dataset)
     names = unique_names(leaves)
     parts = [
-        audit_part(leaf, name, int(count), num_classes, sample_files, heeded)
+        audit_part(leaf, name, int(count), num_classes, sample_files, directive_keys)
         for leaf, name, count in zip(leaves, names, per_epoch)
     ]
     problems = [f'{part.name}: {problem}' for part in parts for problem in part.problems]
@@ -160,12 +160,12 @@ def audit_part(
     per_epoch: int,
     num_classes: int | Mapping[str, int] | None,
     sample_files: int,
-    heeded: Collection[str] | None = None,
+    directive_keys: Collection[str] | None = None,
 ) -> PartReport:
     """Check one data set that wraps no other."""
     classes = getattr(dataset, 'CLASSES', None)
     problems = checks.check_num_classes(num_classes, classes)
-    directives, fault = describe_directives(dataset, heeded)
+    directives, fault = describe_directives(dataset, directive_keys)
     problems += fault
     if not isinstance(dataset, CustomDataset):  # a data set of the user's own kind: what is in it, is not known
         return PartReport(name, len(dataset), len(dataset), per_epoch, {}, directives, problems, [])
@@ -213,7 +213,7 @@ def custom_boxes(dataset: CustomDataset) -> BoxTable:
     """All boxes of the images that a data set uses; their ids are file names."""
     anns = [dataset.get_ann_info(i) for i in range(len(dataset))]
     boxes = [np.asarray(ann['bboxes'], dtype=np.float64).reshape(-1, 4) for ann in anns]
-    if dataset.BOXES_ARE_SHARES:
+    if dataset.BOXES_ARE_FRACTIONS:
         boxes, sizes = [own * NOMINAL_SIDE for own in boxes], [(NOMINAL_SIDE, NOMINAL_SIDE)] * len(anns)
     else:
         sizes = [(info['width'], info['height']) for info in dataset.data_infos]

@@ -69,10 +69,10 @@ def check_num_classes(num_classes: int | Mapping[str, int] | None, classes: Sequ
     ]
 
 
-def check_heeded(unread: Sequence[str], heeded: Collection[str] | None) -> list[str]:
+def check_directives_are_read(unread: Sequence[str], directive_keys: Collection[str] | None) -> list[str]:
     """Directives that nothing in the model reads."""
     return [
-        f'nothing in the model heeds {key!r} (heeded: {format_list(sorted(heeded)) or "none"}). Use heads '
+        f'nothing in the model reads {key!r} (read are: {format_list(sorted(directive_keys)) or "none"}). Use heads '
         '...WithWeightPerImage and samplers ...WithIgnore, or for all of them '
         'directives=dict(weights=True, ignore_negatives=True) in the model.'
         for key in unread
@@ -122,21 +122,21 @@ def usable_per_class(boxes: BoxTable, num_classes: int) -> np.ndarray:
     return np.bincount(labels[labels < num_classes], minlength=num_classes)
 
 
-def choose_samples(total: int, wanted: int) -> list[int]:
-    """Numbers of at most ``wanted`` images, evenly spread from the first to the last."""
-    return sorted({round(i) for i in np.linspace(0, total - 1, min(wanted, total))}) if total and wanted > 0 else []
+def choose_samples(total: int, limit: int) -> list[int]:
+    """Numbers of at most ``limit`` images, evenly spread from the first to the last."""
+    return sorted({round(i) for i in np.linspace(0, total - 1, min(limit, total))}) if total and limit > 0 else []
 
 
-def check_files(infos: Sequence[Mapping], wanted: int, read_size: Callable[[Mapping], tuple[int, int]]) -> list[str]:
+def check_files(infos: Sequence[Mapping], limit: int, read_size: Callable[[Mapping], tuple[int, int]]) -> list[str]:
     """Read some images: files that are missing, cannot be read, or have another size than the annotations say.
 
     Args:
         infos: entries of the images, with ``filename``, ``width`` and ``height`` px.
-        wanted: how many to read.
+        limit: how many to read.
         read_size: width and height of an image, from its entry; raises BrokenImageError.
     """
     broken, wrong_size = [], []
-    samples = choose_samples(len(infos), wanted)
+    samples = choose_samples(len(infos), limit)
     for i in samples:
         info = infos[i]
         try:

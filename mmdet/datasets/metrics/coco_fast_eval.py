@@ -84,13 +84,13 @@ def evaluate_boxes(
     detections = detections.take(np.flatnonzero(detections.ranks() < max_dets[-1]))
     matches = match(objects, detections, iou_thrs, area_ranges)
     ranks = detections.ranks()
-    wanted = ~(objects.crowd[:, None] | outside(objects.areas, area_ranges))  # (n, A)
+    counting = ~(objects.crowd[:, None] | outside(objects.areas, area_ranges))  # (n, A)
     of_cat = np.searchsorted(detections.cells, np.arange(num_cats + 1) * num_images)
     shape = (num_cats, len(area_ranges), len(max_dets))
     precision = np.full((len(iou_thrs), len(recall_thrs), *shape), -1.0)
     recall = np.full((len(iou_thrs), *shape), -1.0)
     for k in range(num_cats):
-        totals = wanted[objects.cells // num_images == k].sum(0) if len(objects.cells) else np.zeros(len(area_ranges))
+        totals = counting[objects.cells // num_images == k].sum(0) if len(objects.cells) else np.zeros(len(area_ranges))
         rows = np.arange(of_cat[k], of_cat[k + 1])
         rows = rows[np.argsort(-detections.scores[rows], kind='stable')]
         for m, most in enumerate(max_dets):
@@ -222,7 +222,7 @@ def _choose(could: NDArray, overlaps: NDArray, ignored: NDArray) -> tuple[NDArra
 
 
 def overlaps_of(dets: NDArray, objects: NDArray, crowd: NDArray) -> NDArray:
-    """IoU (c, G) of a detection (c, 4) with each object (c, G, 4) of its cell, xywh; its covered share for a crowd."""
+    """IoU (c, G) of a detection (c, 4) with each object (c, G, 4) of its cell, xywh; with a crowd IoF."""
     ends_d, ends_o = dets[:, None, :2] + dets[:, None, 2:], objects[..., :2] + objects[..., 2:]
     sides = np.minimum(ends_d, ends_o) - np.maximum(dets[:, None, :2], objects[..., :2])
     shared = np.where((sides > 0).all(-1), sides[..., 0] * sides[..., 1], 0.0)

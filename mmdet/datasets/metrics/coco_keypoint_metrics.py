@@ -69,7 +69,7 @@ def run_keypoint_eval(
         result_file: JSON list of COCO's results with ``keypoints``.
         cat_ids: categories that count.
         img_ids: images that count.
-        sigmas: (K,) standard deviations, shares of the square root of an object's area.
+        sigmas: (K,) standard deviations, fractions of the square root of an object's area.
         logger: where a note about empty results goes.
 
     Returns:

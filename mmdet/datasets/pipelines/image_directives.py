@@ -7,6 +7,7 @@ the results' entry :data:`DIRECTIVES`, the mixing steps merge those of their par
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mmdet.core.directives import CLASS_KEYS, resolve_classes
@@ -40,7 +41,7 @@ class AddDirectives:
 
     # as of AddFieldToImgMetas: what the audit reads
     replace = True
-    info_keys: Mapping[str, str] = {}
+    info_keys: Mapping[str, str] = MappingProxyType({})
 
     def fields_of(self, img_info: Mapping[str, Any] | None) -> dict[str, Any]:
         """The directives of an image, whatever its entry in the annotation file."""

@@ -132,7 +132,7 @@ class LoadAnnotations:
         with_mask: take the masks.
         with_seg: read the segmentation map ``seg_prefix/seg_map``.
         poly2mask: turn polygons into bitmaps; otherwise they stay polygons, and masks must not be run lengths.
-        denorm_bbox: boxes are shares of the image's size; turn them into pixels.
+        denorm_bbox: boxes are fractions of the image's size; turn them into pixels.
         file_client_args: see :class:`~mmdet.datasets.pipelines.reading.FileReader`.
         with_keypoints: take the keypoints; see ``CocoKeypointDataset``.
     """

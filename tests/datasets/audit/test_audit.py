@@ -46,10 +46,10 @@ def test_sound_data_pass_with_a_table(cfg_of, capsys):
 
 def test_directive_that_nothing_heeds_is_a_problem(cfg_of):
     fields = {'mask_head.loss_weight': 2, 'rpn_head.loss_weight': 1.0, 'ignore_negatives': 0}
-    (problem,) = problems_of(cfg_of(fields=fields), heeded={'roi_head.loss_weight'})
-    assert "nothing in the model heeds 'mask_head.loss_weight' (heeded: roi_head.loss_weight)" in problem
-    heeded = {'mask_head.loss_weight'}  # what changes nothing needs nobody
-    report = audit_dataset(build_dataset(cfg_of(fields=fields)), heeded=heeded, logger='silent')
+    (problem,) = problems_of(cfg_of(fields=fields), directive_keys={'roi_head.loss_weight'})
+    assert "nothing in the model reads 'mask_head.loss_weight' (read are: roi_head.loss_weight)" in problem
+    directive_keys = {'mask_head.loss_weight'}  # what changes nothing needs nobody
+    report = audit_dataset(build_dataset(cfg_of(fields=fields)), directive_keys=directive_keys, logger='silent')
     assert report.parts[0].directives == 'rpn_head 1, mask_head 2'
 
 
@@ -183,8 +183,8 @@ def test_values_of_the_images_entries_are_all_checked_and_counted(cfg_of):
     assert report.parts[0].directives == (
         'ignore_negatives, labeled_classes: [0] (3), rpn_head.loss_weight: 0.5 (2), 2 (1)'
     )
-    (problem,) = problems_of(cfg, heeded={'ignore_negatives', 'labeled_classes'})
-    assert "nothing in the model heeds 'rpn_head.loss_weight'" in problem
+    (problem,) = problems_of(cfg, directive_keys={'ignore_negatives', 'labeled_classes'})
+    assert "nothing in the model reads 'rpn_head.loss_weight'" in problem
 
 
 def test_impossible_and_missing_values_of_entries_are_problems_that_name_the_images(cfg_of):

@@ -18,7 +18,7 @@ class RandomAffine:
 
     Args:
         max_rotate_degree: largest turn either way, degrees.
-        max_translate_ratio: largest move either way, as a share of the image's edge.
+        max_translate_ratio: largest move either way, as a fraction of the image's edge.
         scaling_ratio_range: smallest and largest factor.
         max_shear_degree: largest shear either way along each axis, degrees.
         border: (rows, columns) that the canvas grows by on each side; negative numbers shrink it, as after ``Mosaic``.

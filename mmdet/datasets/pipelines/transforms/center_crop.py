@@ -19,7 +19,7 @@ class RandomCenterCropPad:
 
     In training the crop is ``crop_size`` times a drawn ratio; what lies beyond the image has the mean colour; objects
     are kept whose centres lie in the crop. In testing the whole image is padded around its middle, and ``border`` (top,
-    bottom, left, right) tells where it lies.
+    bottom, left, right) says where it lies.
 
     Args:
         crop_size: (h, w); for training only.

@@ -24,7 +24,7 @@ def check_mix_results(name: str, results: dict, count: int) -> list[dict]:
 
     Raises:
         KeyError: there are none.
-        ValueError: not as many as wanted.
+        ValueError: not as many as needed.
         NotImplementedError: there are masks, which these steps do not know.
     """
     if 'mix_results' not in results:
@@ -62,7 +62,7 @@ class Mosaic:
 
     Args:
         img_scale: (h, w) that each image is fitted into.
-        center_ratio_range: smallest and largest place of the centre, as shares of ``img_scale``.
+        center_ratio_range: smallest and largest place of the centre, as fractions of ``img_scale``.
         min_bbox_size: objects need edges longer than this, px; only with ``skip_filter=False``.
         bbox_clip_border: cut boxes to the image.
         skip_filter: keep all objects that touch the image.
@@ -181,7 +181,7 @@ def paste_range(after: bool, center: int, size: int, limit: int) -> tuple[tuple[
 
 
 def draw_offset(have: int, want: int) -> int:
-    """Where a part of ``want`` px begins on ``have`` px: drawn where there is more than is wanted, else 0."""
+    """Where a part of ``want`` px begins on ``have`` px: drawn where there is more than is needed, else 0."""
     return int(np.random.randint(0, have - want)) if have > want else 0
 
 
