@@ -138,7 +138,7 @@ class OccludedSeparatedCocoDataset(CocoDataset):
         iou_thr: float = 0.75,
         is_occ: bool = True,
     ) -> tuple[float, int]:
-        """Share of objects that a detection of their class covers.
+        """Fraction of objects that a detection of their class covers.
 
         Args:
             result_dict: image file -> detections.

@@ -148,6 +148,10 @@ class CustomDataset(Dataset):
         annotations = relabel_annotations([info['ann'] for info in self.data_infos], table)
         self.data_infos = [{**info, 'ann': ann} for info, ann in zip(self.data_infos, annotations)]
 
+    def num_classes_of(self, head: str) -> int:
+        """How many classes a head must predict, by its name in the model; here all of them."""
+        return len(self.CLASSES)
+
     def annotated_classes(self) -> list[str] | None:
         """The classes that the annotations know; None: that is not stated, so all are taken to be."""
         if self.source_classes is None:

@@ -13,7 +13,7 @@ from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
 from mmdet.datasets.audit import checks
-from mmdet.datasets.audit.annotation_rules import repeated_ids
+from mmdet.datasets.audit.annotation_rules import is_ignored
 from mmdet.datasets.audit.checks import BoxTable
 from mmdet.datasets.audit.directives import describe_directives
 from mmdet.datasets.audit.image_check import find_loader, read_image_size
@@ -164,7 +164,7 @@ def audit_part(
 ) -> PartReport:
     """Check one data set that wraps no other."""
     classes = getattr(dataset, 'CLASSES', None)
-    problems = checks.check_num_classes(num_classes, classes)
+    problems = checks.check_num_classes(num_classes, classes, getattr(dataset, 'num_classes_of', None))
     directives, fault = describe_directives(dataset, directive_keys)
     problems += fault
     if not isinstance(dataset, CustomDataset):  # a data set of the user's own kind: what is in it, is not known
@@ -174,7 +174,7 @@ def audit_part(
         categories = [cat['name'] for cat in dataset.coco.dataset.get('categories', [])]
         expected = [name for name in classes or () if name not in dataset.missing_classes]
         problems += checks.check_class_names(expected, categories)
-        problems += repeated_ids(dataset.coco.dataset)
+        problems += dataset.repeated_ids(dataset.coco)
         boxes = coco_boxes(dataset)
     else:
         boxes = custom_boxes(dataset)
@@ -192,7 +192,7 @@ def audit_part(
 
 def coco_boxes(dataset: CocoDataset) -> BoxTable:
     """All boxes of a COCO file, also of images that are not used."""
-    images, anns = dataset.coco.imgs, dataset.coco.dataset.get('annotations', [])
+    images, anns = dataset.coco.imgs, dataset.annotations_of_file(dataset.coco)
     row_of = {img_id: row for row, img_id in enumerate(images)}
     used = np.zeros(len(images) + 1, dtype=bool)  # the last stands for images that are not there
     used[[row_of[img_id] for img_id in dataset.img_ids]] = True
@@ -203,7 +203,7 @@ def coco_boxes(dataset: CocoDataset) -> BoxTable:
         areas=np.asarray([ann['area'] for ann in anns], dtype=np.float64),
         labels=np.asarray([dataset.cat2label.get(ann['category_id'], -1) for ann in anns], dtype=np.int64),
         image=rows,
-        counts=np.asarray([not (ann['iscrowd'] or ann.get('ignore', False)) for ann in anns], dtype=bool),
+        counts=np.asarray([not is_ignored(ann) for ann in anns], dtype=bool),
         kept=used[rows],
         sizes_wh=np.asarray([(img['width'], img['height']) for img in images.values()], dtype=float).reshape(-1, 2),
     )

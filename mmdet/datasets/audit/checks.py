@@ -56,16 +56,27 @@ def check_images_left(kept: int, total: int, filtered: Mapping[str, int]) -> lis
     return [f'0 of {total} images are left{": " + reasons if reasons else ""}. Check classes and annotation file.']
 
 
-def check_num_classes(num_classes: int | Mapping[str, int] | None, classes: Sequence[str] | None) -> list[str]:
-    """Heads (or one number for all) that predict another number of classes than there are."""
+def check_num_classes(
+    num_classes: int | Mapping[str, int] | None,
+    classes: Sequence[str] | None,
+    expected: Callable[[str], int] | None = None,
+) -> list[str]:
+    """Heads (or one number for all) that predict another number of classes than there are.
+
+    Args:
+        num_classes: of each head, by its name; None: not known.
+        classes: of the data set; None: not known.
+        expected: how many classes the head of a name must predict; None: all.
+    """
     if num_classes is None or classes is None:
         return []
     heads = num_classes if isinstance(num_classes, Mapping) else {'the head': num_classes}
+    needed = {head: expected(head) if expected else len(classes) for head in heads}
     return [
         f'{head} has num_classes={count}, but the data set has {len(classes)} classes ({format_list(classes)}). '
-        f'Set num_classes={len(classes)}.'
+        f'Set num_classes={needed[head]}.'
         for head, count in heads.items()
-        if count != len(classes)
+        if count != needed[head]
     ]
 
 

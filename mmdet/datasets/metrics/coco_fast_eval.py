@@ -41,13 +41,20 @@ class Matches(NamedTuple):
     ignored: NDArray  # (n, areas, thresholds) bool
 
 
+def unique_ids(ids: Sequence) -> list:
+    """Ids, numbers or texts, each once and in order; numbers before texts."""
+    return sorted(set(ids), key=lambda value: (isinstance(value, str), value))
+
+
 def gather(entries: Sequence[Mapping], cat_ids: Sequence[int], img_ids: Sequence[int]) -> Boxes:
     """Boxes of those entries of an annotation file, or of a file of results, that are of the categories and images."""
-    columns = np.array([(e['category_id'], e['image_id']) for e in entries], dtype=np.int64).reshape(-1, 2)
-    cats, imgs = (np.unique(ids) for ids in (cat_ids, img_ids))
-    chosen = np.flatnonzero(np.isin(columns[:, 0], cats) & np.isin(columns[:, 1], imgs))
+    # ids may be texts or fractions: numbers of their places stand for them
+    cats, imgs = ({value: place for place, value in enumerate(unique_ids(ids))} for ids in (cat_ids, img_ids))
+    rows = [(cats.get(e['category_id'], -1), imgs.get(e['image_id'], -1)) for e in entries]
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 2)
+    chosen = np.flatnonzero((columns >= 0).all(1))
     entries, columns = [entries[i] for i in chosen], columns[chosen]
-    cells = np.searchsorted(cats, columns[:, 0]) * len(imgs) + np.searchsorted(imgs, columns[:, 1])
+    cells = columns[:, 0] * len(imgs) + columns[:, 1]
     xywh = np.array([e['bbox'] for e in entries], dtype=np.float64).reshape(-1, 4)
     is_result = bool(entries) and 'score' in entries[0]
     scores = np.array([e['score'] for e in entries] if is_result else np.zeros(len(entries)), dtype=np.float64)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval
+from mmdet.datasets.metrics.coco_ground_truth import evaluation_copy
 from mmdet.datasets.metrics.coco_metrics import METRICS as BOX_METRICS
 from mmdet.datasets.metrics.coco_metrics import load_results
 from mmdet.utils.registry import did_you_mean
@@ -76,6 +77,7 @@ def run_keypoint_eval(
         'mAP', 'mAP_50', ... -> figure; -1 where there is nothing to find.
     """
     coco_gt = _with_counts(coco_gt)
+    coco_gt = evaluation_copy(coco_gt, img_ids)
     coco_dt = load_results(coco_gt, result_file, 'keypoints', logger)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         run = COCOeval(coco_gt, coco_dt, 'keypoints')

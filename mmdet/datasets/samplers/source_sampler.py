@@ -118,8 +118,8 @@ class SourceRatioBatchSampler(SourceBatchSampler):
     did not get counts in the next batch: each batch has the fraction rounded down or up, and over several batches the
     ratio holds. An epoch is as long as the source takes that is largest relative to its fraction: its images come once
     (but for some where it has several aspect groups), those of others more often. A batch is of one aspect group; a
-    source leaves that group where it has no such image, or where its images of another group would wait for too long, as
-    sources differ in their shapes. So in the long run all images of a source come equally often.
+    source leaves that group where it has no such image, or where its images of another group would wait for too long,
+    as sources differ in their shapes. So in the long run all images of a source come equally often.
 
     Args:
         dataset, batch_size, world_size, rank, seed, endless: see :class:`SourceBatchSampler`.
