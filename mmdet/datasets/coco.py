@@ -14,6 +14,7 @@ from mmdet.core.evaluation import class_lists
 from mmdet.core.evaluation.recall import eval_recalls
 from mmdet.datasets.api_wrappers.coco_api import COCO
 from mmdet.datasets.audit.annotation_rules import fill_annotations, has_area, is_ignored, overlaps_image, repeated_ids
+from mmdet.datasets.audit.coco_facts import FileFacts, find_facts
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.formats.palettes import COCO_PALETTE
 from mmdet.datasets.memory.shared_list import SharedList
@@ -53,6 +54,7 @@ class CocoDataset(CustomDataset):
     PALETTE = COCO_PALETTE
     _coco: COCO | None = None
     _shared_anns: SharedList | None = None  # of each image
+    _facts: FileFacts | None = None  # of annotations that are shared
 
     def load_annotations(self, ann_file: str) -> list[dict]:
         """Read the annotation file: the image entries, with ``filename``."""
@@ -103,8 +105,13 @@ class CocoDataset(CustomDataset):
         readers = ('get_ann_info', 'get_cat_ids', 'load_annotations')
         if all(getattr(type(self), name) is getattr(CocoDataset, name) for name in readers):
             found = self.coco.img_ann_map
+            self._facts = find_facts(self)
             self._shared_anns = SharedList(found.get(info['id'], []) for info in self.data_infos)
             self._coco = None
+
+    def file_facts(self) -> FileFacts:
+        """What the audit says about the annotation file; it is not read again where annotations are shared."""
+        return find_facts(self) if self._facts is None else self._facts
 
     def _annotations_of(self, idx: int) -> list[dict]:
         """All annotations of an image, as the file has them."""
