@@ -11,13 +11,14 @@ import numpy as np
 from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
-from mmdet.datasets.audit.annotation_rules import drop_unusable
+from mmdet.datasets.audit.annotation_rules import drop_unusable, format_list
 from mmdet.datasets.audit.broken_images import BrokenImageError, BrokenImages
 from mmdet.datasets.audit.image_check import find_loader, read_image_size
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
 from mmdet.datasets.mixing.label_spaces import Rename, label_table, relabel_annotations
 from mmdet.datasets.pipelines.compose import Compose
+from mmdet.datasets.pipelines.transforms.resize import set_scale
 from mmdet.datasets.registry import DATASETS
 from mmdet.utils.running.allocator import return_freed_memory
 
@@ -164,6 +165,14 @@ class CustomDataset(Dataset):
         self.data_infos = SharedList(self.data_infos)
         if self.proposals is not None:
             self.proposals = SharedList(self.proposals)
+
+    def update_dynamic_scale(self, dynamic_scale: tuple[int, int]) -> None:
+        """Let the pipeline's steps that resize give images of (width, height) px from now on.
+
+        Raises:
+            ValueError: the pipeline has none.
+        """
+        set_scale(self.pipeline.transforms, dynamic_scale, type(self).__name__)
 
     def __len__(self) -> int:
         return len(self.data_infos)
@@ -353,9 +362,16 @@ class CustomDataset(Dataset):
         if classes is None:
             return cls.CLASSES
         if isinstance(classes, str):
-            return mmcv.list_from_file(classes)
+            try:
+                names = mmcv.list_from_file(classes, encoding='utf-8-sig')  # with or without a byte-order mark
+            except FileNotFoundError as err:
+                raise ValueError(
+                    f'classes={classes!r} is a text, so the path of a file with a name on each line, and there is no '
+                    f'such file; for one class write ({classes!r},), with a comma'
+                ) from err
+            return check_names(names, classes)
         if isinstance(classes, list | tuple):
-            return classes
+            return check_names(classes, 'classes')
         raise ValueError(
             f'classes: expected a list or tuple of names, or the path of a file with one on each line, got {classes!r}'
         )
@@ -408,6 +424,23 @@ class CustomDataset(Dataset):
             counts.update(np.asarray(self.get_ann_info(i)['labels']).tolist())
         rows = [['class', 'instances'], *([name, counts[i]] for i, name in enumerate(self.CLASSES))]
         return f'\n{title}, and instance counts:\n{AsciiTable(rows).table}'
+
+
+def check_names(names: Sequence[str], where: str) -> Sequence[str]:
+    """Check names of classes.
+
+    Raises:
+        ValueError: one is no text or empty, or is there twice.
+    """
+    wrong = [name for name in names if not isinstance(name, str) or not name.strip()]
+    if wrong:
+        raise ValueError(f'{where}: names of classes must be texts, got {format_list(list(map(repr, wrong)))}')
+    twice = [name for name, count in Counter(name.strip() for name in names).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f'{where}: {format_list(list(map(repr, twice)))} is there more than once; give each class once'
+        )
+    return names
 
 
 def under(root: str | None, path: str | None) -> str | None:

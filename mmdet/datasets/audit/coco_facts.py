@@ -28,7 +28,9 @@ def find_facts(dataset: Any) -> FileFacts:
     problems = dataset.repeated_ids(coco) + checks.check_corners(boxes)
     notes = checks.describe_unusable_boxes(boxes, dataset.test_mode)
     used = [ann for ann, kept in zip(anns, boxes.kept & boxes.counts & (boxes.labels >= 0)) if kept]
-    if uses_masks(dataset):
+    if coco.PANOPTIC:
+        pass  # masks are in pictures
+    elif uses_masks(dataset):
         problems += check_masks(used, coco.imgs)
     elif dataset.test_mode:
         with_masks = [ann for ann in used if ann.get('segmentation')]
@@ -67,9 +69,7 @@ def box_table(anns: Sequence[Mapping], images: Mapping[Any, Mapping], img_ids: S
 def uses_masks(dataset: Any) -> bool:
     """Whether the pipeline makes masks of the annotations' polygons and run lengths."""
     steps = getattr(dataset.pipeline, 'transforms', ())
-    return any(getattr(step, 'with_mask', False) and hasattr(step, '_poly2mask') for step in steps) and not hasattr(
-        dataset, 'ins_ann_file'
-    )
+    return any(getattr(step, 'with_mask', False) for step in steps)
 
 
 def check_masks(anns: Sequence[Mapping], images: Mapping[Any, Mapping]) -> list[str]:

@@ -30,6 +30,29 @@ def take(values: Any, index: np.ndarray) -> Any:
     return [values[i] for i in index] if isinstance(values, list) else values[index]
 
 
+def join_ignored(results: dict, parts: list[dict], moved: list[np.ndarray]) -> None:
+    """Put the boxes to ignore of several images one behind the other, in place of the results' entries.
+
+    Args:
+        results: of the merged image; stay without the entry where no part has it.
+        parts: results of each image.
+        moved: (k, 4) boxes of each, in pixels of the merged image.
+    """
+    if not any('gt_bboxes_ignore' in part for part in parts):
+        return
+    results['gt_bboxes_ignore'] = np.concatenate(moved)
+    fields = results.setdefault('bbox_fields', [])
+    if 'gt_bboxes_ignore' not in fields:
+        fields.append('gt_bboxes_ignore')
+    if 'gt_labels_ignore' in results:
+        results['gt_labels_ignore'] = np.concatenate([part['gt_labels_ignore'] for part in parts])
+
+
+def ignored_boxes(part: dict) -> np.ndarray:
+    """The boxes to ignore (k, 4) of one image; none where it has no such entry."""
+    return part.get('gt_bboxes_ignore', np.zeros((0, 4), dtype=np.float32))
+
+
 LABELS = ('gt_labels', 'gt_extra_labels', 'gt_is_group_ofs')
 
 
