@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from mmdet.datasets.audit.annotation_rules import drop_unusable, format_list
 from mmdet.datasets.audit.broken_images import BrokenImageError, BrokenImages
 from mmdet.datasets.audit.image_check import find_loader, read_image_size
+from mmdet.datasets.formats.custom_entries import read_entries
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
 from mmdet.datasets.mixing.label_spaces import Rename, label_table, relabel_annotations
@@ -205,7 +206,7 @@ class CustomDataset(Dataset):
 
     def load_annotations(self, ann_file: str) -> list[dict]:
         """Read the annotation file: one entry for each image."""
-        return mmcv.load(ann_file)
+        return read_entries(mmcv.load(ann_file), self.ann_file)
 
     def load_proposals(self, proposal_file: str) -> list[np.ndarray]:
         """Read the proposals: one array (n, 4 or 5) for each image."""

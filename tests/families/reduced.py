@@ -52,7 +52,10 @@ def without_downloads(node: Any) -> Any:
 def with_few_layers(node: Any) -> Any:
     """A model's config whose transformers have two layers."""
     if isinstance(node, dict):
-        return {key: 2 if key == 'num_layers' and isinstance(value, int) else with_few_layers(value) for key, value in node.items()}
+        return {
+            key: 2 if key == 'num_layers' and isinstance(value, int) else with_few_layers(value)
+            for key, value in node.items()
+        }
     return type(node)(map(with_few_layers, node)) if isinstance(node, (list, tuple)) else node
 
 

@@ -12,7 +12,13 @@ import numpy as np
 
 from mmdet.datasets.pipelines.boxes import clip_boxes, inside_image, sides_above, usable_after_warp
 from mmdet.datasets.pipelines.image_directives import join_directives
-from mmdet.datasets.pipelines.instances import filter_instances, ignored_boxes, join_ignored, join_labels
+from mmdet.datasets.pipelines.instances import (
+    filter_instances,
+    has_ignored_boxes,
+    ignored_boxes,
+    join_ignored,
+    join_labels,
+)
 from mmdet.datasets.pipelines.keypoints import FLIP_INDICES, KEYPOINTS, flip_keypoints, hide_outside
 from mmdet.datasets.registry import PIPELINES
 
@@ -138,7 +144,7 @@ class Mosaic:
         """Cut boxes to the image, and leave out objects that are not to be seen."""
         shape_hw = results['img_shape']
         for key in ('gt_bboxes', 'gt_bboxes_ignore'):
-            if key not in results:
+            if key != 'gt_bboxes' and not has_ignored_boxes(results):
                 continue
             if self.bbox_clip_border:
                 results[key] = clip_boxes(results[key], shape_hw)
@@ -331,7 +337,7 @@ class MixUp:
         if self.bbox_clip_border:
             shifted = clip_boxes(shifted, results['img_shape'])
         join_ignored(results, [results, other], [ignored_boxes(results), shifted])
-        if 'gt_bboxes_ignore' in results:
+        if has_ignored_boxes(results):
             keep = inside_image(results['gt_bboxes_ignore'], results['img_shape'])
             filter_instances(results, keep, 'gt_bboxes_ignore')
 
