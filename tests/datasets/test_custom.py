@@ -186,7 +186,7 @@ def test_class_names_from_a_text_are_checked(tmp_path):
     assert CustomDataset.get_classes(str(tmp_path / 'names.txt')) == ['red', 'blue']
     with pytest.raises(ValueError, match=r"there is no such file; for one class write \('red',\), with a comma"):
         CustomDataset.get_classes('red')
-    with pytest.raises(ValueError, match="classes: 'red' is there twice"):
+    with pytest.raises(ValueError, match="classes: 'red' is there more than once"):
         CustomDataset.get_classes(('red', 'blue', 'red '))
     with pytest.raises(ValueError, match='must be texts, got 3'):
         CustomDataset.get_classes(('red', 3))

@@ -5,7 +5,7 @@ import pytest
 from coco_files import coco_content
 from numpy.testing import assert_array_equal
 
-from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.builder import PIPELINES, build_dataset
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.dataset_wrappers import (
     ClassBalancedDataset,

@@ -229,9 +229,8 @@ def test_jpeg_that_is_cut_short_is_read_and_counted(tmp_path, caplog, missing):
 
 
 def test_masks_that_cannot_be_used_are_named_with_their_image():
-    results = dict(
-        img_info=dict(filename='a.jpg', width=8, height=8), ann_info=dict(masks=[[[0, 0, 4, 0, 4, 4]], None])
-    )
+    info = dict(filename='a.jpg', width=8, height=8)
+    results = dict(img_info=info, ann_info=dict(masks=[[[0, 0, 4, 0, 4, 4]], None]))
     step = LoadAnnotations(with_bbox=False, with_label=False, with_mask=True)
     with pytest.raises(ValueError, match='the mask of object 1 of a.jpg cannot be used: no polygon'):
         step(results)
