@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from mmdet.datasets.audit.audit import audit_dataset
 from mmdet.datasets.utils import head_num_classes
-from mmdet.models.obedience import describe_readers, directive_readers
+from mmdet.models.utils.directive_report import describe_readers, directive_readers
 
 # keys of `cfg.audit`
 AUDIT_KEYS = ('enable', 'strict', 'sample_files')

@@ -70,8 +70,8 @@ class StageRecord:
         if changed:
             raise StagePlanError(
                 f'{self.path} is the record of a run with other settings: {format_list(changed)}. Going on would mix '
-                'the two: set them back, or give another --work-dir, or remove that folder to begin anew. Where both mean the '
-                'same, such as data that were moved, change the value in that file'
+                'the two: set them back, or give another --work-dir, or remove that folder to begin anew. Where both '
+                'mean the same, such as data that were moved, change the value in that file'
             )
 
     def is_done(self, name: str) -> bool:

@@ -10,7 +10,6 @@ from mmdet.models import (
     plugins,  # noqa: F401
     roi_heads,  # noqa: F401
     seg_heads,  # noqa: F401
-    weighted_heads,  # noqa: F401
 )
 from mmdet.models.builder import (
     BACKBONES,

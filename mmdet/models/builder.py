@@ -7,7 +7,7 @@ from typing import Any
 from mmcv.cnn import MODELS as MMCV_MODELS
 from mmcv.runner import Sequential
 
-from mmdet.models.directive_switch import switch_directives_on
+from mmdet.models.directives import derive_weighted_heads, switch_directives_on
 from mmdet.models.options.acceleration import accelerate, split_options
 from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.registry import Registry, build_from_cfg
@@ -29,6 +29,8 @@ SHARED_HEADS = MODELS
 HEADS = MODELS
 LOSSES = MODELS
 DETECTORS = MODELS
+
+derive_weighted_heads(HEADS)
 
 
 def build_backbone(cfg: dict) -> Any:
@@ -65,7 +67,7 @@ def build_detector(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | No
     """Build a detector; ``train_cfg`` and ``test_cfg`` stand in the model's config or here, not in both.
 
     ``directives=dict(weights=True, ignore_negatives=True)`` in the model's config makes all its heads and samplers
-    heed the per-image training directives, see :func:`switch_directives_on`.
+    read the per-image training directives, see :func:`switch_directives_on`.
 
     The keys ``input_norm``, ``channels_last``, ``fold_norm`` and ``compile`` make it run faster, see
     :mod:`mmdet.models.options.acceleration`.

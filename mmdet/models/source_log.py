@@ -1,56 +1,46 @@
 """Every loss also by source: how much of it the images of each data set of a mixture make.
 
-Losses are sums over anchors or boxes, so they fall into the parts of single images. :class:`SourceLog` listens to the
-loss modules of the heads while a step runs, adds up each image's elements, and groups them by the images' sources. The
-training itself is not touched: nothing is computed twice, no loss changes, and no value is read from the device before
-``parse_losses`` reads all that is logged in its one copy.
+Losses are linear in the loss weights of the images, so image i's part of a loss L is ``w_i * dL/dw_i``. While a step is
+recorded, the weights that heads read are leaves of the graph (ones where an image has none), and the derivatives are
+asked for, which walks from each loss back to the weights only. The losses themselves stay as they are, and no value is
+read from the device before the log is.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-from mmdet.models.losses.listening import listening, told_choice, told_images, told_present
-from mmdet.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
-from mmdet.models.source_parts import (
-    EACH,
-    LAYERS,
-    MASKS,
-    POINTS,
-    POSITIVES,
-    ROIS,
-    LossPart,
-    find_parts,
-    positives_not_told,
-    unknown_heads,
-    why_not_split,
-)
+from mmdet.core.directives import BatchDirectives
+from mmdet.core.targets import Targets
+from mmdet.models.directives import directives_of
 
 _LOGGER = logging.getLogger('mmdet')
 
-# What is counted for the classification loss of a head, by the names in the log.
+# What is counted of the targets of a classification loss, by the names in the log.
 COUNTS = ('pos', 'neg', 'ignored', 'weight')
 SOURCE = 'source'
+# The parts of a linear loss add up to it but for rounding.
+RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 1e-3, 1e-6
 
 
-class Heard(NamedTuple):
-    """One call of a loss."""
+class _Weights(NamedTuple):
+    """Loss weights that a head has read in this step."""
 
-    sums: Tensor  # (M,) sum of each image's elements
-    divisor: Any  # of the mean
+    weights: Tensor  # (N,), a leaf
+    member: Tensor  # (N, S) 1 where the image is of the source
+    targets: list[tuple[Targets, Tensor, int]]  # that they weighed, the image of each row, label of background
 
 
 class SourceLog:
-    """Shares of the sources in the losses, and counts of their targets, step by step.
+    """Parts of the sources in the losses, and counts of their targets, step by step.
 
-    Covered are the losses that :func:`find_parts` knows. Of others nobody knows which row belongs to which image; they
-    are left out, and one warning names them and says why.
+    Covered is every head that reads directives (see ``mmdet.models.directives``), on or off. A loss whose parts do not
+    add up to it, since it is not linear in the weights or no head weighs its rows, is only logged as a whole; one
+    warning names it.
 
     Args:
         model: the detector.
@@ -60,30 +50,14 @@ class SourceLog:
 
     def __init__(self, model: nn.Module, sources: Sequence[str]) -> None:
         self.sources = list(sources)
-        self.parts = find_parts(model)
-        self.unknown = unknown_heads(model)
-        self.extractors = [module for module in model.modules() if isinstance(module, BaseRoIExtractor)]
-        self.heads = list({id(part.head): part.head for part in self.parts}.values())
-        self._told = False
-        # known before the first step, so that all processes log the same
-        self._lost = positives_not_told(model, self.parts)
-        self._begin([])
-
-    def _begin(self, img_metas: Sequence[dict]) -> None:
-        self._numbers = [source_number(meta, self.sources) for meta in img_metas]
-        self._images = len(img_metas)  # as the heads see them; a multiple where a model takes views of each
-        self._cells: list[int] = []  # of each level
-        self._rois: Tensor | None = None
-        self._rois_of: dict[int, Tensor | None] = {}
-        self._open: list[tuple[Tensor, Any]] | None = None
-        self._heard: dict[str, list[Heard]] = {part.name: [] for part in self.parts}
-        self._targets: dict[str, list[tuple[Tensor, ...]]] = {part.name: [] for part in self.parts}
-        self._positives: dict[int, Tensor] = {}
-        self._last_positives: Tensor | None = None
+        self.heads = [module for module in model.modules() if getattr(module, 'directive_head', None) is not None]
+        self.divided: dict[str, bool] = {}  # of each loss that has been seen with a value, whether it falls into parts
+        self._numbers: list[int] = []
+        self._read: list[_Weights] = []
 
     @contextmanager
-    def recording(self, img_metas: Sequence[dict]) -> Iterator[None]:
-        """Listen while the losses of a batch are computed.
+    def recording(self, img_metas: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+        """Record while the losses of a batch are computed.
 
         Args:
             img_metas: of its N images, with ``source``.
@@ -91,135 +65,31 @@ class SourceLog:
         Raises:
             KeyError: an image has no source, or another one.
         """
-        self._begin(img_metas)
-        with ExitStack() as stack:
-            hooks = [
-                extractor.register_forward_pre_hook(self._see_rois, with_kwargs=True) for extractor in self.extractors
-            ]
-            hooks += [head.register_forward_hook(self._see_head) for head in self.heads]
-            for part in self.parts:
-                if part.loss is not None:
-                    hooks.append(part.loss.register_forward_pre_hook(self._open_call))
-                    hooks.append(part.loss.register_forward_hook(partial(self._close_call, part), with_kwargs=True))
-            for hook in hooks:
-                stack.callback(hook.remove)
-            stack.enter_context(listening(self))
+        self._numbers = [source_number(meta, self.sources) for meta in img_metas]
+        self._read = []
+        for head in self.heads:
+            directives_of(head).record = self
+        try:
             yield
+        finally:
+            for head in self.heads:
+                directives_of(head).record = None
 
-    def _see_rois(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
-        self._rois = kwargs['rois'] if 'rois' in kwargs else args[1]
+    def note_weights(self, loss_weights: Tensor, img_metas: Sequence[Mapping[str, Any]]) -> None:
+        """See :class:`mmdet.core.directives.batch.Recorder`."""
+        numbers = [source_number(meta, self.sources) for meta in img_metas]
+        self._read.append(_Weights(loss_weights, self._members(numbers, loss_weights.device), []))
 
-    def _see_head(self, head: nn.Module, args: tuple, output: Any) -> None:
-        if not isinstance(head, BaseDenseHead):
-            self._rois_of[id(head)] = self._rois
-        elif not any(part.head is head and part.rows == LAYERS for part in self.parts):
-            self._images = len(output[0][0])
-            self._cells = [level.shape[-2:].numel() for level in output[0]]
+    def note_targets(self, targets: Targets, image_of_row: Tensor, directives: BatchDirectives) -> None:
+        """See :class:`mmdet.core.directives.batch.Recorder`."""
+        read = next(read for read in reversed(self._read) if read.weights is directives.loss_weights)
+        read.targets.append((targets, image_of_row, directives.num_classes))
 
-    def _open_call(self, loss: nn.Module, args: tuple) -> None:
-        self._open = []
+    def _members(self, numbers: Sequence[int], device: torch.device) -> Tensor:
+        """(N, S) 1 where an image is of a source; the copy is not waited for."""
+        one_hot = torch.tensor(numbers)[:, None] == torch.arange(len(self.sources))
+        return one_hot.float().to(device, non_blocking=True)
 
-    def hear_elements(self, elements: Tensor, reduction: str, avg_factor: Any) -> None:
-        """See :class:`mmdet.models.losses.listening.Listener`."""
-        if self._open is not None and reduction != 'none':
-            self._open.append((elements.detach(), elements.numel() if avg_factor is None else avg_factor))
-
-    @torch.no_grad()
-    def hear_loss(self, name: str, elements: Tensor, images: Tensor | None, divisor: Any) -> None:
-        """See :class:`mmdet.models.losses.listening.Listener`."""
-        for part in self.parts:
-            if part.loss is None and part.plain_name == name:
-                owner = self._owner(part, elements, ()) if images is None else self._one_hot(images)
-                self._note(part, elements, owner, divisor)
-
-    @torch.no_grad()
-    def _close_call(self, part: LossPart, loss: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
-        calls, self._open = self._open, None
-        elements, divisor = calls[0] if calls else (None, None)
-        if part.name in self._lost:
-            return
-        looked_at = elements is None and part.split and part.rows != EACH  # a part of a loss, or for choosing samples
-        labels = args[1][0] if isinstance(args[1], tuple) else args[1]
-        rows = labels if elements is None else elements
-        if looked_at or not len(rows):
-            return
-        owner = None if part.rows == EACH else self._owner(part, rows, args)
-        if part.counts:
-            weights = args[2] if len(args) > 2 else kwargs.get('weight')
-            self._note_targets(part, labels, torch.ones_like(labels) if weights is None else weights, owner)
-        if part.split and elements is not None:
-            self._note(part, elements, owner, divisor)
-
-    def _note(self, part: LossPart, elements: Tensor, owner: Tensor | None, divisor: Any) -> None:
-        """Keep the sums of each image's elements (n, ...); see :meth:`_owner`."""
-        if owner is None:
-            sums = self._by_image(part, elements).sum(1)
-        else:  # a row may have several elements
-            sums = per_image(elements.reshape(len(owner), -1).sum(1), owner)
-        told = told_images()
-        self._heard[part.name].append(Heard(sums.float(), divisor if told is None else divisor / told.factor))
-
-    def _note_targets(self, part: LossPart, labels: Tensor, weights: Tensor, owner: Tensor | None) -> None:
-        if part.rows == EACH:
-            self._targets[part.name].append((labels[None], weights[None]))  # of one image
-        elif owner is None:
-            by_image = self._by_image(part, labels), self._by_image(part, weights)
-            self._targets[part.name].append(by_image)
-        else:  # a loss that is looked at several times counts as it was last
-            owner = owner if told_present() is None else owner & told_present()[:, None]
-            self._targets[part.name] = [(labels, weights, owner)]
-
-    def _by_image(self, part: LossPart, rows: Tensor) -> Tensor:
-        """Elements of all rows -> (M, r) those of each image."""
-        if part.rows != POINTS:
-            return rows.reshape(self._images, -1)
-        levels = rows.split([self._images * cells for cells in self._cells])
-        return torch.cat([level.reshape(self._images, -1) for level in levels], 1)
-
-    def _owner(self, part: LossPart, rows: Tensor, args: tuple) -> Tensor | None:
-        """(n, M) bool, the image of each row; None: all rows of the head, in the order that ``part.rows`` names."""
-        chosen, told = told_choice(), told_images()
-        if told is not None:
-            owner = self._of_counted(told.images, told.counts)
-        elif part.rows in (ROIS, MASKS, POSITIVES):
-            owner = self._of_rois(part, len(rows) if chosen is None else chosen.total, args)
-        elif chosen is None:
-            return None
-        elif part.rows == POINTS:
-            counts = [cells for cells in self._cells for _ in range(self._images)]
-            owner = self._of_counted([*range(self._images)] * len(self._cells), counts)
-        else:
-            return self._one_hot(chosen.numbers // (chosen.total // self._images))
-        owner = owner.to(rows.device, non_blocking=True)
-        return owner if chosen is None else owner[chosen.numbers]
-
-    def _of_counted(self, images: Sequence[int], counts: Sequence[int]) -> Tensor:
-        """(n, M) bool of ``counts[k]`` rows of each image ``images[k]``; on the host."""
-        return self._one_hot(torch.tensor(images).repeat_interleave(torch.tensor(counts)))
-
-    def _one_hot(self, images: Tensor) -> Tensor:
-        return images[:, None] == torch.arange(self._images, device=images.device)
-
-    def _of_rois(self, part: LossPart, rows: int, args: tuple) -> Tensor:
-        """(n, M) bool: the image of each RoI; they are in the order of the images."""
-        rois = self._rois_of[id(part.head)]
-        # masks may be predicted from the box branch's features of its positives; samples of fixed size have a row for
-        # every RoI, and those that are no positives weigh nothing
-        of_positives = rows != len(rois) if part.rows in (POSITIVES, MASKS) else rows % len(rois)
-        if of_positives:
-            count = self._positives.get(id(part.head), self._last_positives)
-            # which RoIs are positives, only the device knows; how many of them come before an image's, as well
-            ends = count.cumsum(0)
-            rank = torch.arange(rows, device=count.device)[:, None]
-            return (rank < ends) & (rank >= ends - count)
-        owner = self._one_hot(rois[:, 0])
-        if part.counts:
-            positive = (args[1] >= 0) & (args[1] < part.head.num_classes)
-            self._last_positives = (owner & positive[:, None]).sum(0)
-            self._positives[id(part.head)] = self._last_positives
-        return owner
-
-    @torch.no_grad()
     def entries(self, losses: Mapping[str, Any]) -> tuple[list[str], Tensor]:
         """What the step's log shows beside the losses.
 
@@ -229,95 +99,85 @@ class SourceLog:
         Returns:
             Names, ``loss_rpn_cls/SOURCE``, and values (n,). Those of a loss add up to it.
         """
-        self._tell_what_is_left_out(losses)
-        first = next(iter(losses.values()))
-        device = (first if isinstance(first, Tensor) else first[0]).device
-        rows = {'images': torch.ones(self._images, device=device) * (len(self._numbers) / max(self._images, 1))}
-        for part in self.parts:
-            if part.name not in losses:
+        values = {name: _total(value) for name, value in losses.items() if 'loss' in name}
+        device = next(iter(values.values())).device
+        rows = {'images': self._members(self._numbers, device).sum(0)}
+        for name, loss in values.items():
+            if not self.divided.get(name, True):
                 continue
-            if self._divides(part, losses):
-                for name, calls in self._calls(part, losses):
-                    rows[name] = self._shares(part, losses[name], calls)
-            if part.counts:
-                rows.update(zip((part.prefix + name for name in COUNTS), self._counts(part, device)))
-        table = torch.stack([row.float() for row in rows.values()])  # (R, M)
-        # several views of N images come as N, N, ...; from host to device without waiting
-        numbers = torch.tensor(self._numbers * (self._images // max(len(self._numbers), 1)))
-        member = (numbers[:, None] == torch.arange(len(self.sources))).float().to(device, non_blocking=True)
-        values = (table[:, :, None] * member).sum(1)  # (R, M, S) -> (R, S)
-        return [f'{row}/{source}' for row in rows for source in self.sources], values.flatten()
+            parts, of_loss = self._parts(loss)
+            rows[name] = parts
+            if of_loss and is_counted(name):
+                prefix = name.replace('loss_', '')[: -len('cls')]
+                rows.update(zip((prefix + kind for kind in COUNTS), self._counts(of_loss, device)))
+        self._read = []  # they hold the graph
+        names = [f'{row}/{source}' for row in rows for source in self.sources]
+        return names, torch.cat(list(rows.values())).detach()
 
-    def _divides(self, part: LossPart, losses: Mapping[str, Any]) -> bool:
-        """Whether the shares of a loss are known, and it is there."""
-        return part.split and part.name in losses and part.name not in self._lost
+    def _parts(self, loss: Tensor) -> tuple[Tensor, list[_Weights]]:
+        """(S,) parts of the sources in a loss, and the weights that it depends on."""
+        parts = loss.new_zeros(len(self.sources), dtype=torch.float32)
+        if not loss.requires_grad or not self._read:
+            return parts, []
+        leaves = [read.weights for read in self._read]
+        grads = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
+        of_loss = [(read, grad) for read, grad in zip(self._read, grads) if grad is not None]
+        for read, grad in of_loss:
+            parts = parts + (read.weights.detach() * grad) @ read.member
+        return parts, [read for read, _ in of_loss]
 
-    def _calls(self, part: LossPart, losses: Iterable[str]) -> Iterator[tuple[str, list[Heard]]]:
-        """The losses that a part is, and what was heard of each."""
-        heard = self._heard[part.name]
-        if part.rows != LAYERS:
-            yield part.name, heard
-            return
-        names = [name for name in losses if name.endswith(part.name)]  # in the order of the calls
-        for number, name in enumerate(names):
-            yield name, heard[number : number + 1]
+    @torch.no_grad()
+    def _counts(self, of_loss: Sequence[_Weights], device: torch.device) -> Tensor:
+        """(4, S) of :data:`COUNTS` for each source."""
+        total = torch.zeros(len(COUNTS), len(self.sources), device=device)
+        for read in of_loss:
+            for targets, image_of_row, background in read.targets:
+                total = total + count_targets(targets, image_of_row, background, len(read.weights)) @ read.member
+        return total
 
-    def _shares(self, part: LossPart, loss: Any, heard: Sequence[Heard]) -> Tensor:
-        """(M,) of each image in a loss; they add up to it, whatever factor the head put on the loss."""
-        values = [t.detach().float().mean() for t in (loss if isinstance(loss, (list, tuple)) else [loss])]
-        if part.rows == EACH:
-            return torch.stack(values)
-        total = sum(values)
-        if not heard:  # a loss without rows is a zero on the graph
-            return (total / self._images).expand(self._images)
-        sums = torch.stack([call.sums for call in heard])
-        if not all(is_same(call.divisor, heard[0].divisor) for call in heard[1:]):
-            sums = torch.stack([call.sums / call.divisor for call in heard])
-        sums = sums.sum(0)
-        whole = sums.sum()
-        return torch.where(whole == 0, total / self._images, sums * (total / torch.where(whole == 0, 1, whole)))
+    def leave_out_undivided(self, log_vars: dict[str, float | Tensor]) -> None:
+        """Take the parts of losses that they do not add up to out of a step's log, and decide what later steps log.
 
-    def _counts(self, part: LossPart, device: torch.device) -> Tensor:
-        """(4, M) of :data:`COUNTS` for each image."""
-        targets = self._targets[part.name]
-        if not targets:
-            return torch.zeros(len(COUNTS), self._images, device=device)
-        if len(targets[0]) == 2:
-            if part.rows == LAYERS:
-                targets = targets[-1:]
-            elif part.rows == EACH:  # before them, the loss may have been looked at for the weights of positives
-                targets = targets[-self._images :]
-            labels, weights = (torch.cat(rows, 0 if part.rows == EACH else 1) for rows in zip(*targets))  # (M, R)
-            return torch.stack([value.sum(1) for value in count_targets(labels, weights, part.head.num_classes)])
-        labels, weights, owner = targets[0]
-        values = torch.stack(count_targets(labels, weights, part.head.num_classes))  # (4, n)
-        return (values[:, :, None] * owner).sum(1)
-
-    def _tell_what_is_left_out(self, losses: Mapping[str, Any]) -> None:
-        if self._told:
-            return
-        self._told = True
-        logged = [part for part in self.parts if self._divides(part, losses)]
-        divided = {name for part in logged for name, _ in self._calls(part, losses)}
-        reasons = {part.name: why_not_split(part.loss) for part in self.parts} | self._lost
-        unknown = 'no head tells whose rows it is over'
-        if self.unknown:
-            unknown += f'; heads with losses of their own: {", ".join(self.unknown)}'
-        left_out = [
-            f'{name} ({reasons.get(name) or unknown})'
-            for name in sorted(losses)
-            if 'loss' in name and name not in divided
-        ]
+        Args:
+            log_vars: of the step, as means over all processes, so that all of them decide alike.
+        """
+        undecided = [name for name in log_vars if f'{name}/{self.sources[0]}' in log_vars and 'loss' in name]
+        left_out = []
+        for name in undecided:
+            if name in self.divided:
+                continue
+            whole, parts = float(log_vars[name]), sum(float(log_vars[f'{name}/{s}']) for s in self.sources)
+            adds_up = abs(whole - parts) <= RELATIVE_TOLERANCE * abs(whole) + ABSOLUTE_TOLERANCE
+            if adds_up and whole == 0:
+                continue  # nothing can be said yet
+            self.divided[name] = adds_up
+            if not adds_up:
+                left_out.append(f'{name} (of {whole:.4g}, its parts make {parts:.4g})')
+                for source in self.sources:
+                    del log_vars[f'{name}/{source}']
         if left_out:
             _LOGGER.warning(
-                'per_source_log: only logged as a whole, as they cannot be divided among images: %s',
+                'per_source_log: only logged as a whole, as they are not linear in the weights of the images, or no '
+                'head weighs their rows: %s',
                 ', '.join(left_out),
             )
 
     def charts(self) -> dict[str, list[str]]:
-        """Loss -> its name and those of its parts, as the log has them."""
-        names = [part.name for part in self.parts if part.split]
+        """Loss -> its name and those of its parts, as the log has them, of the losses that have been seen."""
+        names = [name for name, divided in self.divided.items() if divided]
         return {name: [name, *(f'{name}/{source}' for source in self.sources)] for name in names}
+
+
+def _total(value: Tensor | Sequence[Tensor]) -> Tensor:
+    parts = [value] if isinstance(value, Tensor) else value
+    return torch.stack([part.float().mean() for part in parts]).sum()
+
+
+def is_counted(name: str) -> bool:
+    """Whether the targets of a loss of that name are counted: of classifications, those of a last layer."""
+    layer = name.rpartition('.')[0]
+    of_earlier_layer = name.startswith('enc_') or (layer.startswith('d') and layer[1:].isdigit())
+    return name.endswith('cls') and not name.endswith('bbox_cls') and not of_earlier_layer
 
 
 def source_number(meta: Mapping[str, Any], sources: Sequence[str]) -> int:
@@ -336,18 +196,15 @@ def source_number(meta: Mapping[str, Any], sources: Sequence[str]) -> int:
     return sources.index(meta[SOURCE])
 
 
-def is_same(one: Any, other: Any) -> bool:
-    """Whether two divisors are the same, as far as that is known without asking the device."""
-    return one is other or (not isinstance(one, Tensor) and not isinstance(other, Tensor) and one == other)
+def count_targets(targets: Targets, image_of_row: Tensor, background: int, num_images: int) -> Tensor:
+    """(4, N) for each image its positives, negatives, rows without weight (so ignored), and the sum of weights.
 
-
-def per_image(values: Tensor, owner: Tensor) -> Tensor:
-    """(n,) values of rows, (n, M) bool -> (M,) their sums by image."""
-    return (values[:, None] * owner).sum(0)
-
-
-def count_targets(labels: Tensor, weights: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For each row whether it is a positive, a negative, or without weight and so ignored; and its weight."""
-    counted = weights > 0
-    background = labels == num_classes
-    return (counted & ~background).float(), (counted & background).float(), (~counted).float(), weights.float()
+    Rows whose image is -1 only fill up.
+    """
+    labels, weights = targets.labels, targets.label_weights
+    weights = weights if weights.ndim == labels.ndim else weights.amax(-1)  # a weight for each class
+    counted, negative = weights > 0, labels == background
+    values = torch.stack([(counted & ~negative).float(), (counted & negative).float(), (~counted).float(), weights])
+    images = image_of_row.expand_as(labels).remainder(num_images + 1).flatten()  # -1 -> N
+    sums = values.new_zeros(len(values), num_images + 1).index_add(1, images, values.flatten(1))
+    return sums[:, :num_images]

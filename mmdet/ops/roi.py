@@ -201,7 +201,7 @@ class RoIPool(nn.Module):
 
 
 def pool_from_levels(
-    layers: Sequence[nn.Module], feats: Sequence[Tensor], rois: Tensor, levels: Tensor, fixed_size: bool = False
+    layers: Sequence[nn.Module], feats: Sequence[Tensor], rois: Tensor, levels: Tensor, static_shapes: bool = False
 ) -> Tensor:
     """Pool each RoI from its feature map.
 
@@ -210,14 +210,15 @@ def pool_from_levels(
         feats: L feature maps (N, C, H_l, W_l).
         rois: (n, 5); n may be 0.
         levels: (n,) int64 in ``[0, L)``.
-        fixed_size: do not wait for a GPU to know how many RoIs each level has; it writes L times as many values.
+        static_shapes: the host does not wait for a GPU to know how many RoIs a level has; L times as many
+            values are written.
 
     Returns:
         (n, C, h, w), attached to every feature map, also to those that no RoI falls on.
     """
     if feats[0].device.type == 'cpu' and (pooled := _roi_align_levels(layers, feats, rois, levels)) is not None:
         return pooled
-    if fixed_size and all(type(layer) in (RoIAlign, RoIPool) for layer in layers):
+    if static_shapes and all(type(layer) in (RoIAlign, RoIPool) for layer in layers):
         return _pool_everywhere(layers, feats, rois, levels)
     # sorted by level, all levels are cut out with one look at the device; a mask for each level costs one look each
     order = levels.argsort()

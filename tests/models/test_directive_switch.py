@@ -8,8 +8,8 @@ from mmcv import Config, ConfigDict
 
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.models.builder import HEADS, build_detector
-from mmdet.models.directive_switch import switch_directives_on
-from mmdet.models.obedience import describe_readers, directive_readers
+from mmdet.models.directives import switch_directives_on
+from mmdet.models.utils.directive_report import describe_readers, directive_readers
 
 RANDOM = dict(type='RandomSampler', num=8, pos_fraction=0.5)
 ASSIGNER = dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4)

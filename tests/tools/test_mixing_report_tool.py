@@ -81,16 +81,16 @@ def test_heads_of_models_and_what_they_fall_back_on():
         heads = tool().heads_of(config_of(name))
         assert {head: obeyed.names for head, obeyed in heads.items()} == two
         assert [head for head, obeyed in heads.items() if obeyed.has_negatives] == ['rpn_head', 'bbox_head']
-        assert [head for head, obeyed in heads.items() if obeyed.knows_classes] == ['bbox_head']
+        assert [head for head, obeyed in heads.items() if obeyed.class_wise] == ['bbox_head']
     (head,) = tool().heads_of(config_of('retinanet_r50_fpn')).values()
-    assert head.names == ('bbox_head', 'rpn_head') and head.has_negatives and head.knows_classes
+    assert head.names == ('bbox_head', 'rpn_head') and head.has_negatives and head.class_wise
 
 
 def test_a_head_over_points_ignores_negatives_itself():
     cfg = Config.fromfile(str(ROOT / 'configs/fcos/fcos_r50_caffe_fpn_gn-head_1x_coco.py'))
     cfg.model.backbone.init_cfg = None
     (head,) = tool().heads_of(cfg).values()
-    assert head.names == ('bbox_head', 'rpn_head') and head.ignores and head.knows_classes
+    assert head.names == ('bbox_head', 'rpn_head') and head.ignores and head.class_wise
 
 
 def tool():

@@ -16,11 +16,11 @@ import sys
 from mmcv import Config, DictAction
 
 from mmdet.apis.launch import config_from_args, reported_errors
-from mmdet.core.directives import IGNORE_NEGATIVES, ObeyingHead
+from mmdet.core.directives import IGNORE_NEGATIVES, HeadDirectives
 from mmdet.datasets import build_dataset
 from mmdet.datasets.mixing.report import MixtureReport, report_mixture
 from mmdet.models import build_detector
-from mmdet.models.obedience import obeying_heads
+from mmdet.models.utils.directive_report import enabled_heads
 from mmdet.utils.compat_config import compat_loader_args
 
 
@@ -33,13 +33,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def heads_of(cfg: Config) -> dict[str, ObeyingHead]:
+def heads_of(cfg: Config) -> dict[str, HeadDirectives]:
     """The heads of a config's model that can weigh images, whether or not they are told to."""
     given = cfg.model.get('directives')
     # a switch that is absent is on, where there are switches at all
     ignoring = given is not None and given.get(IGNORE_NEGATIVES, True)
     model = {**cfg.model, 'directives': {'weights': True, IGNORE_NEGATIVES: ignoring}}
-    return obeying_heads(build_detector(model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg')))
+    return enabled_heads(build_detector(model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg')))
 
 
 def report(cfg: Config, processes: int) -> MixtureReport:

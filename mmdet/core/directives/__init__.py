@@ -12,7 +12,7 @@ key                           value                                    effect
                               None leave it off; absent means off
 ``<head>.negative_weight``    number in [0, 1]; absent means 1         the image's negatives weigh so much in the
                                                                        classification loss of that head
-``negatives``,                ``'all'`` (absent), ``'none'``,          how far the image's negatives are believed, in
+``negatives``,                ``'all'`` (absent), ``'none'``,          how far the image's negatives count, in
 ``<head>.negatives``          ``'soft'``, ``'overlap'``,               all heads or in one
                               ``'recalibrate'``, or
                               ``dict(type=..., ...)``
@@ -22,6 +22,8 @@ key                           value                                    effect
 ============================= ======================================== ===============================================
 """
 
+from mmdet.core.directives.apply import mask_negatives, row_weights, weigh
+from mmdet.core.directives.batch import TWO_STAGES, BatchDirectives, HeadDirectives
 from mmdet.core.directives.classes import (
     background_or_any,
     check_one_class_key,
@@ -32,7 +34,6 @@ from mmdet.core.directives.classes import (
     unlabelled_mask,
     without_classes,
 )
-from mmdet.core.directives.heads import TWO_STAGES, ObeyingHead
 from mmdet.core.directives.keys import (
     BBOX_HEAD,
     CLASS_KEYS,
@@ -53,16 +54,12 @@ from mmdet.core.directives.keys import (
     negative_weight_key,
     negatives_key,
 )
-from mmdet.core.directives.losses import believable_negatives, needs_scores, object_scores
 from mmdet.core.directives.negatives import (
     Policy,
     check_ignore_negatives,
     ignores_negatives,
-    negative_factors,
     negative_policy,
-    negative_weight,
     overlap_weights,
-    score_thresholds,
 )
 from mmdet.core.directives.reading import (
     Directives,
@@ -72,21 +69,22 @@ from mmdet.core.directives.reading import (
     effective_keys,
     read_directives,
 )
-from mmdet.core.directives.weights import check_loss_weight, loss_weight, scale_weights
+from mmdet.core.directives.weights import check_loss_weight, loss_weight
 
 __all__ = [
     'BBOX_HEAD',
+    'BatchDirectives',
     'CLASS_KEYS',
     'Directives',
     'GLBCTX_HEAD',
     'HEADS_WITH_NEGATIVES',
+    'HeadDirectives',
     'IGNORE_NEGATIVES',
     'KEYPOINT_HEAD',
     'KNOWN_DIRECTIVES',
     'LABELED_CLASSES',
     'MASK_HEAD',
     'NEGATIVES',
-    'ObeyingHead',
     'Policy',
     'ROI_HEAD',
     'RPN_HEAD',
@@ -95,7 +93,6 @@ __all__ = [
     'UNLABELED_CLASSES',
     'WEIGHTED_HEADS',
     'background_or_any',
-    'believable_negatives',
     'check_directive',
     'check_directive_name',
     'check_ignore_negatives',
@@ -106,21 +103,18 @@ __all__ = [
     'ignores_negatives',
     'loss_weight',
     'loss_weight_key',
-    'negative_factors',
+    'mask_negatives',
     'negative_policy',
-    'negative_weight',
     'negative_weight_key',
     'negatives_key',
-    'needs_scores',
-    'object_scores',
     'overlap_weights',
     'read_directives',
     'resolve_classes',
     'resolve_file_classes',
     'restricts_classes',
-    'scale_weights',
-    'score_thresholds',
+    'row_weights',
     'unlabelled_classes',
     'unlabelled_mask',
+    'weigh',
     'without_classes',
 ]

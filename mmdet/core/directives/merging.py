@@ -97,7 +97,8 @@ def _merge_key(key: str, parts: Sequence[Mapping[str, Any]], areas: Sequence[flo
         return int(any(ignores_negatives(part) for part in parts))
     if key in HEAD_OF_KEY:
         head = HEAD_OF_KEY[key]
-        return mean_weight([loss_weight(part, head, FALLBACKS.get(head)) for part in parts], areas)
+        heads = [name for name in (head, FALLBACKS.get(head)) if name]
+        return mean_weight([loss_weight(part, heads) for part in parts], areas)
     if key in NEGATIVE_WEIGHTS:
         return min(part.get(key, 1.0) for part in parts)
     if key in CLASS_KEYS:

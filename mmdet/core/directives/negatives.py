@@ -1,10 +1,12 @@
-"""What an image's negatives are worth: the policy of an image, and the weights that follow from it.
+"""The negative policy of an image: how far an anchor or box that belongs to no annotated object counts as background.
 
-A *negative* is an anchor or box that belongs to no annotated object. Where objects are not annotated, some of them are
-objects all the same. A policy says how far an image's negatives are to be believed.
+Where objects are not annotated, some negatives are objects all the same.
+
+Sources: 'overlap' is Soft Sampling (https://arxiv.org/abs/1806.06986), 'recalibrate' is background recalibration
+(https://arxiv.org/abs/2002.05274) in its hard form.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.directives.keys import IGNORE_NEGATIVES, NEGATIVES, negative_weight_key, negatives_key
-from mmdet.core.directives.weights import first_key
+from mmdet.core.directives.weights import first_entry
 from mmdet.utils.registry import did_you_mean
 
 
@@ -25,7 +27,30 @@ class Policy(NamedTuple):
     steepness: float = 50.0  # overlap: > 0; the greater, the greater the overlap at which negatives begin to count
     rate: float = 20.0  # overlap: > 0; the greater, the more suddenly they do
     score_thr: float = 0.5  # recalibrate: a negative that scores more as an object does not count, in (0, 1)
-    warmup: int = 1000  # recalibrate: iterations before scores are believed
+    warmup: int = 1000  # recalibrate: iterations before scores are taken into account
+    scale: float = 1.0  # of any kind: the image's ``negative_weight``, in [0, 1]
+
+    @property
+    def factor(self) -> float:
+        """Of the label weight of every negative, as far as it is known without looking at single rows."""
+        if self.kind == 'none':
+            return 0.0
+        return self.scale * (self.weight if self.kind == 'soft' else 1.0)
+
+    def at(self, iteration: int | None) -> 'Policy':
+        """The policy as it is at an iteration of the training: before its warm-up, all negatives count.
+
+        Raises:
+            RuntimeError: the iteration is needed, but not known (None).
+        """
+        if self.kind != 'recalibrate' or self.warmup <= 0:
+            return self
+        if iteration is None:
+            raise RuntimeError(
+                f"{NEGATIVES}='recalibrate' has a warm-up, but the head does not know the iteration: register "
+                'SetIterHook (train_detector does), call follow_iter(iteration), or set warmup=0'
+            )
+        return self if iteration >= self.warmup else Policy(scale=self.scale)
 
 
 FIELDS_OF_KINDS = {
@@ -38,7 +63,7 @@ FIELDS_OF_KINDS = {
 ALL = Policy()
 
 
-def ignores_negatives(img_meta: dict | None) -> bool:
+def ignores_negatives(img_meta: Mapping[str, Any] | None) -> bool:
     """Whether no negative of this image may be sampled.
 
     Its ``ignore_negatives`` equals 1 (so True and 1.0 as well), or the policy of its negatives is ``'none'``.
@@ -48,46 +73,18 @@ def ignores_negatives(img_meta: dict | None) -> bool:
     return img_meta.get(IGNORE_NEGATIVES, 0) == 1 or negative_policy(img_meta, ()).kind == 'none'
 
 
-def negative_policy(img_meta: dict | None, heads: Sequence[str]) -> Policy:
+def negative_policy(img_meta: Mapping[str, Any] | None, heads: Sequence[str]) -> Policy:
     """The policy of an image's negatives in the first of the heads that it has one for, else for all heads.
 
-    Raises:
-        ValueError: there is no such policy.
-    """
-    key = first_key(img_meta, [*map(negatives_key, heads), NEGATIVES])
-    return ALL if key is None else check_policy(key, img_meta[key])
-
-
-def negative_weight(img_meta: dict | None, heads: Sequence[str]) -> float:
-    """The ``negative_weight`` of an image in the first of the heads that it has one for; 1 where it has none.
+    Its ``scale`` is the ``negative_weight`` of the first of the heads that the image has one for; 1 where it has none.
 
     Raises:
-        ValueError: it is not in [0, 1].
+        ValueError: there is no such policy, or the weight is not in [0, 1].
     """
-    key = first_key(img_meta, list(map(negative_weight_key, heads)))
-    return 1.0 if key is None else check_negative_weight(key, img_meta[key])
-
-
-def negative_factors(img_meta: dict | None, heads: Sequence[str], overlaps: Callable[[], Tensor]) -> Tensor | float:
-    """Factors of the label weights of one image's negatives, as far as they are known before the losses.
-
-    Args:
-        img_meta: meta information of the image.
-        heads: whose directives count, the first that the image has.
-        overlaps: gives (n,) the greatest IoU of each negative with an object; only asked for where it is needed.
-
-    Returns:
-        One number for all negatives, or (n,).
-    """
-    policy = negative_policy(img_meta, heads)
-    factor = negative_weight(img_meta, heads)
-    if policy.kind == 'none':
-        return 0.0
-    if policy.kind == 'soft':
-        return factor * policy.weight
-    if policy.kind == 'overlap':
-        return factor * overlap_weights(overlaps(), policy.floor, policy.steepness, policy.rate)
-    return factor
+    found = first_entry(img_meta, [*map(negatives_key, heads), NEGATIVES])
+    policy = ALL if found is None else check_policy(*found)
+    weight = first_entry(img_meta, list(map(negative_weight_key, heads)))
+    return policy if weight is None else policy._replace(scale=check_negative_weight(*weight))
 
 
 def overlap_weights(overlaps: Tensor, floor: float = 0.25, steepness: float = 50.0, rate: float = 20.0) -> Tensor:
@@ -103,34 +100,6 @@ def overlap_weights(overlaps: Tensor, floor: float = 0.25, steepness: float = 50
         rate: > 0.
     """
     return floor + (1 - floor) * torch.exp(-steepness * torch.exp(-rate * overlaps))
-
-
-def score_thresholds(img_metas: Sequence[dict], heads: Sequence[str], iteration: int | None) -> list[float] | None:
-    """For each image the score above which a negative does not count; inf: all do. None: they do in every image.
-
-    Background recalibration (https://arxiv.org/abs/2002.05274) in its hard form.
-
-    Args:
-        img_metas: of N images.
-        heads: whose directives count.
-        iteration: of the training; None: not known.
-
-    Raises:
-        RuntimeError: the iteration is needed, but not known.
-    """
-    thresholds = []
-    for img_meta in img_metas:
-        policy = negative_policy(img_meta, heads)
-        active = policy.kind == 'recalibrate'
-        if active and policy.warmup > 0:
-            if iteration is None:
-                raise RuntimeError(
-                    f"{NEGATIVES}='recalibrate' has a warm-up, but nobody told the head the iteration: register "
-                    'SetIterHook (train_detector does), call follow_iter(iteration), or set warmup=0'
-                )
-            active = iteration >= policy.warmup
-        thresholds.append(policy.score_thr if active else float('inf'))
-    return thresholds if min(thresholds, default=1) < 1 else None
 
 
 def check_policy(key: str, value: Any) -> Policy:
@@ -150,7 +119,7 @@ def check_policy(key: str, value: Any) -> Policy:
     for name, number in settings.items():
         if name not in known:
             raise ValueError(f'{key}: {kind!r} has no setting {name!r}{did_you_mean(name, known)} It has: {known}')
-        if isinstance(number, bool) or not isinstance(number, Real) or not _possible(name, number):
+        if isinstance(number, bool) or not isinstance(number, Real) or not _possible(name, float(number)):
             raise ValueError(f'{key}: {kind!r} with an impossible {name}: {number!r}')
     return Policy(kind, **settings)
 
@@ -169,7 +138,7 @@ def check_negative_weight(key: str, value: Any) -> float:
     Raises:
         ValueError: it is no number in [0, 1].
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ValueError(f'{key}: expected a number in [0, 1], got {value!r}')
     return float(value)
 

@@ -1,22 +1,19 @@
 """Loss weights of images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
-
-from torch import Tensor
 
 from mmdet.core.directives.keys import loss_weight_key
 
 
-def loss_weight(img_meta: dict | None, head: str, fallback: str | None = None) -> float:
-    """Weight of one image in the losses of ``head``.
+def loss_weight(img_meta: Mapping[str, Any] | None, heads: Sequence[str]) -> float:
+    """Weight of one image in the losses of a head.
 
     Args:
         img_meta: meta information of one image; None or an empty dict means no directive.
-        head: one of :data:`WEIGHTED_HEADS`.
-        fallback: head whose weight applies where ``head`` has none of its own.
+        heads: the heads whose weight counts; the first that the image has.
 
     Returns:
         Finite and >= 0; 1.0 where nothing is set.
@@ -24,20 +21,13 @@ def loss_weight(img_meta: dict | None, head: str, fallback: str | None = None) -
     Raises:
         ValueError: the value is negative, not finite or not a number.
     """
-    key = first_key(img_meta, [loss_weight_key(name) for name in (head, fallback) if name])
-    return 1.0 if key is None else check_loss_weight(key, img_meta[key])
+    found = first_entry(img_meta, list(map(loss_weight_key, heads)))
+    return 1.0 if found is None else check_loss_weight(*found)
 
 
-def first_key(img_meta: dict | None, keys: Sequence[str]) -> str | None:
-    """The first of the keys that an image has; None: it has none of them."""
-    return next((key for key in keys if key in img_meta), None) if img_meta else None
-
-
-def scale_weights(label_weights: Tensor, bbox_weights: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    """Label weights (n,) and box weights (n, 4), times the image's weight; weight 1 gives the same objects back."""
-    if weight == 1:
-        return label_weights, bbox_weights
-    return label_weights * weight, bbox_weights * weight
+def first_entry(img_meta: Mapping[str, Any] | None, keys: Sequence[str]) -> tuple[str, Any] | None:
+    """The first of the keys that an image has, and its value; None: it has none of them."""
+    return next(((key, img_meta[key]) for key in keys if key in img_meta), None) if img_meta else None
 
 
 def check_loss_weight(key: str, value: Any) -> float:

@@ -2,14 +2,16 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-SELECTING_PAYS = 6  # from so many times as many scores as are wanted, finding the least wanted one first is faster
+from mmdet.core.targets import scatter_rows
+
+SELECTING_PAYS = 6  # with so many times more scores than topk, finding the topk-th score first is faster
 _FLIP_DIMS = {'horizontal': (3,), 'vertical': (2,), 'diagonal': (2, 3)}
 
 
@@ -30,11 +32,23 @@ def multi_apply(func: Callable, *args: Sequence, **kwargs: Any) -> tuple[list, .
 
 def names_parameter(function: Callable, name: str) -> bool:
     """Whether a function or method has a parameter of that name; what only ``**kwargs`` would take does not count."""
-    return name in inspect.signature(function).parameters
+    return name in _parameters(getattr(function, '__func__', function))
+
+
+def takes_any_keyword(function: Callable) -> bool:
+    """Whether a function or method takes keywords that it does not name, ``**kwargs``."""
+    kinds = _parameters(getattr(function, '__func__', function)).values()
+    return inspect.Parameter.VAR_KEYWORD in kinds
+
+
+@cache
+def _parameters(function: Callable) -> dict[str, Any]:
+    """Parameters of a function by name, and their kinds; looked at once for each function, not in each step."""
+    return {p.name: p.kind for p in inspect.signature(function).parameters.values()}
 
 
 def unmap(data: Tensor, count: int, inds: Tensor, fill: float = 0) -> Tensor:
-    """Spread the M rows of ``data`` over ``count`` rows, the other rows being ``fill``.
+    """The M rows of ``data`` as some of ``count`` rows, the others being ``fill``.
 
     Args:
         data: (M, ...).
@@ -42,9 +56,7 @@ def unmap(data: Tensor, count: int, inds: Tensor, fill: float = 0) -> Tensor:
         inds: (count,) mask with M true entries: where the rows of ``data`` go.
         fill: value of the other rows.
     """
-    spread = data.new_full((count, *data.shape[1:]), fill)
-    spread[inds.bool()] = data
-    return spread
+    return scatter_rows(data, count, inds.nonzero().squeeze(1), fill)
 
 
 def mask2ndarray(mask: Any) -> np.ndarray:
@@ -101,11 +113,11 @@ def filter_scores_and_topk(
         NotImplementedError: ``results`` is of another type.
     """
     flat = scores.flatten()
-    wanted = flat > score_thr
+    selected = flat > score_thr
     # a GPU sorts faster than it tells how many there are to be sorted
-    if flat.device.type == 'cpu' and 0 < SELECTING_PAYS * topk <= int(wanted.sum()):
-        wanted &= flat >= flat.masked_fill(~wanted, -torch.inf).topk(topk, sorted=False).values.amin()
-    places = wanted.nonzero().squeeze(1)
+    if flat.device.type == 'cpu' and 0 < SELECTING_PAYS * topk <= int(selected.sum()):
+        selected &= flat >= flat.masked_fill(~selected, -torch.inf).topk(topk, sorted=False).values.amin()
+    places = selected.nonzero().squeeze(1)
     picked, order = flat[places].sort(descending=True)
     picked, chosen = picked[:topk], places[order[:topk]]
     keep = chosen.div(scores.size(1), rounding_mode='floor')

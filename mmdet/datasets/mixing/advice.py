@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 from mmdet.core.directives import (
     LABELED_CLASSES,
     TWO_STAGES,
-    ObeyingHead,
+    HeadDirectives,
     ignores_negatives,
     negative_policy,
-    negative_weight,
 )
 
 NO_ENTRIES: Mapping[str, Any] = MappingProxyType({})  # default of mappings
@@ -83,7 +82,7 @@ def recommend(source_facts: Sequence[SourceFacts]) -> list[str]:
     return sentences
 
 
-def policy_of_image(fields: Mapping[str, Any], heads: Mapping[str, ObeyingHead] = TWO_STAGES) -> str:
+def policy_of_image(fields: Mapping[str, Any], heads: Mapping[str, HeadDirectives] = TWO_STAGES) -> str:
     """The policy, of :data:`POLICIES`, that an image's directives come to: the one of them that is strictest.
 
     Args:
@@ -104,8 +103,8 @@ def policy_in_head(fields: Mapping[str, Any], heads: Sequence[str]) -> str:
         heads: the head's names, the first that the image has a directive for counts.
     """
     policy = negative_policy(fields, heads)
-    weight = negative_weight(fields, heads) * (policy.weight if policy.kind == 'soft' else 1)
-    if weight == 0 or policy.kind == 'none':
+    weight = policy.factor
+    if weight == 0:
         return 'none'
     if policy.kind in ('all', 'soft'):  # a policy 'soft' of weight 1 is none
         return 'all' if weight == 1 else 'soft'

@@ -11,7 +11,7 @@ from mmdet.core.directives import (
     CLASS_KEYS,
     LABELED_CLASSES,
     TWO_STAGES,
-    ObeyingHead,
+    HeadDirectives,
     ignores_negatives,
     loss_weight,
 )
@@ -26,7 +26,7 @@ from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 # From this fraction of an epoch's images with ignored negatives on there is a warning: a network that sees few
 # negatives calls everything an object.
 SMALL = 0.2
-Heads = Mapping[str, ObeyingHead]  # name -> the directives that it reads
+Heads = Mapping[str, HeadDirectives]  # name -> the directives that it reads
 
 
 class SourceReport(NamedTuple):
@@ -99,7 +99,7 @@ def report_mixture(
         samples_per_gpu: images in a batch.
         world_size: number of processes.
         source_ratio, repeat_factors: of the training loader.
-        heads: of the model, which ``mmdet.models.obedience.obeying_heads`` finds; the columns and warnings are theirs.
+        heads: of the model (``mmdet.models.utils.directive_report.enabled_heads``); columns and warnings are theirs.
     """
     sources = find_sources(dataset)
     if source_ratio is None and repeat_factors is None:
@@ -143,7 +143,7 @@ def report_source(name: str, part: Dataset, per_epoch: int, heads: Heads) -> Sou
             unlabeled.update(dict.fromkeys(unlabeled_names(field, leaf.CLASSES or ())))
         seen |= classes_with_objects(leaf)
     often = np.asarray(counts) / max(sum(counts), 1e-12)
-    weights = {name: np.asarray([loss_weight(f, *head.names) for f in fields]) for name, head in heads.items()}
+    weights = {name: np.asarray([loss_weight(f, head.names) for f in fields]) for name, head in heads.items()}
     counting = {name: have_negatives(fields, head) for name, head in heads.items() if head.has_negatives}
     kinds = [policy_of_image(f, heads) for f in fields]
     ignored = np.asarray([ignores_negatives(f) for f in fields], dtype=bool)
@@ -180,10 +180,10 @@ def classes_with_objects(leaf: Dataset) -> set[str]:
     return seen
 
 
-def have_negatives(fields: Sequence[Mapping[str, Any]], head: ObeyingHead) -> np.ndarray:
+def have_negatives(fields: Sequence[Mapping[str, Any]], head: HeadDirectives) -> np.ndarray:
     """(n,) bool: the images whose negatives weigh anything in a head; by policy, or as a class is annotated."""
     nothing = [
-        policy_in_head(f, head.names) == 'none' or (head.knows_classes and f.get(LABELED_CLASSES) == []) for f in fields
+        policy_in_head(f, head.names) == 'none' or (head.class_wise and f.get(LABELED_CLASSES) == []) for f in fields
     ]
     return ~np.asarray(nothing, dtype=bool)
 

@@ -13,11 +13,16 @@ from torch import Tensor, nn
 
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
 from mmdet.core.bbox.builder import build_bbox_coder
+from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
+from mmdet.models.directives import mask_scores, weigh_targets
+
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('conv_cls')
 
 # Default arguments; every builder copies them.
 IOU_LOSS = dict(type='IoULoss', loss_weight=1.0)
@@ -53,6 +58,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         ValueError: ``conv_bias`` is neither ``'auto'`` nor a bool.
     """
 
+    has_sampler = False  # all points count, so that the head reads ignored negatives itself
     _version = 1  # before it, the predicting convolutions had names such as ``fcos_cls``
 
     def __init__(
@@ -71,7 +77,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         norm_cfg: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
-        init_cfg: dict | list | None = rare_classes('conv_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
     ) -> None:
         super().__init__(init_cfg)
         if conv_bias != 'auto' and not isinstance(conv_bias, bool):
@@ -170,29 +176,46 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
     def get_targets(self, points: list[Tensor], gt_bboxes_list: list[Tensor], gt_labels_list: list[Tensor]) -> Any:
         """Targets of all points, L times (H * W, 2), of a batch."""
 
-    def point_weights(
+    def weigh_points(
         self,
-        cls_scores: Sequence[Tensor],
         labels: Tensor,
+        bbox_targets: Tensor,
         points: Sequence[Tensor],
         gt_bboxes: Sequence[Tensor],
         img_metas: Sequence[dict],
-    ) -> tuple[Sequence[Tensor], Tensor | None, Tensor | None]:
-        """Class scores and weights of the points as the losses are to take them; here as they are, and none.
+    ) -> Targets:
+        """Targets of all points of a batch, weighed as its images say; where they say nothing, all weigh 1.
 
-        A ``loss`` calls this once it has its targets, for a head that heeds the directives of images.
+        All points that are no positives are negatives. To the policy that looks at overlaps, a point inside an object
+        overlaps it by 1 and any other by 0, as a point has no box of its own.
 
         Args:
-            cls_scores: L maps (N, C, H, W).
             labels: (n,) in [0, K], K for background; level after level, and in each of them image after image.
+            bbox_targets: (n, 4).
             points: L times (H * W, 2), pixels.
             gt_bboxes: N times (G, 4).
             img_metas: meta information of the N images.
-
-        Returns:
-            class scores; weights (n,) of the points in the classification loss and in the other losses, None: 1.
         """
-        return cls_scores, None, None
+        weights = bbox_targets.new_ones(len(labels))
+        targets = Targets(labels, weights, bbox_targets, torch.ones_like(bbox_targets))
+        images = torch.arange(len(img_metas), device=labels.device)
+        image_of_row = torch.cat([images.repeat_interleave(len(level)) for level in points])
+        flat_points = torch.cat(list(points))
+        return weigh_targets(
+            self, targets, image_of_row, img_metas, lambda i: inside_objects(flat_points, gt_bboxes[i])
+        )
+
+    def point_scores_for_loss(
+        self, cls_scores: Sequence[Tensor], targets: Targets, img_metas: Sequence[dict]
+    ) -> tuple[Tensor, Tensor]:
+        """Class scores (n, C) and label weights (n,) of all points, from L maps (N, C, H, W), for the loss.
+
+        See :meth:`scores_for_loss`; the rows are in the order of :meth:`weigh_points`.
+        """
+        scores = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels) for m in cls_scores])
+        images = torch.arange(len(img_metas), device=scores.device)
+        image_of_row = torch.cat([images.repeat_interleave(m.shape[-2:].numel()) for m in cls_scores])
+        return mask_scores(self, scores, targets.labels, targets.label_weights, image_of_row, img_metas)
 
     def _get_points_single(
         self,
@@ -227,6 +250,12 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of one image, merged over its augmented versions; see :meth:`aug_test_bboxes`."""
         return self.aug_test_bboxes(feats, img_metas, rescale=rescale)
+
+
+def inside_objects(points: Tensor, gt_bboxes: Tensor) -> Tensor:
+    """(R,) 1 for points (R, 2) that lie inside one of the boxes (G, 4), 0 for the others."""
+    low, high = points[:, None] - gt_bboxes[:, :2], gt_bboxes[:, 2:] - points[:, None]
+    return (torch.cat([low, high], dim=2).amin(dim=2) > 0).any(dim=1).to(points)
 
 
 def renamed_predictors(state_dict: dict, prefix: str) -> dict[str, str]:

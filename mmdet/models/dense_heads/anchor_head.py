@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.builder import BBOX_SAMPLERS, build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
+from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
@@ -61,8 +63,13 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         ValueError: no score channel is left with this ``num_classes``.
     """
 
-    asks_directives = True
-    fixed_size = False  # targets in tensors of fixed shapes; set by mmdet.models.options.static_shapes
+    has_static_shapes = True
+    static_shapes = False  # whether targets are made in static shapes; set by mmdet.models.options.static_shapes
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # a subclass may make its targets in another way: each class states for itself that it has static shapes
+        cls.has_static_shapes = vars(cls).get('has_static_shapes', False)
 
     def __init__(
         self,
@@ -192,7 +199,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         anchors = flat_anchors if len(inside) == len(flat_anchors) else flat_anchors[inside]
         # Without sampling the assigner hands on the labels, as some losses read them from its result.
         assigned = self.assigner.assign(anchors, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
-        # The sampler needs the image's directives, such as ignored negatives.
+        # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         rows = inside if unmap_outputs else torch.arange(len(anchors), device=anchors.device)
         count = len(flat_anchors) if unmap_outputs else len(anchors)
@@ -213,24 +220,18 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             )
         return inside
 
-    def _fill_targets(
-        self, count: int, rows: Tensor, sampled: Any, gt_labels: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _fill_targets(self, count: int, rows: Tensor, sampled: Any, gt_labels: Tensor | None) -> Targets:
         """Write the sampled anchors' targets into ``count`` rows; ``rows`` (R',) says where each anchor's row is."""
-        pos, neg = rows[sampled.pos_inds], rows[sampled.neg_inds]
-        pos_boxes, pos_gt_boxes = sampled.pos_bboxes, sampled.pos_gt_bboxes
-        labels = rows.new_full((count,), self.num_classes)
-        label_weights = pos_boxes.new_zeros(count)
-        bbox_targets = pos_boxes.new_zeros(count, 4)
-        bbox_weights = pos_boxes.new_zeros(count, 4)
-
-        labels[pos] = 0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds]
-        pos_weight = self.train_cfg.get('pos_weight', -1)
-        label_weights[pos] = pos_weight if pos_weight > 0 else 1.0
-        label_weights[neg] = 1.0
-        bbox_targets[pos] = pos_gt_boxes if self.reg_decoded_bbox else self.bbox_coder.encode(pos_boxes, pos_gt_boxes)
-        bbox_weights[pos] = 1.0
-        return labels, label_weights, bbox_targets, bbox_weights
+        boxes, gts = sampled.pos_bboxes, sampled.pos_gt_bboxes
+        return sampled_targets(
+            count,
+            rows[sampled.pos_inds],
+            rows[sampled.neg_inds],
+            0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds],
+            gts if self.reg_decoded_bbox else self.bbox_coder.encode(boxes, gts),
+            self.num_classes,
+            self.train_cfg.get('pos_weight', -1),
+        )
 
     def get_targets(
         self,
@@ -263,15 +264,16 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             results if asked for, and what an overridden ``_get_targets_single`` gives beyond its seven items, by
             level.
         """
-        if self.fixed_size and not return_sampling_results:
+        if self.static_shapes and not return_sampling_results:
             return batch_targets(
                 self, anchor_list, valid_flag_list, gt_bboxes_list, img_metas, gt_bboxes_ignore_list, gt_labels_list
             )
         num_imgs = len(img_metas)
         level_sizes = [len(anchors) for anchors in anchor_list[0]]
+        flat_anchors = [torch.cat(anchors) for anchors in anchor_list]
         results = multi_apply(
             self._get_targets_single,
-            [torch.cat(anchors) for anchors in anchor_list],
+            flat_anchors,
             [torch.cat(flags) for flags in valid_flag_list],
             gt_bboxes_list,
             gt_bboxes_ignore_list or [None] * num_imgs,
@@ -281,7 +283,12 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             unmap_outputs=unmap_outputs,
         )
         targets, (pos_inds, neg_inds, sampling_results), extra = results[:4], results[4:7], results[7:]
-        by_level = [images_to_levels(target, level_sizes) for target in targets]
+        targets = self.weigh(
+            Targets(*map(torch.stack, targets)),
+            img_metas,
+            lambda i: greatest_overlaps(flat_anchors[i], gt_bboxes_list[i]),
+        )
+        by_level = [list(target.split(level_sizes, dim=1)) for target in targets]
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
         sampling = (sampling_results,) if return_sampling_results else ()
         return (*by_level, *counts, *sampling, *(images_to_levels(item, level_sizes) for item in extra))
@@ -363,7 +370,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         )
         # Items beyond the sixth are a subclass's, for a loss of its own.
         labels, label_weights, bbox_targets, bbox_weights, num_pos, num_neg = targets[:6]
-        cls_scores, label_weights = self.believed_maps(cls_scores, labels, label_weights, img_metas)
+        cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         losses_cls, losses_bbox = multi_apply(
             self.loss_single,
             cls_scores,

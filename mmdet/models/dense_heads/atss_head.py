@@ -7,15 +7,18 @@ import torch
 from mmcv.cnn import Scale
 from torch import Tensor, nn
 
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.fcos_head import centerness_of
-from mmdet.models.dense_heads.functional import atss_targets
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower, rare_classes
-from mmdet.models.losses.listening import chosen_rows
+
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('atss_cls')
 
 
 @HEADS.register_module()
@@ -35,8 +38,6 @@ class ATSSHead(AnchorHead):
         kwargs: other arguments of :class:`AnchorHead`; the assigner looks at the levels one by one.
     """
 
-    asks_directives = True
-
     def __init__(
         self,
         num_classes: int,
@@ -47,7 +48,7 @@ class ATSSHead(AnchorHead):
         norm_cfg: dict | None = GROUP_NORM,
         reg_decoded_bbox: bool = True,
         loss_centerness: dict = CENTERNESS_LOSS,
-        init_cfg: dict | list | None = rare_classes('atss_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
         **kwargs: Any,
     ) -> None:
         self.pred_kernel_size = pred_kernel_size
@@ -118,14 +119,13 @@ class ATSSHead(AnchorHead):
         anchors, targets = anchors.reshape(-1, 4)[pos], bbox_targets.reshape(-1, 4)[pos]
         bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)[pos]
         centerness = centerness.permute(0, 2, 3, 1).reshape(-1)[pos]
-        wanted = self.centerness_target(anchors, targets)
-        weights = torch.ones_like(wanted) if bbox_weights is None else bbox_weights.reshape(-1, 4)[pos, 0]
-        with chosen_rows(pos, len(labels)):
-            loss_bbox = self.loss_bbox(
-                self.bbox_coder.decode(anchors, bbox_pred), targets, weight=wanted * weights, avg_factor=1.0
-            )
-            loss_centerness = self.loss_centerness(centerness, wanted, weights, avg_factor=num_total_samples)
-        return loss_cls, loss_bbox, loss_centerness, wanted.sum()
+        centres = self.centerness_target(anchors, targets)
+        weights = torch.ones_like(centres) if bbox_weights is None else bbox_weights.reshape(-1, 4)[pos, 0]
+        loss_bbox = self.loss_bbox(
+            self.bbox_coder.decode(anchors, bbox_pred), targets, weight=centres * weights, avg_factor=1.0
+        )
+        loss_centerness = self.loss_centerness(centerness, centres, weights, avg_factor=num_total_samples)
+        return loss_cls, loss_bbox, loss_centerness, centres.sum()
 
     def loss(
         self,
@@ -161,7 +161,7 @@ class ATSSHead(AnchorHead):
             gt_labels_list=gt_labels,
             label_channels=channels,
         )
-        cls_scores, label_weights = self.believed_maps(cls_scores, labels, label_weights, img_metas)
+        cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
         maps = (cls_scores, bbox_preds, centernesses)
         counts = [num_samples] * len(anchors)
@@ -178,7 +178,116 @@ class ATSSHead(AnchorHead):
         centres = (anchors[:, :2] + anchors[:, 2:]) / 2
         return centerness_of(torch.cat([centres - gts[:, :2], gts[:, 2:] - centres], dim=1))
 
-    get_targets = atss_targets.get_targets
-    _get_target_single = atss_targets.get_target_single
-    _get_targets_single = atss_targets.get_targets_single
-    get_num_level_anchors_inside = atss_targets.get_num_level_anchors_inside
+    def get_num_level_anchors_inside(self, num_level_anchors: list[int], inside_flags: Tensor) -> list[int]:
+        """How many of the flags (R,) are true on each level."""
+        return num_inside(num_level_anchors, inside_flags)
+
+    def _get_targets_single(
+        self,
+        flat_anchors: Tensor,
+        valid_flags: Sequence[Tensor],
+        gt_bboxes: Tensor,
+        gt_bboxes_ignore: Tensor | None,
+        gt_labels: Tensor | None,
+        img_meta: dict,
+        label_channels: int = 1,
+        unmap_outputs: bool = True,
+    ) -> tuple:
+        """Targets of one image, as of :meth:`AnchorHead._get_targets_single`; ``valid_flags`` are L tensors."""
+        rows = self._rows_inside(flat_anchors, torch.cat(list(valid_flags)), img_meta)
+        inside = torch.zeros_like(flat_anchors[:, 0], dtype=torch.bool)
+        inside[rows] = True
+        anchors, level_sizes = flat_anchors[rows], num_inside([len(flags) for flags in valid_flags], inside)
+        assigned = self.assigner.assign(anchors, level_sizes, gt_bboxes, gt_bboxes_ignore, gt_labels)
+        # samplers read the image's meta information
+        sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
+        if not unmap_outputs:
+            rows = torch.arange(len(anchors), device=anchors.device)
+        targets = self._fill_targets(len(flat_anchors) if unmap_outputs else len(anchors), rows, sampled, gt_labels)
+        return (*targets, sampled.pos_inds, sampled.neg_inds, sampled)
+
+    def _get_target_single(
+        self,
+        flat_anchors: Tensor,
+        valid_flags: Tensor,
+        num_level_anchors: list[int],
+        gt_bboxes: Tensor,
+        gt_bboxes_ignore: Tensor | None,
+        gt_labels: Tensor | None,
+        img_meta: dict,
+        label_channels: int = 1,
+        unmap_outputs: bool = True,
+    ) -> tuple:
+        """Anchors of one image, (R, 4) or those inside it, and their targets.
+
+        Args:
+            flat_anchors: (R, 4), all levels.
+            valid_flags: (R,), which anchors lie over the padded image.
+            num_level_anchors: anchors of each level.
+            gt_bboxes: (G, 4).
+            gt_bboxes_ignore: (G', 4) or None.
+            gt_labels: (G,) or None.
+            img_meta: meta information of the image.
+            label_channels: handed on.
+            unmap_outputs: give a row for each of the R anchors, otherwise for those that ``allowed_border`` leaves.
+
+        Returns:
+            anchors, labels, label weights, box targets, box weights, indices of positives and of negatives, and further
+            items of ``_get_targets_single``.
+        """
+        targets = self._get_targets_single(
+            flat_anchors,
+            valid_flags.split(num_level_anchors),
+            gt_bboxes,
+            gt_bboxes_ignore,
+            gt_labels,
+            img_meta,
+            label_channels,
+            unmap_outputs,
+        )
+        if not unmap_outputs:
+            flat_anchors = flat_anchors[self._rows_inside(flat_anchors, valid_flags, img_meta)]
+        return (flat_anchors, *targets)
+
+    def get_targets(
+        self,
+        anchor_list: list[list[Tensor]],
+        valid_flag_list: list[list[Tensor]],
+        gt_bboxes_list: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore_list: list[Tensor] | None = None,
+        gt_labels_list: list[Tensor] | None = None,
+        label_channels: int = 1,
+        unmap_outputs: bool = True,
+    ) -> tuple:
+        """Targets of a batch, by level; arguments as of :meth:`AnchorHead.get_targets`.
+
+        Returns:
+            L times, for all images: anchors (N, H * W * A, 4), labels, label weights (N, H * W * A), box targets and
+            box weights (N, H * W * A, 4); then the numbers of positives and of negatives in the batch (each image
+            counts at least one of both).
+        """
+        num_imgs, level_sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
+        anchors, *targets, pos_inds, neg_inds = multi_apply(
+            self._get_target_single,
+            [torch.cat(anchors) for anchors in anchor_list],
+            [torch.cat(flags) for flags in valid_flag_list],
+            [level_sizes] * num_imgs,
+            gt_bboxes_list,
+            gt_bboxes_ignore_list or [None] * num_imgs,
+            gt_labels_list or [None] * num_imgs,
+            img_metas,
+            label_channels=label_channels,
+            unmap_outputs=unmap_outputs,
+        )[:7]
+        targets = self.weigh(
+            Targets(*map(torch.stack, targets)), img_metas, lambda i: greatest_overlaps(anchors[i], gt_bboxes_list[i])
+        )
+        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        by_level = (list(part.split(level_sizes, dim=1)) for part in (torch.stack(anchors), *targets))
+        return (*by_level, *counts)
+
+
+def num_inside(num_level_anchors: Sequence[int], inside_flags: Tensor) -> list[int]:
+    """How many of the flags (R,) are true on each level."""
+    return torch.stack([flags.sum() for flags in inside_flags.split(list(num_level_anchors))]).tolist()

@@ -6,7 +6,7 @@ of the network's input.
 """
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,9 @@ from mmcv.cnn import constant_init
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
+from mmdet.models.directives import directives_of, mask_scores, masks_scores, weigh_targets
 from mmdet.ops import batched_nms
 
 HALF_TYPES = (torch.float16, torch.bfloat16)
@@ -50,8 +52,9 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         init_cfg: initialisation of the weights, as mmcv's ``BaseModule`` takes it.
     """
 
-    # whether ``loss`` asks what the images' directives say of negatives; looked for on the class that defines ``loss``
-    asks_directives = False
+    # whose keys of the images' meta information count; the fallback's, where an image has none of the first
+    directive_head: str = 'bbox_head'
+    directive_fallback: str | None = 'rpn_head'
 
     def __init__(self, init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
@@ -68,12 +71,35 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
     def loss(self, **kwargs: Any) -> dict:
         """Losses by name, each a tensor or a list of tensors (one a level)."""
 
-    def believed_rows(
-        self, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: list[dict], class_wise: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """Class scores and label weights as the classification loss is to take them; here as they are.
+    def follow_iter(self, iteration: int) -> None:
+        """Say how far the training is; policies of negatives with a warm-up ask for it."""
+        directives_of(self).iteration = iteration
 
-        A ``loss`` calls this, or :meth:`believed_maps`, once it has its targets, for a head that heeds directives.
+    def weigh(
+        self, targets: Targets, img_metas: list[dict] | None, overlaps: Callable[[int], Tensor] | None = None
+    ) -> Targets:
+        """Targets (N, R, ...) of a batch, weighed as its images say; the very same where they say nothing.
+
+        Args:
+            targets: of N images.
+            img_metas: meta information of the N images.
+            overlaps: gives the greatest IoU (R,) of the rows of an image, whose number it gets, with an object.
+        """
+        images = torch.arange(len(targets.labels), device=targets.labels.device)[:, None]
+        return weigh_targets(self, targets, images, img_metas, overlaps)
+
+    def scores_for_loss(
+        self,
+        scores: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        img_metas: list[dict],
+        class_wise: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """Class scores and label weights as the classification loss takes them: negatives say no more than they may.
+
+        A ``loss`` calls this, or :meth:`score_maps_for_loss`, once it has its targets; where the images say nothing,
+        it gets back what it gave.
 
         Args:
             scores: (N, r, C) logits.
@@ -82,17 +108,25 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
             img_metas: meta information of the N images.
             class_wise: whether the labels are those of classes, or only tell objects from background.
         """
-        return scores, label_weights
+        images = torch.arange(len(scores), device=scores.device)[:, None].expand_as(labels).flatten()
+        rows = scores.flatten(0, 1), labels.flatten(), label_weights.flatten()
+        rows, weights = mask_scores(self, *rows, images, img_metas, class_wise)
+        return rows.view_as(scores), weights.view_as(label_weights)
 
-    def believed_maps(
+    def score_maps_for_loss(
         self,
         cls_scores: Sequence[Tensor],
         labels: Sequence[Tensor],
         label_weights: Sequence[Tensor],
         img_metas: list[dict],
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """As :meth:`believed_rows`, of L maps (N, A * C, H, W) with L times labels and weights (N, H * W * A)."""
-        return cls_scores, label_weights
+        """As :meth:`scores_for_loss`, of L maps (N, A * C, H, W) with L times labels and weights (N, H * W * A)."""
+        if not masks_scores(self, img_metas, cls_scores[0].device):
+            return cls_scores, label_weights  # rearranging the maps would copy them
+        flat = [m.permute(0, 2, 3, 1).reshape(len(m), -1, self.cls_out_channels) for m in cls_scores]
+        rows = [self.scores_for_loss(*level, img_metas) for level in zip(flat, labels, label_weights)]
+        maps = [scores.view(len(m), *m.shape[-2:], -1).permute(0, 3, 1, 2) for m, (scores, _) in zip(cls_scores, rows)]
+        return maps, [weights for _, weights in rows]
 
     def forward_train(
         self,

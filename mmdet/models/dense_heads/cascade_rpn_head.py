@@ -8,9 +8,10 @@ from mmcv import ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmdet.core.anchor.utils import images_to_levels
 from mmdet.core.bbox.assigners.region_assigner import RegionAssigner
 from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
@@ -46,8 +47,6 @@ class StageCascadeRPNHead(RPNHead):
         kwargs: other arguments of :class:`RPNHead`.
     """
 
-    asks_directives = True
-
     def __init__(
         self,
         in_channels: int,
@@ -64,14 +63,14 @@ class StageCascadeRPNHead(RPNHead):
         self.anchor_scales = anchor_generator['scales']
         self.bridged_feature = bridged_feature
         self.adapt_cfg = adapt_cfg
-        self.wants_samples = sampling
+        self._takes_samples = sampling
         super().__init__(
             in_channels, anchor_generator=anchor_generator, init_cfg=init_cfg or small_predictors(with_cls), **kwargs
         )
 
     def _init_matching(self, loss_type: str) -> None:
         """Build assigner and sampler; the argument ``sampling`` decides, not the kind of the loss."""
-        self.sampling = self.wants_samples
+        self.sampling = self._takes_samples
         if not self.train_cfg:
             return
         self.assigner = build_assigner(self.train_cfg.assigner)
@@ -124,7 +123,7 @@ class StageCascadeRPNHead(RPNHead):
             allowed_border=self.train_cfg.allowed_border,
         )
         flat_anchors = torch.cat(anchors)
-        # The sampler needs the image's directives, such as ignored negatives.
+        # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, flat_anchors, gt_bboxes, img_metas=img_meta)
         rows = torch.arange(len(flat_anchors), device=flat_anchors.device)
         targets = self._fill_targets(len(rows), rows, sampled, gt_labels)
@@ -158,8 +157,13 @@ class StageCascadeRPNHead(RPNHead):
             featmap_sizes=featmap_sizes,
             label_channels=label_channels,
         )
+        targets = self.weigh(
+            Targets(*map(torch.stack, targets)),
+            img_metas,
+            lambda i: greatest_overlaps(torch.cat(anchor_list[i]), gt_bboxes_list[i]),
+        )
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
-        return (*(images_to_levels(target, level_sizes) for target in targets), *counts)
+        return (*(list(target.split(level_sizes, dim=1)) for target in targets), *counts)
 
     def get_targets(
         self,
@@ -247,7 +251,7 @@ class StageCascadeRPNHead(RPNHead):
             anchor_list, valid_flag_list, gt_bboxes, img_metas, sizes, gt_bboxes_ignore, self.cls_out_channels
         )
         if self.with_cls:
-            cls_scores, targets[1] = self.believed_maps(cls_scores, *targets[:2], img_metas)
+            cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
         count = num_pos + num_neg if self.sampling else sum(level.numel() for level in targets[0])
         losses_cls, losses_reg = multi_apply(
             self.loss_single,

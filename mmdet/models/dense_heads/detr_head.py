@@ -1,10 +1,10 @@
 """The head of DETR (https://arxiv.org/abs/2005.12872).
 
 N: images; Q: queries; C: channels; K: classes, label K being background. Predicted boxes are centre x, centre y, w, h
-as shares of the image.
+as fractions of the image.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,9 @@ from mmcv.cnn.bricks.transformer import FFN, build_positional_encoding
 from torch import Tensor, nn
 
 from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy, bbox_xyxy_to_cxcywh
+from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -70,8 +72,6 @@ class DETRHead(BaseDenseHead):
     """
 
     _version = 2
-    asks_directives = True
-    weight_items = (1, 3)  # of _get_target_single's results those that a weight of the image multiplies
 
     def __init__(
         self,
@@ -243,7 +243,7 @@ class DETRHead(BaseDenseHead):
         gt_bboxes_ignore_list: None = None,
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Losses of one layer: of classes, of coordinates (as shares of the image), of overlaps.
+        """Losses of one layer: of classes, of coordinates (as fractions of the image), of overlaps.
 
         Args:
             cls_scores: (N, Q, K) or (N, Q, K + 1) logits.
@@ -254,8 +254,12 @@ class DETRHead(BaseDenseHead):
         *targets, num_pos, num_neg = self.get_targets(
             list(cls_scores), list(bbox_preds), gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore_list
         )
-        labels, label_weights, bbox_targets, bbox_weights = (torch.stack(part) for part in targets)  # (N, Q, ...)
-        cls_scores, label_weights = self.believed_rows(cls_scores, labels, label_weights, img_metas, class_wise)
+        labels, label_weights, bbox_targets, bbox_weights = self.weigh(
+            Targets(*map(torch.stack, targets)),  # (N, Q, ...)
+            img_metas,
+            lambda i: greatest_overlaps(self._boxes_in_px(bbox_preds[i].detach(), img_metas[i]), gt_bboxes_list[i]),
+        )
+        cls_scores, label_weights = self.scores_for_loss(cls_scores, labels, label_weights, img_metas, class_wise)
         cls_factor = cls_scores.new_full((), num_pos + num_neg * self.bg_cls_weight)
         if self.sync_cls_avg_factor:
             cls_factor = reduce_mean(cls_factor)
@@ -312,7 +316,7 @@ class DETRHead(BaseDenseHead):
             bbox_pred: (Q, 4).
             gt_bboxes: (G, 4) xyxy px.
             gt_labels: (G,).
-            img_meta: has ``img_shape``, and the directives of the image.
+            img_meta: has ``img_shape``.
             gt_bboxes_ignore: must be None.
 
         Returns:
@@ -320,22 +324,17 @@ class DETRHead(BaseDenseHead):
             the positives and of the negatives.
         """
         assigned = self.assigner.assign(bbox_pred, cls_score, gt_bboxes, gt_labels, img_meta, gt_bboxes_ignore)
-        # the meta information carries the directives of the image
+        # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, bbox_pred, gt_bboxes, gt_labels, img_metas=img_meta)
         pos_inds, neg_inds = sampled.pos_inds, sampled.neg_inds
-        labels = gt_labels.new_full((len(bbox_pred),), self.num_classes)
-        labels[pos_inds] = gt_labels[sampled.pos_assigned_gt_inds]
-        label_weights = bbox_pred.new_zeros(len(bbox_pred))
-        label_weights[torch.cat([pos_inds, neg_inds])] = 1.0
-        bbox_targets, bbox_weights = torch.zeros_like(bbox_pred), torch.zeros_like(bbox_pred)
-        size = image_sizes([img_meta], bbox_pred)
-        bbox_targets[pos_inds] = bbox_xyxy_to_cxcywh(sampled.pos_gt_bboxes / size)
-        bbox_weights[pos_inds] = 1.0
-        return labels, label_weights, bbox_targets, bbox_weights, pos_inds, neg_inds
+        boxes = bbox_xyxy_to_cxcywh(sampled.pos_gt_bboxes / image_sizes([img_meta], bbox_pred))
+        labels = gt_labels[sampled.pos_assigned_gt_inds]
+        targets = sampled_targets(len(bbox_pred), pos_inds, neg_inds, labels, boxes, self.num_classes, pos_weight=1.0)
+        return (*targets, pos_inds, neg_inds)
 
-    def row_boxes(self, given: Mapping[str, Any]) -> Tensor:
-        """The boxes (Q, 4) xyxy px that the rows of :meth:`_get_target_single` are, from its arguments."""
-        return bbox_cxcywh_to_xyxy(given['bbox_pred']) * image_sizes([given['img_meta']], given['bbox_pred'])
+    def _boxes_in_px(self, bbox_pred: Tensor, img_meta: dict) -> Tensor:
+        """Predictions (Q, 4) of one image as boxes (Q, 4) xyxy px."""
+        return bbox_cxcywh_to_xyxy(bbox_pred) * image_sizes([img_meta], bbox_pred)
 
     def get_bboxes(
         self,

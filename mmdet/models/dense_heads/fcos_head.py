@@ -13,7 +13,9 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import IOU_LOSS, AnchorFreeHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, FOCAL_LOSS, GROUP_NORM, rare_classes
-from mmdet.models.losses.listening import chosen_rows
+
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('conv_cls')
 
 INF = 1e8  # upper bound of the last level's range, in pixels; configs compare with this number
 MIN_CENTERNESS_SUM = 1e-6  # least divisor of the box loss
@@ -79,8 +81,6 @@ class FCOSHead(AnchorFreeHead):
         kwargs: other arguments of :class:`AnchorFreeHead`.
     """
 
-    asks_directives = True
-
     def __init__(
         self,
         num_classes: int,
@@ -94,7 +94,7 @@ class FCOSHead(AnchorFreeHead):
         loss_bbox: dict = IOU_LOSS,
         loss_centerness: dict = CENTERNESS_LOSS,
         norm_cfg: dict | None = GROUP_NORM,
-        init_cfg: dict | list | None = rare_classes('conv_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
         **kwargs: Any,
     ) -> None:
         self.regress_ranges = regress_ranges
@@ -159,33 +159,32 @@ class FCOSHead(AnchorFreeHead):
             centernesses: L maps (N, 1, H, W).
             gt_bboxes: N times (G, 4).
             gt_labels: N times (G,).
-            img_metas: of the N images; for :meth:`point_weights`.
+            img_metas: meta information of the N images.
             gt_bboxes_ignore: not used.
         """
         cls_scores, bbox_preds, centernesses = map(to_full_precision, (cls_scores, bbox_preds, centernesses))
         sizes = [scores.shape[-2:] for scores in cls_scores]
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         labels, bbox_targets = (torch.cat(levels) for levels in self.get_targets(points, gt_bboxes, gt_labels))
-        directed = self.point_weights(cls_scores, labels, points, gt_bboxes, img_metas)
-        cls_scores, label_weights, box_weights = directed
-        scores, distances, centerness = (
+        targets = self.weigh_points(labels, bbox_targets, points, gt_bboxes, img_metas)
+        scores, label_weights = self.point_scores_for_loss(cls_scores, targets, img_metas)
+        distances, centerness = (
             torch.cat([level.permute(0, 2, 3, 1).reshape(-1, width) for level in maps])
-            for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4), (centernesses, 1))
+            for maps, width in ((bbox_preds, 4), (centernesses, 1))
         )
         pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
         num_pos = reduce_mean(scores.new_tensor(float(len(pos)))).clamp(min=1)
         centres = self.centerness_target(bbox_targets[pos])
-        box_weights = None if box_weights is None else box_weights[pos]
+        box_weights = targets.bbox_weights[pos, 0]
         points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
         loss_cls = self.loss_cls(scores, labels, label_weights, avg_factor=num_pos)
-        with chosen_rows(pos, len(labels)):
-            loss_bbox = self.loss_bbox(
-                self.bbox_coder.decode(points, distances[pos]),
-                self.bbox_coder.decode(points, bbox_targets[pos]),
-                weight=centres if box_weights is None else centres * box_weights,
-                avg_factor=reduce_mean(centres.sum().detach()).clamp(min=MIN_CENTERNESS_SUM),
-            )
-            loss_centerness = self.loss_centerness(centerness[pos].squeeze(1), centres, box_weights, avg_factor=num_pos)
+        loss_bbox = self.loss_bbox(
+            self.bbox_coder.decode(points, distances[pos]),
+            self.bbox_coder.decode(points, bbox_targets[pos]),
+            weight=centres * box_weights,
+            avg_factor=reduce_mean(centres.sum().detach()).clamp(min=MIN_CENTERNESS_SUM),
+        )
+        loss_centerness = self.loss_centerness(centerness[pos].squeeze(1), centres, box_weights, avg_factor=num_pos)
         return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_centerness=loss_centerness)
 
     def get_targets(

@@ -17,7 +17,9 @@ from mmdet.models.dense_heads.base_dense_head import as_config, to_full_precisio
 from mmdet.models.dense_heads.functional.feature_adaption import SMALL_ADAPTION, adaption_layers
 from mmdet.models.dense_heads.functional.guided_targets import last_object
 from mmdet.models.dense_heads.functional.towers import rare_classes
-from mmdet.models.losses.listening import chosen_rows
+
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('conv_cls')
 
 BASE_EDGES = (16, 32, 64, 128, 256)
 SCALE_RANGES = ((8, 32), (16, 64), (32, 128), (64, 256), (128, 512))
@@ -56,7 +58,7 @@ def fovea_masks(gt_bboxes: Tensor, sigma: float, stride: float, featmap_size: tu
 
     Args:
         gt_bboxes: (G, 4).
-        sigma: size of the middle as a share of the box's.
+        sigma: size of the middle as a fraction of the box's.
         stride: pixels of a cell.
         featmap_size: (h, w).
 
@@ -89,14 +91,12 @@ class FoveaHead(AnchorFreeHead):
         in_channels: channels of the feature maps.
         base_edge_list: base length of each level, pixels.
         scale_ranges: for each level the smallest and the largest object (root of its area, pixels).
-        sigma: size of an object's middle as a share of the object's.
+        sigma: size of an object's middle as a fraction of the object's.
         with_deform: classes are predicted from features that fit the predicted boxes.
         deform_groups: of that feature alignment.
         init_cfg: initialisation of the weights.
         kwargs: other arguments of :class:`AnchorFreeHead`.
     """
-
-    asks_directives = True
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class FoveaHead(AnchorFreeHead):
         sigma: float = 0.4,
         with_deform: bool = False,
         deform_groups: int = 4,
-        init_cfg: dict | list | None = rare_classes('conv_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
         **kwargs: Any,
     ) -> None:
         self.base_edge_list = base_edge_list
@@ -163,24 +163,20 @@ class FoveaHead(AnchorFreeHead):
             bbox_preds: L maps (N, 4, H, W).
             gt_bbox_list: N times (G, 4).
             gt_label_list: N times (G,).
-            img_metas: of the N images; for :meth:`point_weights`.
+            img_metas: meta information of the N images.
             gt_bboxes_ignore: not used.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
         sizes = [scores.shape[-2:] for scores in cls_scores]
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         labels, targets = self.get_targets(gt_bbox_list, gt_label_list, sizes, points)
-        directed = self.point_weights(cls_scores, labels, points, gt_bbox_list, img_metas)
-        cls_scores, label_weights, box_weights = directed
-        scores, distances = (
-            torch.cat([level.permute(0, 2, 3, 1).reshape(-1, width) for level in maps])
-            for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
-        )
+        weighed = self.weigh_points(labels, targets, points, gt_bbox_list, img_metas)
+        scores, label_weights = self.point_scores_for_loss(cls_scores, weighed, img_metas)
+        distances = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
         pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
         loss_cls = self.loss_cls(scores, labels, label_weights, avg_factor=len(pos) + len(gt_bbox_list))
-        with chosen_rows(pos, len(labels)):
-            weights = None if box_weights is None else box_weights[pos, None].expand(-1, 4)
-            loss_bbox = self.loss_bbox(distances[pos], targets[pos], weights, avg_factor=max(len(pos), 1))
+        weights = weighed.bbox_weights[pos]
+        loss_bbox = self.loss_bbox(distances[pos], targets[pos], weights, avg_factor=max(len(pos), 1))
         return dict(loss_cls=loss_cls, loss_bbox=loss_bbox)
 
     def get_targets(

@@ -16,7 +16,7 @@ from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.pisa_retinanet_head import flatten_batch
 from mmdet.models.dense_heads.retina_head import RetinaHead
-from mmdet.models.losses.listening import tell_loss
+from mmdet.models.directives import weights_of_rows
 
 EPS = 1e-12  # keeps quotients and logarithms finite
 
@@ -55,7 +55,7 @@ class FreeAnchorRetinaHead(RetinaHead):
         norm_cfg: normalisation after each; None: none.
         pre_anchor_topk: anchors in an object's bag.
         bbox_thr: overlap from which on a predicted box may be one of an object.
-        gamma: power of the factor that quiets easy negatives.
+        gamma: power of the factor by which easy negatives count less.
         alpha: weight of the bags; the negatives have ``1 - alpha``.
         kwargs: other arguments of :class:`RetinaHead`.
     """
@@ -114,8 +114,10 @@ class FreeAnchorRetinaHead(RetinaHead):
                 found.append(found_by_class(boxes, *image[2:], self.cls_out_channels, self.bbox_thr))
         count = sum(len(gts) for gts in gt_bboxes)
         negatives = self.negative_bag_loss(probs, torch.stack(found))
-        tell_loss('positive_bag_loss', lambda: torch.stack([image.sum() for image in bags]))
-        tell_loss('negative_bag_loss', lambda: negatives)
+        weights = weights_of_rows(self, img_metas, [1] * num, negatives.device)
+        if weights is not None:  # the losses are logged by source
+            bags = [image * weight for image, weight in zip(bags, weights)]
+            negatives = negatives * weights[:, None, None]
         return dict(
             # the sum of the deltas keeps the box tower in the graph where no image has an object
             positive_bag_loss=torch.cat(bags).sum() / max(1, count) + deltas.sum() * 0,

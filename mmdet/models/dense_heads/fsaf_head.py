@@ -12,7 +12,6 @@ from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.losses.accuracy import accuracy
-from mmdet.models.losses.listening import tell_loss
 from mmdet.models.losses.utils import weight_reduce_loss
 
 # Default of ``init_cfg``; the builder copies it. Distances start at one, as ReLU has no gradient below zero.
@@ -82,7 +81,7 @@ class FSAFHead(RetinaHead):
         rows = self._rows_inside(flat_anchors, valid_flags, img_meta)
         anchors = flat_anchors[rows]
         assigned = self.assigner.assign(anchors, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
-        # The sampler needs the image's directives, such as ignored negatives.
+        # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         count = len(flat_anchors) if unmap_outputs else len(anchors)
         if not unmap_outputs:
@@ -222,8 +221,6 @@ class FSAFHead(RetinaHead):
         cls_weight[others, labels[others]] = 0  # they stay negatives of all other classes
         reg_weight[others] = 0
         positive = (assigned_gt_inds >= 0).index_fill(0, others, False)
-        tell_loss('loss_cls', lambda: cls_loss * cls_weight)
-        tell_loss('loss_bbox', lambda: reg_loss * reg_weight)
         return (
             weight_reduce_loss(cls_loss, cls_weight, reduction='sum'),
             weight_reduce_loss(reg_loss, reg_weight, reduction='sum'),

@@ -70,5 +70,5 @@ class GARetinaHead(GuidedAnchorHead):
         loc_pred, shape_pred = self.conv_loc(cls_feat), self.conv_shape(reg_feat)
         cls_feat = self.feature_adaption_cls(cls_feat, shape_pred)
         reg_feat = self.feature_adaption_reg(reg_feat, shape_pred)
-        mask = self.likely_places(loc_pred)
+        mask = self.location_mask(loc_pred)
         return self.retina_cls(cls_feat, mask), self.retina_reg(reg_feat, mask), shape_pred, loc_pred

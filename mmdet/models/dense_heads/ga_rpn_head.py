@@ -26,7 +26,7 @@ class GARPNHead(GuidedAnchorHead):
         kwargs: other arguments of :class:`GuidedAnchorHead` (``num_classes`` is 1).
     """
 
-    asks_directives = True
+    directive_head, directive_fallback = 'rpn_head', None
 
     def __init__(self, in_channels: int, init_cfg: dict | list | None = RARE_LOCATIONS, **kwargs: Any) -> None:
         super().__init__(1, in_channels, init_cfg=init_cfg, **kwargs)

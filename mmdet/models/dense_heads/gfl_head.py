@@ -13,11 +13,13 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import DISTANCE_CODER
 from mmdet.models.dense_heads.anchor_head import AnchorHead
+from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional import atss_targets
 from mmdet.models.dense_heads.functional.towers import GROUP_NORM, conv_tower, rare_classes
 from mmdet.models.losses.iou_loss import aligned_iou
-from mmdet.models.losses.listening import chosen_rows
+
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('gfl_cls')
 
 # Default argument; every builder copies it.
 DISTRIBUTION_LOSS = dict(type='DistributionFocalLoss', loss_weight=0.25)
@@ -37,8 +39,8 @@ class Integral(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the four sides, (..., 4 * (reg_max + 1)) with n rows in all -> means (n, 4)."""
-        shares = x.reshape(-1, self.reg_max + 1).softmax(dim=1)
-        return functional.linear(shares, self.project.to(x)[None]).reshape(-1, 4)
+        probabilities = x.reshape(-1, self.reg_max + 1).softmax(dim=1)
+        return functional.linear(probabilities, self.project.to(x)[None]).reshape(-1, 4)
 
 
 @HEADS.register_module()
@@ -63,8 +65,6 @@ class GFLHead(AnchorHead):
         ValueError: there is not one anchor a cell, or a stride differs in x and y.
     """
 
-    asks_directives = True
-
     def __init__(
         self,
         num_classes: int,
@@ -75,7 +75,7 @@ class GFLHead(AnchorHead):
         loss_dfl: dict = DISTRIBUTION_LOSS,
         bbox_coder: dict = DISTANCE_CODER,
         reg_max: int = 16,
-        init_cfg: dict | list | None = rare_classes('gfl_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
         **kwargs: Any,
     ) -> None:
         self.stacked_convs = stacked_convs
@@ -159,14 +159,13 @@ class GFLHead(AnchorHead):
         loss_cls = self.loss_cls(
             cls_score, (labels, quality), weight=label_weights.reshape(-1), avg_factor=num_total_samples
         )
-        with chosen_rows(pos, len(labels)):
-            loss_bbox = self.loss_bbox(boxes, targets, weight=weights, avg_factor=1.0)
-            loss_dfl = self.loss_dfl(
-                logits.reshape(-1, self.reg_max + 1),
-                self.bbox_coder.encode(centres, targets, self.reg_max).reshape(-1),
-                weight=weights.repeat_interleave(4),
-                avg_factor=4.0,
-            )
+        loss_bbox = self.loss_bbox(boxes, targets, weight=weights, avg_factor=1.0)
+        loss_dfl = self.loss_dfl(
+            logits.reshape(-1, self.reg_max + 1),
+            self.bbox_coder.encode(centres, targets, self.reg_max).reshape(-1),
+            weight=weights.repeat_interleave(4),
+            avg_factor=4.0,
+        )
         return loss_cls, loss_bbox, loss_dfl, confidence.sum()
 
     def loss(
@@ -201,7 +200,7 @@ class GFLHead(AnchorHead):
             gt_labels_list=gt_labels,
             label_channels=channels,
         )
-        cls_scores, label_weights = self.believed_maps(cls_scores, labels, label_weights, img_metas)
+        cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
         targets, counts = (labels, label_weights, bbox_targets), [num_samples] * len(anchors)
         losses_cls, losses_bbox, losses_dfl, divisors = multi_apply(
@@ -240,7 +239,8 @@ class GFLHead(AnchorHead):
             cls_score_list, distances, score_factor_list, points, img_meta, cfg, rescale, with_nms, **kwargs
         )
 
-    get_targets = atss_targets.get_targets
-    _get_target_single = atss_targets.get_target_single
-    _get_targets_single = atss_targets.get_targets_single
-    get_num_level_anchors_inside = atss_targets.get_num_level_anchors_inside
+    # the assigner looks at the levels one by one, as in ATSS
+    get_targets = ATSSHead.get_targets
+    _get_target_single = ATSSHead._get_target_single
+    _get_targets_single = ATSSHead._get_targets_single
+    get_num_level_anchors_inside = ATSSHead.get_num_level_anchors_inside

@@ -17,6 +17,7 @@ from torch.nn import functional
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
+from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import CLASS_LOSS, AnchorHead
@@ -24,7 +25,7 @@ from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_
 from mmdet.models.dense_heads.functional import guided_anchors, guided_targets
 from mmdet.models.dense_heads.functional.feature_adaption import FeatureAdaption
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
-from mmdet.models.losses.listening import chosen_rows
+from mmdet.models.directives import weigh_targets, weights_of_rows
 from mmdet.ops import MaskedConv2d
 
 # Default arguments; every builder copies them.
@@ -59,8 +60,6 @@ class GuidedAnchorHead(AnchorHead):
         loss_bbox: config of the box loss.
         init_cfg: initialisation of the weights.
     """
-
-    asks_directives = True
 
     def __init__(
         self,
@@ -124,7 +123,7 @@ class GuidedAnchorHead(AnchorHead):
         self.conv_cls = MaskedConv2d(self.feat_channels, self.num_base_priors * self.cls_out_channels, 1)
         self.conv_reg = MaskedConv2d(self.feat_channels, self.num_base_priors * 4, 1)
 
-    def likely_places(self, loc_pred: Tensor) -> Tensor | None:
+    def location_mask(self, loc_pred: Tensor) -> Tensor | None:
         """Location logits (N, 1, H, W) -> where to compute, (N, H, W) bool; None (everywhere) in training."""
         return None if self.training else (loc_pred.sigmoid() >= self.loc_filter_thr).squeeze(1)
 
@@ -135,7 +134,7 @@ class GuidedAnchorHead(AnchorHead):
         """
         loc_pred, shape_pred = self.conv_loc(x), self.conv_shape(x)
         x = self.feature_adaption(x, shape_pred)
-        mask = self.likely_places(loc_pred)
+        mask = self.location_mask(loc_pred)
         return self.conv_cls(x, mask), self.conv_reg(x, mask), shape_pred, loc_pred
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
@@ -183,15 +182,28 @@ class GuidedAnchorHead(AnchorHead):
         img_metas: list[dict] | None = None,
     ) -> tuple[list[Tensor], list[Tensor], float]:
         """Where anchors should be; see :func:`guided_targets.location_targets_of_batch`."""
-        metas = img_metas or [None] * len(gt_bboxes_list)
-        return guided_targets.location_targets_of_batch(
-            [self._ga_loc_target_single(gts, featmap_sizes, meta) for gts, meta in zip(gt_bboxes_list, metas)]
+        targets, weights, divisor = guided_targets.location_targets_of_batch(
+            [self._ga_loc_target_single(gts, featmap_sizes) for gts in gt_bboxes_list]
         )
+        return targets, [self._weigh_locations(*level, img_metas) for level in zip(targets, weights)], divisor
+
+    def _weigh_locations(self, targets: Tensor, weights: Tensor, img_metas: list[dict] | None) -> Tensor:
+        """Weights (N, 1, H, W) of one level's location targets (N, 1, H, W), as the images say.
+
+        Places without an object are negatives that no sampler has left out. They have no box, so that the policy that
+        looks at overlaps leaves them as they are.
+        """
+        labels = torch.where(targets.flatten(1) > 0, 0, self.num_classes)
+        rows = Targets(labels, weights.flatten(1), *[weights.flatten(1)[..., None]] * 2)
+        images = torch.arange(len(labels), device=labels.device)[:, None]
+        whole = labels.new_full(labels.shape[1:], float('inf'), dtype=weights.dtype)
+        weighed = weigh_targets(self, rows, images, img_metas, lambda _: whole, sampled=False)
+        return weighed.label_weights.view_as(weights)
 
     def _ga_loc_target_single(
-        self, gt_bboxes: Tensor, featmap_sizes: Sequence[tuple[int, int]], img_meta: dict | None
+        self, gt_bboxes: Tensor, featmap_sizes: Sequence[tuple[int, int]]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Location targets and their weights of one image: L maps (H, W) each; ``img_meta`` is for subclasses."""
+        """Location targets and their weights of one image: L maps (H, W) each."""
         strides = [min(stride) for stride in self.approx_anchor_generator.strides]
         return guided_targets.location_targets(
             gt_bboxes,
@@ -230,7 +242,12 @@ class GuidedAnchorHead(AnchorHead):
         """Shape targets of a batch, by level; see :func:`guided_targets.shape_targets_of_batch`."""
         anchors = (approx_list, inside_flag_list, square_list)
         images = (gt_bboxes_list, img_metas, gt_bboxes_ignore_list)
-        return guided_targets.shape_targets_of_batch(self._ga_shape_target_single, *anchors, *images, unmap_outputs)
+        of_batch = guided_targets.shape_targets_of_batch
+        squares, gts, weights, *counts = of_batch(self._ga_shape_target_single, *anchors, *images, unmap_outputs)
+        of_images = weights_of_rows(self, img_metas, [1] * len(img_metas), weights[0].device)
+        if of_images is not None:
+            weights = [level * of_images[:, None, None] for level in weights]
+        return squares, gts, weights, *counts
 
     def loss_shape_single(
         self,
@@ -244,13 +261,12 @@ class GuidedAnchorHead(AnchorHead):
         squares, gts, weights = (part.reshape(-1, 4) for part in (bbox_anchors, bbox_gts, anchor_weights))
         rows = (weights[:, 0] > 0).nonzero().squeeze(1)
         shapes = shape_pred.permute(0, 2, 3, 1).reshape(-1, 2)[rows]
-        with chosen_rows(rows, len(weights)):
-            return self.loss_shape(
-                guided_anchors.shape_squares(self.anchor_coder, squares[rows], shapes),
-                gts[rows],
-                weights[rows],
-                avg_factor=anchor_total_num,
-            )
+        return self.loss_shape(
+            guided_anchors.shape_squares(self.anchor_coder, squares[rows], shapes),
+            gts[rows],
+            weights[rows],
+            avg_factor=anchor_total_num,
+        )
 
     def loss_loc_single(
         self, loc_pred: Tensor, loc_target: Tensor, loc_weight: Tensor, loc_avg_factor: float
@@ -309,7 +325,7 @@ class GuidedAnchorHead(AnchorHead):
             gt_labels_list=gt_labels,
             label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
         )[:6]
-        cls_scores, targets[1] = self.believed_maps(cls_scores, *targets[:2], img_metas)
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
         losses_cls, losses_bbox = multi_apply(
             self.loss_single,
             cls_scores,

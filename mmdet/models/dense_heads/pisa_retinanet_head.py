@@ -26,8 +26,6 @@ class PISARetinaHead(RetinaHead):
     stays linear in them.
     """
 
-    asks_directives = True
-
     def loss(
         self,
         cls_scores: Sequence[Tensor],
@@ -51,7 +49,7 @@ class PISARetinaHead(RetinaHead):
             label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
             return_sampling_results=True,
         )[:7]
-        cls_scores, targets[1] = self.believed_maps(cls_scores, *targets[:2], img_metas)
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
         labels, label_weights, bbox_targets, bbox_weights = (torch.cat(t, dim=1).flatten(0, 1) for t in targets)
         scores, deltas = flatten_batch(cls_scores, self.cls_out_channels), flatten_batch(bbox_preds, 4)
         if self.train_cfg.get('isr') is not None:

@@ -21,8 +21,6 @@ class PISASSDHead(SSDHead):
     ``loss_bbox`` and ``loss_carl`` stay linear in them.
     """
 
-    asks_directives = True
-
     def loss(
         self,
         cls_scores: Sequence[Tensor],

@@ -34,6 +34,8 @@ class RetinaHead(AnchorHead):
         kwargs: other arguments of :class:`AnchorHead`.
     """
 
+    has_static_shapes = True
+
     def __init__(
         self,
         num_classes: int,

@@ -32,6 +32,8 @@ class RetinaSepBNHead(AnchorHead):
         ValueError: there is an ``init_cfg``.
     """
 
+    has_static_shapes = True
+
     def __init__(
         self,
         num_classes: int,

@@ -30,7 +30,8 @@ class RPNHead(AnchorHead):
         ValueError: ``num_convs`` is less than 1.
     """
 
-    asks_directives = True
+    has_static_shapes = proposals_in_static_shapes = True
+    directive_head, directive_fallback = 'rpn_head', None
 
     def __init__(
         self,
@@ -74,8 +75,8 @@ class RPNHead(AnchorHead):
         return dict(loss_rpn_cls=losses['loss_cls'], loss_rpn_bbox=losses['loss_bbox'])
 
     def _training_proposals(self, outs: Sequence[Any], img_metas: list[dict], cfg: dict) -> list[Tensor]:
-        """Proposals of each image; of a fixed number, if ``fixed_size`` is on."""
-        if not self.fixed_size:
+        """Proposals of each image; of one number in static shapes."""
+        if not self.static_shapes:
             return super()._training_proposals(outs, img_metas, cfg)
         return batch_proposals(self, *map(to_full_precision, outs), img_metas, as_config(cfg))
 

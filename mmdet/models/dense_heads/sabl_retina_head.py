@@ -6,15 +6,16 @@ in it. Whether a square is positive is decided by its approximations, as in guid
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
-from mmdet.core.anchor.utils import images_to_levels
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import LOSSES_OVER_ALL_ANCHORS
@@ -22,6 +23,9 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, f
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.guided_targets import sample_squares, sampled_approxs
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
+
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('retina_cls')
 
 # Default arguments; every builder copies them.
 APPROXIMATIONS = dict(
@@ -66,9 +70,6 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         ValueError: ``reg_decoded_bbox`` is asked for, or there is not one square a cell.
     """
 
-    asks_directives = True
-    weight_items = (1, 3, 5)  # of _get_target_single's results those that a weight of the image multiplies
-
     def __init__(
         self,
         num_classes: int,
@@ -86,7 +87,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         loss_cls: dict = FOCAL_LOSS,
         loss_bbox_cls: dict = BUCKET_LOSS,
         loss_bbox_reg: dict = OFFSET_LOSS,
-        init_cfg: dict | list | None = rare_classes('retina_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
     ) -> None:
         super().__init__(init_cfg)
         self.num_classes = num_classes
@@ -199,7 +200,14 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             unmap_outputs=unmap_outputs,
         )
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
-        return (*(images_to_levels(target, level_sizes) for target in targets), *counts)
+        labels, label_weights, buckets, bucket_weights, offsets, offset_weights = map(torch.stack, targets)
+        targets = Targets(
+            labels, label_weights, torch.cat([buckets, offsets], 2), torch.cat([bucket_weights, offset_weights], 2)
+        )
+        targets = self.weigh(
+            targets, img_metas, lambda i: greatest_overlaps(torch.cat(square_list[i]), gt_bboxes_list[i])
+        )
+        return (*(list(part.split(level_sizes, dim=1)) for part in split_targets(targets)), *counts)
 
     def _get_target_single(
         self,
@@ -229,23 +237,20 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             self.sampler,
             unmap_outputs,
         )
-        pos, neg = rows[sampled.pos_inds], rows[sampled.neg_inds]
-        labels = rows.new_full((count,), self.num_classes)
-        labels[pos] = 0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds]
-        label_weights = flat_squares.new_zeros(count)
-        label_weights[pos] = self.train_cfg.pos_weight if self.train_cfg.get('pos_weight', -1) > 0 else 1.0
-        label_weights[neg] = 1.0
-        offsets, offset_weights, buckets, bucket_weights = (
-            flat_squares.new_zeros(count, 4 * self.side_num).index_copy(0, pos, values)
-            for values in self.bbox_coder.encode(sampled.pos_bboxes, sampled.pos_gt_bboxes)
+        offsets, offset_weights, buckets, bucket_weights = self.bbox_coder.encode(
+            sampled.pos_bboxes, sampled.pos_gt_bboxes
         )
-        targets = (labels, label_weights, buckets, bucket_weights, offsets, offset_weights)
-        return (*targets, sampled.pos_inds, sampled.neg_inds)
-
-    def row_boxes(self, given: Mapping[str, Any]) -> Tensor:
-        """The squares (R, 4) px that the rows of :meth:`_get_target_single` are, from its arguments."""
-        squares = given['flat_squares']
-        return squares if given.get('unmap_outputs', True) else squares[given['inside_flags']]
+        targets = sampled_targets(
+            count,
+            rows[sampled.pos_inds],
+            rows[sampled.neg_inds],
+            0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds],
+            torch.cat([buckets, offsets], 1),
+            self.num_classes,
+            self.train_cfg.get('pos_weight', -1),
+            torch.cat([bucket_weights, offset_weights], 1),
+        )
+        return (*split_targets(targets), sampled.pos_inds, sampled.neg_inds)
 
     def loss_single(
         self,
@@ -312,7 +317,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
             sampling=self.sampling,
         )
-        cls_scores, targets[1] = self.believed_maps(cls_scores, *targets[:2], img_metas)
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
         losses = multi_apply(
             self.loss_single,
             cls_scores,
@@ -386,3 +391,11 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         return self._bbox_post_process(
             scores, labels, boxes, scale_factor, cfg, rescale, with_nms=True, mlvl_score_factors=confidences
         )
+
+
+def split_targets(targets: Targets) -> tuple[Tensor, ...]:
+    """Targets of buckets and offsets side by side -> labels, label weights, buckets, their weights, offsets, theirs."""
+    (buckets, offsets), (bucket_weights, offset_weights) = (
+        part.chunk(2, dim=-1) for part in (targets.bbox_targets, targets.bbox_weights)
+    )
+    return targets.labels, targets.label_weights, buckets, bucket_weights, offsets, offset_weights

@@ -80,8 +80,6 @@ class SSDHead(AnchorHead):
         init_cfg: initialisation of the weights.
     """
 
-    asks_directives = True
-
     def __init__(
         self,
         num_classes: int = 80,
@@ -226,7 +224,7 @@ class SSDHead(AnchorHead):
             label_channels=1,
             return_sampling_results=True,
         )[:7]
-        cls_scores, targets[1] = self.believed_maps(cls_scores, *targets[:2], img_metas)
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
         scores, deltas = (
             torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, width) for level in maps], dim=1)
             for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))

@@ -7,10 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2result
-from mmdet.core.directives import BBOX_HEAD
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.dense_heads.base_dense_head import as_config
-from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
 from mmdet.models.detectors.base import BaseDetector
 
 
@@ -43,8 +41,6 @@ class SingleStageDetector(BaseDetector):
         self.train_cfg = as_config(train_cfg)
         self.test_cfg = as_config(test_cfg)
         self.bbox_head = build_head({**bbox_head, 'train_cfg': self.train_cfg, 'test_cfg': self.test_cfg})
-        if isinstance(self.bbox_head, HeadWithWeightPerImage):
-            self.bbox_head.serve_as(BBOX_HEAD)
 
     def extract_feat(self, img: Tensor) -> Sequence[Tensor]:
         """Images (N, 3, H, W) -> L feature maps (N, C, H, W)."""

@@ -106,6 +106,7 @@ def mask_cross_entropy(
     avg_factor: float | None = None,
     class_weight: Tensor | None = None,
     ignore_index: int | None = None,
+    row_weights: Tensor | None = None,
     **kwargs,
 ) -> Tensor:
     """Mean binary cross entropy of the masks of the right classes.
@@ -118,6 +119,7 @@ def mask_cross_entropy(
         avg_factor: must be None.
         class_weight: factors that broadcast against (n, h, w).
         ignore_index: must be None.
+        row_weights: (n,) factor of each mask; the mean is over all of them, whatever their weights.
         kwargs: not used; so that the three forms can be called alike.
 
     Returns:
@@ -134,7 +136,8 @@ def mask_cross_entropy(
     (pred,) = full_precision(pred)
     chosen = pred[torch.arange(len(pred), device=pred.device), label]
     loss = F.binary_cross_entropy_with_logits(chosen, target.to(pred.dtype), weight=class_weight, reduction='none')
-    return weight_reduce_loss(loss).reshape(1)
+    weights = None if row_weights is None else row_weights.view(-1, *[1] * (loss.ndim - 1))
+    return weight_reduce_loss(loss, weights).reshape(1)
 
 
 @LOSSES.register_module()

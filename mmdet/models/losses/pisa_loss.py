@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from mmdet.models.losses.iou_loss import aligned_iou
-from mmdet.models.losses.listening import tell_loss
 
 
 def _of_class(bbox_pred: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
@@ -90,9 +89,9 @@ def isr_p(
         raise ValueError(f'isr_p: {len(pos)} positive labels, but {len(gts)} positives in the sampling results')
     boxes = rois[pos][:, -4:]
     predicted = bbox_coder.decode(boxes, _of_class(bbox_pred.detach(), pos, pos_labels))
-    wanted = bbox_coder.decode(boxes, delta_targets[pos].view(-1, 4))
+    targets = bbox_coder.decode(boxes, delta_targets[pos].view(-1, 4))
     old = label_weights[pos]
-    new = old * _importance(aligned_iou(predicted, wanted), pos_labels, gts)
+    new = old * _importance(aligned_iou(predicted, targets), pos_labels, gts)
     new = (bias + new * (1 - bias)).pow(k)
     loss = loss_cls(cls_score.detach()[pos], pos_labels, reduction_override='none').view(len(pos), -1).sum(1)
     new = new * (loss * old).sum() / (loss * new).sum()
@@ -138,5 +137,4 @@ def carl_loss(
     loss = loss_bbox(deltas, bbox_targets[pos], reduction_override='none')
     loss = loss / (len(bbox_targets) if avg_factor is None else avg_factor)
     loss = loss * weights[:, None]
-    tell_loss('loss_carl', lambda: loss.new_zeros(len(labels)).index_copy(0, pos, loss.sum(1)))
     return dict(loss_carl=loss.sum().reshape(1))

@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmdet.models.losses.listening import tell_elements
-
 REDUCTIONS = ('none', 'mean', 'sum')
 
 # Keeps the quotient finite where nothing was counted; far below what a real count would notice.
@@ -56,7 +54,6 @@ def weight_reduce_loss(
     """
     if weight is not None:
         loss = loss * weight
-    tell_elements(loss, reduction, avg_factor)
     if avg_factor is None:
         return reduce_loss(loss, reduction)
     if reduction == 'sum':
@@ -81,7 +78,7 @@ def weighted_loss(loss_func: Callable) -> Callable:
         **kwargs: Any,
     ) -> Tensor:
         (pred,) = full_precision(pred)
-        if isinstance(target, Tensor):  # a few losses have a tuple of tensors
+        if isinstance(target, Tensor):  # some losses have a tuple of tensors
             (target,) = full_precision(target)
         return weight_reduce_loss(loss_func(pred, target, **kwargs), weight, reduction, avg_factor)
 

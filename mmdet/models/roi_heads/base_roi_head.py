@@ -24,6 +24,8 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
         init_cfg: initialisation, if any.
     """
 
+    no_weight_per_image = 'it has no loss of its own: name its bbox_head, mask_head or keypoint_head so'
+
     def __init__(
         self,
         bbox_roi_extractor: dict | None = None,

@@ -18,6 +18,8 @@ class DoubleHeadRoIHead(StandardRoIHead):
         kwargs: those of :class:`StandardRoIHead`; the box head takes two features.
     """
 
+    has_static_shapes = True
+
     def __init__(self, reg_roi_scale_factor: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.reg_roi_scale_factor = reg_roi_scale_factor

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi, clip_boxes
-from mmdet.core.directives import BBOX_HEAD, ROI_HEAD, loss_weight
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
-from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import CustomBBoxHeadWithWeightPerImage
-from mmdet.models.roi_heads.mask_heads.custom_mask_head import MeanLossWithWeightPerImage
+from mmdet.models.directives import directives_of, weights_of_rows
+from mmdet.models.roi_heads.functional.training_batch import num_positives
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features, scale_tensor, view_boxes
 
@@ -33,7 +32,7 @@ def jittered(boxes: Tensor, img_shape: tuple[int, ...], amplitude: float) -> Ten
 class GridRoIHead(StandardRoIHead):
     """Grid R-CNN (https://arxiv.org/abs/1811.12030): boxes come from grid points, classes from the box head.
 
-    The loss of the grid points, which make the boxes, obeys the weights that the box head obeys
+    The loss of the grid points, which make the boxes, has the weights that the box head has
     (``bbox_head.loss_weight``, else ``roi_head.loss_weight``) where the box head or the grid head does.
 
     Args:
@@ -89,11 +88,10 @@ class GridRoIHead(StandardRoIHead):
         chosen = torch.randperm(len(rois), device=rois.device)[: self.train_cfg.get('max_num_grid', MAX_NUM_GRID)]
         grid_pred = self._grid_forward(x, rois[chosen])
         targets = self.grid_head.get_targets(jittered_results, self.train_cfg)[chosen]
-        obeying = CustomBBoxHeadWithWeightPerImage, MeanLossWithWeightPerImage
-        if isinstance(self.bbox_head, obeying) or isinstance(self.grid_head, obeying):  # boxes weigh here as there
-            loss_grid = self.grid_head.loss(grid_pred, targets, positive_weights(sampling_results, img_metas)[chosen])
-        else:
-            loss_grid = self.grid_head.loss(grid_pred, targets)
+        # the points make the boxes: they weigh here as in the box head
+        head = self.grid_head if directives_of(self.grid_head).enabled else self.bbox_head
+        weights = weights_of_rows(head, img_metas, num_positives(sampling_results), targets.device)
+        loss_grid = self.grid_head.loss(grid_pred, targets, None if weights is None else weights[chosen])
         bbox_results['loss_bbox'].update(loss_grid)
         return bbox_results
 
@@ -131,13 +129,6 @@ class GridRoIHead(StandardRoIHead):
             views.append(self.grid_head.get_bboxes(scored, heatmaps, metas)[:, :4])
         boxes = merge_aug_bboxes(views, None, img_metas, rcnn_test_cfg)
         return torch.cat([boxes, dets[:, 4:]], dim=1), labels
-
-
-def positive_weights(sampling_results: list[Any], img_metas: list[dict]) -> Tensor:
-    """(p,) for each positive of a batch the weight of its image."""
-    boxes = [res.pos_bboxes for res in sampling_results]
-    weights = [loss_weight(meta, BBOX_HEAD, fallback=ROI_HEAD) for meta in img_metas]
-    return torch.cat([box.new_full((len(box),), weight) for box, weight in zip(boxes, weights)])
 
 
 def unscaled(dets: list[Tensor], img_metas: list[dict]) -> list[Tensor]:

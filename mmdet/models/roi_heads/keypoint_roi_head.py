@@ -1,4 +1,4 @@
-"""The RoI head of Keypoint R-CNN: boxes, masks if wanted, and keypoints."""
+"""The RoI head of Keypoint R-CNN: boxes, masks if they are configured, and keypoints."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from torch import Tensor
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.keypoint import flip_heatmaps
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
+from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.functional.training_batch import num_positives
-from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features, network_boxes, scale_tensor, view_boxes
 from mmdet.utils.registry import did_you_mean
@@ -29,7 +29,7 @@ class KeypointRoIHead(StandardRoIHead):
     Args:
         keypoint_roi_extractor: features of the keypoint branch.
         keypoint_head: the keypoint branch.
-        kwargs: as :class:`BaseRoIHead`. ``test_cfg`` may have ``keypoint_score``: 'prob' (default), the share of a
+        kwargs: as :class:`BaseRoIHead`. ``test_cfg`` may have ``keypoint_score``: 'prob' (default), the fraction of a
             point in the softmax over its heat map, or 'logit'.
 
     Raises:
@@ -103,7 +103,7 @@ class KeypointRoIHead(StandardRoIHead):
         keypoint_pred = self._keypoint_forward(x, bbox2roi([res.pos_bboxes for res in sampling_results]))
         targets = self.keypoint_head.get_targets(sampling_results, gt_keypoints)
         # the meta information carries the weight of each image
-        return losses_of_images(
+        return loss_of_rows(
             self.keypoint_head,
             num_positives(sampling_results),
             img_metas,

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.targets import Targets
 from mmdet.models.builder import HEADS
 from mmdet.models.losses.pisa_loss import carl_loss, isr_p
-from mmdet.models.roi_heads.bbox_heads.functional import Targets
 from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead, to_numpy
 from mmdet.models.roi_heads.test_mixins import Features

@@ -12,8 +12,8 @@ from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
 from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, mask_losses, train_semantic_head
 from mmdet.models.roi_heads.functional.cascade_test_mixin import Context
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
+from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
-from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
 from mmdet.models.roi_heads.standard_roi_head import positive_rows
 from mmdet.models.roi_heads.test_mixins import Features
 
@@ -210,7 +210,7 @@ class SCNetRoIHead(CascadeRoIHead):
         if self.with_glbctx:
             classes, context['glbctx_feat'] = self.glbctx_head(x)
             one_each = [1] * len(img_metas)
-            losses['loss_glbctx'] = losses_of_images(self.glbctx_head, one_each, img_metas, classes, gt_labels)
+            losses['loss_glbctx'] = loss_of_rows(self.glbctx_head, one_each, img_metas, classes, gt_labels)
         batch = TrainingBatch(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks)
         stage_losses, sampled, bbox_results = self._train_stages(batch, proposal_list, context)
         losses.update(stage_losses)

@@ -1,4 +1,4 @@
-"""The RoI head of Faster and Mask R-CNN: one box head and, if wanted, one mask head."""
+"""The RoI head of Faster and Mask R-CNN: one box head and, if it is configured, one mask head."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +11,9 @@ from mmdet.core.bbox.transforms import bbox2result, bbox2roi
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
+from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.functional.static_shapes import batch_losses
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample, num_positives
-from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
 from mmdet.models.roi_heads.test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor
 
 
@@ -22,13 +22,19 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
     """One box head and one optional mask head; constructor as :class:`BaseRoIHead`.
 
     Attributes:
-        sampling_results: the sampling results of the last training pass, one for each image; not with ``fixed_size``.
+        sampling_results: the sampling results of the last training pass, one for each image; not in static shapes.
         keep_debug_results: set it to True to have ``debug_results`` after each training pass: a dict of numpy arrays,
             ``features`` (n, C, h, w) of the RoIs and their ``labels`` (n,).
     """
 
     keep_debug_results = False
-    fixed_size = False  # train on RoIs in tensors of fixed shapes; set by mmdet.models.options.static_shapes
+    has_static_shapes = True
+    static_shapes = False  # whether RoIs are sampled in static shapes; set by mmdet.models.options.static_shapes
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # a subclass may make its targets in another way: each class states for itself that it has static shapes
+        cls.has_static_shapes = vars(cls).get('has_static_shapes', False)
 
     def init_assigner_sampler(self) -> None:
         """Build the assigner and the sampler of the training."""
@@ -77,7 +83,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
 
         Args:
             x: feature maps.
-            img_metas: meta information of each image, its directives among them.
+            img_metas: meta information of each image.
             proposal_list: N times (n_i, 4) or (n_i, 5), xyxy px first.
             gt_bboxes: N times (g_i, 4) px.
             gt_labels: N times (g_i,) in ``[0, K)``.
@@ -88,7 +94,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         Returns:
             ``loss_cls``, ``acc``, ``loss_bbox`` and, with a mask branch, ``loss_mask``.
         """
-        if self.fixed_size:
+        if self.static_shapes:
             batch = TrainingBatch(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks)
             return batch_losses(self, batch, proposal_list)
         self.sampling_results = self._sample(x, img_metas, proposal_list, gt_bboxes, gt_labels, gt_bboxes_ignore)
@@ -165,7 +171,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         mask_targets = self.mask_head.get_targets(sampling_results, gt_masks, self.train_cfg)
         pos_labels = torch.cat([res.pos_gt_labels for res in sampling_results])
         # the meta information carries the weight of each image
-        loss_mask = losses_of_images(
+        loss_mask = loss_of_rows(
             self.mask_head,
             num_positives(sampling_results),
             img_metas,

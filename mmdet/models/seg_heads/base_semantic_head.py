@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import SEMANTIC_HEAD
 from mmdet.models.builder import build_loss
-from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
+from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 
 # Default of the constructor, which is part of its signature; never written to.
 LOSS_SEG = dict(type='CrossEntropyLoss', ignore_index=255, loss_weight=1.0)
@@ -25,7 +24,7 @@ class BaseSemanticHead(BaseModule, metaclass=ABCMeta):
         loss_seg: the loss; falsy: none, the head cannot be trained.
     """
 
-    directive_head = SEMANTIC_HEAD  # whose weight the loss, a mean over pixels, obeys with a weight per image
+    directive_head, directive_fallback = 'semantic_head', 'roi_head'
 
     def __init__(
         self,
@@ -46,12 +45,13 @@ class BaseSemanticHead(BaseModule, metaclass=ABCMeta):
     def forward(self, x: Sequence[Tensor]) -> dict[str, Tensor]:
         """Feature maps (N, C, H_l, W_l) -> a dict with the logits ``seg_preds`` (N, K, H, W)."""
 
-    def loss(self, seg_preds: Tensor, gt_semantic_seg: Tensor) -> dict[str, Tensor]:
+    def loss(self, seg_preds: Tensor, gt_semantic_seg: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """``loss_seg`` of a batch.
 
         Args:
             seg_preds: (N, K, H, W) logits; they are resized to the ground truth.
             gt_semantic_seg: (N, 1, H', W') classes in ``[0, K)``, or what the loss ignores.
+            weights: (N,) factors of the images; the mean is over all pixels, whatever their weights.
 
         Raises:
             ValueError: the head was built without a loss.
@@ -61,20 +61,17 @@ class BaseSemanticHead(BaseModule, metaclass=ABCMeta):
         logits = resize_maps(seg_preds, gt_semantic_seg.shape[-2:])
         # (N, K, H, W) -> (N H W, K)
         logits = logits.permute(0, 2, 3, 1).reshape(-1, self.num_classes)
-        return dict(loss_seg=self.loss_seg(logits, gt_semantic_seg.reshape(-1).long()))
-
-    def num_counted(self, seg_preds: Tensor, gt_semantic_seg: Tensor) -> Tensor | int:
-        """How many pixels the mean of :meth:`loss` is over."""
-        if not getattr(self.loss_seg, 'avg_non_ignore', False):
-            return gt_semantic_seg.numel()
-        return (gt_semantic_seg != self.loss_seg.ignore_index).sum()
+        labels = gt_semantic_seg.reshape(-1).long()
+        if weights is not None:
+            weights = weights[:, None].expand(-1, len(labels) // len(weights)).reshape(-1)
+        return dict(loss_seg=self.loss_seg(logits, labels, weights))
 
     def forward_train(
         self, x: Sequence[Tensor], gt_semantic_seg: Tensor, img_metas: Sequence[dict] | None = None
     ) -> dict[str, Tensor]:
         """Feature maps and classes (N, 1, H, W) -> ``loss_seg``; ``img_metas`` are of the N images, None: none."""
         preds = self(x)['seg_preds']
-        return losses_of_images(self, [1] * len(preds), img_metas, preds, gt_semantic_seg)
+        return loss_of_rows(self, [1] * len(preds), img_metas, preds, gt_semantic_seg)
 
     def simple_test(self, x: Sequence[Tensor], img_metas: list[dict], rescale: bool = False) -> Tensor | list[Tensor]:
         """Logits of each of N images, without the padding.

@@ -92,14 +92,14 @@ class PanopticFPNHead(BaseSemanticHead):
     def _set_things_to_void(self, gt_semantic_seg: Tensor) -> Tensor:
         """Labels of the data set -> labels of this head: stuff ``[0, S)``, things S; others (ignored) stay."""
         num_things, num_stuff = self.num_things_classes, self.num_stuff_classes
-        gt = gt_semantic_seg.long()  # 8 bits of the file would be too few for what follows
+        gt = gt_semantic_seg.long()  # 8 bits of the file do not suffice for what follows
         is_thing = (gt >= 0) & (gt < num_things)
         is_stuff = (gt >= num_things) & (gt < num_things + num_stuff)
         return torch.where(is_thing, num_stuff, torch.where(is_stuff, gt - num_things, gt))
 
-    def loss(self, seg_preds: Tensor, gt_semantic_seg: Tensor) -> dict[str, Tensor]:
+    def loss(self, seg_preds: Tensor, gt_semantic_seg: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """``loss_seg``; see :meth:`BaseSemanticHead.loss`. The ground truth has the labels of the data set."""
-        return super().loss(seg_preds, self._set_things_to_void(gt_semantic_seg))
+        return super().loss(seg_preds, self._set_things_to_void(gt_semantic_seg), weights)
 
     def forward(self, x: Sequence[Tensor]) -> dict[str, Tensor]:
         """Feature maps (N, C, H_l, W_l) -> ``seg_preds`` (N, S + 1, H, W) and ``feats`` (N, C', H, W)."""

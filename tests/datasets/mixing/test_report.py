@@ -15,7 +15,7 @@ from mmdet.core.directives import (
     RPN_HEAD,
     TWO_STAGES,
     UNLABELED_CLASSES,
-    ObeyingHead,
+    HeadDirectives,
     loss_weight_key,
     negative_weight_key,
     negatives_key,
@@ -25,8 +25,8 @@ from mmdet.datasets.dataset_wrappers import RepeatDataset
 from mmdet.datasets.mixing.report import MixtureReport, SourceReport, report_mixture, unlabeled_names, warnings_of
 
 RPN, ROI, BOX, MASK = map(loss_weight_key, (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD))
-WITH_MASKS = {**TWO_STAGES, MASK_HEAD: ObeyingHead((MASK_HEAD, ROI_HEAD), ignores=True)}
-ONE_STAGE = {BBOX_HEAD: ObeyingHead((BBOX_HEAD, RPN_HEAD), has_negatives=True, knows_classes=True, ignores=True)}
+WITH_MASKS = {**TWO_STAGES, MASK_HEAD: HeadDirectives((MASK_HEAD, ROI_HEAD), ignores=True)}
+ONE_STAGE = {BBOX_HEAD: HeadDirectives((BBOX_HEAD, RPN_HEAD), ignores=True)}
 
 
 def ignoring(*names):

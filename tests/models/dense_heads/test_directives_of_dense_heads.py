@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmdet.models.weighted_heads import why_not_weighted
 from test_source_shares_of_dense_heads import BOXES, BY_IOU, CASES, FOCAL, GUIDED, LABELS, LEVELS, PLAIN
 
 from mmdet.core.directives import (
@@ -18,9 +19,8 @@ from mmdet.core.directives import (
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
-from mmdet.models.directive_switch import switch_directives_on
-from mmdet.models.obedience import directive_readers
-from mmdet.models.weighted_heads import why_not_weighted
+from mmdet.models.directives import switch_directives_on
+from mmdet.models.utils.directive_report import directive_readers
 
 ON_ANCHORS = dict(PLAIN, anchor_generator=LEVELS, train_cfg=BY_IOU)
 PER_IMAGE = {

@@ -112,7 +112,6 @@ def shares_of(name, order=(0, 1, 2), owners=OWNERS, weights=None, boxes=BOXES, l
         for key, value in losses.items()
         if 'loss' in key
     }
-    assert not log.unknown
     return totals, {key: [entries[f'{key}/{source}'] for source in SOURCES] for key in totals}, entries
 
 

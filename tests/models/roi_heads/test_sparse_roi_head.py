@@ -250,6 +250,7 @@ def test_query_head_of_the_user_s_own_is_weighted_like_the_one_of_the_tree(batch
 
 def test_what_an_image_says_of_negatives_holds_for_the_rows_that_are_negatives():
     head = make(with_mask=False).bbox_head[0]
+    gts = [torch.tensor([[0.0, 0, 10, 9]])]
     res = PseudoSampler().sample(
         AssignResult(1, torch.tensor([0, 1, 0]), torch.zeros(3), torch.tensor([-1, 2, -1])),
         torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]]),
@@ -257,10 +258,11 @@ def test_what_an_image_says_of_negatives_holds_for_the_rows_that_are_negatives()
         torch.tensor([2]),
     )
     cfg = ConfigDict(pos_weight=-1)
-    labels, weights, _, boxes = head._image_targets(res, {'bbox_head.negative_weight': 0.5}, cfg)
+    metas = [{'bbox_head.negative_weight': 0.5}]
+    labels, weights, _, boxes = head.get_targets([res], gts, None, cfg, img_metas=metas)
     assert labels.tolist() == [3, 2, 3] and weights.tolist() == [0.5, 1, 0.5] and boxes[:, 0].tolist() == [0, 1, 0]
     overlap = {'negatives': dict(type='overlap', floor=0.25), 'roi_head.loss_weight': 2}
-    weights = head._image_targets(res, overlap, cfg)[1]
+    weights = head.get_targets([res], gts, None, cfg, img_metas=[overlap])[1]
     torch.testing.assert_close(weights, torch.tensor([2, 2, 0.5]), rtol=1e-3, atol=0)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv import ConfigDict
+from mmdet.models.weighted_heads import why_not_weighted
 from test_cascade_family import BOX, EXTRACTOR, MASK, POOL
 from test_cascade_family import HEADS as FAMILY
 from test_mask_refining_roi_heads import RENDING, SCORING, TRAIN
@@ -19,10 +20,9 @@ from mmdet.core.directives import (
 )
 from mmdet.core.mask import BitmapMasks
 from mmdet.models.builder import HEADS, build_head
-from mmdet.models.directive_switch import switch_directives_on
-from mmdet.models.obedience import directive_readers
+from mmdet.models.directives import switch_directives_on
 from mmdet.models.roi_heads.keypoint_heads import KeypointTargets
-from mmdet.models.weighted_heads import why_not_weighted
+from mmdet.models.utils.directive_report import directive_readers
 
 BOXES = dict(bbox_roi_extractor=EXTRACTOR, bbox_head=BOX)
 MASKS = dict(mask_roi_extractor=EXTRACTOR, mask_head=MASK)

@@ -14,13 +14,17 @@ class SourceChartsHook(Hook):
     The scalars themselves are ``train/loss_rpn_cls/SOURCE``.
     """
 
+    def __init__(self) -> None:
+        self._drawn: list[str] = []
+
     @master_only
-    def before_run(self, runner: BaseRunner) -> None:
-        """Hand the layout to the writer; runs behind the hook that opens it."""
+    def after_train_iter(self, runner: BaseRunner) -> None:
+        """Hand the layout to the writer once it is known which losses fall into parts."""
         log = getattr(unwrap_model(runner.model), 'source_log', None)
         writers = [hook.writer for hook in runner.hooks if hasattr(getattr(hook, 'writer', None), 'add_custom_scalars')]
-        if log is None or not log.charts():
+        if log is None or list(log.charts()) == self._drawn:
             return
+        self._drawn = list(log.charts())
         charts = {loss: ['Multiline', [f'train/{name}$' for name in names]] for loss, names in log.charts().items()}
         for writer in writers:
             writer.add_custom_scalars({'losses by source': charts})

@@ -1,4 +1,4 @@
-"""Targets and proposals of anchor heads in tensors of fixed shapes, so that a GPU is not waited for.
+"""Targets and proposals of anchor heads in static shapes, so that the host does not wait for a GPU.
 
 N images, L levels, R anchors of each image; boxes are xyxy px of the network's input.
 """
@@ -15,12 +15,11 @@ from mmdet.core.anchor.utils import anchor_inside_flags
 from mmdet.core.bbox.samplers import static_shapes
 from mmdet.ops import batched_nms
 
-ABSENT = -1.0  # score of a proposal that is not there
+PAD_SCORE = -1.0  # of a proposal that only fills up
 # Boxes of one suppression: a GPU keeps a bit for each pair of them, half a gigabyte for so many.
 MOST_BOXES_OF_NMS = 2**16
 
 
-@torch.no_grad()
 def batch_targets(
     head: Any,
     anchor_list: Sequence[Sequence[Tensor]],
@@ -38,17 +37,18 @@ def batch_targets(
     """
     anchors = torch.stack([torch.cat(list(levels)) for levels in anchor_list])
     gt_inds, overlaps = _assign(head, anchors, valid_flag_list, gt_bboxes, img_metas, gt_bboxes_ignore)
-    sample = static_shapes.draw_fixed(gt_inds, head.sampler) if head.sampling else static_shapes.take_all(gt_inds)
+    sample = static_shapes.draw_sample(gt_inds, head.sampler) if head.sampling else static_shapes.take_all(gt_inds)
     pos_weight = head.train_cfg.get('pos_weight', -1)
     targets = static_shapes.matched_targets(sample, gt_inds, anchors, gt_bboxes, gt_labels, head, pos_weight)
     if head.sampling:
-        targets = static_shapes.spread(sample, targets, gt_inds.size(1), head.num_classes)
-    targets = static_shapes.weigh_images(head, targets, img_metas, overlaps)
+        targets = static_shapes.unmap_sample(sample, targets, gt_inds.size(1), head.num_classes)
+    targets = head.weigh(targets, img_metas, lambda i: overlaps[i])
     sizes = [len(level) for level in anchor_list[0]]
-    counts = [mask.sum(1).clamp(min=1).sum() for mask in (sample.positive, sample.present & ~sample.positive)]
+    counts = [mask.sum(1).clamp(min=1).sum() for mask in (sample.positive, sample.valid & ~sample.positive)]
     return (*(list(part.split(sizes, dim=1)) for part in targets), *counts)
 
 
+@torch.no_grad()
 def _assign(
     head: Any,
     anchors: Tensor,
@@ -65,8 +65,8 @@ def _assign(
         # the others are considered without a size: they overlap nothing, so that no object takes one of them
         ignored = None if gt_bboxes_ignore is None else gt_bboxes_ignore[i]
         found = head.assigner.assign(image_anchors * inside[:, None], gt_bboxes[i], ignored)
-        believed = static_shapes.believed_gt_inds(head.sampler, found.gt_inds, meta)
-        gt_inds.append(believed.masked_fill(~inside, -1))
+        kept = static_shapes.without_ignored_negatives(head.sampler, found.gt_inds, meta)
+        gt_inds.append(kept.masked_fill(~inside, -1))
         overlaps.append(found.max_overlaps)
     return torch.stack(gt_inds), torch.stack(overlaps)
 
@@ -75,7 +75,7 @@ def _assign(
 def batch_proposals(
     head: Any, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], img_metas: Sequence[dict], cfg: ConfigDict
 ) -> list[Tensor]:
-    """What ``RPNHead.get_bboxes`` gives, as N tensors (max_per_img, 5) whose rows that are not there score ``ABSENT``.
+    """What ``RPNHead.get_bboxes`` gives, as N tensors (max_per_img, 5); rows that only fill up score ``PAD_SCORE``.
 
     Args:
         head: the first stage.
@@ -98,7 +98,7 @@ def batch_proposals(
     kept = scores >= cfg.get('min_score', 0.0)
     if (min_size := cfg.get('min_bbox_size', -1)) >= 0:
         kept &= ((boxes[..., 2:] - boxes[..., :2]) > min_size).all(-1)
-    scores = scores.masked_fill(~kept, ABSENT)
+    scores = scores.masked_fill(~kept, PAD_SCORE)
     level_ids = torch.cat([torch.full((size,), i, device=scores.device) for i, size in enumerate(sizes)])
     return _suppress(boxes, scores, level_ids, cfg)
 
@@ -141,8 +141,8 @@ def _suppress_together(boxes: Tensor, scores: Tensor, level_ids: Tensor, cfg: Co
     rank = (of_image[:, None] == images).cumsum(0).gather(1, of_image[:, None]).squeeze(1) - 1
     most = cfg.max_per_img
     places = torch.where(rank < most, of_image * most + rank, num * most)  # a row behind the last takes the others
-    out = functional.pad(dets.new_zeros(num * most + 1, 4), (0, 1), value=ABSENT)
+    out = functional.pad(dets.new_zeros(num * most + 1, 4), (0, 1), value=PAD_SCORE)
     return list(out.index_copy(0, places, dets)[:-1].view(num, most, 5))
 
 
-__all__ = ['ABSENT', 'batch_proposals', 'batch_targets']
+__all__ = ['PAD_SCORE', 'batch_proposals', 'batch_targets']

@@ -9,16 +9,14 @@ from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import (
     Shared2FCBBoxHeadWithWeightPerImage,
     Shared4Conv1FCBBoxHeadWithWeightPerImage,
 )
-from mmdet.models.roi_heads.bbox_heads.dii_head import DIIHead, DIIHeadWithWeightPerImage
+from mmdet.models.roi_heads.bbox_heads.dii_head import DIIHead
 from mmdet.models.roi_heads.bbox_heads.double_bbox_head import DoubleConvFCBBoxHead
-from mmdet.models.roi_heads.bbox_heads.sabl_head import SABLHead, SABLHeadWithWeightPerImage
+from mmdet.models.roi_heads.bbox_heads.sabl_head import SABLHead
 from mmdet.models.roi_heads.bbox_heads.scnet_bbox_head import SCNetBBoxHead
 from mmdet.models.roi_heads.bbox_heads.vgg_bbox_head import VGGBBoxHead
 
 __all__ = [
     'DIIHead',
-    'DIIHeadWithWeightPerImage',
-    'SABLHeadWithWeightPerImage',
     'SABLHead',
     'SCNetBBoxHead',
     'BBoxHead',

@@ -15,18 +15,15 @@ from mmcv.utils import to_2tuple
 from torch import Tensor
 
 from mmdet.core.bbox.builder import build_bbox_coder
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
+from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.directives import directives_of, images_of_rows, mask_scores, masks_scores, weigh_targets
 from mmdet.models.losses.accuracy import accuracy
-from mmdet.models.roi_heads.bbox_heads.functional import (
-    Targets,
-    boxes_of_labels,
-    refined_rows,
-    sampled_targets,
-    unscale_boxes,
-)
+from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels, refined_rows, unscale_boxes
 from mmdet.models.roi_heads.functional.compat import attached_zero, takes_img_metas
 from mmdet.models.utils.builder import build_linear_layer
 
@@ -57,6 +54,14 @@ class BBoxHead(BaseModule):
         loss_cls, loss_bbox: the losses.
         init_cfg: initialisation; by default normal, std 0.01 for the classes and 0.001 for the boxes.
     """
+
+    has_static_shapes = True
+    directive_head, directive_fallback = 'bbox_head', 'roi_head'
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # a subclass may make its targets in another way: each class states for itself that it has static shapes
+        cls.has_static_shapes = vars(cls).get('has_static_shapes', False)
 
     def __init__(
         self,
@@ -168,7 +173,11 @@ class BBoxHead(BaseModule):
         """
         cfg = img_metas if cfg is None else cfg
         pos_targets = pos_gt_bboxes if self.reg_decoded_bbox else self.bbox_coder.encode(pos_bboxes, pos_gt_bboxes)
-        return sampled_targets(pos_gt_labels, pos_targets, len(neg_bboxes), self.num_classes, cfg.pos_weight)
+        count = len(pos_bboxes) + len(neg_bboxes)
+        positives, negatives = torch.arange(count, device=pos_bboxes.device).tensor_split([len(pos_bboxes)])
+        return sampled_targets(
+            count, positives, negatives, pos_gt_labels, pos_targets, self.num_classes, cfg.pos_weight
+        )
 
     def _image_targets(self, sampling_result: Any, img_meta: dict | None, cfg: Any) -> Targets:
         """:meth:`_get_target_single` for one sampling result, with ``img_meta`` where the method takes it."""
@@ -195,7 +204,8 @@ class BBoxHead(BaseModule):
 
         Args:
             sampling_results: one for each of N images.
-            gt_bboxes, gt_labels: unused; the sampling results hold what is needed.
+            gt_bboxes: N times (g_i, 4) px; only policies that look at overlaps need them.
+            gt_labels: not used; the sampling results hold what is needed.
             rcnn_train_cfg: has ``pos_weight``.
             concat: join the images.
             img_metas: meta information of each image; None or empty: there is none.
@@ -212,7 +222,26 @@ class BBoxHead(BaseModule):
             raise ValueError(f'img_metas: expected {len(sampling_results)}, one for each image, got {len(metas)}')
         cfgs = [rcnn_train_cfg] * len(sampling_results)
         targets = multi_apply(self._image_targets, sampling_results, metas, cfgs)
-        return tuple(torch.cat(part) for part in targets) if concat else tuple(targets)
+        counts = [len(labels) for labels in targets[0]]
+        targets, rest = Targets(*map(torch.cat, targets[:4])), tuple(map(torch.cat, targets[4:]))
+        targets = weigh_targets(
+            self,
+            targets,
+            images_of_rows(counts, targets.labels.device),
+            img_metas,
+            lambda i: greatest_overlaps(self._row_boxes(sampling_results[i]), gt_bboxes[i]),
+        )
+        if concat:
+            return (*targets, *rest) if rest else targets
+        return tuple(list(part.split(counts)) for part in (*targets, *rest))
+
+    def _row_boxes(self, sampling_result: Any) -> Tensor:
+        """Boxes (n_i, 4) px of the rows of one image's targets."""
+        return sampling_result.bboxes
+
+    def follow_iter(self, iteration: int) -> None:
+        """Say how far the training is; policies of negatives with a warm-up ask for it."""
+        directives_of(self).iteration = iteration
 
     def loss(
         self,
@@ -224,7 +253,8 @@ class BBoxHead(BaseModule):
         bbox_targets: Tensor | None,
         bbox_weights: Tensor | None,
         reduction_override: str | None = None,
-        present: Tensor | None = None,
+        valid: Tensor | None = None,
+        img_metas: Sequence[dict] | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch.
 
@@ -234,8 +264,9 @@ class BBoxHead(BaseModule):
             rois: (n, 5), image index, then xyxy px.
             labels, label_weights, bbox_targets, bbox_weights: of :meth:`get_targets`.
             reduction_override: reduction in place of the losses' own.
-            present: (n,) bool, which of the rows are there; the others, without weight, only fill the tensors up.
-                With it, nothing is computed whose shape the values decide.
+            valid: (n,) bool; the other rows, without weight, only fill the tensors up. With it, nothing is computed
+                whose shape the values decide.
+            img_metas: meta information of the N images of ``rois``; None: there is none.
 
         Returns:
             ``loss_cls`` and ``acc`` (percent, not weighted), or what a custom loss names them; ``loss_bbox``. All
@@ -243,15 +274,20 @@ class BBoxHead(BaseModule):
         """
         losses = {}
         if cls_score is not None:
-            losses.update(self._cls_losses(cls_score, labels, label_weights, reduction_override, present))
+            if masks_scores(self, img_metas, cls_score.device):
+                images = rois[:, 0].long()
+                cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
+            losses.update(self._cls_losses(cls_score, labels, label_weights, reduction_override, valid))
         if bbox_pred is not None:
             losses['loss_bbox'] = self._bbox_loss(
-                bbox_pred, rois, labels, bbox_targets, bbox_weights, reduction_override, present
+                bbox_pred, rois, labels, bbox_targets, bbox_weights, reduction_override, valid
             )
         return losses
 
     def _cls_avg_factor(self, label_weights: Tensor) -> Tensor:
-        """Divisor of the classification loss: the boxes with a weight > 0, at least 1."""
+        """Divisor of the classification loss, at least 1: the boxes with a weight > 0, or all where images weigh."""
+        if directives_of(self).enabled:  # a weight of 0 must not take an image out of it
+            return label_weights.new_full((), max(label_weights.numel(), 1))
         return (label_weights > 0).sum().clamp(min=1).to(label_weights)
 
     def _cls_losses(
@@ -260,7 +296,7 @@ class BBoxHead(BaseModule):
         labels: Tensor,
         label_weights: Tensor,
         reduction_override: str | None,
-        present: Tensor | None = None,
+        valid: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss_cls`` and ``acc``, or the entries of a custom loss."""
         if len(labels) or self.custom_activation:
@@ -268,7 +304,7 @@ class BBoxHead(BaseModule):
                 cls_score,
                 labels,
                 label_weights,
-                avg_factor=self._cls_avg_factor(label_weights) if present is None else present.sum().clamp(min=1),
+                avg_factor=self._cls_avg_factor(label_weights) if valid is None else valid.sum().clamp(min=1),
                 reduction_override=reduction_override,
             )
         else:  # the mean over no boxes is NaN in many a loss
@@ -276,11 +312,11 @@ class BBoxHead(BaseModule):
         losses = dict(loss) if isinstance(loss, dict) else dict(loss_cls=loss)
         if self.custom_accuracy:
             losses.update(self.loss_cls.get_accuracy(cls_score, labels))
-        elif present is None:
+        elif valid is None:
             losses['acc'] = accuracy(cls_score, labels)
-        else:  # rows that are not there have no class
-            share = len(labels) / present.sum().clamp(min=1)
-            losses['acc'] = accuracy(cls_score, labels.masked_fill(~present, -1)) * share
+        else:  # rows that only fill up have no class
+            factor = len(labels) / valid.sum().clamp(min=1)
+            losses['acc'] = accuracy(cls_score, labels.masked_fill(~valid, -1)) * factor
         return losses
 
     def _bbox_loss(
@@ -291,23 +327,23 @@ class BBoxHead(BaseModule):
         bbox_targets: Tensor,
         bbox_weights: Tensor,
         reduction_override: str | None,
-        present: Tensor | None = None,
+        valid: Tensor | None = None,
     ) -> Tensor:
         """Box loss of the positives, divided by the number of all sampled boxes."""
         positive = (labels >= 0) & (labels < self.num_classes)
-        if present is None:
+        if valid is None:
             num_sampled, rows = len(labels), positive.nonzero().squeeze(1)
             if not len(rows):
                 return attached_zero(bbox_pred)
             parts = (bbox_pred, rois, labels, bbox_targets, bbox_weights)
             bbox_pred, rois, labels, bbox_targets, bbox_weights = (part[rows] for part in parts)
         else:
-            num_sampled, labels = present.sum().clamp(min=1), labels.clamp(max=self.num_classes - 1)
+            num_sampled, labels = valid.sum().clamp(min=1), labels.clamp(max=self.num_classes - 1)
         if not self.reg_class_agnostic:
             bbox_pred = boxes_of_labels(bbox_pred, labels)
         if self.reg_decoded_bbox:
             bbox_pred = self.bbox_coder.decode(rois[:, 1:], bbox_pred)
-        if present is not None:  # all rows are there, but what is predicted for others than positives must not matter
+        if valid is not None:  # all rows are computed, but what is predicted for others than positives must not matter
             bbox_pred = torch.where(positive[:, None], bbox_pred, bbox_targets)
         return self.loss_bbox(
             bbox_pred, bbox_targets, bbox_weights, avg_factor=num_sampled, reduction_override=reduction_override

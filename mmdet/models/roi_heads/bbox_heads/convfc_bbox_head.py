@@ -35,6 +35,8 @@ class ConvFCBBoxHead(BBoxHead):
             fully connected layers.
     """
 
+    has_static_shapes = True
+
     def __init__(
         self,
         num_shared_convs: int = 0,
@@ -140,6 +142,8 @@ class ConvFCBBoxHead(BBoxHead):
 class Shared2FCBBoxHead(ConvFCBBoxHead):
     """Two shared fully connected layers: the box head of Faster R-CNN with FPN."""
 
+    has_static_shapes = True
+
     def __init__(self, fc_out_channels: int = 1024, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, num_shared_fcs=2, fc_out_channels=fc_out_channels, **kwargs)
 
@@ -147,6 +151,8 @@ class Shared2FCBBoxHead(ConvFCBBoxHead):
 @HEADS.register_module()
 class Shared4Conv1FCBBoxHead(ConvFCBBoxHead):
     """Four shared convolutions and one fully connected layer."""
+
+    has_static_shapes = True
 
     def __init__(self, fc_out_channels: int = 1024, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, num_shared_convs=4, num_shared_fcs=1, fc_out_channels=fc_out_channels, **kwargs)

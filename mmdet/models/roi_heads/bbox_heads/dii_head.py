@@ -4,18 +4,20 @@ N: images; P: proposals of each; n = N P; C: channels; K: classes, label K being
 network input.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmcv.cnn import bias_init_with_prob, build_activation_layer, build_norm_layer
 from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
 
+from mmdet.core.targets import Targets, sampled_targets, scatter_rows
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.directives import mask_scores
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
-from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import QueryHeadWithWeightPerImage
-from mmdet.models.roi_heads.bbox_heads.functional import Targets, scattered_targets
 from mmdet.models.roi_heads.functional.compat import attached_zero
 from mmdet.models.utils.builder import build_transformer
 from mmdet.models.utils.transformers.attention import MultiheadAttention
@@ -50,7 +52,7 @@ class DIIHead(BBoxHead):
         num_cls_fcs, num_reg_fcs: linear layers before the predictions.
         feedforward_channels: channels inside the feed-forward part.
         in_channels: channels C of queries and RoI features.
-        dropout: share of dropped values.
+        dropout: fraction of dropped values.
         ffn_act_cfg: activation of the feed-forward part.
         dynamic_conv_cfg: the filter.
         loss_iou: loss of overlaps, beside the L1 loss of coordinates.
@@ -150,6 +152,7 @@ class DIIHead(BBoxHead):
         bbox_weights: Tensor,
         imgs_whwh: Tensor | None = None,
         reduction_override: str | None = None,
+        img_metas: Sequence[dict] | None = None,
         **kwargs: Any,
     ) -> dict[str, Tensor]:
         """Losses of a batch, all divided by the mean number of positives over the processes, at least 1.
@@ -160,17 +163,21 @@ class DIIHead(BBoxHead):
             labels, label_weights, bbox_targets, bbox_weights: of :meth:`get_targets`.
             imgs_whwh: (n, 4), or anything of that many elements: the size of each box's image.
             reduction_override: reduction in place of the losses' own.
+            img_metas: meta information of the N images, n / N rows each; None: there is none.
             kwargs: not used.
 
         Returns:
-            ``loss_cls``, ``pos_acc`` (percent of the positives, not weighted), ``loss_bbox`` (of coordinates as shares
-            of the image) and ``loss_iou``; zeros in the graph of the predictions where there is no positive.
+            ``loss_cls``, ``pos_acc`` (percent of the positives, not weighted), ``loss_bbox`` (of coordinates as
+            fractions of the image) and ``loss_iou``; zeros in the graph of the predictions where there is no positive.
         """
         losses = {}
         positive = (labels >= 0) & (labels < self.num_classes)
         avg_factor = reduce_mean(positive.sum().float()).clamp(min=1)
         common = dict(avg_factor=avg_factor, reduction_override=reduction_override)
         if cls_score is not None:
+            per_image = len(labels) // max(len(img_metas or ()), 1)
+            images = torch.arange(len(labels), device=labels.device) // max(per_image, 1)
+            cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
             losses['loss_cls'] = self.loss_cls(cls_score, labels, label_weights, **common)
             losses['pos_acc'] = accuracy(cls_score[positive], labels[positive])
         if bbox_pred is not None:
@@ -220,14 +227,14 @@ class DIIHead(BBoxHead):
             labels (P,) in ``[0, K]``, label weights (P,), box targets (P, 4) px, box weights (P, 4).
         """
         num_boxes = len(pos_inds) + len(neg_inds) if num_boxes is None else num_boxes
-        return scattered_targets(
-            pos_inds, neg_inds, pos_gt_labels, pos_gt_bboxes, num_boxes, self.num_classes, cfg.pos_weight
+        return sampled_targets(
+            num_boxes, pos_inds, neg_inds, pos_gt_labels, pos_gt_bboxes, self.num_classes, cfg.pos_weight
         )
 
-
-@HEADS.register_module()
-class DIIHeadWithWeightPerImage(QueryHeadWithWeightPerImage, DIIHead):
-    """:class:`DIIHead` with a loss weight for each image."""
+    def _row_boxes(self, sampling_result: Any) -> Tensor:
+        """The proposals (P, 4) px of one image, in their order."""
+        rows = torch.cat([sampling_result.pos_inds, sampling_result.neg_inds])
+        return scatter_rows(sampling_result.bboxes, sampling_result.num_bboxes, rows)
 
 
 def _layer_norm(channels: int) -> nn.Module:

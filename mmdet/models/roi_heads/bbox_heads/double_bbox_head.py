@@ -72,6 +72,8 @@ class DoubleConvFCBBoxHead(BBoxHead):
         ValueError: ``with_avg_pool=False``, or no residual block or no fully connected layer.
     """
 
+    has_static_shapes = True
+
     def __init__(
         self,
         num_convs: int = 0,

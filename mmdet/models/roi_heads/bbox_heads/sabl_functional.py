@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from mmdet.models.roi_heads.bbox_heads.functional import Targets, sampled_targets
+from mmdet.core.targets import Targets, sampled_targets
 from mmdet.models.roi_heads.functional.compat import attached_zero
 
 Pair = tuple[Tensor, Tensor]  # of the buckets (logits, labels or weights) and of the offsets in them, (n, 4 S) each
@@ -104,11 +103,18 @@ def bucket_targets(
         the offsets'.
     """
     offsets, offset_weights, buckets, bucket_weights = coder.encode(pos_bboxes, pos_gt_bboxes)
-    labels, label_weights, targets, _ = sampled_targets(
-        pos_gt_labels, torch.cat([buckets, offsets], dim=1), num_neg, num_classes, pos_weight
+    count = len(pos_bboxes) + num_neg
+    positives, negatives = torch.arange(count, device=pos_bboxes.device).tensor_split([len(pos_bboxes)])
+    return sampled_targets(
+        count,
+        positives,
+        negatives,
+        pos_gt_labels,
+        torch.cat([buckets, offsets], dim=1),
+        num_classes,
+        pos_weight,
+        torch.cat([bucket_weights, offset_weights], dim=1),
     )
-    weights = F.pad(torch.cat([bucket_weights, offset_weights], dim=1), (0, 0, 0, num_neg))
-    return labels, label_weights, targets, weights
 
 
 def split_targets(targets: Targets) -> tuple[Tensor, ...]:
@@ -130,8 +136,9 @@ def bucket_losses(
     """
     if not len(preds[0]):
         return dict(loss_bbox_cls=attached_zero(preds[0]), loss_bbox_reg=attached_zero(preds[1]))
-    sides, wanted, side_weights = (pair[0].unflatten(1, (4, -1)).flatten(0, 1) for pair in (preds, targets, weights))
+    buckets = (pair[0].unflatten(1, (4, -1)).flatten(0, 1) for pair in (preds, targets, weights))
+    sides, side_targets, side_weights = buckets
     return dict(
-        loss_bbox_cls=loss_bbox_cls(sides, wanted, side_weights, avg_factor=len(sides), **options),
+        loss_bbox_cls=loss_bbox_cls(sides, side_targets, side_weights, avg_factor=len(sides), **options),
         loss_bbox_reg=loss_bbox_reg(preds[1], targets[1], weights[1], avg_factor=len(preds[1]), **options),
     )

@@ -15,13 +15,15 @@ from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.core.bbox.builder import build_bbox_coder
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
+from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.directives import directives_of, images_of_rows, mask_scores, masks_scores, weigh_targets
 from mmdet.models.losses.accuracy import accuracy
-from mmdet.models.roi_heads.bbox_heads.custom_bbox_head import CustomBBoxHeadWithWeightPerImage
-from mmdet.models.roi_heads.bbox_heads.functional import Targets, refined_rows, unscale_boxes
+from mmdet.models.roi_heads.bbox_heads.functional import refined_rows, unscale_boxes
 from mmdet.models.roi_heads.bbox_heads.sabl_functional import (
     Pair,
     axis_means,
@@ -65,6 +67,8 @@ class SABLHead(BaseModule):
     Raises:
         ValueError: boxes for each class are asked for.
     """
+
+    directive_head, directive_fallback = 'bbox_head', 'roi_head'
 
     def __init__(
         self,
@@ -211,7 +215,8 @@ class SABLHead(BaseModule):
 
         Args:
             sampling_results: one for each of N images.
-            gt_bboxes, gt_labels: unused; the sampling results hold what is needed.
+            gt_bboxes: N times (g_i, 4) px; only policies that look at overlaps need them.
+            gt_labels: not used; the sampling results hold what is needed.
             rcnn_train_cfg: has ``pos_weight``.
             img_metas: meta information of each image; None: there is none.
 
@@ -225,8 +230,20 @@ class SABLHead(BaseModule):
             )
             for res, meta in zip(sampling_results, metas, strict=True)
         ]
-        labels, label_weights, targets, weights = (torch.cat(part) for part in zip(*images))
+        counts = [len(labels) for labels, *_ in images]
+        batch = Targets(*(torch.cat(part) for part in zip(*images)))
+        labels, label_weights, targets, weights = weigh_targets(
+            self,
+            batch,
+            images_of_rows(counts, batch.labels.device),
+            img_metas,
+            lambda i: greatest_overlaps(sampling_results[i].bboxes, gt_bboxes[i]),
+        )
         return labels, label_weights, targets.chunk(2, dim=1), weights.chunk(2, dim=1)
+
+    def follow_iter(self, iteration: int) -> None:
+        """Say how far the training is; policies of negatives with a warm-up ask for it."""
+        directives_of(self).iteration = iteration
 
     def bucket_target(
         self,
@@ -273,7 +290,9 @@ class SABLHead(BaseModule):
         return bucket_targets(self.bbox_coder, *positives, len(neg_bboxes), self.num_classes, cfg.pos_weight)
 
     def _cls_avg_factor(self, label_weights: Tensor) -> Tensor:
-        """Divisor of the classification loss: the boxes with a weight > 0, at least 1."""
+        """Divisor of the classification loss, at least 1; see :meth:`BBoxHead._cls_avg_factor`."""
+        if directives_of(self).enabled:
+            return label_weights.new_full((), max(label_weights.numel(), 1))
         return (label_weights > 0).sum().clamp(min=1).to(label_weights)
 
     def loss(
@@ -286,15 +305,17 @@ class SABLHead(BaseModule):
         bbox_targets: Pair | None,
         bbox_weights: Pair | None,
         reduction_override: str | None = None,
+        img_metas: Sequence[dict] | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch; without boxes they are zeros in the graph of the predictions.
 
         Args:
             cls_score: (n, K + 1) logits, or None.
             bbox_pred: bucket logits and offsets, or None.
-            rois: (n, 5); unused.
+            rois: (n, 5), image index first.
             labels, label_weights, bbox_targets, bbox_weights: of :meth:`get_targets`.
             reduction_override: reduction in place of the losses' own.
+            img_metas: meta information of the N images of ``rois``; None: there is none.
 
         Returns:
             ``loss_cls`` and ``acc`` (percent), ``loss_bbox_cls`` and ``loss_bbox_reg``.
@@ -302,6 +323,9 @@ class SABLHead(BaseModule):
         losses = {}
         options = dict(reduction_override=reduction_override)
         if cls_score is not None:
+            if masks_scores(self, img_metas, cls_score.device):
+                images = rois[:, 0].long()
+                cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
             factor = self._cls_avg_factor(label_weights)
             losses['loss_cls'] = (
                 self.loss_cls(cls_score, labels, label_weights, avg_factor=factor, **options)
@@ -386,8 +410,3 @@ class SABLHead(BaseModule):
             raise ValueError(f'rois: expected (n, 4) or (n, 5), got {tuple(rois.shape)}')
         bboxes, _ = self.bbox_coder.decode(rois[:, -4:], bbox_pred, img_meta['img_shape'])
         return torch.cat([rois[:, :-4], bboxes], dim=1)
-
-
-@HEADS.register_module()
-class SABLHeadWithWeightPerImage(CustomBBoxHeadWithWeightPerImage, SABLHead):
-    """:class:`SABLHead` with a loss weight for each image."""

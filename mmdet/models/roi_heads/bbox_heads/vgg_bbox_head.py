@@ -15,12 +15,14 @@ class VGGBBoxHead(BBoxHead):
 
     Args:
         fc_out_channels: width of both layers. Default: 4096.
-        dropout: share of their features that training drops. Default: 0.5, as Fast R-CNN was trained.
+        dropout: fraction of their features that training drops. Default: 0.5, as Fast R-CNN was trained.
         pretrained_fcs: checkpoint with torchvision's names (``classifier.0.weight``, ...); None: Xavier.
         init_cfg: initial values of the predicting layers; see :class:`BBoxHead`.
         args, kwargs: those of :class:`BBoxHead`; torchvision's weights need ``roi_feat_size=7`` and
             ``in_channels=512``.
     """
+
+    has_static_shapes = True
 
     def __init__(
         self,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
+from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.functional.training_batch import num_positives
-from mmdet.models.roi_heads.mask_heads.custom_mask_head import losses_of_images
 from mmdet.models.roi_heads.test_mixins import Features, Masks
 from mmdet.models.utils.brick_wrappers import adaptive_avg_pool2d
 
@@ -62,7 +62,7 @@ def mask_losses(
         mask_head.get_targets, sampling_results, gt_masks, rcnn_train_cfg, img_metas=img_metas
     )
     labels = torch.cat([res.pos_gt_labels for res in sampling_results])
-    return losses_of_images(mask_head, num_positives(sampling_results), img_metas, mask_pred, targets, labels)
+    return loss_of_rows(mask_head, num_positives(sampling_results), img_metas, mask_pred, targets, labels)
 
 
 def mean_scores(mask_preds: Iterable[Tensor]) -> np.ndarray:
@@ -112,7 +112,7 @@ def train_semantic_head(
         )
     prediction, features = semantic_head(x)
     one_each = [1] * len(prediction)
-    return losses_of_images(semantic_head, one_each, img_metas, prediction, gt_semantic_seg), features
+    return loss_of_rows(semantic_head, one_each, img_metas, prediction, gt_semantic_seg), features
 
 
 def fuse_semantic(extractor: Any, roi_feats: Tensor, semantic_feat: Tensor, rois: Tensor) -> Tensor:

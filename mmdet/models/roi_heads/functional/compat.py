@@ -1,12 +1,11 @@
-"""Small helpers of the RoI heads: passing meta information on, and zeros that keep the graph."""
+"""Calls of methods that users wrote for mmdetection 2.x, and zeros that keep the graph."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
-from mmdet.core.utils.misc import names_parameter
+from mmdet.core.utils.misc import names_parameter, takes_any_keyword
 
 
 def takes_img_metas(function: Callable) -> bool:
@@ -19,8 +18,7 @@ def takes_img_metas(function: Callable) -> bool:
 
 def call_with_img_metas(function: Callable, *args: Any, img_metas: Sequence[dict] | None, **kwargs: Any) -> Any:
     """``function(*args, img_metas=img_metas, **kwargs)``, without ``img_metas`` where it would not take them."""
-    parameters = inspect.signature(function).parameters.values()
-    if takes_img_metas(function) or any(p.kind is p.VAR_KEYWORD for p in parameters):
+    if takes_img_metas(function) or takes_any_keyword(function):
         kwargs['img_metas'] = img_metas
     return function(*args, **kwargs)
 
@@ -33,8 +31,8 @@ def box_losses(
     img_metas: Sequence[dict] | None,
 ) -> dict[str, Tensor]:
     """Losses of a box head for RoIs (n, 5); it gets the meta information where its ``loss`` names it."""
-    directives = dict(img_metas=img_metas) if takes_img_metas(bbox_head.loss) else {}
-    return bbox_head.loss(bbox_results['cls_score'], bbox_results['bbox_pred'], rois, *targets, **directives)
+    metas = dict(img_metas=img_metas) if takes_img_metas(bbox_head.loss) else {}
+    return bbox_head.loss(bbox_results['cls_score'], bbox_results['bbox_pred'], rois, *targets, **metas)
 
 
 def attached_zero(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training of a RoI head on as many RoIs of each image as the sampler takes at most, so that a GPU is not waited for.
+"""Training of a RoI head on static shapes: as many RoIs of each image as the sampler takes at most.
 
 N images, P proposals of each, S sampled RoIs of each; boxes are xyxy px of the network's input.
 """
@@ -13,8 +13,8 @@ from mmdet.core.bbox.assigners.assign_result import AssignResult, labels_of
 from mmdet.core.bbox.samplers import static_shapes
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 from mmdet.core.bbox.transforms import bbox2roi
-from mmdet.models.losses.listening import rows_present
-from mmdet.models.roi_heads.functional.compat import takes_img_metas
+from mmdet.core.targets import Targets
+from mmdet.models.directives import weigh_targets
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
 
 
@@ -25,7 +25,7 @@ class RoIBatch(NamedTuple):
     gt_inds: Tensor  # (N, n) as assigners give them
     overlaps: Tensor  # (N, n) greatest overlap with an object
     gt_flags: Tensor  # (N, n) uint8, 1 for objects
-    sample: static_shapes.FixedSample
+    sample: static_shapes.MaskSample
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def sample_rois(assigner: Any, sampler: Any, batch: TrainingBatch, proposals: Se
     Args:
         assigner, sampler: of the head.
         batch: N images.
-        proposals: N times (P, 5); those whose score is negative are not there.
+        proposals: N times (P, 5); those whose score is negative only fill up.
     """
     boxes, gt_inds, overlaps, gt_flags = [], [], [], []
     for i, candidates in enumerate(proposals):
@@ -44,24 +44,25 @@ def sample_rois(assigner: Any, sampler: Any, batch: TrainingBatch, proposals: Se
         found.gt_inds = found.gt_inds.masked_fill(candidates[:, 4] < 0, -1)
         image_boxes, flags = sampler.candidates(found, candidates, batch.gt_bboxes[i], batch.gt_labels[i])
         boxes.append(image_boxes)
-        gt_inds.append(static_shapes.believed_gt_inds(sampler, found.gt_inds, batch.img_metas[i]))
+        gt_inds.append(static_shapes.without_ignored_negatives(sampler, found.gt_inds, batch.img_metas[i]))
         overlaps.append(found.max_overlaps)
         gt_flags.append(flags)
     boxes, overlaps, gt_flags = map(static_shapes.pad_rows, (boxes, overlaps, gt_flags))
     gt_inds = static_shapes.pad_rows(gt_inds, -1)
-    return RoIBatch(boxes, gt_inds, overlaps, gt_flags, static_shapes.draw_fixed(gt_inds, sampler))
+    return RoIBatch(boxes, gt_inds, overlaps, gt_flags, static_shapes.draw_sample(gt_inds, sampler))
 
 
-@torch.no_grad()
-def batch_box_targets(
-    bbox_head: Any, rois: RoIBatch, batch: TrainingBatch, pos_weight: float
-) -> static_shapes.FixedTargets:
-    """Targets (N, S, ...) of the sampled RoIs, weighed as the images say."""
+def batch_box_targets(bbox_head: Any, rois: RoIBatch, batch: TrainingBatch, pos_weight: float) -> Targets:
+    """Targets (N S, ...) of the sampled RoIs, weighed as the images say."""
     sample = rois.sample
     targets = static_shapes.matched_targets(
         sample, rois.gt_inds, rois.boxes, batch.gt_bboxes, batch.gt_labels, bbox_head, pos_weight
     )
-    return static_shapes.weigh_images(bbox_head, targets, batch.img_metas, rois.overlaps.gather(1, sample.rows))
+    overlaps = rois.overlaps.gather(1, sample.rows)
+    images = torch.arange(len(overlaps), device=overlaps.device)[:, None].expand_as(sample.rows)
+    images = images.masked_fill(~sample.valid, -1)
+    targets = weigh_targets(bbox_head, targets, images, batch.img_metas, lambda i: overlaps[i])
+    return Targets(*(part.flatten(0, 1) for part in targets))
 
 
 def batch_box_losses(roi_head: Any, batch: TrainingBatch, rois: RoIBatch) -> dict[str, Any]:
@@ -71,28 +72,25 @@ def batch_box_losses(roi_head: Any, batch: TrainingBatch, rois: RoIBatch) -> dic
     results = roi_head._bbox_forward(batch.x, flat_rois)
     targets = batch_box_targets(roi_head.bbox_head, rois, batch, roi_head.train_cfg.pos_weight)
     head = roi_head.bbox_head
-    directives = dict(img_metas=batch.img_metas) if takes_img_metas(head.loss) else {}
-    present = rois.sample.present.flatten()
-    targets = [part.flatten(0, 1) for part in targets]
-    with rows_present(present):
-        losses = head.loss(
-            results['cls_score'], results['bbox_pred'], flat_rois, *targets, present=present, **directives
-        )
+    valid = rois.sample.valid.flatten()
+    losses = head.loss(
+        results['cls_score'], results['bbox_pred'], flat_rois, *targets, valid=valid, img_metas=batch.img_metas
+    )
     if roi_head.keep_debug_results:
-        roi_head.keep_for_debugging(results['bbox_feats'][present], targets[0][present])
+        roi_head.keep_for_debugging(results['bbox_feats'][valid], targets.labels[valid])
     return dict(results, loss_bbox=losses)
 
 
 def sampling_results(rois: RoIBatch, batch: TrainingBatch) -> list[SamplingResult]:
-    """The sample as positives and negatives of each image; how many there are is waited for."""
+    """The sample as positives and negatives of each image; how many there are, the host waits for."""
     sample = rois.sample
-    counts = torch.stack([sample.positive.sum(1), sample.present.sum(1)], 1).tolist()
+    counts = torch.stack([sample.positive.sum(1), sample.valid.sum(1)], 1).tolist()
     results = []
-    for i, (num_pos, num_present) in enumerate(counts):
+    for i, (num_pos, num_valid) in enumerate(counts):
         assigned = AssignResult(
             len(batch.gt_bboxes[i]), rois.gt_inds[i], rois.overlaps[i], labels_of(rois.gt_inds[i], batch.gt_labels[i])
         )
-        rows = sample.rows[i, :num_pos], sample.rows[i, num_pos:num_present]
+        rows = sample.rows[i, :num_pos], sample.rows[i, num_pos:num_valid]
         results.append(SamplingResult(*rows, rois.boxes[i], batch.gt_bboxes[i], assigned, rois.gt_flags[i]))
     return results
 

@@ -1,6 +1,5 @@
 """Keypoint heads: a heat map for each RoI and keypoint."""
 
-from mmdet.models.roi_heads.keypoint_heads.custom_keypoint_head import RoILossWithWeightPerImage
 from mmdet.models.roi_heads.keypoint_heads.fcn_keypoint_head import FCNKeypointHead, KeypointTargets
 
-__all__ = ['FCNKeypointHead', 'KeypointTargets', 'RoILossWithWeightPerImage']
+__all__ = ['FCNKeypointHead', 'KeypointTargets']

@@ -91,15 +91,18 @@ class DynamicMaskHead(FCNMaskHead):
         # (n, h * w, C) -> (n, C, h, w)
         return super().forward(filtered.transpose(1, 2).reshape(roi_feat.shape))
 
-    def loss(self, mask_pred: Tensor, mask_targets: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def loss(
+        self, mask_pred: Tensor, mask_targets: Tensor, labels: Tensor, weights: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """``loss_mask``, the mean over p positives; a zero in the graph where there are none.
 
         Args:
             mask_pred: (p, K, h, w) logits, K = 1 when class agnostic.
             mask_targets: (p, h, w).
             labels: (p,) in ``[0, K)``.
+            weights: (p,) factor of each mask; the mean is over all of them, whatever their weights.
         """
         if not len(mask_pred):
             return dict(loss_mask=attached_zero(mask_pred))
         scores = masks_of_labels(mask_pred, labels).sigmoid()
-        return dict(loss_mask=self.loss_mask(scores, mask_targets))
+        return dict(loss_mask=self.loss_mask(scores, mask_targets, weights))

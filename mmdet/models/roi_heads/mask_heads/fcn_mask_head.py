@@ -11,7 +11,6 @@ from mmcv.runner import BaseModule
 from mmcv.utils import to_2tuple
 from torch import Tensor
 
-from mmdet.core.directives import MASK_HEAD
 from mmdet.core.mask.mask_target import mask_target
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
@@ -49,7 +48,7 @@ class FCNMaskHead(BaseModule):
         ValueError: unknown upsampling, or ``init_cfg`` given.
     """
 
-    directive_head = MASK_HEAD  # whose weight the loss, a mean over RoIs, obeys with a weight per image
+    directive_head, directive_fallback = 'mask_head', 'roi_head'
 
     def __init__(
         self,
@@ -168,18 +167,22 @@ class FCNMaskHead(BaseModule):
         pos_assigned_gt_inds = [res.pos_assigned_gt_inds for res in sampling_results]
         return mask_target(pos_proposals, pos_assigned_gt_inds, gt_masks, rcnn_train_cfg)
 
-    def loss(self, mask_pred: Tensor, mask_targets: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def loss(
+        self, mask_pred: Tensor, mask_targets: Tensor, labels: Tensor, weights: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """``loss_mask`` of p positives; a zero in the graph where there are none.
 
         Args:
             mask_pred: (p, K, h, w) logits, K = 1 when class agnostic.
             mask_targets: (p, h, w).
             labels: (p,) in ``[0, K)``.
+            weights: (p,) factor of each mask; the mean is over all of them, whatever their weights.
         """
         if not len(mask_pred):
             return dict(loss_mask=attached_zero(mask_pred))
         channels = torch.zeros_like(labels) if self.class_agnostic else labels
-        return dict(loss_mask=self.loss_mask(mask_pred, mask_targets, channels))
+        rows = {} if weights is None else dict(row_weights=weights)
+        return dict(loss_mask=self.loss_mask(mask_pred, mask_targets, channels, **rows))
 
     def get_seg_masks(
         self,

@@ -8,7 +8,6 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import SEMANTIC_HEAD
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.mask_heads.conv_stacks import plain_convs
 
@@ -38,7 +37,7 @@ class FusedSemanticHead(BaseModule):
         init_cfg: initialisation.
     """
 
-    directive_head = SEMANTIC_HEAD  # whose weight the loss, a mean over images, obeys with a weight per image
+    directive_head, directive_fallback = 'semantic_head', 'roi_head'
 
     def __init__(
         self,
@@ -99,12 +98,10 @@ class FusedSemanticHead(BaseModule):
             x = conv(x)
         return self.conv_logits(x), self.conv_embedding(x)
 
-    def loss(self, mask_pred: Tensor, labels: Tensor) -> Tensor:
-        """Loss of logits (N, K, H, W) for labels (N, 1, H, W) of that size."""
-        return self.criterion(mask_pred, labels.squeeze(1).long())
+    def loss(self, mask_pred: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Loss of logits (N, K, H, W) for labels (N, 1, H, W) of that size.
 
-    def num_counted(self, mask_pred: Tensor, labels: Tensor) -> Tensor | int:
-        """How many pixels the mean of :meth:`loss` is over."""
-        if not getattr(self.criterion, 'avg_non_ignore', False):
-            return labels.numel()
-        return (labels != self.criterion.ignore_index).sum()
+        ``weights`` (N,) are factors of the images; the mean is over all pixels, whatever their weights.
+        """
+        weights = None if weights is None else weights[:, None, None]
+        return self.criterion(mask_pred, labels.squeeze(1).long(), weights)

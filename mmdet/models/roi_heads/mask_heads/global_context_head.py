@@ -7,9 +7,7 @@ import torch.nn.functional as F
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import GLBCTX_HEAD
 from mmdet.models.builder import HEADS
-from mmdet.models.losses.listening import tell_loss
 from mmdet.models.roi_heads.mask_heads.conv_stacks import plain_convs, residual_convs
 
 INIT_CFG = dict(type='Normal', std=0.01, override=dict(name='fc'))  # part of the constructor's signature
@@ -38,7 +36,7 @@ class GlobalContextHead(BaseModule):
         init_cfg: initialisation.
     """
 
-    directive_head = GLBCTX_HEAD  # whose weight the loss, a mean over images, obeys with a weight per image
+    directive_head, directive_fallback = 'glbctx_head', 'roi_head'
 
     def __init__(
         self,
@@ -69,12 +67,13 @@ class GlobalContextHead(BaseModule):
         context = self.pool(x)
         return self.fc(context.flatten(1)), context
 
-    def loss(self, pred: Tensor, labels: Sequence[Tensor]) -> Tensor:
-        """Mean binary cross entropy of logits (N, K) for the objects' labels, N times (g_i,) in ``[0, K)``."""
-        present = classes_present(labels, pred)
-        tell_loss(
-            'loss_glbctx',
-            lambda: F.binary_cross_entropy_with_logits(pred, present, reduction='none'),
-            divisor=max(pred.numel(), 1),
-        )
-        return self.loss_weight * self.criterion(pred, present)
+    def loss(self, pred: Tensor, labels: Sequence[Tensor], weights: Tensor | None = None) -> Tensor:
+        """Mean binary cross entropy of logits (N, K) for the objects' labels, N times (g_i,) in ``[0, K)``.
+
+        ``weights`` (N,) are factors of the images; the mean is over all of them, whatever their weights.
+        """
+        targets = classes_present(labels, pred)
+        if weights is None:
+            return self.loss_weight * self.criterion(pred, targets)
+        loss = F.binary_cross_entropy_with_logits(pred, targets, weights[:, None].expand_as(pred))
+        return self.loss_weight * loss

@@ -12,7 +12,6 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import MASK_HEAD
 from mmdet.core.mask.base import BaseInstanceMasks
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
@@ -42,7 +41,7 @@ class MaskPointHead(BaseModule):
         init_cfg: initialisation.
     """
 
-    directive_head = MASK_HEAD  # whose weight the loss, a mean over RoIs, obeys with a weight per image
+    directive_head, directive_fallback = 'mask_head', 'roi_head'
 
     def __init__(
         self,
@@ -130,12 +129,18 @@ class MaskPointHead(BaseModule):
         masks = gt_masks.to_tensor(torch.uint8, rois.device)
         return read_masks_at_points(masks, pos_assigned_gt_inds, points_in_image(rois, rel_roi_points))
 
-    def loss(self, point_pred: Tensor, point_targets: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """``loss_point`` of logits (n, K, P), targets (n, P) and labels (n,); a zero in the graph without RoIs."""
+    def loss(
+        self, point_pred: Tensor, point_targets: Tensor, labels: Tensor, weights: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """``loss_point`` of logits (n, K, P), targets (n, P) and labels (n,); a zero in the graph without RoIs.
+
+        ``weights`` (n,) are factors of the RoIs; the mean is over all points, whatever their weights.
+        """
         if not len(point_pred):
             return dict(loss_point=attached_zero(point_pred))
         channels = torch.zeros_like(labels) if self.class_agnostic else labels
-        return dict(loss_point=self.loss_point(point_pred, point_targets, channels))
+        rows = {} if weights is None else dict(row_weights=weights)
+        return dict(loss_point=self.loss_point(point_pred, point_targets, channels, **rows))
 
     def get_roi_rel_points_train(self, mask_pred: Tensor, labels: Tensor, cfg: Any) -> Tensor:
         """Random points, the most of them where the coarse mask is uncertain.

@@ -14,10 +14,8 @@ from mmcv.runner import BaseModule
 from mmcv.utils import to_2tuple
 from torch import Tensor
 
-from mmdet.core.directives import MASK_HEAD
 from mmdet.core.mask.base import BaseInstanceMasks
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.losses.listening import chosen_rows
 from mmdet.models.roi_heads.functional.compat import attached_zero
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -47,7 +45,7 @@ class MaskIoUHead(BaseModule):
         init_cfg: initialisation.
     """
 
-    directive_head = MASK_HEAD  # whose weight the loss, a mean over RoIs, obeys with a weight per image
+    directive_head, directive_fallback = 'mask_head', 'roi_head'
 
     def __init__(
         self,
@@ -89,17 +87,16 @@ class MaskIoUHead(BaseModule):
             x = F.relu(fc(x))
         return self.fc_mask_iou(x)
 
-    def loss(self, mask_iou_pred: Tensor, mask_iou_targets: Tensor) -> dict[str, Tensor]:
-        """``loss_mask_iou`` of predictions (p,) and targets (p,); only targets > 0 count, and none gives a zero."""
+    def loss(self, mask_iou_pred: Tensor, mask_iou_targets: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
+        """``loss_mask_iou`` of predictions (p,) and targets (p,); only targets > 0 count, and none gives a zero.
+
+        ``weights`` (p,) are factors of the RoIs; the mean is over those that count, whatever their weights.
+        """
         judged = (mask_iou_targets > 0).nonzero().squeeze(1)
         if not len(judged):
             return dict(loss_mask_iou=attached_zero(mask_iou_pred))
-        with chosen_rows(judged, len(mask_iou_targets)):
-            return dict(loss_mask_iou=self.loss_iou(mask_iou_pred[judged], mask_iou_targets[judged]))
-
-    def num_counted(self, mask_iou_pred: Tensor, mask_iou_targets: Tensor) -> Tensor:
-        """How many of these rows the mean of :meth:`loss` is over."""
-        return (mask_iou_targets > 0).sum()
+        weights = None if weights is None else weights[judged]
+        return dict(loss_mask_iou=self.loss_iou(mask_iou_pred[judged], mask_iou_targets[judged], weights))
 
     @torch.no_grad()
     def get_targets(
@@ -122,20 +119,20 @@ class MaskIoUHead(BaseModule):
         Returns:
             (p,) in [0, 1].
         """
-        shares = [
+        fractions = [
             self._get_area_ratio(res.pos_bboxes, res.pos_assigned_gt_inds, masks)
             for res, masks in zip(sampling_results, gt_masks)
         ]
         predicted = (mask_pred > rcnn_train_cfg.mask_thr_binary).to(mask_targets)
         overlap = (predicted * mask_targets).sum((1, 2))
-        whole = mask_targets.sum((1, 2)) / (torch.cat(shares) + EPS)
+        whole = mask_targets.sum((1, 2)) / (torch.cat(fractions) + EPS)
         union = predicted.sum((1, 2)) + whole - overlap
         return torch.where(union > 0, overlap / union.clamp(min=EPS), 0.0)
 
     def _get_area_ratio(
         self, pos_proposals: Tensor, pos_assigned_gt_inds: Tensor, gt_masks: BaseInstanceMasks
     ) -> Tensor:
-        """Share of its object's area that lies inside each positive box, boxes (p_i, 4) px -> (p_i,)."""
+        """Fraction of its object's area that lies inside each positive box, boxes (p_i, 4) px -> (p_i,)."""
         if not len(pos_proposals):
             return pos_proposals.new_zeros(0)
         objects, rows = pos_assigned_gt_inds.unique(return_inverse=True)

@@ -1,0 +1,45 @@
+"""Losses of a head over rows that the images of a batch own in turn: RoIs, masks, or whole images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmdet.core.utils.misc import names_parameter
+from mmdet.models.directives import directives_of, weights_of_rows
+
+Losses = dict[str, Tensor]
+
+
+def loss_of_rows(
+    head: nn.Module, counts: Sequence[int], img_metas: Sequence[dict] | None, *args: Any
+) -> Losses | Tensor:
+    """``head.loss(*args)``, with a weight for each row where its image has one.
+
+    Args:
+        head: whose loss is computed. ``loss(..., weights=None)`` multiplies its rows by (R,) ``weights`` and keeps its
+            divisor; a head whose loss takes no such argument has no weights.
+        counts: rows of each of N images, R in all; they stand image after image.
+        img_metas: meta information of the N images; None: there is none.
+        args: of ``loss``; the first tensor among them tells the device.
+
+    Raises:
+        TypeError: the head is to weigh its images, but its loss takes no weights.
+    """
+    if getattr(head, 'directive_head', None) is None:
+        return head.loss(*args)
+    device = next(arg.device for arg in args if isinstance(arg, Tensor))
+    weights = weights_of_rows(head, img_metas, counts, device)
+    if weights is None:
+        return head.loss(*args)
+    if names_parameter(head.loss, 'weights'):
+        return head.loss(*args, weights=weights)
+    if directives_of(head).enabled:
+        raise TypeError(
+            f'{type(head).__name__}.loss takes no weights, so that images cannot be weighed. Let it be '
+            'loss(..., weights=None) and multiply its rows by them; its divisor must not depend on them'
+        )
+    return head.loss(*args)
+
+
+__all__ = ['Losses', 'loss_of_rows']
