@@ -31,7 +31,7 @@ ONE_STAGE = {BBOX_HEAD: HeadDirectives((BBOX_HEAD, RPN_HEAD), ignores=True)}
 
 def ignoring(*names):
     """Two stages of which the samplers of some obey."""
-    return {name: head._replace(ignores=name in names) for name, head in TWO_STAGES.items()}
+    return {name: HeadDirectives(head.names, ignores=name in names) for name, head in TWO_STAGES.items()}
 
 
 @pytest.fixture
