@@ -25,12 +25,12 @@ def module_name(path):
 MODULES = {module_name(path): path for path in FILES}
 
 
-def imported(path, top_level_only=False):
-    """Absolute names of the package's modules that a file imports."""
+def imported(path):
+    """Absolute names of the package's modules that a file imports, inside its functions as well."""
     tree = ast.parse(path.read_text())
     package = module_name(path).split('.')
     package = package if path.name == '__init__.py' else package[:-1]
-    for node in tree.body if top_level_only else ast.walk(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -65,7 +65,7 @@ def test_file_has_no_star_import(path):
 
 def test_no_file_takes_part_in_an_import_circle():
     # a package's front imports its parts, so an edge to it counts only where a file names it
-    graph = {name: {m for m in imported(path, True) if m in MODULES and m != name} for name, path in MODULES.items()}
+    graph = {name: {m for m in imported(path) if m in MODULES and m != name} for name, path in MODULES.items()}
     done, path_now = set(), []
 
     def visit(name):

@@ -4,14 +4,14 @@ import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmdet.core.mask.structures import BitmapMasks
+from mmdet.models import build_detector
+
 import numpy as np
 import torch
 from mmcv import Config
 from mmcv.parallel import DataContainer
 from torch import nn
-
-from mmdet.core.mask.structures import BitmapMasks
-from mmdet.models import build_detector
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 MASKS = ('gt_masks',)

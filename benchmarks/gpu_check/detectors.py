@@ -24,19 +24,20 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from mmdet.core.hook.amp_hook import AmpOptimizerHook
+from mmdet.utils.running.log_buffer import DeviceLogBuffer
+from mmdet.utils.util_distribution import build_dp
+
 import numpy as np
 import torch
 from mmcv.parallel import DataContainer
 from mmcv.runner import OptimizerHook
 from torch import Tensor, nn
 
-from mmdet.core.hook.amp_hook import AmpOptimizerHook
-from mmdet.utils.running.log_buffer import DeviceLogBuffer
-from mmdet.utils.util_distribution import build_dp
-
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
-from cases import CASES, Case, built, made_batch, number_of_classes  # noqa: E402 - beside this file
 from host_syncs import device_synchronisations  # noqa: E402 - in the folder above
+
+from cases import CASES, Case, built, made_batch, number_of_classes  # noqa: E402 - beside this file
 
 # in full float32 precision; what is beyond is a fault, or a decision (a tie, a threshold) that fell the other way
 LOSS_TOLERANCE, GRADIENT_TOLERANCE, LEAST_FOUND = 1e-3, 2e-2, 0.97

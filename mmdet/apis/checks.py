@@ -31,7 +31,7 @@ def audit(dataset: Dataset, model: nn.Module, cfg: Config, logger: logging.Logge
     if settings.pop('enable', True):
         if training:
             readers = directive_readers(model)
-            settings['heeded'] = {key for reader in readers for key in reader.keys}
+            settings['directive_keys'] = {key for reader in readers for key in reader.keys}
             if get_dist_info()[0] == 0:
                 print_log(describe_readers(readers), logger=logger)
         audit_dataset(dataset, num_classes=head_num_classes(model) or None, logger=logger, **settings)

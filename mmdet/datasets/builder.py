@@ -1,4 +1,4 @@
-"""The registries of data sets and pipeline steps, and what builds data sets and loaders."""
+"""What builds data sets and loaders; the registries of both kinds of config are importable from here as well."""
 
 import copy
 import logging
@@ -14,13 +14,14 @@ from mmcv.parallel import collate
 from mmcv.runner import get_dist_info
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from mmdet.datasets import dataset_wrappers as wrappers
+from mmdet.datasets import samplers
 from mmdet.datasets.memory.pinned_batches import collate_pinnable
+from mmdet.datasets.mixing.label_spaces import class_names, into_label_space
+from mmdet.datasets.registry import DATASETS, PIPELINES
 from mmdet.utils.configs.config_error import building
-from mmdet.utils.registry import Registry, build_from_cfg
+from mmdet.utils.registry import build_from_cfg
 from mmdet.utils.running.allocator import keep_freed_memory
-
-DATASETS = Registry('dataset')
-PIPELINES = Registry('pipeline')
 
 _LOGGER = logging.getLogger('mmdet')
 
@@ -37,8 +38,6 @@ def _concat_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
     Raises:
         ValueError: lists of different lengths.
     """
-    from mmdet.datasets.dataset_wrappers import ConcatDataset  # registers itself here
-
     count = len(cfg['ann_file'])
     lists = {key: cfg[key] for key in _PART_KEYS if isinstance(cfg.get(key), list | tuple)}
     for key, values in lists.items():
@@ -52,7 +51,7 @@ def _concat_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
         part = copy.deepcopy(shared)
         part.update({key: values[i] for key, values in lists.items()})
         parts.append(build_dataset(part, default_args))
-    return ConcatDataset(parts, cfg.get('separate_eval', True))
+    return wrappers.ConcatDataset(parts, cfg.get('separate_eval', True))
 
 
 def build_dataset(cfg: dict | Sequence[dict], default_args: dict | None = None) -> Dataset:
@@ -72,9 +71,6 @@ def build_dataset(cfg: dict | Sequence[dict], default_args: dict | None = None) 
 
 
 def _build_dataset(cfg: dict | Sequence[dict], default_args: dict | None) -> Dataset:
-    from mmdet.datasets import dataset_wrappers as wrappers  # registers itself here
-    from mmdet.datasets.mixing.label_spaces import class_names, into_label_space
-
     if isinstance(cfg, list | tuple):
         return wrappers.ConcatDataset([build_dataset(part, default_args) for part in cfg])
     if not isinstance(cfg, dict):
@@ -117,7 +113,7 @@ def build_dataloader(
         samples_per_gpu: images in one device's batch.
         workers_per_gpu: loading processes for each device; 0 loads in this process.
         num_gpus: devices of this process; counts only without ``dist``.
-        dist: one process a device: this process loads its own share.
+        dist: one process a device: this process loads its own part.
         shuffle: random order, with batches of one aspect group.
         seed: of the order (with ``dist``) and of the loading processes; None: random.
         runner_type: ``'IterBasedRunner'`` gives a stream without end, others epochs.
@@ -183,8 +179,6 @@ def _source_setting(
 
 
 def _source_batches(dataset: Dataset, batch_size: int, setting: dict[str, Sequence[float]], **kwargs: Any) -> Sampler:
-    from mmdet.datasets import samplers
-
     kind = samplers.SourceRatioBatchSampler if 'source_ratio' in setting else samplers.SourceRepeatBatchSampler
     batches = kind(dataset, batch_size, **setting, **kwargs)
     _LOGGER.info(batches.describe())
@@ -194,11 +188,9 @@ def _source_batches(dataset: Dataset, batch_size: int, setting: dict[str, Sequen
 def _endless_batches(
     dataset: Dataset, batch_size: int, world_size: int, rank: int, seed: int | None, shuffle: bool
 ) -> Sampler:
-    from mmdet.datasets.samplers import InfiniteBatchSampler, InfiniteGroupBatchSampler
-
     if shuffle:
-        return InfiniteGroupBatchSampler(dataset, batch_size, world_size, rank, seed=seed)
-    return InfiniteBatchSampler(dataset, batch_size, world_size, rank, seed=seed, shuffle=False)
+        return samplers.InfiniteGroupBatchSampler(dataset, batch_size, world_size, rank, seed=seed)
+    return samplers.InfiniteBatchSampler(dataset, batch_size, world_size, rank, seed=seed, shuffle=False)
 
 
 def _epoch_sampler(
@@ -212,8 +204,6 @@ def _epoch_sampler(
     class_aware: dict | None,
 ) -> Sampler | None:
     """The order of one epoch; None for the plain order of a single process."""
-    from mmdet.datasets import samplers
-
     if class_aware is not None:
         num_sample_class = class_aware.get('num_sample_class', 1)
         return samplers.ClassAwareSampler(
@@ -248,3 +238,6 @@ def worker_init_fn(worker_id: int, num_workers: int, rank: int, seed: int) -> No
     np.random.seed(worker_seed % 2**32)  # numpy takes no larger one
     random.seed(worker_seed)
     torch.manual_seed(worker_seed % 2**63)
+
+
+__all__ = ['DATASETS', 'PIPELINES', 'build_dataloader', 'build_dataset', 'worker_init_fn']

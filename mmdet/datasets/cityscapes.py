@@ -15,10 +15,10 @@ import pycocotools.mask as mask_utils
 from mmcv.utils import print_log
 
 from mmdet.core.evaluation import class_lists
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.formats.palettes import CITYSCAPES_PALETTE
 from mmdet.datasets.metrics.coco_metrics import STEPPED_IOU_THRS
+from mmdet.datasets.registry import DATASETS
 
 # Ids of the classes in Cityscapes' own files.
 _CITYSCAPES_IDS = dict(person=24, rider=25, car=26, truck=27, bus=28, train=31, motorcycle=32, bicycle=33)

@@ -13,8 +13,8 @@ from mmcv.utils import print_log
 from mmdet.core.evaluation import class_lists
 from mmdet.core.evaluation.recall import eval_recalls
 from mmdet.datasets.api_wrappers.coco_api import COCO
-from mmdet.datasets.audit.annotation_rules import fill_annotations, has_area, overlaps_image, repeated_ids
-from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.audit.annotation_rules import fill_annotations, has_area, is_ignored, overlaps_image, repeated_ids
+from mmdet.datasets.audit.coco_facts import FileFacts, find_facts
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.formats.palettes import COCO_PALETTE
 from mmdet.datasets.memory.shared_list import SharedList
@@ -28,6 +28,7 @@ from mmdet.datasets.metrics.coco_results import (
 )
 from mmdet.datasets.mixing.label_spaces import rename_categories
 from mmdet.datasets.mixing.partial_labels import keep_labelled, labelled_annotations, unlabelled_of_images
+from mmdet.datasets.registry import DATASETS
 
 _LOGGER = logging.getLogger('mmdet')
 
@@ -53,6 +54,7 @@ class CocoDataset(CustomDataset):
     PALETTE = COCO_PALETTE
     _coco: COCO | None = None
     _shared_anns: SharedList | None = None  # of each image
+    _facts: FileFacts | None = None  # of annotations that are shared
 
     def load_annotations(self, ann_file: str) -> list[dict]:
         """Read the annotation file: the image entries, with ``filename``."""
@@ -70,11 +72,21 @@ class CocoDataset(CustomDataset):
     def _open_coco(self, ann_file: str) -> COCO:
         """The file with the categories that it has itself."""
         coco = COCO(ann_file)
-        twice = repeated_ids(coco.dataset)
+        twice = self.repeated_ids(coco)
         if twice:
             raise ValueError(f'{self.ann_file}: {"; ".join(twice)}. Number them anew, each once.')
         fill_annotations(coco.dataset.get('annotations', ()), self.ann_file)
         return coco
+
+    @staticmethod
+    def repeated_ids(coco: COCO) -> list[str]:
+        """What a file gives more than once: a text for each kind."""
+        return repeated_ids(coco.dataset)
+
+    @staticmethod
+    def annotations_of_file(coco: COCO) -> list[dict]:
+        """All annotations of a file, each with its ``image_id``."""
+        return coco.dataset.get('annotations', [])
 
     @property
     def coco(self) -> COCO:
@@ -93,8 +105,13 @@ class CocoDataset(CustomDataset):
         readers = ('get_ann_info', 'get_cat_ids', 'load_annotations')
         if all(getattr(type(self), name) is getattr(CocoDataset, name) for name in readers):
             found = self.coco.img_ann_map
+            self._facts = find_facts(self)
             self._shared_anns = SharedList(found.get(info['id'], []) for info in self.data_infos)
             self._coco = None
+
+    def file_facts(self) -> FileFacts:
+        """What the audit says about the annotation file; it is not read again where annotations are shared."""
+        return find_facts(self) if self._facts is None else self._facts
 
     def _annotations_of(self, idx: int) -> list[dict]:
         """All annotations of an image, as the file has them."""
@@ -174,8 +191,8 @@ class CocoDataset(CustomDataset):
         return {img_id for cat_id in self.cat_ids for img_id in self.coco.cat_img_map.get(cat_id, ())}
 
     def _usable_annotations(self, img_info: dict, ann_info: Sequence[dict]) -> list[dict]:
-        """The annotations of an image that count: of the classes, not ignored, with a usable box."""
-        anns = [ann for ann in ann_info if not ann.get('ignore', False) and ann['category_id'] in self.cat2label]
+        """The annotations of an image that count: of the classes, with a usable box."""
+        anns = [ann for ann in ann_info if ann['category_id'] in self.cat2label]
         xywh = np.asarray([ann['bbox'] for ann in anns], dtype=np.float64).reshape(-1, 4)
         areas = np.asarray([ann['area'] for ann in anns], dtype=np.float64)
         usable = has_area(xywh, areas) & overlaps_image(xywh, np.asarray([img_info['width'], img_info['height']]))
@@ -185,17 +202,18 @@ class CocoDataset(CustomDataset):
         """Arrays from the annotations of an image.
 
         Returns:
-            ``bboxes`` (n, 4) float32 xyxy px, ``labels`` (n,) int64, ``bboxes_ignore`` (k, 4) (crowds), ``masks`` (n
+            ``bboxes`` (n, 4) float32 xyxy px, ``labels`` (n,) int64, ``bboxes_ignore`` (k, 4) (crowds and
+            objects with ``ignore``), ``masks`` (n
             segmentations as the file has them, or None), ``seg_map``, the file name of the segmentation map, and what
             :meth:`_extra_fields` adds.
         """
         usable = self._usable_annotations(img_info, ann_info)
-        objects = [ann for ann in usable if not ann.get('iscrowd', False)]
-        crowds = [ann for ann in usable if ann.get('iscrowd', False)]
+        objects = [ann for ann in usable if not is_ignored(ann)]
+        ignored = [ann for ann in usable if is_ignored(ann)]
         return dict(
             bboxes=xyxy_of(objects),
             labels=np.asarray([self.cat2label[ann['category_id']] for ann in objects], dtype=np.int64),
-            bboxes_ignore=xyxy_of(crowds),
+            bboxes_ignore=xyxy_of(ignored),
             masks=[ann.get('segmentation') for ann in objects],
             seg_map=osp.splitext(img_info['filename'])[0] + self.seg_suffix,
             **self._extra_fields(img_info, objects),
@@ -264,7 +282,7 @@ class CocoDataset(CustomDataset):
         coco_gt = coco_gt or self.coco
         for img_id in self.img_ids:
             anns = coco_gt.img_ann_map.get(img_id, [])
-            gts.append(xyxy_of([ann for ann in anns if not ann.get('ignore', False) and not ann.get('iscrowd', False)]))
+            gts.append(xyxy_of([ann for ann in anns if not is_ignored(ann)]))
         return eval_recalls(gts, results, proposal_nums, iou_thrs, logger=logger).mean(axis=1)
 
     def format_results(

@@ -8,10 +8,10 @@ import numpy as np
 from mmcv.utils import print_log
 
 from mmdet.core.keypoint import get_skeleton
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.metrics import coco_keypoint_metrics as metrics_of_keypoints
 from mmdet.datasets.metrics.coco_results import keypoints_to_json, without_keypoints, write_result_files
+from mmdet.datasets.registry import DATASETS
 
 
 @DATASETS.register_module()

@@ -14,9 +14,9 @@ import pycocotools.mask as mask_utils
 from mmcv.utils import print_log
 from terminaltables import AsciiTable
 
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.custom import under
+from mmdet.datasets.registry import DATASETS
 
 Detection = tuple[float, str, np.ndarray, dict]  # score, class, box (4,) xyxy px, run lengths
 
@@ -138,7 +138,7 @@ class OccludedSeparatedCocoDataset(CocoDataset):
         iou_thr: float = 0.75,
         is_occ: bool = True,
     ) -> tuple[float, int]:
-        """Share of objects that a detection of their class covers.
+        """Fraction of objects that a detection of their class covers.
 
         Args:
             result_dict: image file -> detections.

@@ -11,7 +11,6 @@ import numpy as np
 from mmdet.core.evaluation import class_lists
 from mmdet.datasets.api_wrappers import COCO, COCOPanoptic, pq_compute_multi_core
 from mmdet.datasets.audit.annotation_rules import fill_annotations, format_list, repeated_ids
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.coco import CocoDataset, xyxy_of
 from mmdet.datasets.custom import DISK, under
 from mmdet.datasets.formats.palettes import COCO_PANOPTIC_PALETTE
@@ -23,6 +22,7 @@ from mmdet.datasets.metrics.panoptic_results import (
     print_panoptic_table,
     write_panoptic_picture,
 )
+from mmdet.datasets.registry import DATASETS
 from mmdet.utils.registry import did_you_mean
 
 METRICS = ('PQ', 'bbox', 'segm', 'proposal')
@@ -83,8 +83,7 @@ class CocoPanopticDataset(CocoDataset):
     def load_annotations(self, ann_file: str) -> list[dict]:
         """Read the annotation file: the image entries, with ``filename`` and ``segm_file``."""
         self.coco = COCOPanoptic(ann_file)
-        content = self.coco.dataset
-        twice = repeated_ids({key: content[key] for key in ('images', 'categories') if key in content})
+        twice = self.repeated_ids(self.coco)
         if twice:
             raise ValueError(f'{self.ann_file}: {"; ".join(twice)}. Number them anew, each once.')
         for segments in self.coco.img_ann_map.values():
@@ -95,11 +94,29 @@ class CocoPanopticDataset(CocoDataset):
         self.img_ids = self.coco.get_img_ids()
         return [self._image_entry(img_id) for img_id in self.img_ids]
 
+    @staticmethod
+    def repeated_ids(coco: COCOPanoptic) -> list[str]:
+        """What a file gives more than once; annotations have no ids, and segments one that is their image's own."""
+        return repeated_ids({key: coco.dataset[key] for key in ('images', 'categories') if key in coco.dataset})
+
+    @staticmethod
+    def annotations_of_file(coco: COCOPanoptic) -> list[dict]:
+        """All segments, each with its ``image_id``."""
+        return [segment for segments in coco.img_ann_map.values() for segment in segments]
+
     def _is_thing(self, cat_id: int) -> bool:
         return bool(self.coco.cats[cat_id]['isthing'])
 
+    def num_classes_of(self, head: str) -> int:
+        """How many classes a head must predict: things, or stuff and one for all things, or both in the fusion."""
+        things = sum(map(self._is_thing, self.cat_ids))
+        part = head.split('.')[-1]
+        if part in ('', 'panoptic_fusion_head'):  # '': the detector itself
+            return len(self.CLASSES)
+        return len(self.CLASSES) - things + 1 if part == 'semantic_head' else things
+
     def _check_things_first(self) -> None:
-        """The heads tell things from stuff by the number of the label."""
+        """The heads distinguish things from stuff by the label."""
         kinds = [self._is_thing(cat_id) for cat_id in self.cat_ids]
         if kinds != sorted(kinds, reverse=True):
             things = [self.CLASSES[self.cat2label[c]] for c, thing in zip(self.cat_ids, kinds) if thing]

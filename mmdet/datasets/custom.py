@@ -11,14 +11,16 @@ import numpy as np
 from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
-from mmdet.datasets.audit.annotation_rules import drop_unusable
+from mmdet.datasets.audit.annotation_rules import drop_unusable, format_list
 from mmdet.datasets.audit.broken_images import BrokenImageError, BrokenImages
 from mmdet.datasets.audit.image_check import find_loader, read_image_size
-from mmdet.datasets.builder import DATASETS
+from mmdet.datasets.formats.custom_entries import read_entries
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
 from mmdet.datasets.mixing.label_spaces import Rename, label_table, relabel_annotations
 from mmdet.datasets.pipelines.compose import Compose
+from mmdet.datasets.pipelines.transforms.resize import set_scale
+from mmdet.datasets.registry import DATASETS
 from mmdet.utils.plain_data import load_plain
 from mmdet.utils.running.allocator import return_freed_memory
 
@@ -75,7 +77,7 @@ class CustomDataset(Dataset):
 
     CLASSES: Sequence[str] | None = None
     PALETTE: Sequence[tuple[int, int, int]] | None = None
-    BOXES_ARE_SHARES = False  # of the image's width and height, not px
+    BOXES_ARE_FRACTIONS = False  # of the image's width and height, not px
     # for subclasses with a constructor of their own
     _broken: BrokenImages | None = None
     name: str | None = None
@@ -149,6 +151,10 @@ class CustomDataset(Dataset):
         annotations = relabel_annotations([info['ann'] for info in self.data_infos], table)
         self.data_infos = [{**info, 'ann': ann} for info, ann in zip(self.data_infos, annotations)]
 
+    def num_classes_of(self, head: str) -> int:
+        """How many classes a head must predict, by its name in the model; here all of them."""
+        return len(self.CLASSES)
+
     def annotated_classes(self) -> list[str] | None:
         """The classes that the annotations know; None: that is not stated, so all are taken to be."""
         if self.source_classes is None:
@@ -161,6 +167,14 @@ class CustomDataset(Dataset):
         self.data_infos = SharedList(self.data_infos)
         if self.proposals is not None:
             self.proposals = SharedList(self.proposals)
+
+    def update_dynamic_scale(self, dynamic_scale: tuple[int, int]) -> None:
+        """Let the pipeline's steps that resize give images of (width, height) px from now on.
+
+        Raises:
+            ValueError: the pipeline has none.
+        """
+        set_scale(self.pipeline.transforms, dynamic_scale, type(self).__name__)
 
     def __len__(self) -> int:
         return len(self.data_infos)
@@ -193,7 +207,7 @@ class CustomDataset(Dataset):
 
     def load_annotations(self, ann_file: str) -> list[dict]:
         """Read the annotation file: one entry for each image."""
-        return load_plain(ann_file)
+        return read_entries(load_plain(ann_file), self.ann_file)
 
     def load_proposals(self, proposal_file: str) -> list[np.ndarray]:
         """Read the proposals: one array (n, 4 or 5) for each image."""
@@ -350,9 +364,16 @@ class CustomDataset(Dataset):
         if classes is None:
             return cls.CLASSES
         if isinstance(classes, str):
-            return mmcv.list_from_file(classes)
+            try:
+                names = mmcv.list_from_file(classes, encoding='utf-8-sig')  # with or without a byte-order mark
+            except FileNotFoundError as err:
+                raise ValueError(
+                    f'classes={classes!r} is a text, so the path of a file with a name on each line, and there is no '
+                    f'such file; for one class write ({classes!r},), with a comma'
+                ) from err
+            return check_names(names, classes)
         if isinstance(classes, list | tuple):
-            return classes
+            return check_names(classes, 'classes')
         raise ValueError(
             f'classes: expected a list or tuple of names, or the path of a file with one on each line, got {classes!r}'
         )
@@ -405,6 +426,23 @@ class CustomDataset(Dataset):
             counts.update(np.asarray(self.get_ann_info(i)['labels']).tolist())
         rows = [['class', 'instances'], *([name, counts[i]] for i, name in enumerate(self.CLASSES))]
         return f'\n{title}, and instance counts:\n{AsciiTable(rows).table}'
+
+
+def check_names(names: Sequence[str], where: str) -> Sequence[str]:
+    """Check names of classes.
+
+    Raises:
+        ValueError: one is no text or empty, or is there twice.
+    """
+    wrong = [name for name in names if not isinstance(name, str) or not name.strip()]
+    if wrong:
+        raise ValueError(f'{where}: names of classes must be texts, got {format_list(list(map(repr, wrong)))}')
+    twice = [name for name, count in Counter(name.strip() for name in names).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f'{where}: {format_list(list(map(repr, twice)))} is there more than once; give each class once'
+        )
+    return names
 
 
 def under(root: str | None, path: str | None) -> str | None:

@@ -13,15 +13,26 @@ from mmcv.utils import print_log
 from torch.utils.data import ConcatDataset as _ConcatDataset
 from torch.utils.data import Dataset
 
-from mmdet.datasets.builder import DATASETS, PIPELINES
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.mixing.joined_classes import join_label_spaces
 from mmdet.datasets.mixing.label_spaces import Rename, class_names
 from mmdet.datasets.mixing.sources import mark_source, source_names
+from mmdet.datasets.pipelines.transforms.resize import set_scale
+from mmdet.datasets.registry import DATASETS, PIPELINES
 from mmdet.utils.registry import build_from_cfg
 
 # Wrappers whose config holds one data set under the key ``dataset``.
 WRAPPERS_OF_ONE = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
+
+
+def labels_in_image(dataset: Dataset, idx: int) -> set[int]:
+    """The labels that occur in an image of a data set or of wrappers; of data sets of another kind the category ids.
+
+    Category ids will not do: each of joined files has its own, and a file may have categories that are not trained.
+    """
+    if hasattr(dataset, '_labels_in_image'):
+        return dataset._labels_in_image(idx)
+    return set(dataset.get_cat_ids(idx))
 
 
 @DATASETS.register_module()
@@ -103,10 +114,19 @@ class ConcatDataset(_ConcatDataset):
         dataset, own_idx = self._locate(idx)
         return dataset.get_cat_ids(own_idx)
 
+    def _labels_in_image(self, idx: int) -> set[int]:
+        dataset, own_idx = self._locate(idx)
+        return labels_in_image(dataset, own_idx)
+
     def get_ann_info(self, idx: int) -> dict:
         """Annotations of an image."""
         dataset, own_idx = self._locate(idx)
         return dataset.get_ann_info(own_idx)
+
+    def update_dynamic_scale(self, dynamic_scale: tuple[int, int]) -> None:
+        """Hand a size of images on to the data sets."""
+        for dataset in self.datasets:
+            dataset.update_dynamic_scale(dynamic_scale)
 
     def evaluate(self, results: Sequence[Any], logger=None, **kwargs) -> dict[str, Any]:
         """Evaluate the results of all the data sets.
@@ -177,9 +197,16 @@ class RepeatDataset:
         """Category ids of the annotations of an image."""
         return self.dataset.get_cat_ids(self._original(idx))
 
+    def _labels_in_image(self, idx: int) -> set[int]:
+        return labels_in_image(self.dataset, self._original(idx))
+
     def get_ann_info(self, idx: int) -> dict:
         """Annotations of an image."""
         return self.dataset.get_ann_info(self._original(idx))
+
+    def update_dynamic_scale(self, dynamic_scale: tuple[int, int]) -> None:
+        """Hand a size of images on to the data set."""
+        self.dataset.update_dynamic_scale(dynamic_scale)
 
     def __len__(self) -> int:
         return self.times * self._ori_len
@@ -189,13 +216,13 @@ class RepeatDataset:
 class ClassBalancedDataset:
     """Repeats images of rare categories, as `LVIS <https://arxiv.org/abs/1908.03195>`_ does.
 
-    1. f(c): share of the images that have category c.
+    1. f(c): fraction of the images that have category c; those that are not trained do not count.
     2. r(c) = max(1, sqrt(oversample_thr / f(c))): how often images of that category should come.
     3. r(image) = max of r(c) over the categories of the image, rounded up; 1 for an image without any.
 
     Args:
-        dataset: what is balanced; has ``get_cat_ids``.
-        oversample_thr: share of images below which a category counts as rare, in [0, 1].
+        dataset: what is balanced; has ``get_cat_ids``, or is made of data sets of this package.
+        oversample_thr: fraction of images below which a category counts as rare, in [0, 1].
         filter_empty_gt: False: images without objects form a category of their own, and are repeated if they are rare.
     """
 
@@ -219,7 +246,7 @@ class ClassBalancedDataset:
 
     def _categories(self, dataset: Dataset, idx: int) -> set[int | None]:
         """Categories of an image; ``{None}`` stands for "no objects" where that counts as a category."""
-        cats = set(dataset.get_cat_ids(idx))
+        cats = labels_in_image(dataset, idx)
         return cats if cats or self.filter_empty_gt else {None}
 
     def __getitem__(self, idx: int) -> Any:
@@ -229,9 +256,16 @@ class ClassBalancedDataset:
         """Category ids of the annotations of an image."""
         return self.dataset.get_cat_ids(self.repeat_indices[idx])
 
+    def _labels_in_image(self, idx: int) -> set[int]:
+        return labels_in_image(self.dataset, self.repeat_indices[idx])
+
     def get_ann_info(self, idx: int) -> dict:
         """Annotations of an image."""
         return self.dataset.get_ann_info(self.repeat_indices[idx])
+
+    def update_dynamic_scale(self, dynamic_scale: tuple[int, int]) -> None:
+        """Hand a size of images on to the data set."""
+        self.dataset.update_dynamic_scale(dynamic_scale)
 
     def __len__(self) -> int:
         return len(self.repeat_indices)
@@ -324,6 +358,10 @@ class MultiImageMixDataset:
             f'The step {name} of MultiImageMixDataset {failure} in {self.max_refetch} tries; check the pipeline of the '
             'data set and of the step, or raise max_refetch'
         )
+
+    def update_dynamic_scale(self, dynamic_scale: tuple[int, int]) -> None:
+        """Let the steps that resize give images of (width, height) px from now on; see ``SyncRandomSizeHook``."""
+        set_scale(self.pipeline, dynamic_scale, type(self).__name__)
 
     def update_skip_type_keys(self, skip_type_keys: Sequence[str] | None) -> None:
         """Choose the types of steps that are left out from now on; None: none.

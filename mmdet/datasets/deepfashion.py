@@ -1,9 +1,9 @@
 """DeepFashion."""
 
 from mmdet.core.evaluation import class_lists
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.formats.palettes import DEEPFASHION_PALETTE
+from mmdet.datasets.registry import DATASETS
 
 
 @DATASETS.register_module()

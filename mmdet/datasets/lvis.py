@@ -10,11 +10,11 @@ from mmcv.utils import print_log
 from mmdet.core.directives import LABELED_CLASSES
 from mmdet.core.evaluation import lvis_class_lists
 from mmdet.datasets.api_wrappers.coco_api import COCO
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.metrics.coco_metrics import STEPPED_IOU_THRS
 from mmdet.datasets.metrics.lvis_metrics import evaluate_lvis
 from mmdet.datasets.mixing.verified_classes import lvis_verified
+from mmdet.datasets.registry import DATASETS
 
 # The figures that results hold.
 _FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'APr', 'APc', 'APf')
@@ -22,7 +22,7 @@ _FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'APr', 'APc', 'APf')
 
 @DATASETS.register_module()
 class LVISV05Dataset(CocoDataset):
-    """LVIS 0.5; its AP heeds which classes an image was checked for (see :mod:`mmdet.datasets.metrics.lvis_metrics`).
+    """LVIS 0.5; its AP counts the classes that an image was checked for (:mod:`mmdet.datasets.metrics.lvis_metrics`).
 
     Args:
         *args, **kwargs: as of :class:`CocoDataset`.

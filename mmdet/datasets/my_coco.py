@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.coco import CocoDataset
+from mmdet.datasets.registry import DATASETS
 
 
 @DATASETS.register_module()

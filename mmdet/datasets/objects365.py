@@ -3,8 +3,8 @@
 import os.path as osp
 
 from mmdet.core.evaluation import class_lists
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.coco import CocoDataset
+from mmdet.datasets.registry import DATASETS
 
 
 class _Objects365(CocoDataset):

@@ -11,12 +11,12 @@ import numpy as np
 from mmdet.core.directives import LABELED_CLASSES
 from mmdet.core.evaluation.tpfp import tpfp_openimages
 from mmdet.datasets.audit.image_check import find_loader, read_image_size
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.custom import DISK, CustomDataset, under
 from mmdet.datasets.formats import openimages_files as files
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric
 from mmdet.datasets.metrics.openimages_metrics import expand_and_filter, with_ancestors
 from mmdet.datasets.mixing.verified_classes import open_images_verified
+from mmdet.datasets.registry import DATASETS
 from mmdet.utils.plain_data import load_plain
 
 # names of ``ann_info``, in the order of ``openimages_files.FLAGS``
@@ -25,7 +25,7 @@ _FLAG_NAMES = ('is_occludeds', 'is_truncateds', 'gt_is_group_ofs', 'is_depiction
 
 @DATASETS.register_module()
 class OpenImagesDataset(CustomDataset):
-    """Open Images V6. Boxes are shares of the image's size: ``LoadAnnotations`` needs ``denorm_bbox=True``.
+    """Open Images V6. Boxes are fractions of the image's size: ``LoadAnnotations`` needs ``denorm_bbox=True``.
 
     Args:
         ann_file: table of the boxes.
@@ -54,7 +54,7 @@ class OpenImagesDataset(CustomDataset):
         ValueError: ``classes`` is given, a file is not as it should be, or one that is needed is not given.
     """
 
-    BOXES_ARE_SHARES = True
+    BOXES_ARE_FRACTIONS = True
 
     def __init__(
         self,
@@ -136,8 +136,8 @@ class OpenImagesDataset(CustomDataset):
         """Annotations of an image.
 
         Returns:
-            ``bboxes`` (n, 4) float32 xyxy, shares of the image's size, ``labels`` (n,), ``bboxes_ignore`` (0, 4), and
-            (n,) bool ``gt_is_group_ofs``, ``is_occludeds``, ``is_truncateds``, ``is_depictions``, ``is_insides``.
+            ``bboxes`` (n, 4) float32 xyxy, fractions of the image's size, ``labels`` (n,), ``bboxes_ignore`` (0, 4),
+            and (n,) bool ``gt_is_group_ofs``, ``is_occludeds``, ``is_truncateds``, ``is_depictions``, ``is_insides``.
         """
         rows = self.boxes.rows(self.data_infos[idx]['row'])
         return dict(
@@ -308,9 +308,9 @@ class OpenImagesDataset(CustomDataset):
             metric: ``'mAP'``.
             logger: a logger, None (print) or ``'silent'``.
             iou_thr: one or several thresholds of overlap with an object's box.
-            ioa_thr: one threshold, or one for each ``iou_thr``: share of a detection inside a group's box.
+            ioa_thr: one threshold, or one for each ``iou_thr``: fraction of a detection inside a group's box.
             scale_ranges: ranges of size, px, that mAP is given for; not together with groups.
-            denorm_gt_bbox: the boxes are shares; turn them into px.
+            denorm_gt_bbox: the boxes are fractions; turn them into px.
             use_group_of: treat boxes of groups as such, not as objects.
 
         Returns:

@@ -11,9 +11,10 @@ from torch import nn
 # Steps that load an image or its annotations and leave both as they are.
 LOADING_STEPS = ('LoadImageFromFile', 'LoadAnnotations', 'LoadPanopticAnnotations')
 
-# Modules, with all below them, and kinds of module whose num_classes counts something else than the data set's classes.
-_OTHER_CLASSES_NAMES = {'rpn_head', 'extra_bbox_head'}
-_OTHER_CLASSES_TYPES = ('VGG', 'FusedSemanticHead')
+# Parts of a model, with all below them, and kinds of module, with those derived from them, whose num_classes counts
+# something else than the data set's classes.
+_OTHER_CLASSES_PARTS = {'backbone', 'rpn_head', 'extra_bbox_head'}
+_OTHER_CLASSES_TYPES = {'FusedSemanticHead'}
 
 
 def replace_ImageToTensor(pipelines: Sequence[dict]) -> list[dict]:  # noqa: N802 - public name
@@ -60,10 +61,23 @@ def head_num_classes(model: nn.Module) -> dict[str, int]:
     """``num_classes`` of every part of a model that predicts the data set's classes, by the part's name."""
     counts = {}
     for name, module in model.named_modules():
-        other = set(name.split('.')) & _OTHER_CLASSES_NAMES or type(module).__name__ in _OTHER_CLASSES_TYPES
+        kinds = {kind.__name__ for kind in type(module).__mro__}
+        other = set(name.split('.')) & _OTHER_CLASSES_PARTS or kinds & _OTHER_CLASSES_TYPES
         if not other and isinstance(getattr(module, 'num_classes', None), int):
             counts[name] = module.num_classes
     return counts
+
+
+def expected_num_classes(dataset: Any, head: str) -> int:
+    """How many classes a head of a model must predict to fit a data set, or wrappers around one.
+
+    Args:
+        dataset: with ``CLASSES``; ``num_classes_of(head)``, where it has one, counts for heads of some of them.
+        head: name of the head in the model, such as ``'roi_head.bbox_head'``.
+    """
+    while not hasattr(dataset, 'num_classes_of') and (hasattr(dataset, 'dataset') or hasattr(dataset, 'datasets')):
+        dataset = dataset.datasets[0] if hasattr(dataset, 'datasets') else dataset.dataset
+    return dataset.num_classes_of(head) if hasattr(dataset, 'num_classes_of') else len(dataset.CLASSES)
 
 
 @HOOKS.register_module()
@@ -88,12 +102,14 @@ class NumClassCheckHook(Hook):
             raise TypeError(
                 f"CLASSES of {type(dataset).__name__} is the text {names!r}; for one class write ('{names}',)"
             )
-        wrong = {name: num for name, num in head_num_classes(model).items() if num != len(names)}
+        expected = {name: expected_num_classes(dataset, name) for name in head_num_classes(model)}
+        wrong = {name: num for name, num in head_num_classes(model).items() if num != expected[name]}
         if wrong:
             listed = ', '.join(f'{name} ({num})' for name, num in wrong.items())
+            numbers = ', '.join(map(str, dict.fromkeys(expected[name] for name in wrong)))
             raise ValueError(
                 f'num_classes of {listed} does not fit the {len(names)} CLASSES of {type(dataset).__name__}; '
-                f'set num_classes={len(names)} in the config'
+                f'set num_classes={numbers} in the config'
             )
 
     def before_train_epoch(self, runner) -> None:

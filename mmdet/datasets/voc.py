@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from mmdet.core.evaluation import class_lists
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.formats.palettes import VOC_PALETTE
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
+from mmdet.datasets.registry import DATASETS
 from mmdet.datasets.xml_style import XMLDataset
 
 

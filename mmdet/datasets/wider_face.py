@@ -2,8 +2,8 @@
 
 import os.path as osp
 
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.formats.voc_xml import VocImage
+from mmdet.datasets.registry import DATASETS
 from mmdet.datasets.xml_style import XMLDataset
 
 

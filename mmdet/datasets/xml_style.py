@@ -6,10 +6,10 @@ import mmcv
 import numpy as np
 from PIL import Image
 
-from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.formats.voc_xml import VocImage, parse_voc_xml
 from mmdet.datasets.mixing.label_spaces import labels_of_names
+from mmdet.datasets.registry import DATASETS
 
 
 @DATASETS.register_module()

@@ -96,7 +96,7 @@ def no_box(content):
         (repeated_image, r'1 id\(s\) of images are there more than once: 1'),
         (repeated_annotation, r'1 id\(s\) of annotations are there more than once: 1'),
         (no_width, 'image 1 has no width'),
-        (no_box, 'annotation 1 has no "bbox"'),
+        (no_box, '1 annotations have no "bbox" of x, y, width, height: 1'),
     ],
 )
 def test_faults_of_the_file_are_named(write_coco, spoil, message):

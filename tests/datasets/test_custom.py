@@ -150,3 +150,43 @@ def test_repr_counts_instances(ann_file, tmp_path):
     text = repr(build(tmp_path))
     assert 'CustomDataset Train dataset with number of images 4' in text
     assert '| dog   | 2         |' in text
+
+
+@pytest.mark.parametrize('ending', ['json', 'yaml'])
+def test_lists_of_numbers_are_arrays_and_images_without_boxes_have_none(tmp_path, ending):
+    anns = [dict(bboxes=[[0, 0, 9, 9]], labels=[1], bboxes_ignore=[]), dict(bboxes=[], labels=[])]
+    infos = [dict(filename=f'{i}.png', width=64, height=48, ann=ann) for i, ann in enumerate(anns)]
+    mmcv.dump(infos, str(tmp_path / f'ann.{ending}'))
+    steps = [dict(type='LoadAnnotations')]
+    dataset = CustomDataset(str(tmp_path / f'ann.{ending}'), steps, classes=('a', 'b'), filter_empty_gt=False)
+    with_boxes, without = dataset[0], dataset[1]
+    assert with_boxes['gt_bboxes'].shape == (1, 4) and with_boxes['gt_labels'].tolist() == [1]
+    assert without['gt_bboxes'].shape == with_boxes['gt_bboxes_ignore'].shape == (0, 4)
+    assert without['gt_labels'].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (dict(a=1), 'expected a list with an entry for each image, got dict'),
+        ([dict(width=1)], 'entry 0 has no "filename"'),
+        ([dict(filename='a.png', ann=dict(bboxes=[[1, 2, 3]]))], r'bboxes of a\.png: expected 4 finite number'),
+        ([dict(filename='a.png', ann=dict(bboxes=[['x']]))], r'bboxes of a\.png: expected lists of numbers'),
+        ([dict(filename='a.png', ann=dict(labels=[[1]]))], r'labels of a\.png: expected 1 finite number'),
+    ],
+)
+def test_entries_of_another_form_are_named(tmp_path, content, words):
+    mmcv.dump(content, str(tmp_path / 'ann.json'))
+    with pytest.raises(ValueError, match=words):
+        CustomDataset(str(tmp_path / 'ann.json'), [], classes=('a',))
+
+
+def test_class_names_from_a_text_are_checked(tmp_path):
+    (tmp_path / 'names.txt').write_text('red\nblue\n', encoding='utf-8-sig')
+    assert CustomDataset.get_classes(str(tmp_path / 'names.txt')) == ['red', 'blue']
+    with pytest.raises(ValueError, match=r"there is no such file; for one class write \('red',\), with a comma"):
+        CustomDataset.get_classes('red')
+    with pytest.raises(ValueError, match="classes: 'red' is there more than once"):
+        CustomDataset.get_classes(('red', 'blue', 'red '))
+    with pytest.raises(ValueError, match='must be texts, got 3'):
+        CustomDataset.get_classes(('red', 3))

@@ -3,7 +3,13 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from mmdet.datasets.utils import NumClassCheckHook, get_loading_pipeline, replace_ImageToTensor
+from mmdet.datasets.utils import (
+    NumClassCheckHook,
+    expected_num_classes,
+    get_loading_pipeline,
+    head_num_classes,
+    replace_ImageToTensor,
+)
 
 STEPS = [
     dict(type='LoadImageFromFile'),
@@ -48,3 +54,22 @@ def test_heads_are_compared_with_the_data_set():
     runner, warnings = runner_of(None, bbox_head=3)
     NumClassCheckHook().before_train_epoch(runner)
     assert 'has no CLASSES' in warnings[0]
+
+
+def test_backbones_and_semantic_heads_count_something_else():
+    class FusedSemanticHead(nn.Module):
+        num_classes = 183
+
+    class Derived(FusedSemanticHead):
+        pass
+
+    backbone = nn.ModuleDict(dict(layer=head(1000)))
+    backbone.num_classes = -1
+    model = nn.ModuleDict(dict(backbone=backbone, semantic_head=Derived(), bbox_head=head(2)))
+    assert head_num_classes(model) == {'bbox_head': 2}
+
+
+def test_heads_of_panoptic_models_have_numbers_of_their_own():
+    inner = SimpleNamespace(num_classes_of=lambda name: 7, CLASSES=('a',))
+    assert expected_num_classes(SimpleNamespace(dataset=inner, CLASSES=('a',)), 'semantic_head') == 7
+    assert expected_num_classes(SimpleNamespace(CLASSES=('a', 'b')), 'bbox_head') == 2

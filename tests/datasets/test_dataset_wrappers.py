@@ -5,7 +5,7 @@ import pytest
 from coco_files import coco_content
 from numpy.testing import assert_array_equal
 
-from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.builder import PIPELINES, build_dataset
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.dataset_wrappers import (
     ClassBalancedDataset,
@@ -148,3 +148,30 @@ def test_mix_refuses_images_that_are_collected_already(add_next, monkeypatch):
     monkeypatch.setattr(Numbers, '__getitem__', lambda self, idx: dict(value=idx, img_metas={}))
     with pytest.raises(ValueError, match='AddNext: the images are collected already; .* AddDirectives'):
         mixed[0]
+
+
+def test_class_balance_over_joined_files_counts_labels_and_not_the_files_own_ids(write_coco):
+    # cat is 5 in the first file and 7 in the second, where 5 is a class that is not trained
+    first = write_coco(coco_content([[(5, 0, 0, 9, 9)]] * 8), 'first.json')
+    other = [dict(id=5, name='tree'), dict(id=7, name='cat'), dict(id=9, name='dog')]
+    boxes = [[(7, 0, 0, 9, 9), (5, 0, 0, 9, 9)], [(9, 0, 0, 9, 9)]]
+    second = write_coco(coco_content(boxes, categories=other), 'second.json')
+    cfg = dict(type='CocoDataset', pipeline=[], classes=('cat', 'dog'))
+    joined = build_dataset([dict(cfg, ann_file=first), dict(cfg, ann_file=second)])
+    # dog is in 1 of 10 images: sqrt(0.9 / 0.1) = 3 times; cat in 9 of 10, once
+    assert ClassBalancedDataset(joined, 0.9).repeat_indices == [*range(9), 9, 9, 9]
+
+
+def test_size_of_images_changes_through_all_wrappers(write_coco):
+    path = write_coco(coco_content([[(5, 0, 0, 9, 9)]] * 2))
+    cfg = dict(type='CocoDataset', classes=('cat',), ann_file=path)
+    resize = dict(type='Resize', img_scale=(64, 48))
+    parts = [dict(cfg, pipeline=[resize]), dict(cfg, pipeline=[resize])]
+    repeated = build_dataset(dict(type='RepeatDataset', times=2, dataset=dict(type='ConcatDataset', datasets=parts)))
+    repeated.update_dynamic_scale((96, 32))
+    assert [part.pipeline.transforms[0].img_scale for part in repeated.dataset.datasets] == [[(96, 32)]] * 2
+    mixed = MultiImageMixDataset(build_dataset(dict(cfg, pipeline=[])), [resize])
+    mixed.update_dynamic_scale((32, 32))
+    assert mixed.pipeline[0].img_scale == [(32, 32)]
+    with pytest.raises(ValueError, match='CocoDataset: there is no Resize'):
+        build_dataset(dict(cfg, pipeline=[])).update_dynamic_scale((32, 32))

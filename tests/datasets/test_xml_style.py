@@ -113,3 +113,13 @@ def test_names_may_be_changed_to_classes(voc):
     assert dataset.annotated_classes() is None
     some = XMLDataset(**{**voc, 'classes': ('cow', 'bird')}, source_classes=['cat', 'bird'], rename=dict(cat='cow'))
     assert some.annotated_classes() == ['cow', 'bird'] and some.cat2label == dict(cat=0, bird=1)
+
+
+def test_words_in_place_of_numbers_count_as_not_given(tmp_path):
+    (tmp_path / 'a.xml').write_text(
+        '<annotation><size><width>Unknown</width><height>inf</height></size><object><name>a</name>'
+        '<difficult>Unspecified</difficult><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>'
+        '</object></annotation>'
+    )
+    found = parse_voc_xml(str(tmp_path / 'a.xml'))
+    assert (found.width, found.height, found.difficult.tolist()) == (0, 0, [False])

@@ -40,7 +40,7 @@ def test_report_of_a_single_stage_speaks_of_its_head(tmp_path):
     )
     config.write_text(text[:start] + model + text[end:])
     done = run_tool(SCRIPT, config, folder=tmp_path)
-    assert '| share | bbox_head loss | ignored | unlabelled |' in done.text
+    assert '| ratio | bbox_head loss | ignored | unlabelled |' in done.text
     assert '| real      | 8      | 8        | 50.0% | 100.0%         | 0.0%    | -' in done.text
     assert 'WARNING synthetic: 100% of its images have weight 0 in bbox_head' in done.text
     assert 'rpn_head' not in done.text and 'roi_head' not in done.text

@@ -1,4 +1,4 @@
-"""What the scripts coco_combine, coco_split, coco_filter and coco_to_csv share; needs nothing but numpy."""
+"""What the scripts coco_combine, coco_split, coco_filter and coco_to_csv have in common."""
 
 import difflib
 import json
@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, TypeVar
+
+from mmdet.datasets.formats.coco_fields import read_fields, read_json
 
 import numpy as np
 
@@ -38,38 +40,33 @@ def read_coco(path: str) -> Content:
     """Content of a COCO file.
 
     Raises:
-        ValueError: no JSON; a list is missing; ids are there twice; or an annotation has no image or category.
+        ValueError: no JSON; a list is missing; a field is not as the format asks (see
+            :mod:`mmdet.datasets.formats.coco_fields`); ids are there twice; or an annotation has no image or category.
     """
-    with open(path, encoding='utf-8') as file:
-        try:
-            content = json.load(file)
-        except json.JSONDecodeError as err:
-            raise ValueError(f'{path} is no valid JSON: {err}') from err
+    content = read_json(path)
     if not isinstance(content, dict) or any(not isinstance(content.get(key), list) for key in LISTS):
         raise ValueError(f'{path}: expected a JSON object with the lists {", ".join(LISTS)}')
-    check_ids(content, path)
+    is_panoptic = any(isinstance(ann, dict) and 'segments_info' in ann for ann in content['annotations'])
+    read_fields(content, path, is_panoptic)
+    check_ids(content, path, is_panoptic)
     return content
 
 
-def check_ids(content: Content, path: str) -> None:
-    """Check that ids are there once, and that annotations name images and categories that are there.
+def check_ids(content: Content, path: str, is_panoptic: bool = False) -> None:
+    """Check that ids are there once, and that annotations name images that are there.
 
     Raises:
         ValueError: they do not.
     """
-    for key in LISTS:
-        try:
-            counts = Counter(entry['id'] for entry in content[key])
-        except (KeyError, TypeError) as err:
-            raise ValueError(f'{path}: an entry of {key} has no "id"') from err
+    for key in ('images', 'categories') if is_panoptic else LISTS:
+        counts = Counter(entry['id'] for entry in content[key])
         twice = [value for value, count in counts.items() if count > 1]
         if twice:
             raise ValueError(f'{path}: ids of {key} are there more than once: {format_list(twice)}')
-    for key, kind in (('image_id', 'images'), ('category_id', 'categories')):
-        known = {entry['id'] for entry in content[kind]}
-        lost = [ann['id'] for ann in content['annotations'] if ann.get(key) not in known]
-        if lost:
-            raise ValueError(f'{path}: annotations whose {key} is not among {kind}: {format_list(lost)}')
+    known = {entry['id'] for entry in content['images']}
+    lost = [ann.get('id', ann['image_id']) for ann in content['annotations'] if ann['image_id'] not in known]
+    if lost:
+        raise ValueError(f'{path}: annotations whose image_id is not among images: {format_list(lost)}')
 
 
 @contextmanager
@@ -241,7 +238,7 @@ def _add_image(images: dict[str, dict], entry: dict, path: str, merge: bool) -> 
 
 
 def split_images(
-    content: Content, shares: Sequence[float], seed: int, tick: Callable[[Sequence], Iterable] = iter
+    content: Content, fractions: Sequence[float], seed: int, tick: Callable[[Sequence], Iterable] = iter
 ) -> list[set[int]]:
     """Divide the images so that each class is divided likewise.
 
@@ -250,7 +247,7 @@ def split_images(
 
     Args:
         content: of a COCO file.
-        shares: of each part, > 0, with the sum 1.
+        fractions: of each part, > 0, with the sum 1.
         seed: of what is left to chance; the same seed gives the same parts.
         tick: goes round the images, for a bar.
 
@@ -262,18 +259,18 @@ def split_images(
     for ann in content['annotations']:
         classes_of[ann['image_id']].add(ann['category_id'])
         images_of[ann['category_id']].add(ann['image_id'])
-    shares_ = np.asarray(shares, dtype=float)
-    lacks = {cat: shares_ * len(images) for cat, images in images_of.items()}
-    lacks_images = shares_ * len(content['images'])
+    fractions_ = np.asarray(fractions, dtype=float)
+    lacks = {cat: fractions_ * len(images) for cat, images in images_of.items()}
+    lacks_images = fractions_ * len(content['images'])
     order = [content['images'][i]['id'] for i in rng.permutation(len(content['images']))]
     rank = {cat: (len(images), str(cat)) for cat, images in images_of.items()}
     # images of rare classes first; those without any last
     order.sort(key=lambda img: min((rank[cat] for cat in classes_of[img]), default=(math.inf, '')))
-    parts: list[set[int]] = [set() for _ in shares]
+    parts: list[set[int]] = [set() for _ in fractions]
     for img in tick(order):
         rarest = min(classes_of[img], key=rank.get, default=None)
-        wanted = lacks_images if rarest is None else lacks[rarest]
-        best = np.flatnonzero(np.isclose(wanted, wanted.max()))
+        lacking = lacks_images if rarest is None else lacks[rarest]
+        best = np.flatnonzero(np.isclose(lacking, lacking.max()))
         best = best[np.isclose(lacks_images[best], lacks_images[best].max())]
         chosen = int(rng.choice(best))
         parts[chosen].add(img)

@@ -64,7 +64,7 @@ def read_names(path: str) -> list[str]:
     Raises:
         ValueError: there are none, or one is there twice.
     """
-    with open(path, encoding='utf-8') as file:
+    with open(path, encoding='utf-8-sig') as file:  # with or without a byte-order mark
         names = [line.strip() for line in file if line.strip()]
     if not names or len(set(names)) < len(names):
         raise ValueError(f'{path}: expected a class on each line, each once, got {names}')

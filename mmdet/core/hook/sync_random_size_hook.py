@@ -13,9 +13,12 @@ SIZE_STEP = 32  # pixels; strides of detectors divide it
 class SyncRandomSizeHook(Hook):
     """Draws an image size after epochs and gives it to the data set's ``update_dynamic_scale``.
 
+    Data sets of this package, and wrappers around them, set it in the ``Resize`` steps of their pipeline, those of
+    ``MultiImageMixDataset`` in its own.
+
     Args:
         ratio_range: smallest and largest side, in steps of 32 pixels, both included; None switches the hook off.
-        img_scale: gives the proportion of both sides.
+        img_scale: (width, height), gives the proportion of both sides.
         interval: epochs between two draws.
         device: where the size is for a moment while it is sent to the other processes.
     """
@@ -40,7 +43,9 @@ class SyncRandomSizeHook(Hook):
         """
         if self.ratio_range is None or not self.every_n_epochs(runner, self.interval):
             return
-        dataset = runner.data_loader.dataset
+        # the loader behind what a resumable runner puts around it
+        loader = getattr(runner.data_loader, 'loader', runner.data_loader)
+        dataset = loader.dataset
         if not hasattr(dataset, 'update_dynamic_scale'):
             raise TypeError(f'SyncRandomSizeHook: {type(dataset).__name__} has no method update_dynamic_scale')
         device = self.device if torch.cuda.is_available() else 'cpu'
@@ -52,3 +57,5 @@ class SyncRandomSizeHook(Hook):
         if runner.world_size > 1:
             dist.broadcast(size, 0)
         dataset.update_dynamic_scale(tuple(size.tolist()))
+        if getattr(loader, 'persistent_workers', False):
+            loader._iterator = None  # workers that live on would keep the old size

@@ -11,7 +11,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mmdet.core.directives import read_directives
+from mmdet.core.directives import describe, read_directives
 from mmdet.core.visualization.image import DPI, Palette, imshow_det_bboxes
 
 IGNORED_COLOUR = '#ffd400'  # of boxes to ignore: dashed and hatched
@@ -21,7 +21,7 @@ CHARACTER_WIDTH = 7.5  # px, at most, of the caption's font
 
 
 def directive_lines(img_meta: dict) -> list[str]:
-    """The training directives of an image in words, one a line.
+    """The training directives of an image in the words of ``describe``, one a line.
 
     Args:
         img_meta: meta information of the image.
@@ -29,11 +29,8 @@ def directive_lines(img_meta: dict) -> list[str]:
     Raises:
         ValueError: a directive has an impossible value.
     """
-    directives = read_directives(img_meta)
-    lines = [f'{head}: loss weight {weight:g}' for head, weight in directives.loss_weights.items()]
-    if directives.ignore_negatives:
-        lines.append('negatives are ignored')
-    return lines or ['no directives: every head has weight 1']
+    words = describe(read_directives(img_meta))
+    return ['no directives: every head has weight 1'] if words == '-' else words.split(', ')
 
 
 def draw_sample(
@@ -97,8 +94,8 @@ def _canvas(width: int, height: int) -> tuple[Figure, FigureCanvasAgg]:
 def _put_image(figure: Figure, drawn: np.ndarray, ignored: np.ndarray) -> None:
     """Put a picture at the top of the figure, with boxes (k, 4) to ignore on it."""
     height, width = drawn.shape[:2]
-    share = height / (figure.get_figheight() * DPI - 0.01)
-    axes = figure.add_axes((0, 1 - share, 1, share))
+    fraction = height / (figure.get_figheight() * DPI - 0.01)
+    axes = figure.add_axes((0, 1 - fraction, 1, fraction))
     axes.axis('off')
     axes.imshow(mmcv.bgr2rgb(drawn), extent=(0, width, height, 0), interpolation='nearest', aspect='auto')
     patches = [Rectangle((x1, y1), x2 - x1, y2 - y1) for x1, y1, x2, y2 in ignored.tolist()]

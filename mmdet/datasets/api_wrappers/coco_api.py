@@ -2,11 +2,12 @@
 
 import contextlib
 import io
-import json
 from collections.abc import Sequence
 
 from pycocotools.coco import COCO as _COCO
 from pycocotools.cocoeval import COCOeval
+
+from mmdet.datasets.formats.coco_fields import read_fields, read_json
 
 
 class COCO(_COCO):
@@ -20,25 +21,17 @@ class COCO(_COCO):
         cat_img_map: category id -> ids of the images that have it, one entry an annotation.
 
     Raises:
-        ValueError: the file is no JSON, is no mapping, or its entries lack what the format asks for.
+        ValueError: the file is no JSON, is no mapping, or its entries are not as the format asks.
     """
 
+    PANOPTIC = False  # whether annotations are entries of images with a list of segments
+
     def __init__(self, annotation_file: str | None = None):
-        # pycocotools prints its progress; every process of a run would repeat it
-        with contextlib.redirect_stdout(io.StringIO()):
-            try:
-                super().__init__(annotation_file)
-            except json.JSONDecodeError as err:
-                raise ValueError(f'{annotation_file} is no valid JSON: {err}') from err
-            except AssertionError as err:
-                raise ValueError(
-                    f'{annotation_file}: expected a JSON object with "images", "annotations" and "categories" ({err})'
-                ) from err
-            except (KeyError, TypeError) as err:
-                raise ValueError(
-                    f'{annotation_file}: an entry is not as the COCO format asks ({type(err).__name__}: {err}); images '
-                    'and categories need "id", annotations need "id", "image_id" and "category_id"'
-                ) from err
+        super().__init__()
+        if annotation_file is not None:
+            self.dataset = read_json(annotation_file)
+            read_fields(self.dataset, annotation_file, self.PANOPTIC)
+            self.build_index()
         self._name_maps()
 
     def _name_maps(self) -> None:

@@ -23,6 +23,8 @@ class COCOPanoptic(COCO):
         imgs: image id -> its entry, with ``segm_file``, the name of its picture of segments.
     """
 
+    PANOPTIC = True
+
     def createIndex(self) -> None:  # noqa: N802 - pycocotools calls it
         """Build the maps from the file's content."""
         anns, img_to_anns, cat_to_imgs = defaultdict(list), defaultdict(list), defaultdict(list)

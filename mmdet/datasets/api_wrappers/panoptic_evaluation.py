@@ -82,12 +82,12 @@ def pq_compute_multi_core(
     beside a GPU.
     """
     workers = max(1, min(nproc, os.cpu_count() or 1, len(matched_annotations_list)))
-    shares = [matched_annotations_list[i::workers] for i in range(workers)]
+    parts = [matched_annotations_list[i::workers] for i in range(workers)]
     total = PQStat()
     with ThreadPoolExecutor(workers) as pool:
         futures = [
-            pool.submit(pq_compute_single_core, i, share, gt_folder, pred_folder, categories, file_client)
-            for i, share in enumerate(shares)
+            pool.submit(pq_compute_single_core, i, part, gt_folder, pred_folder, categories, file_client)
+            for i, part in enumerate(parts)
         ]
         for future in futures:
             total += future.result()

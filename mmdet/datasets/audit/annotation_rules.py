@@ -1,12 +1,20 @@
 """What annotations must be like to be trained on: the rules that the data sets and the audit share."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+_LOGGER = logging.getLogger('mmdet')
+
 # Names of ``ann_info`` that have one entry for each box.
 _PER_BOX = ('bboxes', 'labels', 'masks', 'keypoints', 'gt_is_group_ofs', 'extra_labels')
+
+
+def is_ignored(ann: Mapping) -> bool:
+    """Whether an annotation is an ignore region, a crowd (``iscrowd``) or one by ``ignore``: neither object nor not."""
+    return bool(ann.get('iscrowd', 0) or ann.get('ignore', 0))
 
 
 def has_area(xywh: np.ndarray, areas: np.ndarray) -> np.ndarray:
@@ -31,7 +39,8 @@ def repeated_ids(content: Mapping[str, Sequence[Mapping]]) -> list[str]:
     """Ids, and names of categories, that the content of a COCO file gives more than once: a text for each kind."""
     problems = []
     for kind, key in (('images', 'id'), ('annotations', 'id'), ('categories', 'id'), ('categories', 'name')):
-        counts = Counter(entry[key] for entry in content.get(kind, ()))
+        values = (entry[key] for entry in content.get(kind, ()))
+        counts = Counter(value.strip() if key == 'name' else value for value in values)
         twice = [value for value, count in counts.items() if count > 1]
         if twice:
             problems.append(f'{len(twice)} {key}(s) of {kind} are there more than once: {format_list(twice)}')
@@ -41,14 +50,22 @@ def repeated_ids(content: Mapping[str, Sequence[Mapping]]) -> list[str]:
 def fill_annotations(anns: Sequence[dict], ann_file: str) -> None:
     """Give annotations the ``iscrowd`` (0) and ``area`` (width x height, px²) that some COCO files leave out, in place.
 
+    Areas that are 0 in all of a file count as left out, with a warning: nothing could be trained on.
+
     Raises:
-        ValueError: an annotation has no ``bbox`` of four numbers.
+        ValueError: an annotation has no ``bbox``.
     """
+    without = [ann['id'] for ann in anns if 'bbox' not in ann]
+    if without:
+        raise ValueError(
+            f'{ann_file}: {len(without)} annotations have no "bbox" of x, y, width, height: {format_list(without)}'
+        )
+    meaningless = bool(anns) and not any(ann.get('area', 1) for ann in anns)
+    if meaningless:
+        _LOGGER.warning('%s: area is 0 in all %d annotations; width x height is taken', ann_file, len(anns))
     for ann in anns:
-        if len(ann.get('bbox', ())) != 4:
-            raise ValueError(f'{ann_file}: annotation {ann["id"]} has no "bbox" of x, y, width, height: {ann}')
         ann.setdefault('iscrowd', 0)
-        if 'area' not in ann:
+        if meaningless or 'area' not in ann:
             ann['area'] = ann['bbox'][2] * ann['bbox'][3]
 
 

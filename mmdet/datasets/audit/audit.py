@@ -13,16 +13,16 @@ from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
 from mmdet.datasets.audit import checks
-from mmdet.datasets.audit.annotation_rules import repeated_ids
 from mmdet.datasets.audit.checks import BoxTable
+from mmdet.datasets.audit.coco_facts import FileFacts
 from mmdet.datasets.audit.directives import describe_directives
-from mmdet.datasets.audit.image_check import find_loader, read_image_size
+from mmdet.datasets.audit.files import check_image_files
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.custom import CustomDataset
 
 # The table names all classes up to this number, else the most and the least frequent ones.
 MAX_CLASSES_SHOWN = 8
-# Side, px, of the image that boxes are looked at in which are shares of their image's size.
+# Side, px, of the image that boxes are looked at in which are fractions of their image's size.
 NOMINAL_SIDE = 1024
 
 
@@ -79,25 +79,26 @@ def audit_dataset(
     dataset: Dataset,
     *,
     num_classes: int | Mapping[str, int] | None = None,
-    heeded: Collection[str] | None = None,
+    directive_keys: Collection[str] | None = None,
     strict: bool = False,
-    sample_files: int = 32,
+    sample_files: int | None = None,
     logger=None,
 ) -> AuditReport:
     """Check a data set, with all that its wrappers hold, and print a table of it.
 
     It stops on classes that the annotation file does not have, joined data sets with different classes, no image left
     after filtering, a head with another number of classes, ids that are there twice, labels of no class, directives
-    with impossible values or that no head or sampler heeds, and (in some evenly spread images) files that are missing,
+    with impossible values or that no head or sampler reads, masks that cannot be used, and files that are missing,
     cannot be read or have another size than stated. Boxes without area or outside their image, which training leaves
     out, are only counted.
 
     Args:
         dataset: what is trained on or tested.
         num_classes: of the model's head, or of each of several heads by name; None: not checked.
-        heeded: keys of the directives that the model's heads and samplers read; None: not checked.
+        directive_keys: keys of the directives that the model's heads and samplers read; None: not checked.
         strict: also stop on boxes that are left out.
-        sample_files: how many images of each data set are read.
+        sample_files: how many images of each data set are read; None: 32, and of image files on this machine's disks
+            the headers of all.
         logger: where table and notes go: a logger, None (print) or ``'silent'``; first process only.
 
     Returns:
@@ -109,7 +110,7 @@ def audit_dataset(
     leaves, per_epoch = flatten(dataset)
     names = unique_names(leaves)
     parts = [
-        audit_part(leaf, name, int(count), num_classes, sample_files, heeded)
+        audit_part(leaf, name, int(count), num_classes, sample_files, directive_keys)
         for leaf, name, count in zip(leaves, names, per_epoch)
     ]
     problems = [f'{part.name}: {problem}' for part in parts for problem in part.problems]
@@ -121,7 +122,7 @@ def audit_dataset(
     if get_dist_info()[0] == 0:
         print_log('\n' + report.table(), logger=logger)
         for note in () if strict else notes:
-            print_log(f'{note}; they are left out', logger=logger)
+            print_log(note, logger=logger)
     if problems:
         raise AuditError(problems)
     return report
@@ -159,61 +160,44 @@ def audit_part(
     name: str,
     per_epoch: int,
     num_classes: int | Mapping[str, int] | None,
-    sample_files: int,
-    heeded: Collection[str] | None = None,
+    sample_files: int | None,
+    directive_keys: Collection[str] | None = None,
 ) -> PartReport:
     """Check one data set that wraps no other."""
     classes = getattr(dataset, 'CLASSES', None)
-    problems = checks.check_num_classes(num_classes, classes)
-    directives, fault = describe_directives(dataset, heeded)
+    problems = checks.check_num_classes(num_classes, classes, getattr(dataset, 'num_classes_of', None))
+    directives, fault = describe_directives(dataset, directive_keys)
     problems += fault
     if not isinstance(dataset, CustomDataset):  # a data set of the user's own kind: what is in it, is not known
         return PartReport(name, len(dataset), len(dataset), per_epoch, {}, directives, problems, [])
     problems += checks.check_images_left(len(dataset), dataset.num_unfiltered, dataset.filtered)
     if isinstance(dataset, CocoDataset):
-        categories = [cat['name'] for cat in dataset.coco.dataset.get('categories', [])]
+        facts = dataset.file_facts()
         expected = [name for name in classes or () if name not in dataset.missing_classes]
-        problems += checks.check_class_names(expected, categories)
-        problems += repeated_ids(dataset.coco.dataset)
-        boxes = coco_boxes(dataset)
+        problems += checks.check_class_names(expected, facts.categories)
     else:
-        boxes = custom_boxes(dataset)
-        problems += checks.check_labels(boxes, None if classes is None else len(classes))
-    counts = checks.usable_per_class(boxes, len(classes) if classes else int(boxes.labels.max(initial=-1)) + 1)
-    per_class = dict(zip(classes or map(str, range(len(counts))), counts.tolist()))
-    notes = checks.describe_unusable_boxes(boxes)
-    loader = find_loader(dataset.pipeline)
-    if loader is not None:
-        problems += checks.check_files(
-            dataset.data_infos, sample_files, lambda info: read_image_size(loader, info, dataset.img_prefix)
-        )
-    return PartReport(name, len(dataset), dataset.num_unfiltered, per_epoch, per_class, directives, problems, notes)
-
-
-def coco_boxes(dataset: CocoDataset) -> BoxTable:
-    """All boxes of a COCO file, also of images that are not used."""
-    images, anns = dataset.coco.imgs, dataset.coco.dataset.get('annotations', [])
-    row_of = {img_id: row for row, img_id in enumerate(images)}
-    used = np.zeros(len(images) + 1, dtype=bool)  # the last stands for images that are not there
-    used[[row_of[img_id] for img_id in dataset.img_ids]] = True
-    rows = np.asarray([row_of.get(ann['image_id'], -1) for ann in anns], dtype=np.int64)
-    return BoxTable(
-        ids=np.asarray([ann['id'] for ann in anns]),
-        xywh=np.asarray([ann['bbox'] for ann in anns], dtype=np.float64).reshape(-1, 4),
-        areas=np.asarray([ann['area'] for ann in anns], dtype=np.float64),
-        labels=np.asarray([dataset.cat2label.get(ann['category_id'], -1) for ann in anns], dtype=np.int64),
-        image=rows,
-        counts=np.asarray([not (ann['iscrowd'] or ann.get('ignore', False)) for ann in anns], dtype=bool),
-        kept=used[rows],
-        sizes_wh=np.asarray([(img['width'], img['height']) for img in images.values()], dtype=float).reshape(-1, 2),
+        facts = custom_facts(dataset)
+    problems += facts.problems
+    per_class = dict(zip(classes or map(str, range(len(facts.counts))), facts.counts.tolist()))
+    problems += check_image_files(dataset, sample_files)
+    return PartReport(
+        name, len(dataset), dataset.num_unfiltered, per_epoch, per_class, directives, problems, facts.notes
     )
+
+
+def custom_facts(dataset: CustomDataset) -> FileFacts:
+    """What there is to say about the annotations of a data set in mmdetection's own format."""
+    classes, boxes = dataset.CLASSES, custom_boxes(dataset)
+    counts = checks.usable_per_class(boxes, len(classes) if classes else int(boxes.labels.max(initial=-1)) + 1)
+    problems = checks.check_labels(boxes, None if classes is None else len(classes))
+    return FileFacts([], counts, problems, checks.describe_unusable_boxes(boxes, dataset.test_mode))
 
 
 def custom_boxes(dataset: CustomDataset) -> BoxTable:
     """All boxes of the images that a data set uses; their ids are file names."""
     anns = [dataset.get_ann_info(i) for i in range(len(dataset))]
     boxes = [np.asarray(ann['bboxes'], dtype=np.float64).reshape(-1, 4) for ann in anns]
-    if dataset.BOXES_ARE_SHARES:
+    if dataset.BOXES_ARE_FRACTIONS:
         boxes, sizes = [own * NOMINAL_SIDE for own in boxes], [(NOMINAL_SIDE, NOMINAL_SIDE)] * len(anns)
     else:
         sizes = [(info['width'], info['height']) for info in dataset.data_infos]

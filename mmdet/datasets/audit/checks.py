@@ -6,8 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mmdet.datasets.audit.annotation_rules import format_list, has_area, overlaps_image
-from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.utils.registry import did_you_mean
+
+WITHOUT_IMAGE = 'of images that the file does not have'
+MOSTLY = 0.95  # fraction of boxes that must agree before they are taken for corners
 
 
 class BoxTable(NamedTuple):
@@ -56,23 +58,34 @@ def check_images_left(kept: int, total: int, filtered: Mapping[str, int]) -> lis
     return [f'0 of {total} images are left{": " + reasons if reasons else ""}. Check classes and annotation file.']
 
 
-def check_num_classes(num_classes: int | Mapping[str, int] | None, classes: Sequence[str] | None) -> list[str]:
-    """Heads (or one number for all) that predict another number of classes than there are."""
+def check_num_classes(
+    num_classes: int | Mapping[str, int] | None,
+    classes: Sequence[str] | None,
+    expected: Callable[[str], int] | None = None,
+) -> list[str]:
+    """Heads (or one number for all) that predict another number of classes than there are.
+
+    Args:
+        num_classes: of each head, by its name; None: not known.
+        classes: of the data set; None: not known.
+        expected: how many classes the head of a name must predict; None: all.
+    """
     if num_classes is None or classes is None:
         return []
     heads = num_classes if isinstance(num_classes, Mapping) else {'the head': num_classes}
+    needed = {head: expected(head) if expected else len(classes) for head in heads}
     return [
         f'{head} has num_classes={count}, but the data set has {len(classes)} classes ({format_list(classes)}). '
-        f'Set num_classes={len(classes)}.'
+        f'Set num_classes={needed[head]}.'
         for head, count in heads.items()
-        if count != len(classes)
+        if count != needed[head]
     ]
 
 
-def check_heeded(unread: Sequence[str], heeded: Collection[str] | None) -> list[str]:
+def check_directives_are_read(unread: Sequence[str], directive_keys: Collection[str] | None) -> list[str]:
     """Directives that nothing in the model reads."""
     return [
-        f'nothing in the model heeds {key!r} (heeded: {format_list(sorted(heeded)) or "none"}). Use heads '
+        f'nothing in the model reads {key!r} (read are: {format_list(sorted(directive_keys)) or "none"}). Use heads '
         '...WithWeightPerImage and samplers ...WithIgnore, or for all of them '
         'directives=dict(weights=True, ignore_negatives=True) in the model.'
         for key in unread
@@ -89,26 +102,43 @@ def find_unusable_boxes(boxes: BoxTable) -> dict[str, np.ndarray]:
     found = {
         'without area (less than 1 px wide or high, or area 0)': ours & known & ~with_area,
         'outside their image': ours & known & with_area & ~inside,
-        'of images that the file does not have': ours & ~known,
+        WITHOUT_IMAGE: ours & ~known,
     }
     return {reason: np.flatnonzero(mask) for reason, mask in found.items() if mask.any()}
 
 
-def describe_unusable_boxes(boxes: BoxTable) -> list[str]:
-    """One line for each reason for which boxes cannot be used."""
+def describe_unusable_boxes(boxes: BoxTable, test_mode: bool = False) -> list[str]:
+    """One line for each reason for which boxes cannot be used, and what becomes of them in training or testing."""
     return [
-        f'{len(index)} of {len(boxes.ids)} boxes are {reason}: {format_list(boxes.ids[index])}'
+        f'{len(index)} of {len(boxes.ids)} boxes are {reason}: {format_list(boxes.ids[index])}; '
+        + ('metrics count them all the same' if test_mode and reason != WITHOUT_IMAGE else 'they are left out')
         for reason, index in find_unusable_boxes(boxes).items()
+    ]
+
+
+def check_corners(boxes: BoxTable) -> list[str]:
+    """Boxes that leave their images, most of them, and would lie inside if width and height were their other corner."""
+    known = (boxes.image >= 0) & (boxes.labels >= 0)
+    if not known.any():
+        return []
+    xywh, sizes = boxes.xywh[known], boxes.sizes_wh[boxes.image[known]]
+    leaves = (xywh[:, :2] + xywh[:, 2:] > sizes + 1).any(1)
+    as_corners = ((xywh[:, 2:] > xywh[:, :2]) & (xywh[:, 2:] <= sizes + 1)).all(1)
+    if leaves.mean() <= 0.5 or as_corners.mean() < MOSTLY:
+        return []
+    return [
+        f'{leaves.sum()} of {len(xywh)} boxes leave their image: {format_list(boxes.ids[known][leaves])}. Read as two '
+        'corners they would lie inside; COCO asks for x, y, width, height.'
     ]
 
 
 def check_labels(boxes: BoxTable, num_classes: int | None) -> list[str]:
     """Labels that no class has."""
-    wrong = boxes.labels >= (np.inf if num_classes is None else num_classes)
+    wrong = (boxes.labels < 0) | (boxes.labels >= (np.inf if num_classes is None else num_classes))
     if not wrong.any():
         return []
     return [
-        f'{wrong.sum()} boxes have labels outside 0 ... {num_classes - 1}: '
+        f'{wrong.sum()} boxes have labels outside 0 ... {"" if num_classes is None else num_classes - 1}: '
         f'{format_list(np.unique(boxes.labels[wrong]))} in {format_list(boxes.ids[wrong])}'
     ]
 
@@ -120,42 +150,3 @@ def usable_per_class(boxes: BoxTable, num_classes: int) -> np.ndarray:
         mask[index] = False
     labels = boxes.labels[mask]
     return np.bincount(labels[labels < num_classes], minlength=num_classes)
-
-
-def choose_samples(total: int, wanted: int) -> list[int]:
-    """Numbers of at most ``wanted`` images, evenly spread from the first to the last."""
-    return sorted({round(i) for i in np.linspace(0, total - 1, min(wanted, total))}) if total and wanted > 0 else []
-
-
-def check_files(infos: Sequence[Mapping], wanted: int, read_size: Callable[[Mapping], tuple[int, int]]) -> list[str]:
-    """Read some images: files that are missing, cannot be read, or have another size than the annotations say.
-
-    Args:
-        infos: entries of the images, with ``filename``, ``width`` and ``height`` px.
-        wanted: how many to read.
-        read_size: width and height of an image, from its entry; raises BrokenImageError.
-    """
-    broken, wrong_size = [], []
-    samples = choose_samples(len(infos), wanted)
-    for i in samples:
-        info = infos[i]
-        try:
-            size = read_size(info)
-        except BrokenImageError as err:
-            broken.append(str(err))
-            continue
-        if 'width' in info and size != (info['width'], info['height']):
-            wrong_size.append(f'{info["filename"]} ({info["width"]}x{info["height"]} stated, {size[0]}x{size[1]} read)')
-    problems = []
-    if broken:
-        problems.append(
-            f'{len(broken)} of {len(samples)} images looked at cannot be read: {format_list(broken)}. '
-            'Check img_prefix and data_root, or mend the files.'
-        )
-    if wrong_size:
-        problems.append(
-            f'{len(wrong_size)} of {len(samples)} images looked at have another size than the annotations say: '
-            f'{format_list(wrong_size)}. Boxes would not fit them; with width and height swapped, a rotation is '
-            "stored in the file: LoadImageFromFile(color_type='color_ignore_orientation') leaves it aside."
-        )
-    return problems

@@ -1,4 +1,4 @@
-"""What the images of a data set say to heads and samplers: the audit's look at the training directives."""
+"""The directives of the images of a data set: the audit's look at the training directives."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -15,12 +15,12 @@ from mmdet.datasets.mixing.verified_classes import unread_list
 MAX_VALUES_SHOWN = 4  # of a field that the images' entries have; the rarer ones are only counted
 
 
-def describe_directives(dataset: Dataset, heeded: Collection[str] | None = None) -> tuple[str, list[str]]:
-    """What the data set's pipeline tells the heads and samplers about its images, and what is wrong with that.
+def describe_directives(dataset: Dataset, directive_keys: Collection[str] | None = None) -> tuple[str, list[str]]:
+    """The directives that the data set's pipeline gives its images, and what is wrong with that.
 
     Args:
         dataset: with a pipeline.
-        heeded: keys of the directives that the model reads; None: not known.
+        directive_keys: keys of the directives that the model reads; None: not known.
 
     Returns:
         A text for the table, with counts of the values that come from the images' entries; and the problems.
@@ -45,8 +45,8 @@ def describe_directives(dataset: Dataset, heeded: Collection[str] | None = None)
     problems = [
         fault if infos == [None] else f'{fault} (images: {format_list(names)})' for fault, names in faults.items()
     ]
-    if heeded is not None:
-        problems += checks.check_heeded(sorted(unread.difference(heeded)), heeded)
+    if directive_keys is not None:
+        problems += checks.check_directives_are_read(sorted(unread.difference(directive_keys)), directive_keys)
     problems += unread_list(dataset, [key for step in steps for key in step.info_keys.values()])
     if faults and not values:
         return '?', problems

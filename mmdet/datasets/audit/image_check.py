@@ -25,7 +25,8 @@ def read_image_size(loader: LoadImageFromFile, info: dict, prefix: str | None) -
         BrokenImageError: the file is missing, or cannot be decoded.
     """
     try:
-        height, width = loader(dict(img_info=info, img_prefix=prefix))['img'].shape[:2]
+        # without the size that is stated: who asks compares it
+        height, width = loader(dict(img_info=dict(filename=info['filename']), img_prefix=prefix))['img'].shape[:2]
     except BrokenImageError:
         raise
     except OSError as err:

@@ -33,7 +33,7 @@ class BoxTable(NamedTuple):
 
     filenames: list[str]  # N
     starts: np.ndarray  # (N + 1,)
-    bboxes: np.ndarray  # (n, 4) float32 xyxy, as shares of the image's width and height
+    bboxes: np.ndarray  # (n, 4) float32 xyxy, as fractions of the image's width and height
     labels: np.ndarray  # (n,) int32
     flags: np.ndarray  # (n, 5) bool, see FLAGS
 
@@ -112,11 +112,11 @@ def read_boxes(lines: Iterable[str], path: str, label_of: Mapping[str, int]) -> 
     )
 
 
-def _columns(head: Sequence[str], wanted: Sequence[str], path: str) -> list[int]:
-    missing = [name for name in wanted if name not in head]
+def _columns(head: Sequence[str], names: Sequence[str], path: str) -> list[int]:
+    missing = [name for name in names if name not in head]
     if missing:
         raise ValueError(f'{path}: there is no column {", ".join(missing)}; the head line has {", ".join(head)}')
-    return [head.index(name) for name in wanted]
+    return [head.index(name) for name in names]
 
 
 def _group(filenames: list[str], image_of: np.ndarray, labels: np.ndarray, values: np.ndarray) -> BoxTable:
@@ -133,7 +133,7 @@ def _group(filenames: list[str], image_of: np.ndarray, labels: np.ndarray, value
 def read_challenge_boxes(lines: Sequence[str], path: str, num_classes: int) -> BoxTable:
     """Boxes of the challenge: for each image its file name, a line that is not used, the number of boxes, the boxes.
 
-    A box is ``number of the class, from 1; x1 y1 x2 y2 as shares; 1 for a group``, between blanks.
+    A box is ``number of the class, from 1; x1 y1 x2 y2 as fractions; 1 for a group``, between blanks.
 
     Raises:
         ValueError: a block is not as it should be.

@@ -35,13 +35,21 @@ def parse_voc_xml(path: str) -> VocImage:
     except (AttributeError, TypeError, ValueError) as err:
         raise ValueError(f'{path}: an object has no name, or no bndbox with {", ".join(_CORNERS)} ({err})') from err
     return VocImage(
-        width=int(float(root.findtext('size/width') or 0)),
-        height=int(float(root.findtext('size/height') or 0)),
+        width=_whole_number(root, 'size/width'),
+        height=_whole_number(root, 'size/height'),
         folder=root.findtext('folder') or '',
         names=names,
         corners=np.asarray(corners, dtype=np.int64).reshape(-1, 4),
-        difficult=np.asarray([int(obj.findtext('difficult') or 0) != 0 for obj in objects], dtype=bool),
+        difficult=np.asarray([_whole_number(obj, 'difficult') != 0 for obj in objects], dtype=bool),
     )
+
+
+def _whole_number(element: ElementTree.Element, path: str) -> int:
+    """A number, 0 where it is left out or a word stands for it, as in ``<difficult>Unspecified``."""
+    try:
+        return int(float(element.findtext(path) or 0))
+    except (ValueError, OverflowError):
+        return 0
 
 
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval
+from mmdet.datasets.metrics.coco_ground_truth import evaluation_copy
 
 CURVES = ('C75', 'C50', 'Loc', 'Sim', 'Oth', 'BG', 'FN')
 IOU_THRS = (0.75, 0.5, 0.1)
@@ -68,6 +69,7 @@ def error_curves(coco_gt: COCO, coco_dt: COCO, metric: str, areas: Sequence[floa
         areas: see :func:`area_ranges`.
     """
     cat_ids = sorted(coco_gt.get_cat_ids())
+    coco_gt = evaluation_copy(coco_gt, coco_gt.imgs, cat_ids if metric == 'segm' else None)
     ranges = area_ranges(areas)
     per_class = [_class_curves(coco_gt, coco_dt, cat_id, metric, ranges) for cat_id in cat_ids]
     precision = np.concatenate(per_class, axis=2) if per_class else np.zeros((len(CURVES), 101, 0, len(ranges)))

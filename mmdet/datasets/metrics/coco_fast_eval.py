@@ -41,13 +41,20 @@ class Matches(NamedTuple):
     ignored: NDArray  # (n, areas, thresholds) bool
 
 
+def unique_ids(ids: Sequence) -> list:
+    """Ids, numbers or texts, each once and in order; numbers before texts."""
+    return sorted(set(ids), key=lambda value: (isinstance(value, str), value))
+
+
 def gather(entries: Sequence[Mapping], cat_ids: Sequence[int], img_ids: Sequence[int]) -> Boxes:
     """Boxes of those entries of an annotation file, or of a file of results, that are of the categories and images."""
-    columns = np.array([(e['category_id'], e['image_id']) for e in entries], dtype=np.int64).reshape(-1, 2)
-    cats, imgs = (np.unique(ids) for ids in (cat_ids, img_ids))
-    chosen = np.flatnonzero(np.isin(columns[:, 0], cats) & np.isin(columns[:, 1], imgs))
+    # ids may be texts or fractions: numbers of their places stand for them
+    cats, imgs = ({value: place for place, value in enumerate(unique_ids(ids))} for ids in (cat_ids, img_ids))
+    rows = [(cats.get(e['category_id'], -1), imgs.get(e['image_id'], -1)) for e in entries]
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 2)
+    chosen = np.flatnonzero((columns >= 0).all(1))
     entries, columns = [entries[i] for i in chosen], columns[chosen]
-    cells = np.searchsorted(cats, columns[:, 0]) * len(imgs) + np.searchsorted(imgs, columns[:, 1])
+    cells = columns[:, 0] * len(imgs) + columns[:, 1]
     xywh = np.array([e['bbox'] for e in entries], dtype=np.float64).reshape(-1, 4)
     is_result = bool(entries) and 'score' in entries[0]
     scores = np.array([e['score'] for e in entries] if is_result else np.zeros(len(entries)), dtype=np.float64)
@@ -84,13 +91,13 @@ def evaluate_boxes(
     detections = detections.take(np.flatnonzero(detections.ranks() < max_dets[-1]))
     matches = match(objects, detections, iou_thrs, area_ranges)
     ranks = detections.ranks()
-    wanted = ~(objects.crowd[:, None] | outside(objects.areas, area_ranges))  # (n, A)
+    counting = ~(objects.crowd[:, None] | outside(objects.areas, area_ranges))  # (n, A)
     of_cat = np.searchsorted(detections.cells, np.arange(num_cats + 1) * num_images)
     shape = (num_cats, len(area_ranges), len(max_dets))
     precision = np.full((len(iou_thrs), len(recall_thrs), *shape), -1.0)
     recall = np.full((len(iou_thrs), *shape), -1.0)
     for k in range(num_cats):
-        totals = wanted[objects.cells // num_images == k].sum(0) if len(objects.cells) else np.zeros(len(area_ranges))
+        totals = counting[objects.cells // num_images == k].sum(0) if len(objects.cells) else np.zeros(len(area_ranges))
         rows = np.arange(of_cat[k], of_cat[k + 1])
         rows = rows[np.argsort(-detections.scores[rows], kind='stable')]
         for m, most in enumerate(max_dets):
@@ -222,7 +229,7 @@ def _choose(could: NDArray, overlaps: NDArray, ignored: NDArray) -> tuple[NDArra
 
 
 def overlaps_of(dets: NDArray, objects: NDArray, crowd: NDArray) -> NDArray:
-    """IoU (c, G) of a detection (c, 4) with each object (c, G, 4) of its cell, xywh; its covered share for a crowd."""
+    """IoU (c, G) of a detection (c, 4) with each object (c, G, 4) of its cell, xywh; with a crowd IoF."""
     ends_d, ends_o = dets[:, None, :2] + dets[:, None, 2:], objects[..., :2] + objects[..., 2:]
     sides = np.minimum(ends_d, ends_o) - np.maximum(dets[:, None, :2], objects[..., :2])
     shared = np.where((sides > 0).all(-1), sides[..., 0] * sides[..., 1], 0.0)

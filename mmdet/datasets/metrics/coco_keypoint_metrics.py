@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval
+from mmdet.datasets.metrics.coco_ground_truth import evaluation_copy
 from mmdet.datasets.metrics.coco_metrics import METRICS as BOX_METRICS
 from mmdet.datasets.metrics.coco_metrics import load_results
 from mmdet.utils.registry import did_you_mean
@@ -69,13 +70,14 @@ def run_keypoint_eval(
         result_file: JSON list of COCO's results with ``keypoints``.
         cat_ids: categories that count.
         img_ids: images that count.
-        sigmas: (K,) standard deviations, shares of the square root of an object's area.
+        sigmas: (K,) standard deviations, fractions of the square root of an object's area.
         logger: where a note about empty results goes.
 
     Returns:
         'mAP', 'mAP_50', ... -> figure; -1 where there is nothing to find.
     """
     coco_gt = _with_counts(coco_gt)
+    coco_gt = evaluation_copy(coco_gt, img_ids)
     coco_dt = load_results(coco_gt, result_file, 'keypoints', logger)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         run = COCOeval(coco_gt, coco_dt, 'keypoints')

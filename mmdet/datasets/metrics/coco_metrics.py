@@ -1,7 +1,6 @@
 """COCO's metrics from files of results: one run of pycocotools, its twelve figures, and tables of them."""
 
 import contextlib
-import copy
 import io
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from mmcv.utils import print_log
 from terminaltables import AsciiTable
 
 from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval
-from mmdet.datasets.audit.annotation_rules import format_list
-from mmdet.datasets.metrics.coco_fast_eval import evaluate_boxes, gather
+from mmdet.datasets.metrics.coco_fast_eval import evaluate_boxes, gather, unique_ids
+from mmdet.datasets.metrics.coco_ground_truth import evaluation_copy
 from mmdet.utils.registry import did_you_mean
 
 METRICS = ('bbox', 'segm', 'proposal', 'proposal_fast')
@@ -49,7 +48,7 @@ def recall_items(proposal_nums: Sequence[int]) -> tuple[str, ...]:
     """Names of the figures of recall: for each number of detections, and for each size with the largest number."""
     return (
         *(f'AR@{num}' for num in proposal_nums),
-        *(f'AR_{size}@{proposal_nums[-1]}' for size in 'sml'),
+        *(f'AR_{size}@{max(proposal_nums)}' for size in 'sml'),
     )
 
 
@@ -102,21 +101,21 @@ def run_coco_eval(
     """Evaluate one file of results.
 
     Args:
-        coco_gt: annotations.
+        coco_gt: annotations; not changed.
         result_file: JSON list of COCO's results.
         metric: ``'bbox'``, ``'segm'`` or ``'proposal'`` (boxes without regard to the category).
         cat_ids: categories that count.
         img_ids: images that count.
-        proposal_nums: numbers of detections an image, rising.
+        proposal_nums: numbers of detections an image.
         iou_thrs: thresholds.
         logger: where a note about empty results goes.
         backend: see :data:`BACKENDS`.
 
     Raises:
-        ValueError: masks are to be evaluated, and an annotation has none.
+        ValueError: masks are to be evaluated, and an annotation has none, or an impossible one.
     """
-    if metric == 'segm':
-        _check_masks(coco_gt, cat_ids, img_ids)
+    proposal_nums = sorted(proposal_nums)
+    coco_gt = evaluation_copy(coco_gt, img_ids, cat_ids if metric == 'segm' else None)
     if backend == 'numpy' and metric == 'bbox':
         return _summary(_fast_run(coco_gt, mmcv.load(result_file), cat_ids, img_ids, proposal_nums, iou_thrs))
     coco_dt = load_results(coco_gt, result_file, metric, logger)
@@ -151,7 +150,7 @@ def _fast_run(
 ) -> COCOeval:
     """A run of pycocotools whose curves come from :mod:`coco_fast_eval`."""
     run = COCOeval(iouType='bbox')
-    run.params.catIds, run.params.imgIds = sorted(set(cat_ids)), sorted(set(img_ids))
+    run.params.catIds, run.params.imgIds = unique_ids(cat_ids), unique_ids(img_ids)
     run.params.maxDets = list(proposal_nums)
     run.params.iouThrs = np.asarray(iou_thrs, dtype=np.float64)
     objects = gather(coco_gt.dataset.get('annotations', ()), cat_ids, img_ids)
@@ -168,13 +167,6 @@ def _fast_run(
     return run
 
 
-def _check_masks(coco_gt: COCO, cat_ids: Sequence[int], img_ids: Sequence[int]) -> None:
-    anns = coco_gt.load_anns(coco_gt.get_ann_ids(img_ids=img_ids, cat_ids=cat_ids))
-    without = [ann['id'] for ann in anns if not ann.get('segmentation')]
-    if without:
-        raise ValueError(f"metric 'segm': {len(without)} annotations have no segmentation: {format_list(without)}")
-
-
 def load_results(coco_gt: COCO, result_file: str, metric: str, logger=None) -> COCO:
     """Results as pycocotools wants them; an empty list, which it refuses, as well."""
     entries = mmcv.load(result_file)
@@ -189,9 +181,6 @@ def load_results(coco_gt: COCO, result_file: str, metric: str, logger=None) -> C
         for entry in entries:
             entry.pop('bbox', None)  # else sizes would be those of the boxes, not of the masks or keypoints
     with contextlib.redirect_stdout(io.StringIO()):
-        # loadRes copies the licence and description of the annotations, which not every file has
-        coco_gt = copy.copy(coco_gt)
-        coco_gt.dataset = {'info': {}, **coco_gt.dataset}
         return coco_gt.loadRes(entries)
 
 

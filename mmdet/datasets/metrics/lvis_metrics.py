@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pycocotools.mask as mask_utils
 
+from mmdet.core.mask.annotation import segmentation_to_rle
 from mmdet.datasets.mixing.verified_classes import check_lvis_image
 
 MAX_DETS = 300  # of an image
@@ -110,21 +111,12 @@ def _objects(entries: Sequence[dict], metric: str, img: Mapping[str, Any], detec
         shapes = np.asarray([entry['bbox'] for entry in entries], dtype=np.float64).reshape(-1, 4)
         areas = shapes[:, 2] * shapes[:, 3]
     else:
-        shapes = [run_lengths(entry['segmentation'], img['height'], img['width']) for entry in entries]
+        shapes = [segmentation_to_rle(entry['segmentation'], img['height'], img['width']) for entry in entries]
         areas = mask_utils.area(shapes) if shapes else np.zeros(0)
     if not detections:
         areas = [entry['area'] for entry in entries]
     scores = [entry.get('score', 0.0) for entry in entries]
     return Objects(shapes, np.asarray(areas, dtype=np.float64), np.asarray(scores, dtype=np.float64))
-
-
-def run_lengths(segmentation: Any, height: int, width: int) -> dict:
-    """Run lengths of a segmentation as COCO files have it: polygons, or run lengths of either kind."""
-    if isinstance(segmentation, list):
-        return mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
-    if isinstance(segmentation['counts'], list):
-        return mask_utils.frPyObjects(segmentation, height, width)
-    return segmentation
 
 
 class LVISFigures(NamedTuple):

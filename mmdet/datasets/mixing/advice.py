@@ -5,6 +5,7 @@ labels found; change the numbers there and nowhere else.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mmdet.core.directives import (
@@ -15,33 +16,34 @@ from mmdet.core.directives import (
     negative_policy,
 )
 
+NO_ENTRIES: Mapping[str, Any] = MappingProxyType({})  # default of mappings
 PAGE = 'docs/experiments/missing_labels.md'
 CLASSES_PAGE = 'docs/partial_labels.md'
-# Share of an epoch's images from which on the policy made a difference.
-LARGE_SHARE = 0.2
-# Policies, those first that believe least; the first that holds in some head is an image's.
+# Fraction of an epoch's images from which on the policy made a difference.
+LARGE_FRACTION = 0.2
+# Policies, the strictest first; the first that holds in some head is an image's.
 POLICIES = ('none', 'recalibrate', 'overlap', 'soft', 'all')
 
 
 class SourceFacts(NamedTuple):
-    """What is known of a source before the training; shares are in [0, 1]."""
+    """What is known of a source before the training; fractions are in [0, 1]."""
 
     name: str
-    share: float  # of the images of an epoch that are the source's
-    policies: Mapping[str, float] = {}  # policy of negatives -> share of the source's images that have it
+    fraction: float  # of the images of an epoch that are the source's
+    policies: Mapping[str, float] = NO_ENTRIES  # policy of negatives -> fraction of the source's images that have it
     without_objects: Sequence[str] = ()  # classes that no box is of and that count as annotated nevertheless
 
     @property
     def incomplete(self) -> float:
-        """Share of the source's images that are declared to miss objects."""
-        return sum(share for policy, share in self.policies.items() if policy != 'all')
+        """Fraction of the source's images that are declared to miss objects."""
+        return sum(fraction for policy, fraction in self.policies.items() if policy != 'all')
 
 
 class Rule(NamedTuple):
     """Where a policy does not pay, and what does."""
 
     policy: str  # of the images in question
-    above: float  # their share of all images of an epoch is greater than this
+    above: float  # their fraction of all images of an epoch is greater than this
     up_to: float  # and at most this
     prefer: tuple[str, ...]
     why: str
@@ -49,8 +51,8 @@ class Rule(NamedTuple):
 
 BETTER = ('overlap', 'soft')
 RULES = (
-    Rule('none', LARGE_SHARE, 1.0, BETTER, 'they brought as much and leave negatives that teach what background is'),
-    Rule('recalibrate', LARGE_SHARE, 1.0, BETTER, 'in short trainings they brought more'),
+    Rule('none', LARGE_FRACTION, 1.0, BETTER, 'they brought as much and leave negatives that teach what background is'),
+    Rule('recalibrate', LARGE_FRACTION, 1.0, BETTER, 'in short trainings they brought more'),
 )
 
 
@@ -62,26 +64,26 @@ def recommend(source_facts: Sequence[SourceFacts]) -> list[str]:
     """
     sentences = []
     for rule in RULES:
-        parts = {source.name: source.share * source.policies.get(rule.policy, 0.0) for source in source_facts}
-        share = sum(parts.values())
-        if rule.above < share <= rule.up_to + 1e-9:
+        parts = {source.name: source.fraction * source.policies.get(rule.policy, 0.0) for source in source_facts}
+        fraction = sum(parts.values())
+        if rule.above < fraction <= rule.up_to + 1e-9:
             names = ', '.join(name for name, part in parts.items() if part)
             better = ' or '.join(map(repr, rule.prefer))
             sentences.append(
-                f'{names}: {share:.0%} of the images of an epoch have negatives={rule.policy!r}; prefer {better}, as '
-                f'{rule.why} (see {PAGE})'
+                f'{names}: {fraction:.0%} of the images of an epoch have negatives={rule.policy!r}; prefer {better}, '
+                f'as {rule.why} (see {PAGE})'
             )
     sentences += [
         f'{source.name}: no object is of {", ".join(source.without_objects)}, but its images count as complete. If '
         f'nobody looked for them, say so by {LABELED_CLASSES} (see {CLASSES_PAGE} and {PAGE})'
         for source in source_facts
-        if source.without_objects and source.share
+        if source.without_objects and source.fraction
     ]
     return sentences
 
 
 def policy_of_image(fields: Mapping[str, Any], heads: Mapping[str, HeadDirectives] = TWO_STAGES) -> str:
-    """The policy, of :data:`POLICIES`, that an image's directives come to: the one of them that believes least.
+    """The policy, of :data:`POLICIES`, that an image's directives come to: the one of them that is strictest.
 
     Args:
         fields: the directives of the image.

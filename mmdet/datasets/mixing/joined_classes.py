@@ -1,4 +1,4 @@
-"""The classes of joined data sets: what each source has annotated, told to its images and to the log."""
+"""The classes of joined data sets: what each source has annotated, written to its images and to the log."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ def join_label_spaces(
     rename: Rename,
     missing: str | Mapping[str, str],
 ) -> None:
-    """Check sources that have common classes, log what was matched, and tell their images what is not annotated.
+    """Check sources of common classes, log what was matched, and mark in their images what is not annotated.
 
     Args:
         datasets: the sources, built with the common classes.

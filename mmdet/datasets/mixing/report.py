@@ -18,16 +18,15 @@ from mmdet.core.directives import (
 from mmdet.datasets.audit.annotation_rules import format_list
 from mmdet.datasets.audit.audit import flatten
 from mmdet.datasets.builder import build_dataloader
-from mmdet.datasets.mixing.advice import SourceFacts, policy_in_head, policy_of_image, recommend
+from mmdet.datasets.mixing.advice import NO_ENTRIES, SourceFacts, policy_in_head, policy_of_image, recommend
+from mmdet.datasets.mixing.image_fields import directive_steps, fields_of_image
 from mmdet.datasets.mixing.sources import find_sources
-from mmdet.datasets.pipelines.custom_formatting import AddFieldToImgMetas
-from mmdet.datasets.pipelines.image_directives import AddDirectives
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 
-# The share of an epoch's images whose negatives are ignored from which on there is a warning: a network that sees few
+# From this fraction of an epoch's images with ignored negatives on there is a warning: a network that sees few
 # negatives calls everything an object.
 SMALL = 0.2
-Heads = Mapping[str, HeadDirectives]  # name -> what it reads
+Heads = Mapping[str, HeadDirectives]  # name -> the directives that it reads
 
 
 class SourceReport(NamedTuple):
@@ -37,13 +36,13 @@ class SourceReport(NamedTuple):
     images: int  # in the data set
     per_epoch: int  # in an epoch, of all processes
     weights: dict[str, float]  # head -> mean weight
-    weightless: dict[str, float]  # head -> share of the images with weight 0, in [0, 1]
-    ignored: float  # share of the images whose negatives are ignored, in [0, 1]
+    weightless: dict[str, float]  # head -> fraction of the images with weight 0, in [0, 1]
+    ignored: float  # fraction of the images whose negatives are ignored, in [0, 1]
     teaches_background: dict[str, bool]  # head with negatives -> whether an image has a weight and negatives
     unlabeled: list[str]  # classes that are not annotated, in some image at least
-    policies: dict[str, float] = {}  # policy of negatives -> share of the images that have it, in [0, 1]
+    policies: Mapping[str, float] = NO_ENTRIES  # policy of negatives -> fraction of the images that have it
     without_objects: Sequence[str] = ()  # classes that count as annotated, but no object is of them
-    weighs_background: dict[str, bool] = {}  # head with negatives -> whether an image has some of a weight > 0
+    weighs_background: Mapping[str, bool] = NO_ENTRIES  # head with negatives -> some have weight
 
 
 class MixtureReport(NamedTuple):
@@ -66,19 +65,20 @@ class MixtureReport(NamedTuple):
             [SourceFacts(s.name, s.per_epoch / total, s.policies, s.without_objects) for s in self.sources]
         )
 
-    def share_of_loss(self, head: str) -> list[float]:
-        """Share of each source in a head's loss, if its images' losses were equal but for their weights."""
+    def fraction_of_loss(self, head: str) -> list[float]:
+        """Fraction of each source in a head's loss, if its images' losses were equal but for their weights."""
         parts = np.asarray([source.per_epoch * source.weights[head] for source in self.sources])
         return (parts / max(parts.sum(), 1e-12)).tolist()
 
     def table(self) -> str:
         """One row for each source."""
         heads = list(self.sources[0].weights) if self.sources else []
-        rows = [['source', 'images', 'an epoch', 'share', *(f'{head} loss' for head in heads), 'ignored', 'unlabelled']]
-        shares = [self.share_of_loss(head) for head in heads]
-        for source, *of_loss in zip(self.sources, *shares):
-            share = source.per_epoch / max(self.per_epoch, 1)
-            percents = [f'{value:.1%}' for value in (share, *of_loss, source.ignored)]
+        columns = 'ratio', *(f'{head} loss' for head in heads), 'ignored', 'unlabelled'
+        rows = [['source', 'images', 'an epoch', *columns]]
+        fractions = [self.fraction_of_loss(head) for head in heads]
+        for source, *of_loss in zip(self.sources, *fractions):
+            fraction = source.per_epoch / max(self.per_epoch, 1)
+            percents = [f'{value:.1%}' for value in (fraction, *of_loss, source.ignored)]
             rows.append([source.name, source.images, source.per_epoch, *percents, format_list(source.unlabeled) or '-'])
         return AsciiTable(rows).table
 
@@ -144,7 +144,7 @@ def report_source(name: str, part: Dataset, per_epoch: int, heads: Heads) -> Sou
         seen |= classes_with_objects(leaf)
     often = np.asarray(counts) / max(sum(counts), 1e-12)
     weights = {name: np.asarray([loss_weight(f, head.names) for f in fields]) for name, head in heads.items()}
-    believed = {name: policies_in(fields, head) for name, head in heads.items() if head.has_negatives}
+    counting = {name: have_negatives(fields, head) for name, head in heads.items() if head.has_negatives}
     kinds = [policy_of_image(f, heads) for f in fields]
     ignored = np.asarray([ignores_negatives(f) for f in fields], dtype=bool)
     return SourceReport(
@@ -152,18 +152,18 @@ def report_source(name: str, part: Dataset, per_epoch: int, heads: Heads) -> Sou
         images=len(fields),
         per_epoch=per_epoch,
         weights={head: float((often * own).sum()) for head, own in weights.items()},
-        weightless={head: share_of(often, own == 0) for head, own in weights.items()},
-        ignored=share_of(often, ignored),
-        teaches_background={head: bool(((weights[head] > 0) & ~ignored).any()) for head in believed},
+        weightless={head: fraction_of(often, own == 0) for head, own in weights.items()},
+        ignored=fraction_of(often, ignored),
+        teaches_background={head: bool(((weights[head] > 0) & ~ignored).any()) for head in counting},
         unlabeled=list(unlabeled),
-        weighs_background={head: bool((weights[head] * own > 0).any()) for head, own in believed.items()},
-        policies={kind: share_of(often, np.asarray(kinds) == kind) for kind in dict.fromkeys(kinds)},
+        weighs_background={head: bool((weights[head] * own > 0).any()) for head, own in counting.items()},
+        policies={kind: fraction_of(often, np.asarray(kinds) == kind) for kind in dict.fromkeys(kinds)},
         without_objects=[name for name in leaves[0].CLASSES or () if name not in seen | set(unlabeled)],
     )
 
 
-def share_of(often: np.ndarray, mask: np.ndarray) -> float:
-    """Share of the images (n,) in a mask; 1 where all are, whatever the rounding of the parts (n,) they are of it."""
+def fraction_of(often: np.ndarray, mask: np.ndarray) -> float:
+    """Fraction of the images (n,) in a mask, weighed by ``often`` (n,); exactly 1 where all are."""
     return 1.0 if mask.all() and mask.size else float(often[mask].sum())
 
 
@@ -180,7 +180,7 @@ def classes_with_objects(leaf: Dataset) -> set[str]:
     return seen
 
 
-def policies_in(fields: Sequence[Mapping[str, Any]], head: HeadDirectives) -> np.ndarray:
+def have_negatives(fields: Sequence[Mapping[str, Any]], head: HeadDirectives) -> np.ndarray:
     """(n,) bool: the images whose negatives weigh anything in a head; by policy, or as a class is annotated."""
     nothing = [
         policy_in_head(f, head.names) == 'none' or (head.class_wise and f.get(LABELED_CLASSES) == []) for f in fields
@@ -191,20 +191,8 @@ def policies_in(fields: Sequence[Mapping[str, Any]], head: HeadDirectives) -> np
 def fields_of_images(leaf: Dataset) -> list[dict[str, Any]]:
     """For each image the fields that the pipeline of a data set adds, without running it."""
     infos = getattr(leaf, 'data_infos', None) or [None] * len(leaf)
-    steps = getattr(getattr(leaf, 'pipeline', None), 'transforms', ())
-    return [_fields_of_image(steps, info) for info in infos]
-
-
-def _fields_of_image(steps: Sequence[Any], info: Mapping[str, Any] | None) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for step in steps:
-        if isinstance(step, AddDirectives):
-            fields |= step.directives
-        elif isinstance(step, AddFieldToImgMetas):
-            # a step whose values come from the image's entry has a method that reads them
-            new = step.fields_of(info) if hasattr(step, 'fields_of') else dict(zip(step.fields, step.values))
-            fields = {**fields, **new} if step.replace else {**new, **fields}
-    return fields
+    steps = directive_steps(leaf)
+    return [fields_of_image(steps, info) for info in infos]
 
 
 def unlabeled_names(fields: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
@@ -220,7 +208,7 @@ def warnings_of(sources: Sequence[SourceReport], heads: Heads) -> list[str]:
     """What is risky about a mixture, one text each."""
     used = [source for source in sources if source.per_epoch]
     warnings = [f'{source.name}: no image of it is used' for source in sources if not source.per_epoch]
-    for head, obeyed in heads.items():
+    for head, reader in heads.items():
         if used and all(source.weightless[head] == 1 for source in used):
             warnings.append(f'{head}: all images have weight 0, so it learns nothing')
             continue
@@ -230,18 +218,18 @@ def warnings_of(sources: Sequence[SourceReport], heads: Heads) -> list[str]:
             for source in used
             if source.weightless[head] > 0
         ]
-        if not obeyed.has_negatives:
+        if not reader.has_negatives:
             continue
-        unsampled = obeyed.ignores and not any(source.teaches_background[head] for source in used)
+        unsampled = reader.ignores and not any(source.teaches_background[head] for source in used)
         if used and (unsampled or not any(source.weighs_background.get(head, True) for source in used)):
             warnings.append(f'{head}: no image has negatives that count; it would call everything an object')
     total = sum(source.per_epoch for source in used)
     ignored = sum(source.per_epoch * source.ignored for source in used) / max(total, 1)
     if ignored and not any(head.ignores for head in heads.values()):
-        warnings.append('ignored negatives: no sampler of the model obeys this; take samplers ...WithIgnore')
+        warnings.append('ignored negatives: no sampler of the model reads this; take samplers ...WithIgnore')
     elif ignored > SMALL:
         warnings.append(
             f'ignored negatives: {ignored:.0%} of the images of an epoch, not a small part of the whole (more than '
-            f'{SMALL:.0%}); the others may be too few to teach what background is. Lower its share by source_ratio'
+            f'{SMALL:.0%}); the others may be too few to teach what background is. Lower its fraction by source_ratio'
         )
     return warnings

@@ -53,7 +53,7 @@ def open_images_verified(
 
     Classes that were found to be there have boxes around all their objects. A class that was found not to be there
     takes all below it along. A class that is there has all above it there, too; but those have boxes only where they
-    are of a class that was looked for, so they are neither absent nor, unless verified themselves, annotated.
+    are of a class that was looked for, so they are neither missing nor, unless verified themselves, annotated.
 
     Args:
         boxed: labels of the image's boxes.
@@ -61,11 +61,11 @@ def open_images_verified(
             between is a machine's guess and says nothing.
         ancestors: (K, K) bool; row: class, column: itself and its ancestors.
     """
-    there, absent = np.zeros((2, len(ancestors)), dtype=bool)
+    there, missing = np.zeros((2, len(ancestors)), dtype=bool)
     there[[*boxed, *(label for label, confidence in verified if confidence == 1)]] = True
-    absent[[label for label, confidence in verified if confidence == 0]] = True
-    absent &= ~ancestors[there].any(0)  # where a class below is there, that word is wrong
-    return np.flatnonzero(there | ancestors[:, absent].any(1)).tolist()
+    missing[[label for label, confidence in verified if confidence == 0]] = True
+    missing &= ~ancestors[there].any(0)  # where a class below is there, that statement is wrong
+    return np.flatnonzero(there | ancestors[:, missing].any(1)).tolist()
 
 
 def unread_list(dataset: Any, read: Collection[str]) -> list[str]:

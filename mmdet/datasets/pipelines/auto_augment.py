@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.compose import Compose
 from mmdet.datasets.pipelines.transforms.levelled_colour import (
     BrightnessTransform,
@@ -15,6 +14,7 @@ from mmdet.datasets.pipelines.transforms.levelled_colour import (
 )
 from mmdet.datasets.pipelines.transforms.levelled_geometry import Rotate, Shear, Translate
 from mmdet.datasets.pipelines.transforms.levels import enhance_level_to_value, level_to_value, random_negative
+from mmdet.datasets.registry import PIPELINES
 
 
 def bbox2fields() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:

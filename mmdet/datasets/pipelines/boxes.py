@@ -75,7 +75,7 @@ def usable_after_warp(
         before: (n, 4) boxes before they were cut.
         after: (n, 4) boxes after that.
         min_size: edges must be longer, px.
-        min_area_ratio: the share of the area that is left must be larger.
+        min_area_ratio: the fraction of the area that is left must be larger.
         max_aspect_ratio: of the long and the short edge; must be smaller.
     """
     tiny = 1e-16  # keeps boxes without area out of divisions by zero

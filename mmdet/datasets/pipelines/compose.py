@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.registry import PIPELINES
 from mmdet.utils.registry import build_from_cfg
 
 Step = Callable[[dict], 'dict | None']
@@ -58,7 +58,7 @@ class Compose:
         return data
 
     def bind_classes(self, classes: Sequence[str], category_labels: Mapping[Any, int] | None = None) -> None:
-        """Tell the steps that ask for it the classes of the data set that the pipeline belongs to.
+        """Give the steps that ask for it the classes of the data set that the pipeline belongs to.
 
         Args:
             classes: names; label i is the i-th.

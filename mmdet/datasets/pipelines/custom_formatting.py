@@ -13,10 +13,10 @@ from mmdet.core.directives import (
     resolve_classes,
     resolve_file_classes,
 )
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.compose import Step, step_name
 from mmdet.datasets.pipelines.formatting import META_KEYS, Collect, to_tensor
 from mmdet.datasets.pipelines.image_directives import DIRECTIVES
+from mmdet.datasets.registry import PIPELINES
 from mmdet.utils.registry import did_you_mean
 
 BUILT_IN_STEPS = 'mmdet.datasets.pipelines.'

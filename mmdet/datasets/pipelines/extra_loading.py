@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.registry import PIPELINES
 from mmdet.utils.registry import did_you_mean
 
 

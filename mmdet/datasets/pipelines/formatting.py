@@ -9,8 +9,8 @@ import torch
 from mmcv.parallel import DataContainer as DC
 from torch import Tensor
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.image_directives import DIRECTIVES
+from mmdet.datasets.registry import PIPELINES
 from mmdet.utils.registry import did_you_mean
 
 META_KEYS = (

@@ -7,12 +7,13 @@ the results' entry :data:`DIRECTIVES`, the mixing steps merge those of their par
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mmdet.core.directives import CLASS_KEYS, resolve_classes
 from mmdet.core.directives.merging import check_directives, merge_directives
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.compose import Step, step_name
+from mmdet.datasets.registry import PIPELINES
 
 # the results' entry: directive -> value
 DIRECTIVES = 'directives'
@@ -40,7 +41,7 @@ class AddDirectives:
 
     # as of AddFieldToImgMetas: what the audit reads
     replace = True
-    info_keys: Mapping[str, str] = {}
+    info_keys: Mapping[str, str] = MappingProxyType({})
 
     def fields_of(self, img_info: Mapping[str, Any] | None) -> dict[str, Any]:
         """The directives of an image, whatever its entry in the annotation file."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.optional import require
+from mmdet.datasets.registry import PIPELINES
 
 
 @PIPELINES.register_module()

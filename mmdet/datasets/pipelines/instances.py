@@ -30,6 +30,33 @@ def take(values: Any, index: np.ndarray) -> Any:
     return [values[i] for i in index] if isinstance(values, list) else values[index]
 
 
+def join_ignored(results: dict, parts: list[dict], moved: list[np.ndarray]) -> None:
+    """Put the boxes to ignore of several images one behind the other, in place of the results' entries.
+
+    Args:
+        results: of the merged image; stay without the entry where no part has it.
+        parts: results of each image.
+        moved: (k, 4) boxes of each, in pixels of the merged image.
+    """
+    if not any(map(has_ignored_boxes, parts)):
+        return
+    results['gt_bboxes_ignore'] = np.concatenate(moved)
+    if not has_ignored_boxes(results):
+        results['bbox_fields'] = [*results.get('bbox_fields', ()), 'gt_bboxes_ignore']
+    if 'gt_labels_ignore' in results:
+        results['gt_labels_ignore'] = np.concatenate([part['gt_labels_ignore'] for part in parts])
+
+
+def has_ignored_boxes(part: dict) -> bool:
+    """Whether an image has boxes to ignore that steps are to move, as ``bbox_fields`` says."""
+    return 'gt_bboxes_ignore' in part.get('bbox_fields', ())
+
+
+def ignored_boxes(part: dict) -> np.ndarray:
+    """The boxes to ignore (k, 4) of one image; none where it has no such entry."""
+    return part['gt_bboxes_ignore'] if has_ignored_boxes(part) else np.zeros((0, 4), dtype=np.float32)
+
+
 LABELS = ('gt_labels', 'gt_extra_labels', 'gt_is_group_ofs')
 
 

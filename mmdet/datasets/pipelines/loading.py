@@ -1,15 +1,19 @@
 """Reading images, annotations and proposals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import pycocotools.mask as mask_utils
 
+from mmdet.core.mask.annotation import as_polygons, segmentation_to_bitmap
 from mmdet.core.mask.structures import BitmapMasks, PolygonMasks
 from mmdet.datasets.audit.broken_images import BrokenImageError, join_prefix
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.reading import DISK, FileReader
+from mmdet.datasets.registry import PIPELINES
+
+# what to do about images that are rotated when they are read
+IGNORE_ROTATION = "LoadImageFromFile(color_type='color_ignore_orientation')"
 
 
 def set_image(results: dict, img: np.ndarray) -> dict:
@@ -19,6 +23,22 @@ def set_image(results: dict, img: np.ndarray) -> dict:
         raise BrokenImageError(f'{results.get("filename")}: {(~np.isfinite(img)).sum()} pixels are infinite or NaN')
     results.update(img=img, img_shape=img.shape, ori_shape=img.shape, img_fields=['img'])
     return results
+
+
+def check_stated_size(img: np.ndarray, img_info: Mapping[str, Any], filename: str) -> None:
+    """Compare an image with the size that the annotations state, if they do.
+
+    Raises:
+        BrokenImageError: they differ, so that boxes and masks would not fit.
+    """
+    stated, size = (img_info.get('width'), img_info.get('height')), (img.shape[1], img.shape[0])
+    if None in stated or stated == size:
+        return
+    turned = stated == size[::-1]
+    raise BrokenImageError(
+        f'{filename} is {size[0]}x{size[1]} px, but the annotations say {stated[0]}x{stated[1]}, so that its boxes do '
+        + (f'not fit: a rotation is stored in the file; {IGNORE_ROTATION} leaves it aside' if turned else 'not fit')
+    )
 
 
 @PIPELINES.register_module()
@@ -36,7 +56,7 @@ class LoadImageFromFile:
 
     Raises:
         FileNotFoundError: (when called) the file is not there; it is named.
-        BrokenImageError: (when called) the file is broken; it is named.
+        BrokenImageError: (when called) the file is broken, or of another size than ``img_info`` states; it is named.
     """
 
     def __init__(
@@ -56,6 +76,7 @@ class LoadImageFromFile:
         ori_filename = results['img_info']['filename']
         filename = join_prefix(results.get('img_prefix'), ori_filename)
         img = self.reader.read_image(filename, flag=self.color_type, channel_order=self.channel_order)
+        check_stated_size(img, results['img_info'], filename)
         results.update(filename=filename, ori_filename=ori_filename)
         return set_image(results, img.astype(np.float32) if self.to_float32 else img)
 
@@ -135,7 +156,7 @@ class LoadAnnotations:
         with_mask: take the masks.
         with_seg: read the segmentation map ``seg_prefix/seg_map``.
         poly2mask: turn polygons into bitmaps; otherwise they stay polygons, and masks must not be run lengths.
-        denorm_bbox: boxes are shares of the image's size; turn them into pixels.
+        denorm_bbox: boxes are fractions of the image's size; turn them into pixels.
         file_client_args: see :class:`~mmdet.datasets.pipelines.reading.FileReader`.
         with_keypoints: take the keypoints; see ``CocoKeypointDataset``.
     """
@@ -197,13 +218,12 @@ class LoadAnnotations:
 
     def _poly2mask(self, mask_ann: list | dict, img_h: int, img_w: int) -> np.ndarray:
         """One object's mask in a COCO file (polygons, or run lengths of either kind) as a bitmap (h, w) uint8."""
-        if isinstance(mask_ann, list):
-            rle = mask_utils.merge(mask_utils.frPyObjects(mask_ann, img_h, img_w))
-        elif isinstance(mask_ann['counts'], list):
-            rle = mask_utils.frPyObjects(mask_ann, img_h, img_w)
-        else:
-            rle = mask_ann
-        return mask_utils.decode(rle)
+        return segmentation_to_bitmap(mask_ann, img_h, img_w)
+
+    def _read_polygons(self, mask_ann: list | dict) -> list[np.ndarray]:
+        if isinstance(mask_ann, dict):
+            raise ValueError('it is of run lengths, which poly2mask=False does not take; there must be polygons')
+        return self.process_polygons(as_polygons(mask_ann))
 
     def process_polygons(self, polygons: list[Sequence[float]]) -> list[np.ndarray]:
         """Polygons as arrays; those with less than three corners or a lone coordinate are left out."""
@@ -213,11 +233,16 @@ class LoadAnnotations:
     def _load_masks(self, results: dict) -> dict:
         height, width = results['img_info']['height'], results['img_info']['width']
         masks = results['ann_info']['masks']
-        if self.poly2mask:
-            gt_masks = BitmapMasks([self._poly2mask(mask, height, width) for mask in masks], height, width)
-        else:
-            gt_masks = PolygonMasks([self.process_polygons(polygons) for polygons in masks], height, width)
-        results['gt_masks'] = gt_masks
+        read = (lambda mask: self._poly2mask(mask, height, width)) if self.poly2mask else self._read_polygons
+        objects = []
+        for number, mask in enumerate(masks):
+            try:
+                objects.append(read(mask))
+            except ValueError as err:
+                raise ValueError(
+                    f'the mask of object {number} of {results["img_info"]["filename"]} cannot be used: {err}'
+                ) from err
+        results['gt_masks'] = (BitmapMasks if self.poly2mask else PolygonMasks)(objects, height, width)
         add_field(results, 'mask_fields', 'gt_masks')
         return results
 

@@ -1,11 +1,15 @@
 """Reading image files, with errors that name them."""
 
+import logging
+
 import cv2
 import mmcv
 import numpy as np
 
 from mmdet.datasets.audit.broken_images import BrokenImageError
 
+_LOGGER = logging.getLogger('mmdet')
+JPEG_START, JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'  # markers
 DISK = dict(backend='disk')
 
 
@@ -19,6 +23,7 @@ class FileReader:
     def __init__(self, file_client_args: dict = DISK) -> None:
         self.file_client_args = dict(file_client_args)
         self._client: mmcv.FileClient | None = None
+        self.num_cut_short = 0
 
     def read(self, filename: str) -> bytes:
         """All bytes of a file.
@@ -36,17 +41,35 @@ class FileReader:
     def read_image(self, filename: str, flag: str = 'color', **kwargs) -> np.ndarray:
         """A decoded image (h, w) or (h, w, c); arguments as of ``mmcv.imfrombytes``.
 
+        Of a JPEG that is cut short what there is, with a warning that counts them (``num_cut_short``).
+
         Raises:
             FileNotFoundError: there is no such file.
-            BrokenImageError: the file is empty, cut off or no image.
+            BrokenImageError: the file is empty, cut off beyond reading, or no image.
         """
         content = self.read(filename)
-        try:
-            img = mmcv.imfrombytes(content, flag=flag, **kwargs) if content else None
-        except (cv2.error, OSError, SyntaxError) as error:  # what OpenCV and the other backends raise
-            raise BrokenImageError(f'cannot decode image file {filename} ({len(content)} bytes): {error}') from error
-        if img is None or img.size == 0:
-            raise BrokenImageError(
-                f'cannot decode image file {filename} ({len(content)} bytes): empty, cut off or no image'
-            )
+        img, reason = _decode(content, flag, **kwargs)
+        if img is None and content.startswith(JPEG_START):
+            # what a JPEG that is cut short holds can be seen once it has an end
+            img, _ = _decode(content + JPEG_END, flag, **kwargs)
+            if img is not None:
+                self.num_cut_short += 1
+                _LOGGER.warning(
+                    'image file %s is cut short (%d bytes); what it holds is used, the rest is grey (%d such reads in '
+                    'this process)',
+                    filename,
+                    len(content),
+                    self.num_cut_short,
+                )
+        if img is None:
+            raise BrokenImageError(f'cannot decode image file {filename} ({len(content)} bytes): {reason}')
         return img
+
+
+def _decode(content: bytes, flag: str, **kwargs) -> tuple[np.ndarray | None, str]:
+    """An image and '', or None and the reason."""
+    try:
+        img = mmcv.imfrombytes(content, flag=flag, **kwargs) if content else None
+    except (cv2.error, OSError, SyntaxError) as error:  # what OpenCV and the other backends raise
+        return None, str(error)
+    return (img, '') if img is not None and img.size else (None, 'empty, cut off or no image')

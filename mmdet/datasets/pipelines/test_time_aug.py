@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import mmcv
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.compose import Compose, Step
+from mmdet.datasets.registry import PIPELINES
 
 
 @PIPELINES.register_module()

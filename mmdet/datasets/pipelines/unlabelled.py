@@ -7,8 +7,8 @@ import torch
 from mmcv.parallel import DataContainer as DC
 
 from mmdet.core.directives.unlabelled import unlabelled_directives
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.custom_formatting import AddFieldToImgMetas
+from mmdet.datasets.registry import PIPELINES
 
 ANNOTATIONS = ('gt_bboxes', 'gt_labels', 'gt_bboxes_ignore', 'gt_masks', 'gt_extra_labels')
 

@@ -1,4 +1,4 @@
-"""Each process's share of a data set, one image at a time."""
+"""Each process's part of a data set, one image at a time."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from mmdet.core.utils.dist_utils import sync_random_seed
 class DistributedSampler(_DistributedSampler):
     """Every ``num_replicas``-th image, from the ``rank``-th on.
 
-    The shares are of equal length: the first images are repeated at the end where the data set cannot be divided.
+    The parts are of equal length: the first images are repeated at the end where the data set cannot be divided.
 
     Args:
         dataset: what is sampled.

@@ -58,7 +58,7 @@ class GroupSampler(Sampler):
 
 
 class DistributedGroupSampler(Sampler):
-    """Each process's share of an order in which every run of ``samples_per_gpu`` images is of one group.
+    """Each process's part of an order in which every run of ``samples_per_gpu`` images is of one group.
 
     All processes make the same order, from ``seed`` and the epoch, and take a stretch each. A group that cannot be
     divided between batches and processes is repeated from its start.

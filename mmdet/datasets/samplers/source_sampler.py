@@ -22,7 +22,7 @@ PATIENCE = 4
 
 
 class SourceBatchSampler(Sampler):
-    """What both kinds share: processes, epochs, and batches without end.
+    """What both kinds have in common: processes, epochs, and batches without end.
 
     Args:
         dataset: a ``ConcatDataset``, or wrappers around one, with the attribute ``flag``.
@@ -114,12 +114,12 @@ class SourceBatchSampler(Sampler):
 class SourceRatioBatchSampler(SourceBatchSampler):
     """Batches of a fixed composition, ``source_ratio[i]`` parts of source i.
 
-    Where the shares make no whole numbers, the largest remainders get the images that are left, and what a source did
-    not get counts in the next batch: each batch has the share rounded down or up, and over several batches the ratio
-    holds. An epoch is as long as the source takes that is largest relative to its share: its images come once (but for
-    some where it has several aspect groups), those of others more often. A batch is of one aspect group; a source
-    leaves that group where it has no such image, or where its images of another group would wait for too long, as
-    sources differ in their shapes. So in the long run all images of a source come equally often.
+    Where the fractions make no whole numbers, the largest remainders get the images that are left, and what a source
+    did not get counts in the next batch: each batch has the fraction rounded down or up, and over several batches the
+    ratio holds. An epoch is as long as the source takes that is largest relative to its fraction: its images come once
+    (but for some where it has several aspect groups), those of others more often. A batch is of one aspect group; a
+    source leaves that group where it has no such image, or where its images of another group would wait for too long,
+    as sources differ in their shapes. So in the long run all images of a source come equally often.
 
     Args:
         dataset, batch_size, world_size, rank, seed, endless: see :class:`SourceBatchSampler`.
@@ -132,22 +132,22 @@ class SourceRatioBatchSampler(SourceBatchSampler):
     def __init__(self, dataset: Dataset, batch_size: int, source_ratio: Sequence[float], **kwargs: Any) -> None:
         super().__init__(dataset, batch_size, **kwargs)
         self.ratio = check_numbers('source_ratio', source_ratio, self.sources)
-        self.shares = self.ratio / self.ratio.sum()
-        # (S, groups) share of each aspect group in each source
+        self.fractions = self.ratio / self.ratio.sum()
+        # (S, groups) fraction of each aspect group in each source
         groups = int(self.flag.max(initial=0)) + 1
         counts = np.stack([np.bincount(self.flag[own], minlength=groups) for own in self.members])
-        self.group_shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        self.group_fractions = counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
     @property
     def num_batches(self) -> int:
-        used = self.shares > 0
+        used = self.fractions > 0
         sizes = np.asarray([len(own) for own in self.members])
-        images = (sizes[used] / self.shares[used]).max()
+        images = (sizes[used] / self.fractions[used]).max()
         # the least bit more than a whole number is a rounding error
         return self.world_size * math.ceil(images / (self.batch_size * self.world_size) - 1e-9)
 
     def images_per_epoch(self) -> list[int]:
-        return compositions(self.shares, self.batch_size, self.num_batches).sum(0).tolist()
+        return compositions(self.fractions, self.batch_size, self.num_batches).sum(0).tolist()
 
     def rule(self) -> str:
         return f'source_ratio={self.ratio.tolist()}'
@@ -156,32 +156,32 @@ class SourceRatioBatchSampler(SourceBatchSampler):
         queues = {
             (source, group): _Queue(own[self.flag[own] == group], rng)
             for source, own in enumerate(self.members)
-            for group in range(self.group_shares.shape[1])
+            for group in range(self.group_fractions.shape[1])
         }
-        behind = np.zeros_like(self.group_shares)  # images that each group of each source is owed
+        behind = np.zeros_like(self.group_fractions)  # images that each group of each source is owed
         patience = PATIENCE * self.batch_size
-        for counts in compositions(self.shares, self.batch_size, self.num_batches):
-            behind += counts[:, None] * self.group_shares
+        for counts in compositions(self.fractions, self.batch_size, self.num_batches):
+            behind += counts[:, None] * self.group_fractions
             group = int((behind * (counts > 0)[:, None]).sum(0).argmax())
             batch = []
             for source in np.flatnonzero(counts):
-                own = group_of_images(behind[source], self.group_shares[source], group, patience)
+                own = group_of_images(behind[source], self.group_fractions[source], group, patience)
                 behind[source, own] -= counts[source]
                 batch += [queues[source, own].take() for _ in range(counts[source])]
             yield batch
 
 
-def group_of_images(behind: np.ndarray, shares: np.ndarray, wanted: int, patience: int) -> int:
+def group_of_images(behind: np.ndarray, fractions: np.ndarray, group: int, patience: int) -> int:
     """The aspect group that a source's images of a batch are of; all are of one, so that few batches are mixed.
 
     Args:
         behind: (groups,) images that each group is owed.
-        shares: (groups,) of the source's images.
-        wanted: the group of the batch.
+        fractions: (groups,) of the source's images.
+        group: the group of the batch.
         patience: the most that another group may be owed.
     """
-    longest = int(np.where(shares > 0, behind, -np.inf).argmax())
-    return wanted if shares[wanted] > 0 and behind[longest] <= patience else longest
+    longest = int(np.where(fractions > 0, behind, -np.inf).argmax())
+    return group if fractions[group] > 0 and behind[longest] <= patience else longest
 
 
 class _Queue:
@@ -197,27 +197,27 @@ class _Queue:
         return self.waiting.pop()
 
 
-def compositions(shares: np.ndarray, batch_size: int, num_batches: int) -> np.ndarray:
+def compositions(fractions: np.ndarray, batch_size: int, num_batches: int) -> np.ndarray:
     """(num_batches, S) images of each source in each batch.
 
-    Each has its share of ``batch_size`` rounded down or up. The images that rounding down leaves go to the sources
+    Each has its fraction of ``batch_size`` rounded down or up. The images that rounding down leaves go to the sources
     with the largest remainders, a remainder being all that is owed from the batches before.
 
     Args:
-        shares: (S,) >= 0, of sum 1.
+        fractions: (S,) >= 0, of sum 1.
         batch_size: images in a batch.
         num_batches: how many batches.
     """
-    wanted = shares * batch_size
-    whole = np.floor(wanted + 1e-9).astype(np.int64)
-    fraction = wanted - whole
-    fraction[np.abs(fraction) < 1e-9] = 0
+    expected = fractions * batch_size
+    whole = np.floor(expected + 1e-9).astype(np.int64)
+    remainder = expected - whole
+    remainder[np.abs(remainder) < 1e-9] = 0
     left = batch_size - int(whole.sum())
     out = np.tile(whole, (num_batches, 1))
-    owed = np.zeros_like(wanted)
+    owed = np.zeros_like(expected)
     for row in out if left else ():
-        owed += fraction
-        best = np.lexsort((-fraction, -np.where(fraction > 0, owed.round(9), -np.inf)))[:left]
+        owed += remainder
+        best = np.lexsort((-remainder, -np.where(remainder > 0, owed.round(9), -np.inf)))[:left]
         row[best] += 1
         owed[best] -= 1
     return out
@@ -226,9 +226,9 @@ def compositions(shares: np.ndarray, batch_size: int, num_batches: int) -> np.nd
 class SourceRepeatBatchSampler(SourceBatchSampler):
     """Batches of one aspect group, of a mixture in which each source comes ``repeat_factors[i]`` times an epoch.
 
-    Of a factor's fraction that share of the images comes, another one each epoch: with 1.25 every image comes once and
-    a quarter of them, drawn anew, twice. A group that cannot be divided between batches and processes is repeated from
-    its start.
+    The part of a factor behind the point is a fraction of the images, drawn anew each epoch: with 1.25 every image
+    comes once and a quarter of them twice. A group that cannot be divided between batches and processes is repeated
+    from its start.
 
     Args:
         dataset, batch_size, world_size, rank, seed, endless: see :class:`SourceBatchSampler`.

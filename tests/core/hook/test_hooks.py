@@ -2,9 +2,13 @@ import logging
 import math
 from types import SimpleNamespace
 
+import cv2
+import mmcv
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mmdet.core.hook import (
     CheckInvalidLossHook,
@@ -18,6 +22,7 @@ from mmdet.core.hook import (
     YOLOXModeSwitchHook,
 )
 from mmdet.core.hook.sync_norm_hook import get_norm_states
+from mmdet.datasets import CustomDataset
 
 
 def stub(**kwargs):
@@ -171,3 +176,15 @@ def test_hook_of_mmcvs_name_averages_parameters_alone_and_goes_on_from_the_weigh
     again.before_run(runner)
     again.before_train_epoch(runner)
     assert (resumed.weight.item(), resumed.ema_weight.item()) == pytest.approx((4.0, 2.5))
+
+
+def test_random_size_is_that_of_the_images_of_the_next_epoch(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((40, 40, 3), np.uint8))
+    mmcv.dump([dict(filename='a.png', width=40, height=40)], str(tmp_path / 'ann.json'))
+    steps = [dict(type='LoadImageFromFile'), dict(type='Resize', img_scale=(64, 64), keep_ratio=False)]
+    dataset = CustomDataset(str(tmp_path / 'ann.json'), steps, classes=('a',), img_prefix=str(tmp_path), test_mode=True)
+    loader = DataLoader(dataset, num_workers=1, persistent_workers=True, collate_fn=lambda items: items[0]['img'].shape)
+    hook = SyncRandomSizeHook(ratio_range=(3, 3), img_scale=(32, 64))
+    assert list(loader) == [(64, 64, 3)]
+    hook.after_train_epoch(stub(epoch=0, data_loader=loader))
+    assert list(loader) == [(192, 96, 3)]

@@ -13,9 +13,23 @@ def draw(**options):
     return draw_sample(GREY, np.array([[5.0, 5, 30, 30]]), np.array([0]), class_names=('a',), **options)
 
 
+@pytest.mark.parametrize(
+    ('metas', 'line'),
+    [
+        ({'negatives': 'none'}, 'negatives none'),
+        ({'rpn_head.negatives': dict(type='soft', weight=0.5)}, 'rpn_head.negatives soft'),
+        ({'bbox_head.negative_weight': 0.25}, 'bbox_head.negative_weight 0.25'),
+        ({'labeled_classes': [0, 2]}, '2 labeled_classes'),
+        ({'unlabeled_classes': [1]}, '1 unlabeled_classes'),
+    ],
+)
+def test_directive_lines_name_every_kind_of_directive(metas, line):
+    assert directive_lines({**metas, 'ori_filename': 'a.jpg'}) == [line]
+
+
 def test_directive_lines_name_weights_and_ignored_negatives():
     metas = {loss_weight_key(RPN_HEAD): 0.5, loss_weight_key(ROI_HEAD): 2, IGNORE_NEGATIVES: 1}
-    assert directive_lines(metas) == ['rpn_head: loss weight 0.5', 'roi_head: loss weight 2', 'negatives are ignored']
+    assert directive_lines(metas) == ['rpn_head 0.5', 'roi_head 2', 'ignore_negatives']
     assert directive_lines({}) == ['no directives: every head has weight 1']
     with pytest.raises(ValueError, match='>= 0'):
         directive_lines({loss_weight_key(RPN_HEAD): -1})

@@ -23,7 +23,7 @@ def test_index_with_snake_case_names(write_coco, capsys):
     [
         ('{"images": [', 'ann.json is no valid JSON'),
         ('[1]', 'expected a JSON object'),
-        ('{"images": [{"file_name": "a"}], "annotations": []}', 'an entry is not as the COCO format asks'),
+        ('{"images": [{"file_name": "a"}], "annotations": []}', 'id of 1 images must be a number or a text'),
     ],
 )
 def test_a_file_of_another_kind_is_named(tmp_path, text, message):

@@ -113,7 +113,7 @@ def test_recomputed_boxes_leave_out_empty_masks():
         ((3, 3), 'absolut', "did you mean 'absolute'"),
         ((0, 3), 'absolute', 'whole numbers of pixels above 0'),
         ((0.5, 0.5), 'absolute', 'whole numbers'),
-        ((1.5, 0.5), 'relative', r'shares in \(0, 1\]'),
+        ((1.5, 0.5), 'relative', r'fractions in \(0, 1\]'),
         ((9, 3), 'absolute_range', 'smallest, largest'),
     ],
 )

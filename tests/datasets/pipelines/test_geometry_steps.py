@@ -267,3 +267,8 @@ def test_pairwise_iou_hand_computed():
     boxes = np.array([[0, 0, 2, 2], [1, 1, 3, 3], [5, 5, 5, 5]], np.float32)
     want = [[1, 1 / 7, 0], [1 / 7, 1, 0], [0, 0, 0]]
     assert np.allclose(pairwise_iou(boxes, boxes), want)
+
+
+def test_resize_of_a_panorama_leaves_one_pixel_at_least():
+    results = dict(img=np.zeros((5, 4000, 3), np.uint8), img_fields=['img'])
+    assert Resize(img_scale=(400, 200))(results)['img'].shape == (1, 400, 3)

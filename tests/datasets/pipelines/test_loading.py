@@ -17,6 +17,7 @@ from mmdet.datasets.pipelines import (
     LoadPanopticAnnotations,
     LoadProposals,
 )
+from mmdet.datasets.pipelines.reading import FileReader
 
 IMG = np.random.RandomState(0).randint(0, 255, (7, 9, 3), dtype=np.uint8)
 TRIANGLE = [1.0, 1, 7, 1, 1, 6]
@@ -220,3 +221,28 @@ def test_pixels_that_are_not_finite_are_refused_with_the_file(tmp_path, value):
         step(dict(img_info=dict(filename='a.tiff'), img_prefix=str(tmp_path)))
     cv2.imwrite(str(tmp_path / 'a.tiff'), np.full((4, 5, 3), 1e38, np.float32))  # the sum overflows
     assert step(dict(img_info=dict(filename='a.tiff'), img_prefix=str(tmp_path)))['img'].max() > 9e37
+
+
+@pytest.mark.parametrize('missing', [2, 20, 200])
+def test_jpeg_that_is_cut_short_is_read_and_counted(tmp_path, caplog, missing):
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8), (9, 9), 0)
+    content = cv2.imencode('.jpg', image)[1].tobytes()
+    (tmp_path / 'a.jpg').write_bytes(content[:-missing])
+    (tmp_path / 'whole.jpg').write_bytes(content)
+    reader = FileReader()
+    with caplog.at_level('WARNING', 'mmdet'):
+        read = reader.read_image(str(tmp_path / 'a.jpg'))
+    whole = reader.read_image(str(tmp_path / 'whole.jpg'))
+    assert reader.num_cut_short == 1 and 'a.jpg is cut short' in caplog.text
+    assert np.array_equal(read[:60], whole[:60])
+    (tmp_path / 'a.jpg').write_bytes(content[:30])
+    with pytest.raises(BrokenImageError, match=r'a\.jpg \(30 bytes\)'):
+        reader.read_image(str(tmp_path / 'a.jpg'))
+
+
+def test_masks_that_cannot_be_used_are_named_with_their_image():
+    info = dict(filename='a.jpg', width=8, height=8)
+    results = dict(img_info=info, ann_info=dict(masks=[[[0, 0, 4, 0, 4, 4]], None]))
+    step = LoadAnnotations(with_bbox=False, with_label=False, with_mask=True)
+    with pytest.raises(ValueError, match='the mask of object 1 of a.jpg cannot be used: no polygon'):
+        step(results)

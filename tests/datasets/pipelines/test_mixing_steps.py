@@ -224,3 +224,28 @@ def test_smallest_power_above_hand_computed(value, power):
 def test_center_crop_wrong_arguments(options, text):
     with pytest.raises(ValueError, match=text):
         RandomCenterCropPad(**(COLOURS | options))
+
+
+def with_ignored(label, ignored=(4, 6, 24, 26)):
+    """A scene whose object is at the same place as a box to ignore, so that both must move alike."""
+    part = scene(label)
+    return part | dict(gt_bboxes_ignore=np.array([ignored], np.float32), bbox_fields=['gt_bboxes', 'gt_bboxes_ignore'])
+
+
+def test_mosaic_moves_the_boxes_to_ignore_of_all_images():
+    np.random.seed(0)
+    for _ in range(10):
+        out = Mosaic((32, 40))(with_ignored(1) | dict(mix_results=[scene(2), with_ignored(3), with_ignored(4)]))
+        ours = out['gt_bboxes'][out['gt_labels'] != 2]
+        assert len(ours) and np.array_equal(out['gt_bboxes_ignore'], ours)
+    out = Mosaic((32, 40))(scene(1) | dict(mix_results=[with_ignored(2), with_ignored(3), with_ignored(4)]))
+    assert out['bbox_fields'] == ['gt_bboxes', 'gt_bboxes_ignore'] and len(out['gt_bboxes_ignore'])
+
+
+@pytest.mark.parametrize('first', [scene, with_ignored])
+def test_mixup_moves_the_boxes_to_ignore_of_the_other_image(first):
+    np.random.seed(0)
+    for _ in range(10):
+        out = MixUp((32, 40))(first(1) | dict(mix_results=[with_ignored(2)]))
+        expected = out['gt_bboxes'] if first is with_ignored else out['gt_bboxes'][out['gt_labels'] == 2]
+        assert np.array_equal(out['gt_bboxes_ignore'], expected)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes, inside_image, usable_after_warp, warp_boxes
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.keypoints import warp_result_keypoints
+from mmdet.datasets.registry import PIPELINES
 
 
 @PIPELINES.register_module()
@@ -18,7 +18,7 @@ class RandomAffine:
 
     Args:
         max_rotate_degree: largest turn either way, degrees.
-        max_translate_ratio: largest move either way, as a share of the image's edge.
+        max_translate_ratio: largest move either way, as a fraction of the image's edge.
         scaling_ratio_range: smallest and largest factor.
         max_shear_degree: largest shear either way along each axis, degrees.
         border: (rows, columns) that the canvas grows by on each side; negative numbers shrink it, as after ``Mosaic``.

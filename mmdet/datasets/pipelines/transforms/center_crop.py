@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes, shift_boxes, sides_above
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.keypoints import shift_result_keypoints
 from mmdet.datasets.pipelines.transforms.crop import MAX_TRIALS, Window, centres_inside
+from mmdet.datasets.registry import PIPELINES
 
 TEST_PAD_MODES = ('logical_or', 'size_divisor')
 
@@ -19,7 +19,7 @@ class RandomCenterCropPad:
 
     In training the crop is ``crop_size`` times a drawn ratio; what lies beyond the image has the mean colour; objects
     are kept whose centres lie in the crop. In testing the whole image is padded around its middle, and ``border`` (top,
-    bottom, left, right) tells where it lies.
+    bottom, left, right) says where it lies.
 
     Args:
         crop_size: (h, w); for training only.

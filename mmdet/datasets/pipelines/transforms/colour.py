@@ -7,7 +7,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.registry import PIPELINES
 
 
 class Distortion(NamedTuple):

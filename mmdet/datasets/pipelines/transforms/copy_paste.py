@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmdet.core.mask.structures import BitmapMasks
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.image_directives import join_directives
 from mmdet.datasets.pipelines.instances import filter_instances, join_labels
 from mmdet.datasets.pipelines.keypoints import KEYPOINTS
+from mmdet.datasets.registry import PIPELINES
 
 
 @PIPELINES.register_module()

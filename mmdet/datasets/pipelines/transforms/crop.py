@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes, pairwise_iou, shift_boxes, sides_above
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.keypoints import shift_result_keypoints
+from mmdet.datasets.registry import PIPELINES
 from mmdet.utils.registry import did_you_mean
 
 CROP_TYPES = ('absolute', 'absolute_range', 'relative', 'relative_range')
@@ -38,7 +38,7 @@ class RandomCrop:
     Args:
         crop_size: (h, w); what it means depends on ``crop_type``.
         crop_type: 'absolute': pixels; 'absolute_range': each edge is drawn between the two numbers, in pixels;
-            'relative': shares of the image's edges; 'relative_range': shares drawn from [crop_size, 1].
+            'relative': fractions of the image's edges; 'relative_range': fractions drawn from [crop_size, 1].
         allow_negative_crop: give parts without objects too; otherwise such an image is refused (None).
         recompute_bbox: make the boxes anew from the cropped masks; objects whose mask is empty then are left out.
         bbox_clip_border: cut boxes to the part.
@@ -72,11 +72,11 @@ class RandomCrop:
             crop_h = np.random.randint(min(height, low), min(height, high) + 1)
             crop_w = np.random.randint(min(width, low), min(width, high) + 1)
             return int(crop_h), int(crop_w)
-        share_h, share_w = self.crop_size
+        fraction_h, fraction_w = self.crop_size
         if self.crop_type == 'relative_range':
             smallest = np.asarray(self.crop_size, dtype=np.float32)
-            share_h, share_w = smallest + np.random.rand(2) * (1 - smallest)
-        return int(height * share_h + 0.5), int(width * share_w + 0.5)
+            fraction_h, fraction_w = smallest + np.random.rand(2) * (1 - smallest)
+        return int(height * fraction_h + 0.5), int(width * fraction_w + 0.5)
 
     def _crop_data(self, results: dict, crop_size: tuple[int, int], allow_negative_crop: bool) -> dict | None:
         """Cut out a part of that size (h, w); None where it holds no object and must."""
@@ -131,8 +131,8 @@ def check_crop_size(crop_size: tuple[float, float], crop_type: str) -> None:
     relative = crop_type.startswith('relative')
     fits = all(0 < n <= 1 for n in crop_size) if relative else all(isinstance(n, int) and n > 0 for n in crop_size)
     if not fits:
-        wanted = 'shares in (0, 1]' if relative else 'whole numbers of pixels above 0'
-        raise ValueError(f'RandomCrop: crop_size of crop_type={crop_type!r} must be {wanted}, got {crop_size}')
+        accepted = 'fractions in (0, 1]' if relative else 'whole numbers of pixels above 0'
+        raise ValueError(f'RandomCrop: crop_size of crop_type={crop_type!r} must be {accepted}, got {crop_size}')
     if crop_type == 'absolute_range' and crop_size[0] > crop_size[1]:
         raise ValueError(f'RandomCrop: crop_size must be (smallest, largest), got {crop_size}')
 
@@ -147,7 +147,7 @@ class MinIoURandomCrop:
 
     Args:
         min_ious: least overlaps to draw from.
-        min_crop_size: least share of the image's edges.
+        min_crop_size: least fraction of the image's edges.
         bbox_clip_border: cut boxes to the part.
     """
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
+from mmdet.datasets.registry import PIPELINES
 
 Shape = tuple[float, float]
 
@@ -16,7 +16,7 @@ class CutOut:
     Args:
         n_holes: how many, or (fewest, most), both included.
         cutout_shape: (w, h) of a rectangle in px, or a list to draw from; either this or ``cutout_ratio``.
-        cutout_ratio: (w, h) as shares of the image's edges, or a list of them.
+        cutout_ratio: (w, h) as fractions of the image's edges, or a list of them.
         fill_in: colour, in the image's order of channels.
 
     Raises:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes, shift_boxes, sides_above
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.keypoints import shift_result_keypoints
+from mmdet.datasets.registry import PIPELINES
 
 
 @PIPELINES.register_module()

@@ -7,10 +7,10 @@ import mmcv
 import numpy as np
 
 from mmdet.core.mask.base import FLIP_DIRECTIONS, check_direction
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import flip_boxes
 from mmdet.datasets.pipelines.formatting import OPENCV_KINDS
 from mmdet.datasets.pipelines.keypoints import FLIP_INDICES, KEYPOINTS, flip_keypoints
+from mmdet.datasets.registry import PIPELINES
 
 OPENCV_FLIPS = dict(horizontal=1, vertical=0, diagonal=-1)
 

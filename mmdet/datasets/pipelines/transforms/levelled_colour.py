@@ -5,8 +5,8 @@ from collections.abc import Callable
 import mmcv
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.transforms.levels import check_chance, check_level, enhance_level_to_value
+from mmdet.datasets.registry import PIPELINES
 
 
 class FactorTransform:

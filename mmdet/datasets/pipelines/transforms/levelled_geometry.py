@@ -10,7 +10,6 @@ import numpy as np
 from mmcv.image.geometric import cv2_interp_codes
 
 from mmdet.core.mask.base import check_direction, rotation_matrix, shear_matrix, translation_matrix
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes, sides_above, warp_boxes
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.keypoints import warp_result_keypoints
@@ -21,6 +20,7 @@ from mmdet.datasets.pipelines.transforms.levels import (
     level_to_value,
     random_negative,
 )
+from mmdet.datasets.registry import PIPELINES
 
 
 def warp_array(

@@ -10,11 +10,17 @@ from typing import Any
 import mmcv
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes, inside_image, sides_above, usable_after_warp
 from mmdet.datasets.pipelines.image_directives import join_directives
-from mmdet.datasets.pipelines.instances import filter_instances, join_labels
+from mmdet.datasets.pipelines.instances import (
+    filter_instances,
+    has_ignored_boxes,
+    ignored_boxes,
+    join_ignored,
+    join_labels,
+)
 from mmdet.datasets.pipelines.keypoints import FLIP_INDICES, KEYPOINTS, flip_keypoints, hide_outside
+from mmdet.datasets.registry import PIPELINES
 
 Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2 px
 
@@ -24,7 +30,7 @@ def check_mix_results(name: str, results: dict, count: int) -> list[dict]:
 
     Raises:
         KeyError: there are none.
-        ValueError: not as many as wanted.
+        ValueError: not as many as needed.
         NotImplementedError: there are masks, which these steps do not know.
     """
     if 'mix_results' not in results:
@@ -62,7 +68,7 @@ class Mosaic:
 
     Args:
         img_scale: (h, w) that each image is fitted into.
-        center_ratio_range: smallest and largest place of the centre, as shares of ``img_scale``.
+        center_ratio_range: smallest and largest place of the centre, as fractions of ``img_scale``.
         min_bbox_size: objects need edges longer than this, px; only with ``skip_filter=False``.
         bbox_clip_border: cut boxes to the image.
         skip_filter: keep all objects that touch the image.
@@ -111,13 +117,14 @@ class Mosaic:
         height, width = self.img_scale[0] * 2, self.img_scale[1] * 2
         canvas = np.full((height, width, *results['img'].shape[2:]), self.pad_val, dtype=results['img'].dtype)
         center = self.sample()
-        boxes, areas, keypoints = [], [], []
+        boxes, ignored, areas, keypoints = [], [], [], []
         for part, loc in zip(parts, ('top_left', 'top_right', 'bottom_left', 'bottom_right')):
             img, factor = fit_inside(part['img'], self.img_scale)
             paste, cut = self._mosaic_combine(loc, center, img.shape[1::-1])
             canvas[paste[1] : paste[3], paste[0] : paste[2]] = img[cut[1] : cut[3], cut[0] : cut[2]]
             shift = np.array([paste[0] - cut[0], paste[1] - cut[1]] * 2, dtype=np.float32)
             boxes.append(part['gt_bboxes'] * np.float32(factor) + shift)
+            ignored.append(ignored_boxes(part) * np.float32(factor) + shift)
             areas.append((paste[2] - paste[0]) * (paste[3] - paste[1]))
             if KEYPOINTS in part:
                 moved = part[KEYPOINTS] * np.float32([factor, factor, 1]) + np.append(shift[:2], np.float32(0))
@@ -126,6 +133,7 @@ class Mosaic:
         results['img_shape'] = canvas.shape
         results['gt_bboxes'] = np.concatenate(boxes)
         join_labels(results, parts)
+        join_ignored(results, parts, ignored)
         join_directives(results, parts, areas)
         if KEYPOINTS in results:
             results[KEYPOINTS] = np.concatenate(keypoints)
@@ -135,12 +143,15 @@ class Mosaic:
     def _clean_boxes(self, results: dict) -> None:
         """Cut boxes to the image, and leave out objects that are not to be seen."""
         shape_hw = results['img_shape']
-        if self.bbox_clip_border:
-            results['gt_bboxes'] = clip_boxes(results['gt_bboxes'], shape_hw)
-        keep = inside_image(results['gt_bboxes'], shape_hw)
-        if not self.skip_filter:
-            keep &= sides_above(results['gt_bboxes'], self.min_bbox_size)
-        filter_instances(results, keep)
+        for key in ('gt_bboxes', 'gt_bboxes_ignore'):
+            if key != 'gt_bboxes' and not has_ignored_boxes(results):
+                continue
+            if self.bbox_clip_border:
+                results[key] = clip_boxes(results[key], shape_hw)
+            keep = inside_image(results[key], shape_hw)
+            if not self.skip_filter:
+                keep &= sides_above(results[key], self.min_bbox_size)
+            filter_instances(results, keep, key)
 
     def _mosaic_combine(
         self, loc: str, center_position_xy: tuple[int, int], img_shape_wh: tuple[int, int]
@@ -181,7 +192,7 @@ def paste_range(after: bool, center: int, size: int, limit: int) -> tuple[tuple[
 
 
 def draw_offset(have: int, want: int) -> int:
-    """Where a part of ``want`` px begins on ``have`` px: drawn where there is more than is wanted, else 0."""
+    """Where a part of ``want`` px begins on ``have`` px: drawn where there is more than is needed, else 0."""
     return int(np.random.randint(0, have - want)) if have > want else 0
 
 
@@ -261,6 +272,9 @@ class MixUp:
             shown = hide_outside(keypoints, (0, 0, img.shape[1], img.shape[0]))
             results[KEYPOINTS] = np.concatenate([results[KEYPOINTS], shown])
         self._join_objects(results, other, boxes, (x, y))
+        self._join_ignored(
+            results, other, self._boxes_on_layer(ignored_boxes(other), layer.shape, scale, flips), (x, y)
+        )
         seen = self._area_on_layer(other['img'].shape, scale, layer.shape, flips, (x, y), img.shape)
         join_directives(results, [results, other], [img.shape[0] * img.shape[1], seen])
         return results
@@ -316,6 +330,16 @@ class MixUp:
         join_labels(results, [results, other])
         results['gt_bboxes'] = np.concatenate([results['gt_bboxes'], shifted])
         filter_instances(results, keep & inside_image(results['gt_bboxes'], shape_hw))
+
+    def _join_ignored(self, results: dict, other: dict, boxes: np.ndarray, offset_xy: tuple[int, int]) -> None:
+        """Add the other image's boxes to ignore, which are in pixels of the layer."""
+        shifted = boxes - np.array(offset_xy * 2, dtype=boxes.dtype)
+        if self.bbox_clip_border:
+            shifted = clip_boxes(shifted, results['img_shape'])
+        join_ignored(results, [results, other], [ignored_boxes(results), shifted])
+        if has_ignored_boxes(results):
+            keep = inside_image(results['gt_bboxes_ignore'], results['img_shape'])
+            filter_instances(results, keep, 'gt_bboxes_ignore')
 
     def _filter_box_candidates(self, bbox1: np.ndarray, bbox2: np.ndarray) -> np.ndarray:
         """(m,) bool from boxes before (4, m) and after (4, m) the cut; see ``skip_filter``."""

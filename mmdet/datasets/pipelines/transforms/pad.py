@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import mmcv
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.formatting import PAD_VALUES
+from mmdet.datasets.registry import PIPELINES
 
 
 @PIPELINES.register_module()

@@ -1,13 +1,14 @@
 """Resizing."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import mmcv
 import numpy as np
 
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.boxes import clip_boxes
 from mmdet.datasets.pipelines.keypoints import scale_result_keypoints
+from mmdet.datasets.registry import PIPELINES
 
 Scale = tuple[int, int]
 MULTISCALE_MODES = ('value', 'range')
@@ -25,6 +26,19 @@ def as_scale_list(img_scale: Scale | list[Scale] | None) -> list[Scale] | None:
     if not mmcv.is_list_of(scales, tuple):
         raise TypeError(f'img_scale: expected a tuple (long, short) or a list of them, got {img_scale!r}')
     return scales
+
+
+def set_scale(steps: Sequence[Any], scale_wh: Scale, where: str) -> None:
+    """Let the ``Resize`` steps of a pipeline make images of one size, (width, height) px.
+
+    Raises:
+        ValueError: there is no such step.
+    """
+    found = [step for step in steps if isinstance(step, Resize)]
+    if not found:
+        raise ValueError(f'{where}: there is no Resize in its pipeline, so that the size of images cannot be changed')
+    for step in found:
+        step.img_scale = [tuple(scale_wh)]
 
 
 @PIPELINES.register_module()
@@ -134,6 +148,7 @@ class Resize:
             img = results[key]
             height, width = img.shape[:2]
             size_wh = mmcv.rescale_size((width, height), results['scale']) if self.keep_ratio else results['scale']
+            size_wh = tuple(max(1, side) for side in size_wh)  # the short edge of a panorama may come to nothing
             resized = mmcv.imresize(img, size_wh, interpolation=self.interpolation, backend=self.backend)
             # OpenCV drops the axis of a single channel
             results[key] = resized.reshape(*resized.shape[:2], *img.shape[2:])

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from mmdet.core.mask.structures import BitmapMasks
-from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.keypoints import refuse_keypoints
 from mmdet.datasets.pipelines.optional import require
+from mmdet.datasets.registry import PIPELINES
 
 KEYMAP = dict(img='image', gt_masks='masks', gt_bboxes='bboxes')  # our names -> names of albumentations
-INDEX = 'idx_mapper'  # travels through albumentations as each box's label and tells which boxes are left
+INDEX = 'idx_mapper'  # travels through albumentations as each box's label and says which boxes are left
 
 
 @PIPELINES.register_module()

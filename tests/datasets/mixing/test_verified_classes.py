@@ -129,10 +129,10 @@ def test_merged_categories_of_lvis(lvis):
     assert lists_of(lvis(content, **classes)) == [[0], []]
 
 
-def test_audit_counts_the_lists_and_finds_what_nothing_heeds(lvis):
+def test_audit_counts_the_lists_and_finds_what_nothing_reads(lvis):
     assert describe_directives(lvis(), {LABELED}) == ('labeled_classes: [0, 1] (1), [0] (1)', [])
     _, (problem,) = describe_directives(lvis(), {'ignore_negatives'})
-    assert "nothing in the model heeds 'labeled_classes'" in problem
+    assert "nothing in the model reads 'labeled_classes'" in problem
     lengths = [[0], [1], [2], [3], [4, 5], [], [6]]
     assert value_counts(LABELED, lengths) == 'labeled_classes: 1 class (5), 2 classes (1), 0 classes (1)'
 

@@ -46,10 +46,10 @@ def test_sound_data_pass_with_a_table(cfg_of, capsys):
 
 def test_directive_that_nothing_heeds_is_a_problem(cfg_of):
     fields = {'mask_head.loss_weight': 2, 'rpn_head.loss_weight': 1.0, 'ignore_negatives': 0}
-    (problem,) = problems_of(cfg_of(fields=fields), heeded={'roi_head.loss_weight'})
-    assert "nothing in the model heeds 'mask_head.loss_weight' (heeded: roi_head.loss_weight)" in problem
-    heeded = {'mask_head.loss_weight'}  # what changes nothing needs nobody
-    report = audit_dataset(build_dataset(cfg_of(fields=fields)), heeded=heeded, logger='silent')
+    (problem,) = problems_of(cfg_of(fields=fields), directive_keys={'roi_head.loss_weight'})
+    assert "nothing in the model reads 'mask_head.loss_weight' (read are: roi_head.loss_weight)" in problem
+    directive_keys = {'mask_head.loss_weight'}  # what changes nothing needs nobody
+    report = audit_dataset(build_dataset(cfg_of(fields=fields)), directive_keys=directive_keys, logger='silent')
     assert report.parts[0].directives == 'rpn_head 1, mask_head 2'
 
 
@@ -183,8 +183,8 @@ def test_values_of_the_images_entries_are_all_checked_and_counted(cfg_of):
     assert report.parts[0].directives == (
         'ignore_negatives, labeled_classes: [0] (3), rpn_head.loss_weight: 0.5 (2), 2 (1)'
     )
-    (problem,) = problems_of(cfg, heeded={'ignore_negatives', 'labeled_classes'})
-    assert "nothing in the model heeds 'rpn_head.loss_weight'" in problem
+    (problem,) = problems_of(cfg, directive_keys={'ignore_negatives', 'labeled_classes'})
+    assert "nothing in the model reads 'rpn_head.loss_weight'" in problem
 
 
 def test_impossible_and_missing_values_of_entries_are_problems_that_name_the_images(cfg_of):
@@ -202,3 +202,48 @@ def test_image_that_says_both_what_is_and_what_is_not_annotated_is_a_problem(cfg
     fields = {'labeled_classes': ['cat'], 'unlabeled_classes': ['dog']}
     (problem,) = problems_of(cfg_of(fields=fields))
     assert 'has both labeled_classes and unlabeled_classes' in problem
+
+
+def test_boxes_of_a_test_set_that_no_detector_finds_count_all_the_same(cfg_of, capsys):
+    content = coco_content([[(5, 0, 0, 10, 10), (7, 1, 1, 0, 5)]])
+    audit_dataset(build_dataset(cfg_of(content, test_mode=True)))
+    out = capsys.readouterr().out
+    assert 'area 0): 2; metrics count them all the same' in out and 'left out' not in out
+
+
+def test_corners_written_as_width_and_height(cfg_of):
+    boxes = [(5, x, 20, x + 20, 45) for x in range(10, 40, 3)]
+    (problem,) = problems_of(cfg_of(coco_content([boxes])))
+    assert '10 of 10 boxes leave their image: 1, 2, 3, 4, 5, ... (10 in all). Read as two corners they would' in problem
+    audit_dataset(build_dataset(cfg_of(coco_content([[(5, 10, 20, 54, 28)]]))), logger='silent')
+
+
+def test_masks_that_cannot_be_used_stop_a_training_with_masks_only(cfg_of, capsys):
+    content = coco_content([[(5, 0, 0, 10, 10), (7, 20, 20, 20, 20)]])
+    content['annotations'][0]['segmentation'] = [[0, 0, 9, 0, 9, 9]]
+    content['annotations'][1]['segmentation'] = dict(size=[64, 48], counts=[64 * 48])
+    cfg = cfg_of(content)
+    audit_dataset(build_dataset(cfg), logger='silent')
+    with_masks = dict(cfg, pipeline=[LOAD, dict(type='LoadAnnotations', with_mask=True)])
+    (problem,) = problems_of(with_masks)
+    assert '1 of 2 masks cannot be used: annotation 2: run lengths of size [64, 48]' in problem
+    audit_dataset(build_dataset(dict(cfg, test_mode=True)))
+    assert '1 of 2 masks cannot be used: annotation 2' in capsys.readouterr().out
+
+
+def test_shared_annotations_are_not_read_again(cfg_of, monkeypatch):
+    boxes = [[(5, 0, 0, 10, 10), (7, 1, 1, 0, 5)], [(7, 5, 5, 30, 30)]]
+    plain = audit_dataset(build_dataset(cfg_of(coco_content(boxes))), logger='silent')
+    dataset = build_dataset(cfg_of(coco_content(boxes), share_annotations=True))
+    monkeypatch.setattr(dataset, '_read_coco', lambda path: pytest.fail('the file is read again'))
+    assert audit_dataset(dataset, logger='silent') == plain and dataset._coco is None
+
+
+def test_labels_below_zero_in_the_own_format(tmp_path):
+    import mmcv
+
+    ann = dict(bboxes=[[0, 0, 9, 9]], labels=[-1])
+    mmcv.dump([dict(filename='a.png', width=64, height=48, ann=ann)], tmp_path / 'ann.json')
+    cfg = dict(type='CustomDataset', ann_file=f'{tmp_path}/ann.json', pipeline=[], classes=('cat',))
+    (problem,) = problems_of(dict(cfg, filter_empty_gt=False))
+    assert '1 boxes have labels outside 0 ... 0: -1 in a.png' in problem

@@ -1,4 +1,4 @@
-"""The report of a mixture: counts, shares and warnings by hand."""
+"""The report of a mixture: counts, fractions and warnings by hand."""
 
 import json
 
@@ -26,12 +26,12 @@ from mmdet.datasets.mixing.report import MixtureReport, SourceReport, report_mix
 
 RPN, ROI, BOX, MASK = map(loss_weight_key, (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD))
 WITH_MASKS = {**TWO_STAGES, MASK_HEAD: HeadDirectives((MASK_HEAD, ROI_HEAD), ignores=True)}
-ONE_STAGE = {BBOX_HEAD: HeadDirectives((BBOX_HEAD, RPN_HEAD), has_negatives=True, knows_classes=True, ignores=True)}
+ONE_STAGE = {BBOX_HEAD: HeadDirectives((BBOX_HEAD, RPN_HEAD), ignores=True)}
 
 
 def ignoring(*names):
     """Two stages of which the samplers of some obey."""
-    return {name: head._replace(ignores=name in names) for name, head in TWO_STAGES.items()}
+    return {name: HeadDirectives(head.names, ignores=name in names) for name, head in TWO_STAGES.items()}
 
 
 @pytest.fixture
@@ -53,18 +53,18 @@ def mixture(tmp_path):
     return make
 
 
-def test_shares_of_a_plain_loader(mixture):
+def test_fractions_of_a_plain_loader(mixture):
     report = report_mixture(mixture({RPN: 0.5}, {ROI: 3.0, IGNORE_NEGATIVES: 1}))
     assert [s.per_epoch for s in report.sources] == [6, 2]
-    assert report.share_of_loss(RPN_HEAD) == pytest.approx([3 / 5, 2 / 5])
-    assert report.share_of_loss(BBOX_HEAD) == pytest.approx([6 / 12, 6 / 12])
+    assert report.fraction_of_loss(RPN_HEAD) == pytest.approx([3 / 5, 2 / 5])
+    assert report.fraction_of_loss(BBOX_HEAD) == pytest.approx([6 / 12, 6 / 12])
     assert [s.ignored for s in report.sources] == [0, 1]
     assert len(report.warnings) == 1 and '25% of the images of an epoch' in report.warnings[0]
     assert 'about 4 batches of 2 images' in report.epoch
     assert '| small  | 2      | 2        | 25.0% | 40.0%         | 50.0%          | 100.0%  | -' in report.table()
 
 
-def test_ratio_and_factors_change_the_shares(mixture):
+def test_ratio_and_factors_change_the_fractions(mixture):
     data = mixture({}, {})
     by_ratio = report_mixture(data, source_ratio=[1, 1], samples_per_gpu=2, world_size=2)
     assert [s.per_epoch for s in by_ratio.sources] == [6, 6]
@@ -93,16 +93,16 @@ def test_unlabelled_classes_are_listed_by_name(mixture):
 def test_columns_and_warnings_are_of_the_heads_of_the_model(mixture):
     data = mixture({RPN: 0.5, MASK: 0.0}, {ROI: 3.0})
     report = report_mixture(data, heads=WITH_MASKS)
-    assert '| share | rpn_head loss | bbox_head loss | mask_head loss | ignored |' in report.table()
-    shares = [report.share_of_loss(head) for head in WITH_MASKS]
-    assert sum(shares, []) == pytest.approx([3 / 5, 2 / 5, 6 / 12, 6 / 12, 0, 1])  # mask_head falls back on roi_head
+    assert '| ratio | rpn_head loss | bbox_head loss | mask_head loss | ignored |' in report.table()
+    fractions = [report.fraction_of_loss(head) for head in WITH_MASKS]
+    assert sum(fractions, []) == pytest.approx([3 / 5, 2 / 5, 6 / 12, 6 / 12, 0, 1])  # mask_head falls back on roi_head
     assert len(report.warnings) == 1 and 'big: 100% of its images have weight 0 in mask_head' in report.warnings[0]
     ignored = report_mixture(mixture(*[{IGNORE_NEGATIVES: 1}] * 2), heads=WITH_MASKS).warnings
     assert [text.split(':')[0] for text in ignored] == [RPN_HEAD, BBOX_HEAD, 'ignored negatives']  # masks have none
     single = report_mixture(data, heads=ONE_STAGE)
-    assert '| share | bbox_head loss | ignored |' in single.table() and not single.warnings
-    assert single.share_of_loss(BBOX_HEAD) == pytest.approx([3 / 5, 2 / 5])  # falls back on rpn_head
-    assert '| share | ignored |' in report_mixture(data, heads={}).table()
+    assert '| ratio | bbox_head loss | ignored |' in single.table() and not single.warnings
+    assert single.fraction_of_loss(BBOX_HEAD) == pytest.approx([3 / 5, 2 / 5])  # falls back on rpn_head
+    assert '| ratio | ignored |' in report_mixture(data, heads={}).table()
 
 
 def test_warnings_of_a_single_stage_name_its_head(mixture):
@@ -151,7 +151,7 @@ def test_nothing_to_warn_of():
         ([source(), source('b', weight=0.0, weightless=1.0)], [], ['b: 100% of its images have weight 0 in rpn_head']),
         ([source(weight=0.0, weightless=1.0)], [], ['rpn_head: all images have weight 0, so it learns nothing']),
         ([source(), source('b', 4, ignored=1.0)], [BBOX_HEAD], ['ignored negatives: 29% of the images of an epoch']),
-        ([source(), source('b', 4, ignored=1.0)], [], ['ignored negatives: no sampler of the model obeys this']),
+        ([source(), source('b', 4, ignored=1.0)], [], ['ignored negatives: no sampler of the model reads this']),
         (
             [source(ignored=1.0)],
             [RPN_HEAD],

@@ -19,7 +19,7 @@ from mmdet.core.directives import (
 )
 from mmdet.datasets.builder import build_dataset
 from mmdet.datasets.mixing import advice as mixing_advice
-from mmdet.datasets.mixing.advice import LARGE_SHARE, PAGE, RULES, Rule, SourceFacts, policy_of_image, recommend
+from mmdet.datasets.mixing.advice import LARGE_FRACTION, PAGE, RULES, Rule, SourceFacts, policy_of_image, recommend
 from mmdet.datasets.mixing.report import classes_with_objects, report_mixture
 
 RPN, ROI, BOX = (negative_weight_key(head) for head in (RPN_HEAD, ROI_HEAD, BBOX_HEAD))
@@ -31,7 +31,7 @@ def test_complete_sources_need_no_advice():
 
 
 @pytest.mark.parametrize(
-    ('share', 'policies', 'advised'),
+    ('fraction', 'policies', 'advised'),
     [
         (0.5, {'none': 1.0}, True),
         (0.5, {'none': 0.5, 'all': 0.5}, True),
@@ -42,11 +42,11 @@ def test_complete_sources_need_no_advice():
         (0.9, {'overlap': 1.0}, False),
     ],
 )
-def test_hard_ignoring_is_advised_against_where_it_is_a_large_part(share, policies, advised):
-    found = recommend([SourceFacts('a', 1 - share, {'all': 1.0}), SourceFacts('b', share, policies)])
+def test_hard_ignoring_is_advised_against_where_it_is_a_large_part(fraction, policies, advised):
+    found = recommend([SourceFacts('a', 1 - fraction, {'all': 1.0}), SourceFacts('b', fraction, policies)])
     assert len(found) == advised
     if advised:
-        part = f'{share * policies["none"]:.0%} of the images'
+        part = f'{fraction * policies["none"]:.0%} of the images'
         assert found[0].startswith(f"b: {part} of an epoch have negatives='none'; prefer 'overlap' or 'soft'")
         assert PAGE in found[0]
 
@@ -66,12 +66,12 @@ def test_classes_without_objects_are_to_be_declared():
 
 def test_rules_are_a_table_to_be_filled_in(monkeypatch):
     assert [(rule.policy, rule.above, rule.prefer) for rule in RULES] == [
-        ('none', LARGE_SHARE, ('overlap', 'soft')),
-        ('recalibrate', LARGE_SHARE, ('overlap', 'soft')),
+        ('none', LARGE_FRACTION, ('overlap', 'soft')),
+        ('recalibrate', LARGE_FRACTION, ('overlap', 'soft')),
     ]
     new = (Rule('soft', 0.0, 0.1, ('none',), 'it is simpler'), Rule('soft', 0.1, 1.0, ('overlap',), 'it is better'))
     monkeypatch.setattr(mixing_advice, 'RULES', new)
-    advised = {share: recommend([SourceFacts('a', share, {'soft': 1.0})]) for share in (0.05, 0.1, 0.5)}
+    advised = {fraction: recommend([SourceFacts('a', fraction, {'soft': 1.0})]) for fraction in (0.05, 0.1, 0.5)}
     assert [len(sentences) for sentences in advised.values()] == [1, 1, 1]
     assert "prefer 'none', as it is simpler" in advised[0.1][0] and "prefer 'overlap'" in advised[0.5][0]
 
@@ -99,7 +99,7 @@ def test_policy_of_an_image_is_the_one_that_believes_least(fields, policy):
 
 
 def test_policy_of_a_single_stage_is_that_of_its_head():
-    heads = {BBOX_HEAD: HeadDirectives((BBOX_HEAD, RPN_HEAD), has_negatives=True)}
+    heads = {BBOX_HEAD: HeadDirectives((BBOX_HEAD, RPN_HEAD))}
     assert policy_of_image({RPN: 0.5, BOX: 1.0}, heads) == 'all'
     assert policy_of_image({RPN: 0.5, ROI: 0.0}, heads) == 'soft'
     assert policy_of_image({RPN: 0.5}, {MASK_HEAD: HeadDirectives((MASK_HEAD, ROI_HEAD))}) == 'all'

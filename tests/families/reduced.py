@@ -1,0 +1,161 @@
+"""Configs of the tree on made data: small images, two steps, no downloads; the model's parts stay as they are."""
+
+from pathlib import Path
+from typing import Any
+
+import made_data
+from mmcv import Config, ConfigDict
+
+from mmdet.core.evaluation import class_lists
+
+# keys of pipeline steps that hold sizes in px
+SIZE_KEYS = {'img_scale', 'crop_size', 'size', 'scale', 'center_crop_size', 'allow_negative_crop_size'}
+# endings of keys of models that hold numbers of channels, and keys that hold numbers of samples or proposals
+CHANNEL_ENDS = ('channels', 'channel', 'dims', 'num_feats', 'hidden_dim', 'dim')
+COUNT_KEYS = {'nms_pre', 'nms_post', 'max_per_img', 'max_num', 'num', 'mask_num', 'num_points', 'topk'}
+# backbones whose width one argument sets
+WIDTH_KNOWN = {'ResNet', 'ResNetV1d', 'DetectoRS_ResNet'}
+
+
+def smaller(value: Any) -> Any:
+    """Sizes in px, 1333 or (1333, 800) or lists of them, brought down to between 64 and 128."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(smaller(part) for part in value)
+    if isinstance(value, int) and value >= 200:
+        return min(max(64, round(value / 12 / 32) * 32), 128)
+    return value
+
+
+def small_pipeline(node: Any, keep_sizes: bool) -> Any:
+    """A pipeline's config with small images."""
+    if isinstance(node, dict):
+        return {
+            key: smaller(value) if key in SIZE_KEYS and not keep_sizes else small_pipeline(value, keep_sizes)
+            for key, value in node.items()
+        }
+    return [small_pipeline(part, keep_sizes) for part in node] if isinstance(node, list) else node
+
+
+def without_downloads(node: Any) -> Any:
+    """A model's config with random weights."""
+    if isinstance(node, dict):
+        pretrained = isinstance(node.get('init_cfg'), dict) and 'checkpoint' in node['init_cfg']
+        node = {key: without_downloads(value) for key, value in node.items() if key != 'pretrained'}
+        if pretrained:
+            node['init_cfg'] = None
+        if str(node.get('type')).startswith('VGGBBoxHead'):
+            node['pretrained_fcs'] = None
+        return node
+    return type(node)(map(without_downloads, node)) if isinstance(node, (list, tuple)) else node
+
+
+def with_few_layers(node: Any) -> Any:
+    """A model's config whose transformers have two layers."""
+    if isinstance(node, dict):
+        return {
+            key: 2 if key == 'num_layers' and isinstance(value, int) else with_few_layers(value)
+            for key, value in node.items()
+        }
+    return type(node)(map(with_few_layers, node)) if isinstance(node, (list, tuple)) else node
+
+
+def narrowed(node: Any, with_backbone: bool) -> Any:
+    """A model's config with an eighth of the channels, few proposals and samples, and small groups of channels.
+
+    Args:
+        node: the config, or a part of it.
+        with_backbone: the backbone takes ``base_channels``; else its outputs, the neck's inputs, stay as they are.
+    """
+    if isinstance(node, (list, tuple)):
+        return type(node)(narrowed(part, with_backbone) for part in node)
+    if not isinstance(node, dict):
+        return node
+    return {key: _narrowed_entry(key, value, with_backbone) for key, value in node.items()}
+
+
+def _narrowed_entry(key: str, value: Any, with_backbone: bool) -> Any:
+    if key == 'backbone':
+        return {**narrowed(value, True), 'base_channels': 8, 'stem_channels': 8} if with_backbone else value
+    if key == 'neck' and not with_backbone:
+        necks = [dict(neck) for neck in (value if isinstance(value, list) else [value])]
+        first = {name: necks[0][name] for name in ('in_channels',) if name in necks[0]}
+        necks = [narrowed(neck, with_backbone) for neck in necks]
+        necks[0].update(first)
+        return necks if isinstance(value, list) else necks[0]
+    if key == 'num_groups':
+        return 8
+    if key in COUNT_KEYS and isinstance(value, int):
+        return min(value, 64)
+    return _eighth(value) if key.endswith(CHANNEL_ENDS) else narrowed(value, with_backbone)
+
+
+def _eighth(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_eighth, value))
+    return value // 8 if isinstance(value, int) and not isinstance(value, bool) and value >= 64 else value
+
+
+def made_dataset(cfg: dict, folder: Path, keep_sizes: bool) -> dict:
+    """A data set's config with files of its own in ``folder``."""
+    kind = cfg['type']
+    if 'dataset' in cfg:
+        inner = made_dataset(cfg['dataset'], folder, keep_sizes)
+        extra = dict(times=1) if kind == 'RepeatDataset' else {}
+        if 'pipeline' in cfg:
+            extra['pipeline'] = small_pipeline(cfg['pipeline'], keep_sizes)
+        return {**cfg, 'dataset': inner, **extra}
+    if 'datasets' in cfg:
+        return made_dataset(cfg['datasets'][0], folder, keep_sizes)
+    folder.mkdir(parents=True)
+    made_data.write_images(folder)
+    own = {key: value for key, value in cfg.items() if not key.endswith(('_file', '_prefix', 'data_root', 'min_size'))}
+    own['pipeline'] = small_pipeline(cfg['pipeline'], keep_sizes)
+    files = _files_of(kind, cfg.get('classes'), folder)
+    if cfg.get('proposal_file'):
+        files['proposal_file'] = made_data.write_proposals(folder)
+    return {**own, **files}
+
+
+def _files_of(kind: str, classes: Any, folder: Path) -> dict:
+    if 'OpenImages' in kind:
+        return made_data.write_open_images(folder, 601)
+    classes = made_data.classes_of(kind, classes)
+    if kind in ('VOCDataset', 'WIDERFaceDataset', 'XMLDataset'):
+        (folder / 'VOC2007').mkdir()
+        if kind == 'VOCDataset':
+            root = folder / 'VOC2007'
+            made_data.write_images(root)
+            return made_data.write_xml(root, classes, 'JPEGImages')
+        return made_data.write_xml(folder, classes, 'photos')
+    if kind == 'CocoPanopticDataset':
+        return made_data.write_panoptic(folder, classes, len(class_lists.COCO))
+    return made_data.write_coco(folder, classes)
+
+
+def reduced_config(path: Path, folder: Path, keep_sizes: bool = False, narrow: bool = True) -> Config:
+    """The config at ``path`` for two steps on data in ``folder``.
+
+    Args:
+        path: config of the tree.
+        folder: where its data are made.
+        keep_sizes: leave the pipelines' sizes, for detectors of one input size.
+        narrow: an eighth of the channels.
+    """
+    cfg = Config.fromfile(str(path))
+    model = without_downloads(cfg.model.to_dict())
+    if narrow:
+        model = narrowed(model, model['backbone']['type'] in WIDTH_KNOWN)
+    cfg.model = ConfigDict(with_few_layers(model))
+    for part in ('train', 'val', 'test'):
+        cfg.data[part] = ConfigDict(made_dataset(cfg.data[part].to_dict(), folder / part, keep_sizes))
+    for part in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        cfg.data.pop(part, None)
+    cfg.data.update(samples_per_gpu=2, workers_per_gpu=0, persistent_workers=False)
+    endless = cfg.get('runner', {}).get('type') == 'IterBasedRunner'
+    cfg.runner = dict(type='IterBasedRunner', max_iters=2) if endless else dict(type='EpochBasedRunner', max_epochs=1)
+    cfg.pop('total_epochs', None)
+    cfg.load_from = None
+    cfg.optimizer['lr'] = 1e-6  # weights are random, and normalisation layers frozen: losses are large
+    cfg.checkpoint_config = dict(interval=2 if endless else 1, save_optimizer=False)
+    cfg.log_config = dict(interval=1, hooks=[dict(type='TextLoggerHook')])
+    return cfg
