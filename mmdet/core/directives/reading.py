@@ -32,7 +32,7 @@ def read_directives(img_meta: dict) -> Directives:
         if key in img_meta:
             check_directive(key, img_meta[key])
     weights = {
-        head: loss_weight(img_meta, head) for head in keys.WEIGHTED_HEADS if keys.loss_weight_key(head) in img_meta
+        head: loss_weight(img_meta, (head,)) for head in keys.WEIGHTED_HEADS if keys.loss_weight_key(head) in img_meta
     }
     negative = {head: keys.negative_weight_key(head) for head in keys.HEADS_WITH_NEGATIVES}
     return Directives(
