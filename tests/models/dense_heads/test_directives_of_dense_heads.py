@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from test_source_shares_of_dense_heads import BOXES, BY_IOU, CASES, FOCAL, GUIDED, LABELS, LEVELS, PLAIN
+from test_source_parts_of_dense_heads import BOXES, BY_IOU, CASES, FOCAL, GUIDED, LABELS, LEVELS, PLAIN
 
 from mmdet.core.directives import (
     IGNORE_NEGATIVES,
