@@ -1,4 +1,4 @@
-"""Every head of the registry with a loss weight for each image: names, errors, constructors, and the dense heads."""
+"""Directives in models: names, constructors and errors of the heads with weights, and the switch in a config."""
 
 import copy
 import inspect
@@ -6,22 +6,30 @@ import pickle
 
 import pytest
 import torch
+from mmcv import Config, ConfigDict
 
 from mmdet.core.directives import loss_weight_key
-from mmdet.models import weighted_heads
-from mmdet.models.builder import HEADS
+from mmdet.models import directives
+from mmdet.models.builder import HEADS, build_detector
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage, RPNHeadWithWeightPerImage
-from mmdet.models.weighted_heads import MIXINS, SUFFIX, is_dense_head, why_not_weighted
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.dense_heads.custom_rpn_head import RPNHeadWithWeightPerImage
+from mmdet.models.directives import (
+    SUFFIX,
+    directives_of,
+    serve_as_first_stage,
+    switch_directives_on,
+    unsupported_reason,
+)
 
-NAMES = [name for name, head in sorted(HEADS.module_dict.items()) if why_not_weighted(head) is None]
+NAMES = [name for name, head in sorted(HEADS.module_dict.items()) if unsupported_reason(head) is None]
 # their arguments differ; the tests of each of them have this sweep's assertion
 ELSEWHERE = {
     'ATSSHead', 'GFLHead', 'SSDHead', 'PISASSDHead', 'DETRHead', 'DeformableDETRHead', 'RetinaSepBNHead',
     'GuidedAnchorHead', 'GARPNHead', 'GARetinaHead', 'StageCascadeRPNHead',
     'SABLRetinaHead', 'FCOSHead', 'FoveaHead',
 }  # fmt: skip
-DENSE = [name for name in NAMES if is_dense_head(HEADS.get(name)) and name not in ELSEWHERE]
+DENSE = [name for name in NAMES if issubclass(HEADS.get(name), BaseDenseHead) and name not in ELSEWHERE]
 FOCAL = dict(loss_cls=dict(type='FocalLoss', use_sigmoid=True))
 SOFTMAX = dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False))
 ARGS = dict(RetinaHead=[FOCAL | dict(stacked_convs=1)], AnchorHead=[FOCAL, SOFTMAX, {}], RPNHead=[{}, SOFTMAX])
@@ -36,6 +44,31 @@ SETTINGS = dict(
         pos_weight=-1,
     ),
 )
+RANDOM = dict(type='RandomSampler', num=8, pos_fraction=0.5)
+ASSIGNER = dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4)
+TWO_STAGE = ConfigDict(
+    type='MaskRCNN',
+    backbone=dict(type='ResNet', depth=18),
+    rpn_head=dict(type='RPNHead'),
+    roi_head=dict(
+        type='StandardRoIHead', bbox_head=[dict(type='mmdet.SABLHead')], mask_head=dict(type='FCNMaskHead'),
+        extra_bbox_head=dict(type='BBoxHead'),
+    ),
+    train_cfg=dict(
+        rpn=dict(assigner=ASSIGNER, sampler=RANDOM),
+        rcnn=[dict(sampler=dict(type='CombinedSampler', pos_sampler=RANDOM, neg_sampler=RANDOM))],
+    ),
+)  # fmt: skip
+ONE_STAGE = dict(
+    type='RetinaNet',
+    backbone=dict(type='ResNet', depth=18, out_indices=(3,)),
+    bbox_head=dict(
+        type='RetinaHead', num_classes=2, in_channels=512, feat_channels=4, stacked_convs=1,
+        anchor_generator=dict(type='AnchorGenerator', scales=[1], ratios=[1.0], strides=[32]),
+    ),
+    train_cfg=dict(assigner=ASSIGNER, allowed_border=-1, pos_weight=-1),
+    test_cfg=dict(),
+)  # fmt: skip
 SHAPES = dict(img_shape=(24, 32, 3), pad_shape=(24, 32, 3))
 OBJECTS = [torch.tensor([[3.0, 4, 12, 13]]), torch.tensor([[4.0, 3, 13, 12], [17, 4, 26, 11]])]
 
@@ -43,7 +76,8 @@ OBJECTS = [torch.tensor([[3.0, 4, 12, 13]]), torch.tensor([[4.0, 3, 13, 12], [17
 @pytest.mark.parametrize('name', NAMES)
 def test_every_head_has_a_version_with_weights_of_the_same_arguments(name):
     head, plain = HEADS.get(name + SUFFIX), HEADS.get(name)
-    assert issubclass(head, plain) and issubclass(head, MIXINS) and head.__name__ == name + SUFFIX
+    assert issubclass(head, plain) and head.weighs_images and head.__name__ == name + SUFFIX
+    assert not getattr(plain, 'weighs_images', False)
     assert HEADS.get(name + SUFFIX) is head is HEADS.get(f'mmdet.{name}{SUFFIX}')
     assert str(inspect.signature(head)) == str(inspect.signature(plain))
     assert pickle.loads(pickle.dumps(head)) is head
@@ -51,7 +85,7 @@ def test_every_head_has_a_version_with_weights_of_the_same_arguments(name):
 
 def test_written_classes_are_the_ones_that_the_names_give():
     assert HEADS.get('RPNHeadWithWeightPerImage') is RPNHeadWithWeightPerImage
-    assert weighted_heads.RetinaHeadWithWeightPerImage is HEADS.get('RetinaHeadWithWeightPerImage')
+    assert directives.RetinaHeadWithWeightPerImage is HEADS.get('RetinaHeadWithWeightPerImage')
 
 
 @pytest.mark.parametrize(
@@ -59,16 +93,20 @@ def test_written_classes_are_the_ones_that_the_names_give():
     [
         ('RetinaHedWithWeightPerImage', KeyError, "did you mean 'RetinaHeadWithWeightPerImage'"),
         ('RetinaHeadWithWeigthPerImage', KeyError, "did you mean 'RetinaHeadWithWeightPerImage'"),
-        ('FPNWithWeightPerImage', TypeError, r'FPN \(in mmdet.models.necks.fpn\) cannot weigh images. It is neither'),
+        (
+            'FPNWithWeightPerImage',
+            TypeError,
+            r'FPN \(in mmdet.models.necks.fpn\) cannot weigh images: it does not name the head',
+        ),
         ('CascadeRoIHeadWithWeightPerImage', TypeError, 'name its bbox_head, mask_head or keypoint_head so'),
-        ('RPNHeadWithWeightPerImageWithWeightPerImage', TypeError, 'obeys the weights of the images already'),
+        ('RPNHeadWithWeightPerImageWithWeightPerImage', TypeError, 'reads the weights of the images already'),
     ],
 )
 def test_names_without_a_class_are_explained(name, error, message):
     with pytest.raises(error, match=message):
         HEADS.build(dict(type=name))
     with pytest.raises(AttributeError, match='no attribute'):
-        weighted_heads.__getattr__('NoHead')
+        directives.__getattr__('NoHead')
 
 
 def test_head_of_the_user_s_own_has_a_version_and_a_new_one_after_registering_anew():
@@ -77,32 +115,42 @@ def test_head_of_the_user_s_own_has_a_version_and_a_new_one_after_registering_an
 
     HEADS.register_module(name='OfUser', module=OfUser, force=True)
     first = HEADS.get('OfUserWithWeightPerImage')
-    assert first.__mro__[1:3] == (HeadWithWeightPerImage, OfUser)
+    assert first.__mro__[1] is OfUser and first.weighs_images
     HEADS.register_module(name='OfUser', module=type('OfUser', (AnchorHead,), {}), force=True)
     assert HEADS.get('OfUserWithWeightPerImage') is not first
 
 
-class OwnOrder(AnchorHead):
-    """Its targets of one image come from a method, and in an order, of its own."""
+class NoNumbers:
+    """Not a head."""
 
-    weight_items = (2, 4)
-    directive = None
-
-    def _get_target_single(self, anchors, gt_bboxes, img_meta, unmap=True):
-        return anchors, torch.tensor([1]), torch.ones(1), anchors, torch.ones(1, 4), img_meta
+    loss = None
 
 
-def test_head_with_targets_in_an_order_of_its_own_says_which_are_weights():
-    head = HeadWithWeightPerImage, OwnOrder
-    head = type('Weighted', head, {})(num_classes=2, **copy.deepcopy(SETTINGS))
-    anchors, meta = torch.zeros(1, 4), {loss_weight_key('rpn_head'): 0.5}
-    for targets in (
-        head._get_target_single(anchors, None, meta),
-        head._get_target_single(anchors, None, img_meta=meta),
-    ):
-        assert [targets[i].flatten()[0].item() for i in (1, 2, 4)] == [1, 0.5, 0.5]
-    no_order = type('NoOrder', (), dict(_get_target_single=OwnOrder._get_target_single))
-    assert 'with weight_items' in why_not_weighted(no_order)
+def test_class_that_names_no_head_is_told_the_line_to_add():
+    assert "Say directive_head = 'bbox_head'" in unsupported_reason(NoNumbers)
+    assert unsupported_reason(len) == 'is no class'
+
+
+def test_head_in_the_slot_of_a_first_stage_reads_its_keys(small_config):
+    config = small_config('faster_rcnn')
+    config['rpn_head'] = dict(
+        small_config('retinanet')['bbox_head'], type='RetinaHeadWithWeightPerImage', num_classes=1
+    )
+    assert directives_of(build_detector(config).rpn_head).names == ('rpn_head',)
+    alone = build_detector(dict(small_config('retinanet'), directives={}))
+    assert directives_of(alone.bbox_head).names == ('bbox_head', 'rpn_head')
+    without_directives = torch.nn.Identity()
+    serve_as_first_stage(without_directives)
+    assert not hasattr(without_directives, 'directives')
+
+
+def test_directives_of_a_head_are_its_own():
+    kind = HEADS.get('AnchorHead' + SUFFIX)
+    one, other = (kind(num_classes=2, **copy.deepcopy(SETTINGS)) for _ in range(2))
+    assert directives_of(one) is directives_of(one) is not directives_of(other)
+    assert directives_of(one).enabled and not directives_of(AnchorHead(2, 4, 4)).enabled
+    one.follow_iter(7)
+    assert directives_of(one).iteration == 7 and directives_of(other).iteration is None
 
 
 @pytest.mark.parametrize(('name', 'args'), [(name, args) for name in DENSE for args in ARGS.get(name, [{}])])
@@ -129,3 +177,43 @@ def test_dense_head_is_linear_in_the_weight_of_each_image(name, args):
     for got, a, b, zero in zip(both, one, two, none):
         torch.testing.assert_close(got, 0.5 * a + 10 * b, rtol=1e-4, atol=1e-5)
         assert not zero.any()
+
+
+def test_switch_changes_all_heads_and_samplers_of_a_copy():
+    before = copy.deepcopy(TWO_STAGE)
+    model = switch_directives_on(TWO_STAGE, {}, HEADS)
+    assert before == TWO_STAGE
+    assert model.rpn_head.type == 'RPNHeadWithWeightPerImage'
+    assert model.roi_head.type == 'StandardRoIHead' and model.backbone.type == 'ResNet'
+    assert model.roi_head.bbox_head[0].type == 'mmdet.SABLHeadWithWeightPerImage'
+    assert model.roi_head.mask_head.type == 'FCNMaskHeadWithWeightPerImage'
+    assert model.roi_head.extra_bbox_head.type == 'BBoxHead'  # has weights of its own
+    assert model.train_cfg.rpn.sampler.type == 'RandomSamplerWithIgnore'
+    combined = model.train_cfg.rcnn[0].sampler
+    assert (combined.type, combined.neg_sampler.type) == ('CombinedSamplerWithIgnore', 'RandomSampler')
+    assert switch_directives_on(model, {}, HEADS) == model
+
+
+def test_each_switch_works_alone():
+    weights = switch_directives_on(TWO_STAGE, dict(ignore_negatives=False), HEADS)
+    assert weights.rpn_head.type.endswith('WithWeightPerImage') and weights.train_cfg == TWO_STAGE.train_cfg
+    ignore = switch_directives_on(TWO_STAGE, dict(weights=False), HEADS)
+    assert ignore.rpn_head == TWO_STAGE.rpn_head and ignore.train_cfg.rpn.sampler.type.endswith('WithIgnore')
+
+
+@pytest.mark.parametrize(
+    ('switches', 'message'),
+    [(dict(weight=True), "did you mean 'weights'"), (dict(weights=1), 'weights=1.*True or False')],
+)
+def test_unknown_switches_are_refused(switches, message):
+    with pytest.raises(ValueError, match=message):
+        build_detector({**ONE_STAGE, 'directives': switches})
+
+
+def test_whole_config_of_many_stages_is_switched():
+    cfg = Config.fromfile('configs/scnet/scnet_r50_fpn_1x_coco.py').model
+    switched = switch_directives_on(cfg, {}, HEADS)
+    heads = switched.roi_head
+    parts = [*heads.bbox_head, heads.mask_head, heads.semantic_head, heads.glbctx_head, switched.rpn_head]
+    assert all(part.type.endswith('WithWeightPerImage') for part in parts)
+    assert all(stage.sampler.type == 'RandomSamplerWithIgnore' for stage in switched.train_cfg.rcnn)

@@ -1,31 +1,19 @@
-"""One switch in a model's config for all heads and samplers, and the report of who heeds what."""
-
-import copy
+"""Which parts of a model read which directives, and directives that nobody reads."""
 
 import pytest
 import torch
-from mmcv import Config, ConfigDict
 
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.models.builder import HEADS, build_detector
-from mmdet.models.directives import switch_directives_on
-from mmdet.models.utils.directive_report import describe_readers, directive_readers
+from mmdet.models.dense_heads.retina_head import RetinaHead
+from mmdet.models.utils.directive_report import (
+    check_directives_were_read,
+    describe_readers,
+    directive_readers,
+    enabled_heads,
+)
 
-RANDOM = dict(type='RandomSampler', num=8, pos_fraction=0.5)
 ASSIGNER = dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4)
-TWO_STAGE = ConfigDict(
-    type='MaskRCNN',
-    backbone=dict(type='ResNet', depth=18),
-    rpn_head=dict(type='RPNHead'),
-    roi_head=dict(
-        type='StandardRoIHead', bbox_head=[dict(type='mmdet.SABLHead')], mask_head=dict(type='FCNMaskHead'),
-        extra_bbox_head=dict(type='BBoxHead'),
-    ),
-    train_cfg=dict(
-        rpn=dict(assigner=ASSIGNER, sampler=RANDOM),
-        rcnn=[dict(sampler=dict(type='CombinedSampler', pos_sampler=RANDOM, neg_sampler=RANDOM))],
-    ),
-)  # fmt: skip
 ONE_STAGE = dict(
     type='RetinaNet',
     backbone=dict(type='ResNet', depth=18, out_indices=(3,)),
@@ -38,38 +26,7 @@ ONE_STAGE = dict(
 )  # fmt: skip
 
 
-def test_switch_changes_all_heads_and_samplers_of_a_copy():
-    before = copy.deepcopy(TWO_STAGE)
-    model = switch_directives_on(TWO_STAGE, {}, HEADS)
-    assert before == TWO_STAGE
-    assert model.rpn_head.type == 'RPNHeadWithWeightPerImage'
-    assert model.roi_head.type == 'StandardRoIHead' and model.backbone.type == 'ResNet'
-    assert model.roi_head.bbox_head[0].type == 'mmdet.SABLHeadWithWeightPerImage'
-    assert model.roi_head.mask_head.type == 'FCNMaskHeadWithWeightPerImage'
-    assert model.roi_head.extra_bbox_head.type == 'BBoxHead'  # has weights of its own
-    assert model.train_cfg.rpn.sampler.type == 'RandomSamplerWithIgnore'
-    combined = model.train_cfg.rcnn[0].sampler
-    assert (combined.type, combined.neg_sampler.type) == ('CombinedSamplerWithIgnore', 'RandomSampler')
-    assert switch_directives_on(model, {}, HEADS) == model
-
-
-def test_each_switch_works_alone():
-    weights = switch_directives_on(TWO_STAGE, dict(ignore_negatives=False), HEADS)
-    assert weights.rpn_head.type.endswith('WithWeightPerImage') and weights.train_cfg == TWO_STAGE.train_cfg
-    ignore = switch_directives_on(TWO_STAGE, dict(weights=False), HEADS)
-    assert ignore.rpn_head == TWO_STAGE.rpn_head and ignore.train_cfg.rpn.sampler.type.endswith('WithIgnore')
-
-
-@pytest.mark.parametrize(
-    ('switches', 'message'),
-    [(dict(weight=True), "did you mean 'weights'"), (dict(weights=1), 'weights=1.*True or False')],
-)
-def test_unknown_switches_are_refused(switches, message):
-    with pytest.raises(ValueError, match=message):
-        build_detector({**ONE_STAGE, 'directives': switches})
-
-
-def test_single_stage_head_obeys_the_weight_of_its_slot_and_the_flag_without_sampling():
+def test_single_stage_head_reads_the_weight_of_its_slot_and_the_flag_without_sampling():
     model = build_detector({**ONE_STAGE, 'directives': {}})
     assert isinstance(model.bbox_head.sampler, PseudoSampler) and not model.bbox_head.sampling
     readers = {reader.name: reader.says for reader in directive_readers(model)}
@@ -94,7 +51,7 @@ def test_single_stage_head_obeys_the_weight_of_its_slot_and_the_flag_without_sam
     assert flagged['loss_bbox'] == pytest.approx(plain['loss_bbox']) and flagged['loss_cls'] < plain['loss_cls']
 
 
-def test_detector_over_points_obeys_all_directives_by_the_one_switch():
+def test_detector_over_points_reads_all_directives_by_the_one_switch():
     head = dict(type='FCOSHead', num_classes=2, in_channels=512, feat_channels=4, stacked_convs=1, strides=(32,),
                 regress_ranges=((-1, 1e8),), norm_cfg=None)  # fmt: skip
     plain = {**ONE_STAGE, 'type': 'FCOS', 'bbox_head': head, 'train_cfg': None}
@@ -117,28 +74,86 @@ def test_detector_over_points_obeys_all_directives_by_the_one_switch():
     assert 0 < ignoring.pop('loss_cls') < plain.pop('loss_cls') and ignoring == plain
 
 
-def test_report_names_who_heeds_and_who_does_not():
+def test_report_names_who_reads_and_who_does_not():
     plain = build_detector(ONE_STAGE)
     assert describe_readers(directive_readers(plain)) == (
-        'directives heeded by bbox_head (RetinaHead), bbox_head.sampler (PseudoSampler): none'
+        'directives read by bbox_head (RetinaHead), bbox_head.sampler (PseudoSampler): none'
     )
-    assert describe_readers([]) == 'directives heeded by nobody'
+    assert describe_readers([]) == 'directives read by nobody'
     text = describe_readers(directive_readers(build_detector({**ONE_STAGE, 'directives': {}})))
     assert 'bbox_head.sampler: ignore_negatives' in text
     assert 'bbox_head: bbox_head.loss_weight, else rpn_head.loss_weight' in text
 
 
-def test_whole_config_of_many_stages_is_switched():
-    cfg = Config.fromfile('configs/scnet/scnet_r50_fpn_1x_coco.py').model
-    switched = switch_directives_on(cfg, {}, HEADS)
-    heads = switched.roi_head
-    parts = [*heads.bbox_head, heads.mask_head, heads.semantic_head, heads.glbctx_head, switched.rpn_head]
-    assert all(part.type.endswith('WithWeightPerImage') for part in parts)
-    assert all(stage.sampler.type == 'RandomSamplerWithIgnore' for stage in switched.train_cfg.rcnn)
-
-
 def test_head_that_reads_directives_itself_may_say_so():
     head = torch.nn.Linear(1, 1)
-    head.heeded_directives = ['ignore_negatives']
+    head.directive_keys = ['ignore_negatives']
     (reader,) = directive_readers(torch.nn.Sequential(head))
     assert reader == ('0', 'Linear', ('ignore_negatives',), 'ignore_negatives')
+
+
+def images_of(**fields):
+    return [dict(img_shape=(64, 64, 3), pad_shape=(64, 64, 3), **fields)]
+
+
+def checked(model, **fields):
+    """The check after the losses of one image."""
+    objects = dict(gt_bboxes=[torch.tensor([[0.0, 0, 17, 17]])], gt_labels=[torch.tensor([1])])
+    model.forward_train(torch.ones(1, 3, 64, 64), images_of(**fields), **objects)
+    return check_directives_were_read(model, images_of(**fields))
+
+
+class NoTargetsWeighed(RetinaHead):
+    """Makes its losses in a way of its own."""
+
+    def loss(self, cls_scores, bbox_preds, *args, **kwargs):
+        return dict(loss_cls=cls_scores[0].mean(), loss_bbox=bbox_preds[0].mean())
+
+
+class NoScoresMasked(RetinaHead):
+    """Weighs its targets and passes its scores on as they are."""
+
+    def score_maps_for_loss(self, cls_scores, labels, label_weights, img_metas):
+        return cls_scores, label_weights
+
+
+def one_stage(kind):
+    HEADS.register_module(name='Own', module=type('Own', (kind,), {}), force=True)
+    return build_detector({**ONE_STAGE, 'directives': {}, 'bbox_head': dict(ONE_STAGE['bbox_head'], type='Own')})
+
+
+def test_head_that_never_read_directives_is_named_with_the_line_to_add():
+    model = one_stage(NoTargetsWeighed)
+    with pytest.raises(RuntimeError) as error:
+        checked(model, **{'rpn_head.loss_weight': 3})
+    text = str(error.value)
+    assert text.startswith('bbox_head (OwnWithWeightPerImage) never read rpn_head.loss_weight, which images of this')
+    assert 'targets = weigh_targets(self, targets, image_of_row, img_metas)' in text and 'mask_scores' not in text
+    assert 'docs/head_weights.md' in text
+    assert checked(model) is False  # these images have none
+
+
+def test_head_that_never_masked_its_scores_is_named_where_an_image_needs_it():
+    model = one_stage(NoScoresMasked)
+    assert checked(model, **{'bbox_head.loss_weight': 3}) is True
+    with pytest.raises(RuntimeError, match=r'cls_score, label_weights = mask_scores\(self, cls_score, labels'):
+        checked(model, labeled_classes=[1])
+
+
+def test_heads_that_read_their_directives_pass_the_check():
+    model = one_stage(RetinaHead)
+    assert checked(model, **{'bbox_head.loss_weight': 3}) is True
+    assert checked(model, labeled_classes=[1], negatives='none') is True
+    assert checked(model, **{'mask_head.loss_weight': 3}) is False  # not this head's
+    off = build_detector(ONE_STAGE)
+    assert checked(off, **{'bbox_head.loss_weight': 3}) is False
+
+
+def test_enabled_heads_by_the_name_that_each_reads_first():
+    assert enabled_heads(build_detector(ONE_STAGE)) == {}
+    heads = enabled_heads(build_detector({**ONE_STAGE, 'directives': {}}))
+    assert {name: (head.names, head.ignores) for name, head in heads.items()} == {
+        'bbox_head': (('bbox_head', 'rpn_head'), True)
+    }
+    weights_only = enabled_heads(build_detector({**ONE_STAGE, 'directives': dict(ignore_negatives=False)}))
+    assert not weights_only['bbox_head'].ignores
