@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.directives.batch import BatchDirectives
-from mmdet.core.directives.classes import background_or_any, without_classes
+from mmdet.core.directives.classes import background_or_any, to_device, without_classes
 from mmdet.core.directives.negatives import Policy, overlap_weights
 from mmdet.core.targets import Targets
 
@@ -88,7 +88,7 @@ def mask_negatives(
     num_classes, negative = directives.num_classes, labels == directives.num_classes
     thresholds = [policy.score_thr if policy.kind == 'recalibrate' else 1.0 for policy in directives.negatives]
     if min(thresholds, default=1.0) < 1:
-        limits = torch.tensor(thresholds, dtype=logits.dtype).to(logits.device, non_blocking=True)[image_of_row]
+        limits = to_device(thresholds, torch.float32, logits.device)[image_of_row]
         doubtful = negative & (object_scores(logits, num_classes, directives.softmax) > limits)
         label_weights = label_weights.masked_fill(doubtful, 0.0)
     if directives.unlabeled is not None:
@@ -128,7 +128,7 @@ def _negative_factors(
     if by_overlap and overlaps is None:
         raise ValueError("this head has no policy of negatives that looks at overlaps; use 'soft'")
     images = image_of_row.expand_as(labels)
-    factors = torch.tensor(plain, dtype=torch.float32).to(labels.device, non_blocking=True)[images]
+    factors = to_device(plain, torch.float32, labels.device)[images]
     for i in by_overlap:  # few images have this policy, and overlaps of a batch at once would need too much memory
         policy = policies[i]
         weights = overlap_weights(overlaps(i), policy.floor, policy.steepness, policy.rate)

@@ -30,7 +30,7 @@ WAITING = (
 )
 COPYING = 'lift_fresh'  # a tensor made of numbers, such as new_tensor([...])
 INDEXING = ('index', 'index_put', 'index_put_', '_index_put_impl_')
-PACKAGE = f'{Path(__file__).resolve().parents[1]}/'
+PACKAGE = f'{Path(__file__).resolve().parents[2]}/'
 
 
 class _Waits(TorchDispatchMode):
