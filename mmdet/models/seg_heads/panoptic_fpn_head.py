@@ -97,9 +97,7 @@ class PanopticFPNHead(BaseSemanticHead):
         is_stuff = (gt >= num_things) & (gt < num_things + num_stuff)
         return torch.where(is_thing, num_stuff, torch.where(is_stuff, gt - num_things, gt))
 
-    def loss(
-        self, seg_preds: Tensor, gt_semantic_seg: Tensor, weights: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def loss(self, seg_preds: Tensor, gt_semantic_seg: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """``loss_seg``; see :meth:`BaseSemanticHead.loss`. The ground truth has the labels of the data set."""
         return super().loss(seg_preds, self._set_things_to_void(gt_semantic_seg), weights)
 
