@@ -1,4 +1,4 @@
-"""The few calls that a program makes: build, train, test, detect, draw."""
+"""The calls that a program makes: build, train, test, detect, draw."""
 
 from mmdet.apis.inference import (
     async_inference_detector,

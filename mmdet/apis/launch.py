@@ -37,7 +37,7 @@ def reported_errors() -> Iterator[None]:
     Those are mistakes in options and configs, and what a part of this package or of mmcv says of its arguments while
     it is built. Errors of the user's own classes keep their calls.
 
-    ``MMDET_TRACEBACK=1`` in the environment shows everything.
+    ``MMDET_TRACEBACK=1`` in the environment shows everything. Where there is no error, the process leaves its group.
     """
     shown = (UserError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)
     if os.environ.get('MMDET_TRACEBACK') == '1':
@@ -51,9 +51,9 @@ def reported_errors() -> Iterator[None]:
             raise
         text = error.args[0] if isinstance(error, KeyError) else error
         sys.exit(f'error: {text} (MMDET_TRACEBACK=1 shows the calls)')
-    finally:
-        if dist.is_available() and dist.is_initialized():
-            dist.destroy_process_group()
+    # a process that failed must not get here: it would wait for operations that the others began, instead of ending
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _is_about_config(error: Exception) -> bool:
@@ -131,17 +131,22 @@ def one_gpu_id(args: argparse.Namespace) -> int:
 
 
 def start_processes(launcher: str, cfg: Config) -> bool:
-    """Join the other processes of the run.
+    """Join the other processes of the run, and make the GPU of this process the current one.
 
     ``cfg.dist_params`` (``backend``, ``timeout`` in seconds, ...) goes to torch; without GPU ``nccl`` becomes ``gloo``.
 
     Args:
         launcher: ``'none'``, ``'pytorch'`` (torchrun), ``'slurm'`` or ``'mpi'``.
+        cfg: config; without a launcher the GPU is the one of ``gpu_ids``, else one by ``LOCAL_RANK``.
 
     Returns:
         Whether there are several processes to speak of (False for ``'none'``).
+
+    Raises:
+        UserError: the launcher has not set its variables, or there is no such GPU.
     """
     if launcher == 'none':
+        _use_gpu(cfg.get('gpu_ids') or [0])
         return False
     if launcher == 'slurm':
         _environment_from_slurm()
@@ -160,6 +165,16 @@ def start_processes(launcher: str, cfg: Config) -> bool:
         params['backend'] = 'gloo'
     dist.init_process_group(**params)
     return True
+
+
+def _use_gpu(gpu_ids: list[int]) -> None:
+    """Make the one GPU of a run the current one, so that nothing is kept or drawn on another."""
+    if not torch.cuda.is_available():
+        return
+    count = torch.cuda.device_count()
+    if gpu_ids[0] not in range(count):
+        raise UserError(f'--gpu-id {gpu_ids[0]}: there is no such GPU; this machine has 0 to {count - 1}')
+    torch.cuda.set_device(gpu_ids[0])
 
 
 def _environment_from_slurm() -> None:

@@ -72,6 +72,7 @@ class StagedTraining:
             started = time.monotonic()
             self._prepare_proposals(stage)
             self._train(stage)
+            self._wait_for_all()  # the first process writes the weights that all of them read next
             self._finish(stage.name, self._evaluate_stage(stage), time.monotonic() - started)
         if not self.record.is_done('final'):
             started = time.monotonic()
@@ -141,8 +142,7 @@ class StagedTraining:
                     if get_dist_info()[0] == 0:
                         with atomic_write(path, 'wb') as file:
                             mmcv.dump(results, file=file, file_format='pkl')
-                if self.distributed:
-                    dist.barrier()
+                self._wait_for_all()
 
     def _proposal_model(self, name: str, split: str) -> nn.Module:
         """The first stage of a trained stage; for training data it keeps as many proposals as training wants."""
@@ -236,8 +236,12 @@ class StagedTraining:
         if get_dist_info()[0] == 0:
             self.record.add(name, figures, seconds)
         if self.distributed:
-            dist.barrier()
+            self._wait_for_all()
             self.record.reload()
+
+    def _wait_for_all(self) -> None:
+        if self.distributed:
+            dist.barrier()
 
 
 def describe(stage: Stage) -> str:

@@ -1,7 +1,6 @@
 """Training a detector from a config: seeds, loaders, wrappers, hooks, runner."""
 
 import logging
-import os
 import random
 from typing import Any
 
@@ -182,8 +181,7 @@ def _wrap(model: nn.Module, cfg: Config, distributed: bool) -> nn.Module:
         return build_dp(model, device, device_ids=list(cfg.get('gpu_ids', [0])))
     return build_ddp(
         model,
-        device,
-        device_ids=[int(os.environ.get('LOCAL_RANK', 0))],
+        device,  # of several GPUs the current one, which the launcher chose
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )

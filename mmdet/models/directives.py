@@ -24,6 +24,7 @@ from mmdet.core.directives import (
     row_weights,
     weigh,
 )
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.utils.registry import Registry, did_you_mean
 
@@ -45,14 +46,17 @@ def directives_of(head: nn.Module) -> HeadDirectives:
     losses; default False) and ``has_sampler`` (see :class:`HeadDirectives`; default True).
     """
     found = vars(head).get('directives')
-    if found is None:
-        names = (head.directive_head, getattr(head, 'directive_fallback', None))
-        found = head.directives = HeadDirectives(
-            [name for name in names if name],
-            enabled=getattr(head, 'weighs_images', False),
-            has_sampler=getattr(head, 'has_sampler', True),
-        )
-    return found
+    if isinstance(found, HeadDirectives):
+        return found
+    kind: Any = head  # nn.Module takes every attribute for a tensor or a module
+    names = (kind.directive_head, getattr(kind, 'directive_fallback', None))
+    made = HeadDirectives(
+        [name for name in names if name],
+        enabled=getattr(kind, 'weighs_images', False),
+        has_sampler=getattr(kind, 'has_sampler', True),
+    )
+    kind.directives = made
+    return made
 
 
 def serve_as_first_stage(head: nn.Module) -> None:
@@ -63,7 +67,7 @@ def serve_as_first_stage(head: nn.Module) -> None:
 
 def read_directives(
     head: nn.Module,
-    img_metas: Sequence[dict] | None,
+    img_metas: Sequence[ImgMeta] | None,
     device: torch.device,
     sampled: bool | None = None,
     for_weights: bool = True,
@@ -85,7 +89,7 @@ def weigh_targets(
     head: nn.Module,
     targets: Targets,
     image_of_row: Tensor,
-    img_metas: Sequence[dict] | None,
+    img_metas: Sequence[ImgMeta] | None,
     overlaps: Callable[[int], Tensor] | None = None,
     sampled: bool | None = None,
 ) -> Targets:
@@ -94,7 +98,7 @@ def weigh_targets(
     return weigh(targets, image_of_row, read_directives(head, img_metas, image_of_row.device, sampled), overlaps)
 
 
-def masks_scores(head: nn.Module, img_metas: Sequence[dict] | None, device: torch.device) -> bool:
+def masks_scores(head: nn.Module, img_metas: Sequence[ImgMeta] | None, device: torch.device) -> bool:
     """Whether :func:`mask_scores` has something to do; for heads whose scores must be rearranged for it."""
     directives_of(head).masked = True
     found = read_directives(head, img_metas, device, for_weights=False)
@@ -107,7 +111,7 @@ def mask_scores(
     labels: Tensor,
     label_weights: Tensor,
     image_of_row: Tensor,
-    img_metas: Sequence[dict] | None,
+    img_metas: Sequence[ImgMeta] | None,
     class_wise: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """:func:`mmdet.core.directives.mask_negatives` with what the images say to ``head``.
@@ -122,7 +126,7 @@ def mask_scores(
 
 
 def weights_of_rows(
-    head: nn.Module, img_metas: Sequence[dict] | None, counts: Sequence[int], device: torch.device
+    head: nn.Module, img_metas: Sequence[ImgMeta] | None, counts: Sequence[int], device: torch.device
 ) -> Tensor | None:
     """(R,) weights for a loss that is a mean over rows, ``counts[i]`` of image i, image after image; None: all 1.
 
@@ -214,7 +218,7 @@ def switch_directives_on(model: Mapping[str, Any], switches: Mapping[str, bool],
     return model
 
 
-def _named_configs(value: Any) -> Iterator[dict]:
+def _named_configs(value: Any) -> Iterator[dict[str, Any]]:
     """All dicts with a ``type`` in a config, outermost first."""
     if isinstance(value, dict):
         if isinstance(value.get('type'), str):
@@ -227,14 +231,14 @@ def _named_configs(value: Any) -> Iterator[dict]:
             yield from _named_configs(part)
 
 
-def _add_suffix(cfg: dict, registry: Registry, suffix: str) -> None:
+def _add_suffix(cfg: dict[str, Any], registry: Registry, suffix: str) -> None:
     """Change ``type`` to the derived class, where there can be one."""
     known = not cfg['type'].endswith(suffix) and cfg['type'] in registry
     if known and registry.unsupported_reason(cfg['type'], suffix) is None:
         cfg['type'] += suffix
 
 
-def _name_default_samplers(model: dict, heads: Registry) -> None:
+def _name_default_samplers(model: Any, heads: Registry) -> None:
     """Write the sampler that ``AnchorHead`` takes by default into ``train_cfg``, so that it can be changed."""
     for slot, section in DENSE_SLOTS:
         settings = model.get('train_cfg')

@@ -56,7 +56,7 @@ class SourceLog:
         self._read: list[_Weights] = []
 
     @contextmanager
-    def recording(self, img_metas: Sequence[dict]) -> Iterator[None]:
+    def recording(self, img_metas: Sequence[Mapping[str, Any]]) -> Iterator[None]:
         """Record while the losses of a batch are computed.
 
         Args:
@@ -75,7 +75,7 @@ class SourceLog:
             for head in self.heads:
                 directives_of(head).record = None
 
-    def note_weights(self, loss_weights: Tensor, img_metas: Sequence[dict]) -> None:
+    def note_weights(self, loss_weights: Tensor, img_metas: Sequence[Mapping[str, Any]]) -> None:
         """See :class:`mmdet.core.directives.batch.Recorder`."""
         numbers = [source_number(meta, self.sources) for meta in img_metas]
         self._read.append(_Weights(loss_weights, self._members(numbers, loss_weights.device), []))
@@ -170,8 +170,8 @@ class SourceLog:
 
 
 def _total(value: Tensor | Sequence[Tensor]) -> Tensor:
-    parts = value if isinstance(value, (list, tuple)) else [value]
-    return sum(part.float().mean() for part in parts)
+    parts = [value] if isinstance(value, Tensor) else value
+    return torch.stack([part.float().mean() for part in parts]).sum()
 
 
 def sum_by_source(values: Tensor, member: Tensor) -> Tensor:

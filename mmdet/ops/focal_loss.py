@@ -20,10 +20,10 @@ def _full_precision(logits: Tensor) -> Tensor:
 def binary_focal_terms(logits: Tensor, positive: Tensor, gamma: float, alpha: float) -> Tensor:
     """Focal loss of independent yes/no decisions; ``positive`` is bool in the shape of ``logits``."""
     against = torch.where(positive, -logits, logits)  # logit of the wrong answer
-    share = torch.where(positive, alpha, 1 - alpha).to(logits.dtype)
+    fraction = torch.where(positive, alpha, 1 - alpha).to(logits.dtype)
     # the power's gradient is infinite at 0, which a far logit underflows to
-    wrongness = against.sigmoid().clamp(min=torch.finfo(logits.dtype).tiny)
-    return share * F.softplus(against) * wrongness.pow(gamma)
+    one_minus_pt = against.sigmoid().clamp(min=torch.finfo(logits.dtype).tiny)
+    return fraction * F.softplus(against) * one_minus_pt.pow(gamma)
 
 
 def sigmoid_focal_loss(
@@ -39,7 +39,7 @@ def sigmoid_focal_loss(
     Args:
         input: logits (n, C).
         target: (n,) class in [0, C); any other value (C: background) is a negative for all classes.
-        gamma: power of the factor that quiets easy examples.
+        gamma: power of the modulating factor.
         alpha: weight of positives; negatives get ``1 - alpha``.
         weight: (C,) weight of each class.
         reduction: ``'none'``, ``'mean'`` (over all n * C) or ``'sum'``.
@@ -69,7 +69,7 @@ def softmax_focal_loss(
     Args:
         input: logits (n, C).
         target: (n,) class in [0, C); a negative one is left out (its loss is 0).
-        gamma: power of the factor that quiets easy examples.
+        gamma: power of the modulating factor.
         alpha: factor on every example.
         weight: (C,) weight of each class.
         reduction: ``'none'``, ``'mean'`` (over all n) or ``'sum'``.

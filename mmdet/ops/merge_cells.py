@@ -8,6 +8,9 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
+# Default arguments, never written to.
+OUT_CONV = dict(groups=1, kernel_size=3, padding=1, bias=True)
+
 
 def resize_map(x: Tensor, size: tuple[int, int], upsample_mode: str = 'nearest') -> Tensor:
     """A map (N, C, H, W) at another (h, w): coarser by maxima of equal windows, finer by interpolation.
@@ -47,7 +50,7 @@ class BaseMergeCell(nn.Module):
         fused_channels: int = 256,
         out_channels: int = 256,
         with_out_conv: bool = True,
-        out_conv_cfg: dict = dict(groups=1, kernel_size=3, padding=1, bias=True),  # noqa: B006
+        out_conv_cfg: dict = OUT_CONV,
         out_norm_cfg: dict | None = None,
         out_conv_order: tuple[str, ...] = ('act', 'conv', 'norm'),
         with_input1_conv: bool = False,
@@ -68,8 +71,8 @@ class BaseMergeCell(nn.Module):
                 fused_channels, out_channels, **out_conv_cfg, norm_cfg=out_norm_cfg, order=out_conv_order
             )
         settings = dict(padding=1, conv_cfg=input_conv_cfg, norm_cfg=input_norm_cfg, bias=True)
-        for name, wanted in (('input1_conv', with_input1_conv), ('input2_conv', with_input2_conv)):
-            conv = ConvModule(out_channels, out_channels, 3, **settings) if wanted else nn.Sequential()
+        for name, has_conv in (('input1_conv', with_input1_conv), ('input2_conv', with_input2_conv)):
+            conv = ConvModule(out_channels, out_channels, 3, **settings) if has_conv else nn.Sequential()
             self.add_module(name, conv)
 
     def _binary_op(self, x1: Tensor, x2: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ class MultiScaleDeformableAttention(BaseModule):
         num_levels: L.
         num_points: P.
         im2col_step: not used.
-        dropout: share of dropped values of the output.
+        dropout: fraction of dropped values of the output.
         batch_first: queries are (N, Q, C) instead of (Q, N, C).
         norm_cfg: not used.
         init_cfg: initialisation beside that of the head itself.

@@ -279,6 +279,10 @@ def nms_match(dets: Tensor, thresh: float) -> list[Tensor]:
     while len(left):
         overlaps = _iou_row(corners[0], corners) >= thresh
         overlaps[0] = True
-        groups.append(torch.from_numpy(left[overlaps]).to(dets.device))
+        groups.append(left[overlaps])
         left, corners = left[~overlaps], corners[~overlaps]
-    return groups
+    if not groups:
+        return []
+    # one copy to the device for all groups
+    together = torch.from_numpy(np.concatenate(groups)).to(dets.device)
+    return list(together.split([len(group) for group in groups]))

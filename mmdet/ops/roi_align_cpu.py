@@ -19,7 +19,7 @@ from torch.nn import functional
 
 # So many weights are written down at once, those that turn out to be zero included: about 200 MB at the most.
 MAX_WEIGHTS = 8_000_000
-# The maps are brought into the order (N, H, W, C) first, so there must be a bin for at least this share of their cells.
+# The maps are brought into the order (N, H, W, C) first, so there must be a bin for this fraction of their cells.
 LEAST_BINS_PER_CELL = 1 / 16
 LEAST_CHANNELS = 16
 CACHED_VALUES = 2**19  # of pooled features, for each thread
@@ -264,7 +264,7 @@ def axis_weights(start: Tensor, size: Tensor, bins: int, ratio: int, cells: int)
         cells: of the map. A sample further than a cell outside counts nothing, one nearer the border cell.
 
     Returns:
-        Weights (n, b, m), whose sum over m is the share of samples that count, and the cells' int32 numbers (n, b, m).
+        Weights (n, b, m), whose sum over m is the fraction of samples that count; int32 numbers of the cells (n, b, m).
     """
     bin_size = (size / bins)[:, None, None]
     counts = torch.full_like(bin_size, ratio) if ratio > 0 else bin_size.ceil().clamp(min=0)
@@ -272,15 +272,15 @@ def axis_weights(start: Tensor, size: Tensor, bins: int, ratio: int, cells: int)
     positions = start[:, None, None] + torch.arange(bins)[:, None] * bin_size
     positions = positions + (samples + 0.5) * (bin_size / counts.clamp(min=1))
     counted = (samples < counts) & (positions >= -1) & (positions <= cells)
-    share = counted.to(start.dtype) / counts.clamp(min=1)
+    fraction = counted.to(start.dtype) / counts.clamp(min=1)
     positions = positions.clamp(0, cells - 1)
     low = positions.floor()
-    upper_share = (positions - low) * share
+    upper_fraction = (positions - low) * fraction
     first = low.amin(-1, keepdim=True) if len(samples) else positions  # a RoI of negative size runs backwards
     place = (low - first).long()
     reach = int(place.max()) + 2 if place.numel() else 0
     weights = start.new_zeros(*place.shape[:2], reach)
-    weights.scatter_add_(2, place, share - upper_share)
-    weights.scatter_add_(2, place + 1, upper_share)
+    weights.scatter_add_(2, place, fraction - upper_fraction)
+    weights.scatter_add_(2, place + 1, upper_fraction)
     numbers = (first.int() + torch.arange(reach, dtype=torch.int32)).clamp(max=cells - 1)
     return weights, numbers

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 from mmcv import Config
+from torch import nn
 
+from mmdet.apis import train
 from mmdet.apis.launch import UserError, reported_errors, start_processes
+from mmdet.utils import util_distribution
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,6 +128,39 @@ def test_one_process_of_mpi_joins_with_gloo_where_there_is_no_gpu(monkeypatch):
         assert dist.get_backend() == 'gloo' and dist.get_world_size() == 1
         assert os.environ['LOCAL_WORLD_SIZE'] == '1'
     assert not dist.is_initialized()
+
+
+@pytest.mark.parametrize('gpu_id', [0, 2])
+def test_gpu_id_becomes_the_current_device(monkeypatch, gpu_id):
+    current = []
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 3)
+    monkeypatch.setattr('torch.cuda.set_device', current.append)
+    assert start_processes('none', Config(dict(gpu_ids=[gpu_id]))) is False
+    assert current == [gpu_id]
+    with pytest.raises(UserError, match='--gpu-id 3: there is no such GPU; this machine has 0 to 2'):
+        start_processes('none', Config(dict(gpu_ids=[3])))
+
+
+def test_parameters_are_averaged_on_the_gpu_that_the_launcher_chose(monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '3')  # of processes that see one GPU each
+    monkeypatch.setattr('torch.cuda.current_device', lambda: 0)
+    monkeypatch.setattr(nn.Module, 'cuda', lambda self, device=None: self)
+    monkeypatch.setattr(util_distribution, 'StepDistributedDataParallel', lambda model, **kwargs: kwargs)
+    assert train._wrap(nn.Linear(1, 1), Config(dict(device='cuda')), distributed=True)['device_ids'] == [0]
+
+
+def test_a_process_leaves_its_group_after_success_only(monkeypatch):
+    left = []
+    monkeypatch.setattr(dist, 'is_initialized', lambda: True)
+    monkeypatch.setattr(dist, 'destroy_process_group', lambda: left.append('group'))
+    for error in (ZeroDivisionError, UserError):
+        with pytest.raises((ZeroDivisionError, SystemExit)), reported_errors():
+            raise error
+    assert left == []
+    with reported_errors():
+        pass
+    assert left == ['group']
 
 
 def test_user_errors_end_the_command_without_traceback(monkeypatch):

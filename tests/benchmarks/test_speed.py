@@ -43,8 +43,8 @@ def test_growth_changes_one_thing_at_a_time(speed):
     assert len({grown.name for grown in speed.growth_cases(case)}) == 10
 
 
-def test_device_waits_as_a_process():
-    command = [sys.executable, 'benchmarks/device_waits.py', '--device', 'cpu', '--models', 'faster_rcnn']
+def test_host_syncs_as_a_process():
+    command = [sys.executable, 'benchmarks/host_syncs.py', '--device', 'cpu', '--models', 'faster_rcnn']
     done = subprocess.run([*command, '--size', '64x64', '--batch', '1'], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     usual, fixed = map(int, done.stdout.splitlines()[-1].split('|')[2:4])

@@ -120,3 +120,9 @@ def test_unknown_backend():
     check_backend('numpy')
     with pytest.raises(ValueError, match='Known: pycocotools, numpy'):
         check_backend('cython')
+
+
+def test_object_of_exactly_32_px_a_side_is_small_and_of_middle_size():
+    ranges = np.array([[0, 32.0**2], [32.0**2, 96.0**2]])
+    areas = np.array([32.0 * 32, 32 * 32 - 1, 32 * 32 + 1])
+    assert module.outside(areas, ranges).tolist() == [[False, False], [False, True], [True, False]]

@@ -71,6 +71,12 @@ def test_soft_nms_naive_is_hard_nms():
     assert soft_nms(boxes, scores, 0.4, method='naive')[1].tolist() == nms(boxes, scores, 0.4)[1].tolist()
 
 
+def test_soft_nms_keeps_a_box_whose_score_is_just_min_score():
+    boxes, scores = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]]), torch.tensor([0.9, 0.5])
+    assert soft_nms(boxes, scores, 0.3, min_score=0.5)[1].tolist() == [0, 1]
+    assert soft_nms(boxes, scores, 0.3, min_score=0.5001)[1].tolist() == [0]
+
+
 def test_soft_nms_min_score_drops_and_the_best_stays():
     assert soft_nms(BOXES, SCORES, 0.3, min_score=0.75)[1].tolist() == [0]
     assert soft_nms(BOXES, SCORES, 0.3, min_score=0.95)[1].tolist() == [0]
@@ -130,6 +136,8 @@ def test_nms_match_groups_the_suppressed_with_their_keeper():
     groups = nms_match(torch.cat([boxes, scores[:, None]], 1), 0.4)
     assert sorted(torch.cat(groups).tolist()) == list(range(50))
     assert [int(g[0]) for g in groups] == nms(boxes, scores, 0.4)[1].tolist()
+    # they are parts of one tensor: a single copy to the device of the boxes
+    assert len({group.untyped_storage().data_ptr() for group in groups}) == 1
 
 
 def test_errors_say_what_was_wrong():

@@ -24,9 +24,10 @@ stages = [
     dict(name='whole', weights=dict(rpn='', detector='roi_head'), frozen=['backbone', 'rpn_head.rpn_cls']),
 ]
 """
-# every process writes what it has learnt, and which images it saw
+# every process writes what it has learnt; the first one is slow to write what all of them read next
 RANK_WEIGHTS = """
 import os
+import time
 import torch
 from mmcv.runner import HOOKS, Hook, get_dist_info
 
@@ -36,6 +37,15 @@ class RankWeights(Hook):
         rank = get_dist_info()[0]
         model = runner.model.module
         torch.save(model.state_dict(), os.path.join(runner.work_dir, f'rank{rank}.pth'))
+
+import mmdet.utils.running.runner as runners
+save = runners.save_checkpoint
+
+def slow_save(*args, **kwargs):
+    time.sleep(2)
+    save(*args, **kwargs)
+
+runners.save_checkpoint = slow_save
 """
 NAMES = ('rpn', 'detector', 'whole')
 

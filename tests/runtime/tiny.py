@@ -94,7 +94,9 @@ def write_config(folder: Path, extra: str = '') -> Path:
 
 def python(*args: object, check: bool = True, **env: str) -> subprocess.CompletedProcess:
     """Run this interpreter on the CPU from the repository's root."""
-    env = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT), **env}
+    # packages may have been made known by the environment's own path
+    path = ':'.join(filter(None, [env.pop('PYTHONPATH', str(ROOT)), os.environ.get('PYTHONPATH')]))
+    env = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path, **env}
     command = [sys.executable, *map(str, args)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
     if check and done.returncode:

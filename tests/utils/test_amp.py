@@ -126,6 +126,22 @@ def test_norm_of_gradients_waits_for_the_device_only_where_it_must(buffer, kind)
     assert runner.log_buffer.output['grad_norm'] > 0
 
 
+@pytest.mark.skipif(not hasattr(torch.amp, 'GradScaler'), reason='torch below 2.3 scales losses on a GPU only')
+def test_loss_scale_is_read_when_a_checkpoint_is_saved_and_not_in_a_step(monkeypatch):
+    hook, runner = AmpOptimizerHook(loss_scale=dict(init_scale=8.0, growth_interval=1)), Runner(Detector(), 2)
+    runner.log_buffer = DeviceLogBuffer()
+
+    def before_run(runner):
+        AmpOptimizerHook.before_run(hook, runner)
+        hook.loss_scaler = torch.amp.GradScaler('cpu', init_scale=8.0, growth_interval=1)
+
+    monkeypatch.setattr(hook, 'before_run', before_run)
+    runner.train(hook, [torch.randn(4, 4)] * 2)
+    assert runner.meta == {}
+    hook.before_save_checkpoint(runner)
+    assert runner.meta['fp16']['loss_scaler']['scale'] == 32.0  # it doubled twice
+
+
 def test_mmcv_names_of_fp16_hooks_mean_these():
     from mmcv.runner import HOOKS
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from mmcv.runner import RUNNERS, EpochBasedRunner
+from mmcv.runner import RUNNERS, EpochBasedRunner, Hook
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -93,6 +93,18 @@ def test_resumed_run_equals_the_uninterrupted_one(tmp_path, by_epoch, total, sto
     assert len(rest_losses) == len(losses) - stop_after * (SAMPLES // BATCH if by_epoch else 1)
     assert all(torch.equal(weights[name], rest_weights[name]) for name in weights)
     assert rest.optimizer.param_groups[0]['lr'] == pytest.approx(0.1 / 3 if by_epoch else 0.1 / 13)
+
+
+def test_hooks_may_add_to_what_is_saved(tmp_path):
+    class Counter(Hook):
+        def before_save_checkpoint(self, runner):
+            runner.meta = dict(epochs_done=runner.epoch + 1)
+
+    runner = make_run(tmp_path, total=2)
+    runner.register_hook(Counter())
+    run(runner, seed=7)
+    saved = [torch.load(tmp_path / f'epoch_{n}.pth', weights_only=True)['meta']['epochs_done'] for n in (1, 2)]
+    assert saved == [1, 2]
 
 
 def test_pass_resumed_at_its_end_is_empty_and_the_next_one_whole():

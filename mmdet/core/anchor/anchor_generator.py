@@ -68,7 +68,7 @@ class AnchorGenerator:
         octave_base_scale: with ``scales_per_octave``, instead of ``scales``: the first scale.
         scales_per_octave: number of scales until the first one is doubled.
         centers: (x, y) in px of the anchors of the first cell, for each level.
-        center_offset: where no ``centers`` are given, the centre in the first cell as a share of the base size,
+        center_offset: where no ``centers`` are given, the centre in the first cell as a fraction of the base size,
             0 to 1; 0 is the cell's upper left corner.
 
     Raises:
@@ -228,7 +228,7 @@ class SSDAnchorGenerator(AnchorGenerator):
         ratios: for each level, the ratios above 1; their inverses and 1 are added.
         min_sizes: side of each level's small square in px.
         max_sizes: as ``min_sizes``; the large square's side is the geometric mean of the two.
-        basesize_ratio_range: where no sizes are given, the share of the input between which they are spread.
+        basesize_ratio_range: where no sizes are given, the fraction of the input between which they are spread.
         input_size: 300 or 512 px where no sizes are given.
         scale_major: order of a cell's anchors, before the large square is moved to the second place.
 
@@ -284,7 +284,7 @@ def ssd_sizes(num_levels: int, input_size: int, ratio_range: tuple[float, float]
     Raises:
         ValueError: the input size or the range is not one of the paper's.
     """
-    low, high = (int(share * 100) for share in ratio_range)
+    low, high = (int(fraction * 100) for fraction in ratio_range)
     if (input_size, low) not in SSD_FIRST_LEVEL:
         known = ', '.join(f'({size}, {percent / 100})' for size, percent in SSD_FIRST_LEVEL)
         raise ValueError(

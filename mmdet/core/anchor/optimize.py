@@ -53,7 +53,7 @@ def kmeans_anchors(sizes: Tensor, count: int, iters: int = 1000, seed: int = 0) 
         ValueError: fewer sizes than clusters.
     """
     if len(sizes) < count:
-        raise ValueError(f'kmeans_anchors: {len(sizes)} boxes are too few for {count} anchors')
+        raise ValueError(f'kmeans_anchors: {len(sizes)} boxes do not suffice for {count} anchors')
     generator = torch.Generator().manual_seed(seed)
     centres = sizes[torch.randperm(len(sizes), generator=generator)[:count].to(sizes.device)]
     for _ in range(iters):

@@ -57,7 +57,7 @@ def calc_region(
 
     Args:
         bbox: (4,) xyxy, in cells of the feature map.
-        ratio: share cut off on each side; 0 keeps the box, 0.5 leaves its centre.
+        ratio: fraction cut off on each side; 0 keeps the box, 0.5 leaves its centre.
         featmap_size: (h, w); where given, the region is clipped to [0, w] and [0, h].
 
     Returns:

@@ -12,7 +12,7 @@ key                           value                                    effect
                               None leave it off; absent means off
 ``<head>.negative_weight``    number in [0, 1]; absent means 1         the image's negatives weigh so much in the
                                                                        classification loss of that head
-``negatives``,                ``'all'`` (absent), ``'none'``,          how far the image's negatives are believed, in
+``negatives``,                ``'all'`` (absent), ``'none'``,          how far the image's negatives count, in
 ``<head>.negatives``          ``'soft'``, ``'overlap'``,               all heads or in one
                               ``'recalibrate'``, or
                               ``dict(type=..., ...)``

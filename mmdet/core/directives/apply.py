@@ -125,12 +125,12 @@ def _negative_factors(
     by_overlap = [i for i, policy in enumerate(policies) if policy.kind == 'overlap']
     if not by_overlap and all(factor == 1 for factor in plain):
         return None
-    if by_overlap and overlaps is None:
-        raise ValueError("this head has no policy of negatives that looks at overlaps; use 'soft'")
     images = image_of_row.expand_as(labels)
     factors = to_device(plain, torch.float32, labels.device)[images]
-    for i in by_overlap:  # few images have this policy, and overlaps of a batch at once would need too much memory
+    for i in by_overlap:  # overlaps of a batch at once would need too much memory
         policy = policies[i]
+        if overlaps is None:
+            raise ValueError("this head has no policy of negatives that looks at overlaps; use 'soft'")
         weights = overlap_weights(overlaps(i), policy.floor, policy.steepness, policy.rate)
         factors = factors.masked_scatter(images == i, (weights * policy.scale).to(factors))
     return factors

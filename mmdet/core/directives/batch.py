@@ -4,22 +4,30 @@ Legend: N images, R rows (anchors, points, RoIs, queries, masks), K classes.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from mmdet.core.directives.classes import restricts_classes, to_device, unlabelled_mask
-from mmdet.core.directives.keys import BBOX_HEAD, HEADS_WITH_NEGATIVES, IGNORE_NEGATIVES, ROI_HEAD, RPN_HEAD
+from mmdet.core.directives.keys import (
+    BBOX_HEAD,
+    HEADS_WITH_NEGATIVES,
+    IGNORE_NEGATIVES,
+    ROI_HEAD,
+    RPN_HEAD,
+    WEIGHTED_HEADS,
+)
 from mmdet.core.directives.negatives import Policy, negative_policy
 from mmdet.core.directives.weights import loss_weight
 from mmdet.core.targets import Targets
+from mmdet.utils.registry import did_you_mean
 
 
 class Recorder(Protocol):
     """What is told of the loss weights that enter a step's losses, and of the targets that they weighed."""
 
-    def note_weights(self, loss_weights: Tensor, img_metas: Sequence[dict]) -> None:
+    def note_weights(self, loss_weights: Tensor, img_metas: Sequence[Mapping[str, Any]]) -> None:
         """Loss weights (N,), a leaf of the graph, of N images were read."""
 
     def note_targets(self, targets: Targets, image_of_row: Tensor, directives: 'BatchDirectives') -> None:
@@ -61,7 +69,7 @@ class HeadDirectives:
     def __init__(
         self, names: Sequence[str], enabled: bool = False, has_sampler: bool = True, ignores: bool = False
     ) -> None:
-        self.names = tuple(names)
+        self.names = tuple(check_head_name(name) for name in names)
         self.enabled = enabled
         self.has_sampler = has_sampler
         self.ignores = ignores
@@ -81,7 +89,7 @@ class HeadDirectives:
 
     def read(
         self,
-        img_metas: Sequence[dict] | None,
+        img_metas: Sequence[Mapping[str, Any]] | None,
         num_classes: int,
         softmax: bool,
         device: torch.device,
@@ -118,17 +126,31 @@ class HeadDirectives:
             record.note_weights(loss_weights.requires_grad_(), img_metas)
         return BatchDirectives(loss_weights, policies, unlabeled, num_classes, softmax, weighted, record)
 
-    def _policy(self, img_meta: dict, sampled: bool) -> Policy:
+    def _policy(self, img_meta: Mapping[str, Any], sampled: bool) -> Policy:
         if not sampled and img_meta.get(IGNORE_NEGATIVES, 0) == 1:
             return Policy('none')
         return negative_policy(img_meta, self.names).at(self.iteration)
 
-    def needs_scores(self, img_meta: dict) -> bool:
+    def needs_scores(self, img_meta: Mapping[str, Any]) -> bool:
         """Whether :func:`mask_negatives` has something to do for this image, sooner or later."""
         if not self.has_negatives:
             return False
         recalibrates = negative_policy(img_meta, self.names).kind == 'recalibrate'
         return recalibrates or (self.class_wise and restricts_classes(img_meta))
+
+
+def check_head_name(name: str) -> str:
+    """``name`` itself.
+
+    Raises:
+        ValueError: no directive is for a head of that name.
+    """
+    if name not in WEIGHTED_HEADS:
+        raise ValueError(
+            f'directive_head: there are no directives of {name!r}{did_you_mean(name, WEIGHTED_HEADS)} '
+            f'Known: {", ".join(WEIGHTED_HEADS)}'
+        )
+    return name
 
 
 # A two-stage detector without masks, whose samplers read ``ignore_negatives``.

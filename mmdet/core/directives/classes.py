@@ -8,28 +8,28 @@ import torch
 from torch import Tensor
 
 from mmdet.core.directives.keys import CLASS_KEYS, LABELED_CLASSES
-from mmdet.core.directives.weights import first_key
+from mmdet.core.directives.weights import first_entry
 from mmdet.utils.registry import did_you_mean
 
 NEVER = -1e4  # a logit whose probability is 0 in float32, and whose gradient is
 
 
-def restricts_classes(img_meta: dict | None) -> bool:
+def restricts_classes(img_meta: Mapping[str, Any] | None) -> bool:
     """Whether only some of the classes are annotated in this image."""
-    return first_key(img_meta, CLASS_KEYS) is not None
+    return first_entry(img_meta, CLASS_KEYS) is not None
 
 
-def unlabelled_classes(img_meta: dict | None, num_classes: int) -> list[int]:
+def unlabelled_classes(img_meta: Mapping[str, Any] | None, num_classes: int) -> list[int]:
     """The labels, in ``[0, num_classes)``, that are not annotated in this image; empty where all are.
 
     Raises:
         ValueError: names instead of labels, labels out of range, or both keys in one image.
     """
-    key = first_key(img_meta, CLASS_KEYS)
-    if key is None:
+    found = first_entry(img_meta, CLASS_KEYS)
+    if img_meta is None or found is None:
         return []
     check_one_class_key(img_meta)
-    labels = check_classes(key, img_meta[key])
+    key, labels = found[0], check_classes(*found)
     for label in labels:
         if isinstance(label, str):
             raise ValueError(
@@ -41,7 +41,7 @@ def unlabelled_classes(img_meta: dict | None, num_classes: int) -> list[int]:
     return sorted(set(range(num_classes)).difference(labels)) if key == LABELED_CLASSES else sorted(set(labels))
 
 
-def unlabelled_mask(img_metas: Sequence[dict], num_classes: int, device: torch.device) -> Tensor | None:
+def unlabelled_mask(img_metas: Sequence[Mapping[str, Any]], num_classes: int, device: torch.device) -> Tensor | None:
     """(N, K) bool: the classes that are not annotated, image by image; None where all classes are in all images."""
     unlabelled = [unlabelled_classes(meta, num_classes) for meta in img_metas]
     if not any(unlabelled):

@@ -7,7 +7,7 @@ MASK_HEAD = 'mask_head'
 KEYPOINT_HEAD = 'keypoint_head'
 SEMANTIC_HEAD = 'semantic_head'
 GLBCTX_HEAD = 'glbctx_head'
-# only heads that obey: a key that nothing reads must be an error, not a silent wish
+# only heads that read directives: a key that nothing reads must be an error
 WEIGHTED_HEADS = (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD, KEYPOINT_HEAD, SEMANTIC_HEAD, GLBCTX_HEAD)
 HEADS_WITH_NEGATIVES = (RPN_HEAD, ROI_HEAD, BBOX_HEAD)
 

@@ -34,10 +34,9 @@ from mmdet.core.directives import (
 )
 from mmdet.utils.registry import did_you_mean
 
-# key -> the heads whose weight counts, the first that an image has; those of a RoI head fall back to its weight
-HEADS_OF_KEY = {
-    loss_weight_key(head): (head,) if head in (RPN_HEAD, ROI_HEAD) else (head, ROI_HEAD) for head in WEIGHTED_HEADS
-}
+# head -> the head whose weight applies where it has none of its own, as the heads of a RoI head read them
+FALLBACKS = {head: ROI_HEAD for head in WEIGHTED_HEADS if head not in (RPN_HEAD, ROI_HEAD)}
+HEAD_OF_KEY = {loss_weight_key(head): head for head in WEIGHTED_HEADS}
 NEGATIVE_WEIGHTS = tuple(map(negative_weight_key, HEADS_WITH_NEGATIVES))
 
 
@@ -96,8 +95,10 @@ def _check_areas(parts: Sequence[Mapping[str, Any]], areas: Sequence[float]) -> 
 def _merge_key(key: str, parts: Sequence[Mapping[str, Any]], areas: Sequence[float]) -> Any:
     if key == IGNORE_NEGATIVES:
         return int(any(ignores_negatives(part) for part in parts))
-    if key in HEADS_OF_KEY:
-        return mean_weight([loss_weight(part, HEADS_OF_KEY[key]) for part in parts], areas)
+    if key in HEAD_OF_KEY:
+        head = HEAD_OF_KEY[key]
+        heads = [name for name in (head, FALLBACKS.get(head)) if name]
+        return mean_weight([loss_weight(part, heads) for part in parts], areas)
     if key in NEGATIVE_WEIGHTS:
         return min(part.get(key, 1.0) for part in parts)
     if key in CLASS_KEYS:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.directives.keys import IGNORE_NEGATIVES, NEGATIVES, negative_weight_key, negatives_key
-from mmdet.core.directives.weights import first_key
+from mmdet.core.directives.weights import first_entry
 from mmdet.utils.registry import did_you_mean
 
 
@@ -63,7 +63,7 @@ FIELDS_OF_KINDS = {
 ALL = Policy()
 
 
-def ignores_negatives(img_meta: dict | None) -> bool:
+def ignores_negatives(img_meta: Mapping[str, Any] | None) -> bool:
     """Whether no negative of this image may be sampled.
 
     Its ``ignore_negatives`` equals 1 (so True and 1.0 as well), or the policy of its negatives is ``'none'``.
@@ -73,7 +73,7 @@ def ignores_negatives(img_meta: dict | None) -> bool:
     return img_meta.get(IGNORE_NEGATIVES, 0) == 1 or negative_policy(img_meta, ()).kind == 'none'
 
 
-def negative_policy(img_meta: dict | None, heads: Sequence[str]) -> Policy:
+def negative_policy(img_meta: Mapping[str, Any] | None, heads: Sequence[str]) -> Policy:
     """The policy of an image's negatives in the first of the heads that it has one for, else for all heads.
 
     Its ``scale`` is the ``negative_weight`` of the first of the heads that the image has one for; 1 where it has none.
@@ -81,10 +81,10 @@ def negative_policy(img_meta: dict | None, heads: Sequence[str]) -> Policy:
     Raises:
         ValueError: there is no such policy, or the weight is not in [0, 1].
     """
-    key = first_key(img_meta, [*map(negatives_key, heads), NEGATIVES])
-    policy = ALL if key is None else check_policy(key, img_meta[key])
-    weight = first_key(img_meta, list(map(negative_weight_key, heads)))
-    return policy if weight is None else policy._replace(scale=check_negative_weight(weight, img_meta[weight]))
+    found = first_entry(img_meta, [*map(negatives_key, heads), NEGATIVES])
+    policy = ALL if found is None else check_policy(*found)
+    weight = first_entry(img_meta, list(map(negative_weight_key, heads)))
+    return policy if weight is None else policy._replace(scale=check_negative_weight(*weight))
 
 
 def overlap_weights(overlaps: Tensor, floor: float = 0.25, steepness: float = 50.0, rate: float = 20.0) -> Tensor:
@@ -119,7 +119,7 @@ def check_policy(key: str, value: Any) -> Policy:
     for name, number in settings.items():
         if name not in known:
             raise ValueError(f'{key}: {kind!r} has no setting {name!r}{did_you_mean(name, known)} It has: {known}')
-        if isinstance(number, bool) or not isinstance(number, Real) or not _possible(name, number):
+        if isinstance(number, bool) or not isinstance(number, Real) or not _possible(name, float(number)):
             raise ValueError(f'{key}: {kind!r} with an impossible {name}: {number!r}')
     return Policy(kind, **settings)
 
@@ -138,7 +138,7 @@ def check_negative_weight(key: str, value: Any) -> float:
     Raises:
         ValueError: it is no number in [0, 1].
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ValueError(f'{key}: expected a number in [0, 1], got {value!r}')
     return float(value)
 

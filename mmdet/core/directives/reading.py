@@ -1,6 +1,7 @@
 """Checking directives when a pipeline is built, and listing those of an image."""
 
 import difflib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mmdet.core.directives import keys
@@ -9,7 +10,7 @@ from mmdet.core.directives.negatives import ALL, check_ignore_negatives, check_n
 from mmdet.core.directives.weights import check_loss_weight, loss_weight
 from mmdet.utils.registry import did_you_mean
 
-NEAR = 0.8  # share of a name that is a directive's, from which on it is taken for a mistake
+NEAR = 0.8  # fraction of a name that is a directive's, from which on it is taken for a mistake
 
 
 class Directives(NamedTuple):
@@ -22,7 +23,7 @@ class Directives(NamedTuple):
     classes: dict[str, int] = {}  # key -> number of classes
 
 
-def read_directives(img_meta: dict) -> Directives:
+def read_directives(img_meta: Mapping[str, Any]) -> Directives:
     """All directives of one image.
 
     Raises:
@@ -32,7 +33,7 @@ def read_directives(img_meta: dict) -> Directives:
         if key in img_meta:
             check_directive(key, img_meta[key])
     weights = {
-        head: loss_weight(img_meta, (head,)) for head in keys.WEIGHTED_HEADS if keys.loss_weight_key(head) in img_meta
+        head: loss_weight(img_meta, [head]) for head in keys.WEIGHTED_HEADS if keys.loss_weight_key(head) in img_meta
     }
     negative = {head: keys.negative_weight_key(head) for head in keys.HEADS_WITH_NEGATIVES}
     return Directives(
@@ -44,7 +45,7 @@ def read_directives(img_meta: dict) -> Directives:
     )
 
 
-def effective_keys(img_meta: dict) -> list[str]:
+def effective_keys(img_meta: Mapping[str, Any]) -> list[str]:
     """The keys of the directives that change something: a weight of 1 does not, nor does what is switched off."""
     found = read_directives(img_meta)
     effective = [keys.loss_weight_key(head) for head, weight in found.loss_weights.items() if weight != 1]

@@ -1,14 +1,14 @@
 """Loss weights of images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 from mmdet.core.directives.keys import loss_weight_key
 
 
-def loss_weight(img_meta: dict | None, heads: Sequence[str]) -> float:
+def loss_weight(img_meta: Mapping[str, Any] | None, heads: Sequence[str]) -> float:
     """Weight of one image in the losses of a head.
 
     Args:
@@ -21,13 +21,13 @@ def loss_weight(img_meta: dict | None, heads: Sequence[str]) -> float:
     Raises:
         ValueError: the value is negative, not finite or not a number.
     """
-    key = first_key(img_meta, list(map(loss_weight_key, heads)))
-    return 1.0 if key is None else check_loss_weight(key, img_meta[key])
+    found = first_entry(img_meta, list(map(loss_weight_key, heads)))
+    return 1.0 if found is None else check_loss_weight(*found)
 
 
-def first_key(img_meta: dict | None, keys: Sequence[str]) -> str | None:
-    """The first of the keys that an image has; None: it has none of them."""
-    return next((key for key in keys if key in img_meta), None) if img_meta else None
+def first_entry(img_meta: Mapping[str, Any] | None, keys: Sequence[str]) -> tuple[str, Any] | None:
+    """The first of the keys that an image has, and its value; None: it has none of them."""
+    return next(((key, img_meta[key]) for key in keys if key in img_meta), None) if img_meta else None
 
 
 def check_loss_weight(key: str, value: Any) -> float:

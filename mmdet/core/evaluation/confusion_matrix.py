@@ -45,13 +45,13 @@ def greedy_matches(overlaps: np.ndarray, scores: np.ndarray, allowed: np.ndarray
     ranks = np.argsort(np.argsort(-scores, kind='stable'), kind='stable')
     free = allowed.copy()
     while free.any():
-        wanted = np.where(free, overlaps, -1.0).argmax(1)  # (n,) objects
+        best_objects = np.where(free, overlaps, -1.0).argmax(1)  # (n,) objects
         first = np.where(free, ranks[:, None], len(ranks)).argmin(0)  # (g,) detections
         dets = np.flatnonzero(free.any(1))
-        dets = dets[first[wanted[dets]] == dets]
-        matched[dets] = wanted[dets]
+        dets = dets[first[best_objects[dets]] == dets]
+        matched[dets] = best_objects[dets]
         free[dets] = False
-        free[:, wanted[dets]] = False
+        free[:, best_objects[dets]] = False
     return matched
 
 

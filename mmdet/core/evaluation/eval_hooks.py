@@ -79,7 +79,7 @@ class EvalHook(_DynamicIntervals, BaseEvalHook):
 
 
 class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
-    """mmcv's hook for several processes, each of which tests its share of the images.
+    """mmcv's hook for several processes, each of which tests its part of the images.
 
     Args:
         args, kwargs: of mmcv's ``DistEvalHook``.

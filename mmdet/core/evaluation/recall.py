@@ -1,4 +1,4 @@
-"""Recall of proposals: the share of the objects that have a proposal of their own."""
+"""Recall of proposals: the fraction of the objects that have a proposal of their own."""
 
 from collections.abc import Sequence
 

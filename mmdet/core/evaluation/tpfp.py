@@ -188,7 +188,7 @@ def tpfp_openimages(
         use_legacy_coordinate: corners are inclusive pixels.
         gt_bboxes_group_of: (g,) or (g + i,) bool, boxes that stand for a group of objects.
         use_group_of: whether groups are treated so; if not they are ordinary boxes.
-        ioa_thr: share of a detection inside a group's box from which on it belongs to the group.
+        ioa_thr: fraction of a detection inside a group's box from which on it belongs to the group.
 
     Returns:
         Right and wrong flags, each (R, m) float32, and the boxes (m, 5) that they belong to: the detections that belong

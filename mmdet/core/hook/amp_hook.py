@@ -36,6 +36,8 @@ def build_grad_scaler(loss_scale: float | str | dict, enabled: bool) -> 'tuple[A
 class _AmpSteps:
     """What both hooks share: autocast, scaled backward pass, unscaled clipping and step."""
 
+    loss_scaler: Any = None
+
     def _set_amp(self, loss_scale: float | str | dict, dtype: str) -> None:
         build_grad_scaler(loss_scale, enabled=False)  # a wrong value is reported when the hook is built
         self.loss_scale, self.dtype = loss_scale, dtype
@@ -65,8 +67,15 @@ class _AmpSteps:
         self.loss_scaler.step(runner.optimizer)
         if self.loss_scaler.is_enabled():
             self.loss_scaler.update(self._held_scale)
-            if runner.meta is not None:
-                runner.meta.setdefault('fp16', {})['loss_scaler'] = self.loss_scaler.state_dict()
+
+    def before_save_checkpoint(self, runner: BaseRunner) -> None:
+        """Put the loss scale into what is saved; it is read here alone, for reading makes the host wait."""
+        if self.loss_scaler is not None and self.loss_scaler.is_enabled() and runner.meta is not None:
+            runner.meta.setdefault('fp16', {})['loss_scaler'] = self.loss_scaler.state_dict()
+
+    def after_train_epoch(self, runner: BaseRunner) -> None:
+        """The same for a runner that writes checkpoints in a way of its own."""
+        self.before_save_checkpoint(runner)
 
     def _backward(self, loss: Tensor) -> None:
         self.loss_scaler.scale(loss).backward()

@@ -7,7 +7,7 @@ MEGABYTE = 1 << 20
 
 @HOOKS.register_module()
 class MemoryProfilerHook(Hook):
-    """Logs virtual memory, swap and the process's own share.
+    """Logs virtual memory, swap and the process's own part.
 
     Args:
         interval: iterations between two lines.

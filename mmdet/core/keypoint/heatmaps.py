@@ -120,8 +120,8 @@ def cubic_weights(sizes: Tensor, limit: int, cells: int) -> Tensor:
     Returns:
         (r, limit, cells); the lines of matrix i beyond ``sizes[i]`` mean nothing.
     """
-    wanted = torch.arange(limit, device=sizes.device, dtype=torch.float32) + 0.5
-    place = wanted * (cells / sizes[:, None].float()) - 0.5
+    centres = torch.arange(limit, device=sizes.device, dtype=torch.float32) + 0.5
+    place = centres * (cells / sizes[:, None].float()) - 0.5
     first = place.floor()
     t = place - first
     weights = torch.stack([_far(t + 1), _near(t), _near(1 - t), _far(2 - t)], dim=-1)

@@ -114,8 +114,8 @@ def merge_aug_masks(
         stacked = torch.stack(upright)
         if weights is None:
             return stacked.mean(0)
-        shares = stacked.new_tensor(weights) / sum(weights)
-        return (stacked * shares.view(-1, *[1] * (stacked.ndim - 1))).sum(0)
+        fractions = stacked.new_tensor(weights) / sum(weights)
+        return (stacked * fractions.view(-1, *[1] * (stacked.ndim - 1))).sum(0)
     return np.average(np.stack(upright), axis=0, weights=weights)
 
 

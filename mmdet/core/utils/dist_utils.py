@@ -43,7 +43,7 @@ def _size_buckets(tensors: Sequence[Tensor], limit: float) -> list[list[Tensor]]
 
 
 def _allreduce_coalesced(tensors: Sequence[Tensor], world_size: int, bucket_size_mb: float = -1) -> None:
-    """Mean over the processes, in place, of many tensors in few messages."""
+    """Mean over the processes, in place, of many tensors in one message for each type."""
     limit = bucket_size_mb * _MIB if bucket_size_mb > 0 else float('inf')
     for bucket in _size_buckets(tensors, limit):
         flat = torch.cat([tensor.reshape(-1) for tensor in bucket])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmdet.core.targets import scatter_rows
 
-SELECTING_PAYS = 6  # from so many times as many scores as are wanted, finding the least wanted one first is faster
+SELECTING_PAYS = 6  # with so many times more scores than topk, finding the topk-th score first is faster
 _FLIP_DIMS = {'horizontal': (3,), 'vertical': (2,), 'diagonal': (2, 3)}
 
 
@@ -113,11 +113,11 @@ def filter_scores_and_topk(
         NotImplementedError: ``results`` is of another type.
     """
     flat = scores.flatten()
-    wanted = flat > score_thr
+    selected = flat > score_thr
     # a GPU sorts faster than it tells how many there are to be sorted
-    if flat.device.type == 'cpu' and 0 < SELECTING_PAYS * topk <= int(wanted.sum()):
-        wanted &= flat >= flat.masked_fill(~wanted, -torch.inf).topk(topk, sorted=False).values.amin()
-    places = wanted.nonzero().squeeze(1)
+    if flat.device.type == 'cpu' and 0 < SELECTING_PAYS * topk <= int(selected.sum()):
+        selected &= flat >= flat.masked_fill(~selected, -torch.inf).topk(topk, sorted=False).values.amin()
+    places = selected.nonzero().squeeze(1)
     picked, order = flat[places].sort(descending=True)
     picked, chosen = picked[:topk], places[order[:topk]]
     keep = chosen.div(scores.size(1), rounding_mode='floor')

@@ -9,14 +9,14 @@ from mmdet.utils.registry import did_you_mean
 POLICIES = ('constant', 'linear', 'sigmoid', 'points')
 
 
-def sigmoid_ramp(share: float, gamma: float = 10.0) -> float:
-    """The ramp of Ganin and Lempitsky (2015, https://arxiv.org/abs/1409.7495): ``2 / (1 + exp(-gamma * share)) - 1``.
+def sigmoid_ramp(fraction: float, gamma: float = 10.0) -> float:
+    """The ramp ``2 / (1 + exp(-gamma * fraction)) - 1`` (Ganin and Lempitsky 2015, https://arxiv.org/abs/1409.7495).
 
     Args:
-        share: in [0, 1].
+        fraction: in [0, 1].
         gamma: steepness at the beginning; the value at 1 is ``tanh(gamma / 2)``.
     """
-    return 2 / (1 + math.exp(-gamma * share)) - 1
+    return 2 / (1 + math.exp(-gamma * fraction)) - 1
 
 
 def through_points(position: float, points: Sequence[tuple[float, float]]) -> float:
@@ -32,16 +32,17 @@ def through_points(position: float, points: Sequence[tuple[float, float]]) -> fl
 class ProgressSchedule(NamedTuple):
     """A number as a function of the progress of a training; :func:`checked_schedule` makes one from a config.
 
-    Below ``begin`` the value is ``start``. From there to ``end`` the share ``s = (progress - begin) / (end - begin)``
+    Below ``begin`` the value is ``start``. From there to ``end`` the fraction
+    ``s = (progress - begin) / (end - begin)``
     of the way from ``start`` to ``value`` is gone:
 
     * ``constant``: all of it at once;
     * ``linear``: ``s``;
     * ``sigmoid``: :func:`sigmoid_ramp` of ``s``, steep at first; at the end ``tanh(gamma / 2)`` of the way is gone;
-    * ``points``: no share; the value lies on straight lines through ``points``.
+    * ``points``: no fraction; the value lies on straight lines through ``points``.
 
     Beyond ``end`` it stays. ``begin``, ``end`` and the positions of ``points`` have the unit of the progress that
-    :meth:`at` is given: a share of the training in [0, 1], or epochs.
+    :meth:`at` is given: a fraction of the training in [0, 1], or epochs.
     """
 
     policy: str = 'constant'
@@ -64,8 +65,8 @@ class ProgressSchedule(NamedTuple):
         if self.policy == 'constant':
             return 1.0
         span = self.end - self.begin
-        share = min((progress - self.begin) / span, 1.0) if span else 1.0
-        return share if self.policy == 'linear' else sigmoid_ramp(share, self.gamma)
+        fraction = min((progress - self.begin) / span, 1.0) if span else 1.0
+        return fraction if self.policy == 'linear' else sigmoid_ramp(fraction, self.gamma)
 
 
 def checked_schedule(where: str, **settings) -> ProgressSchedule:

@@ -21,17 +21,17 @@ def principal_plane(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         points: (n, d).
 
     Returns:
-        (n, 2) coordinates, and (2,) their shares of the variance, in [0, 1].
+        (n, 2) coordinates, and (2,) their fractions of the variance, in [0, 1].
     """
     centred = points.astype(np.float64) - points.mean(0)
     _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
     plane = np.zeros((2, points.shape[1]))
-    shares = np.zeros(2)
+    fractions = np.zeros(2)
     kept = min(2, len(sizes))
     plane[:kept] = directions[:kept]
     plane *= np.where(np.take_along_axis(plane, np.abs(plane).argmax(1)[:, None], 1) < 0, -1, 1)
-    shares[:kept] = sizes[:kept] ** 2 / max((sizes**2).sum(), 1e-12)
-    return centred @ plane.T, shares
+    fractions[:kept] = sizes[:kept] ** 2 / max((sizes**2).sum(), 1e-12)
+    return centred @ plane.T, fractions
 
 
 def embedding_picture(
@@ -52,7 +52,7 @@ def embedding_picture(
         class_names: K names; None: numbers.
         title: above the picture.
     """
-    plane, shares = principal_plane(points)
+    plane, fractions = principal_plane(points)
     figure = Figure(figsize=(11, 5), layout='constrained')
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -68,8 +68,8 @@ def embedding_picture(
         _scatter(panels[1], plane[chosen], colormaps['Set1'](int(domain)), domain, f'domain {domain}')
     for panel, by in zip(panels, ('class', 'domain')):
         panel.set_title(f'by {by}')
-        panel.set_xlabel(f'first direction, {shares[0]:.0%} of the variance')
-        panel.set_ylabel(f'second direction, {shares[1]:.0%}')
+        panel.set_xlabel(f'first direction, {fractions[0]:.0%} of the variance')
+        panel.set_ylabel(f'second direction, {fractions[1]:.0%}')
         panel.legend(fontsize='small')
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)

@@ -14,6 +14,10 @@ from mmdet.models.utils.ckpt_convert import convnext_from_torchvision
 from mmdet.models.utils.weights import freeze, load_pretrained, pretrained_path, run_block
 from mmdet.utils.registry import did_you_mean
 
+# Default arguments, never written to.
+LAYER_NORM_2D = dict(type='LN2d', eps=1e-6)
+GELU = dict(type='GELU')
+
 
 class LayerNorm2d(nn.LayerNorm):
     """Layer normalisation over the channels of each pixel."""
@@ -50,8 +54,8 @@ class ConvNeXtBlock(BaseModule):
     def __init__(
         self,
         in_channels: int,
-        norm_cfg: dict = dict(type='LN2d', eps=1e-6),  # noqa: B006
-        act_cfg: dict = dict(type='GELU'),  # noqa: B006
+        norm_cfg: dict = LAYER_NORM_2D,
+        act_cfg: dict = GELU,
         mlp_ratio: float = 4.0,
         linear_pw_conv: bool = True,
         drop_path_rate: float = 0.0,
@@ -132,8 +136,8 @@ class ConvNeXt(BaseModule):
         arch: str | dict = 'tiny',
         in_channels: int = 3,
         stem_patch_size: int = 4,
-        norm_cfg: dict = dict(type='LN2d', eps=1e-6),  # noqa: B006
-        act_cfg: dict = dict(type='GELU'),  # noqa: B006
+        norm_cfg: dict = LAYER_NORM_2D,
+        act_cfg: dict = GELU,
         linear_pw_conv: bool = True,
         drop_path_rate: float = 0.0,
         layer_scale_init_value: float = 1e-6,

@@ -15,6 +15,18 @@ from mmdet.utils.registry import did_you_mean
 
 SQRT_5 = math.sqrt(5)  # torch's own slope for the initial values of convolutions
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN', momentum=0.03, eps=0.001)
+SWISH = dict(type='Swish')
+KAIMING = dict(
+    type='Kaiming',
+    layer='Conv2d',
+    a=SQRT_5,
+    distribution='uniform',
+    mode='fan_in',
+    nonlinearity='leaky_relu',
+)
+
 
 class Focus(nn.Module):
     """Halves a map's sides by putting the four pixels of each 2x2 square behind each other; then a convolution.
@@ -35,8 +47,8 @@ class Focus(nn.Module):
         kernel_size: int = 1,
         stride: int = 1,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', momentum=0.03, eps=0.001),  # noqa: B006
-        act_cfg: dict = dict(type='Swish'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = SWISH,
     ) -> None:
         super().__init__()
         self.conv = ConvModule(
@@ -51,7 +63,12 @@ class Focus(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)``, sides even, to ``(N, out_channels, H / 2, W / 2)`` for a stride of 1."""
+        """``(N, in_channels, H, W)`` to ``(N, out_channels, H / 2, W / 2)``, rounded up, for a stride of 1.
+
+        An odd side gets a row or column of zeros at its end.
+        """
+        if x.shape[-2] % 2 or x.shape[-1] % 2:
+            x = F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))
         # left column of the squares first, as the published weights expect
         pixels = [x[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
         return self.conv(torch.cat(pixels, dim=1))
@@ -76,8 +93,8 @@ class SPPBottleneck(BaseModule):
         out_channels: int,
         kernel_sizes: tuple[int, ...] = (5, 9, 13),
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', momentum=0.03, eps=0.001),  # noqa: B006
-        act_cfg: dict = dict(type='Swish'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = SWISH,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -148,17 +165,10 @@ class CSPDarknet(BaseModule):
         arch_ovewrite: list[list] | None = None,
         spp_kernal_sizes: tuple[int, ...] = (5, 9, 13),
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', momentum=0.03, eps=0.001),  # noqa: B006
-        act_cfg: dict = dict(type='Swish'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = SWISH,
         norm_eval: bool = False,
-        init_cfg: dict | list[dict] | None = dict(  # noqa: B006
-            type='Kaiming',
-            layer='Conv2d',
-            a=SQRT_5,
-            distribution='uniform',
-            mode='fan_in',
-            nonlinearity='leaky_relu',
-        ),
+        init_cfg: dict | list[dict] | None = KAIMING,
     ) -> None:
         super().__init__(init_cfg)
         rows = arch_ovewrite or self._look_up(arch)

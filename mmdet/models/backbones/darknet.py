@@ -8,6 +8,10 @@ from mmdet.models.backbones.resnet import scratch_init_cfg
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.weights import freeze, norm_layers_eval, resolve_init_cfg
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN', requires_grad=True)
+LEAKY_RELU = dict(type='LeakyReLU', negative_slope=0.1)
+
 
 class ResBlock(BaseModule):
     """A 1x1 convolution to half the channels and a 3x3 one back, added to their input.
@@ -27,8 +31,8 @@ class ResBlock(BaseModule):
         self,
         in_channels: int,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', requires_grad=True),  # noqa: B006
-        act_cfg: dict = dict(type='LeakyReLU', negative_slope=0.1),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = LEAKY_RELU,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -75,8 +79,8 @@ class Darknet(BaseModule):
         out_indices: tuple[int, ...] = (3, 4, 5),
         frozen_stages: int = -1,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', requires_grad=True),  # noqa: B006
-        act_cfg: dict = dict(type='LeakyReLU', negative_slope=0.1),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = LEAKY_RELU,
         norm_eval: bool = True,
         pretrained: str | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -129,8 +133,8 @@ class Darknet(BaseModule):
         out_channels: int,
         res_repeat: int,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', requires_grad=True),  # noqa: B006
-        act_cfg: dict = dict(type='LeakyReLU', negative_slope=0.1),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = LEAKY_RELU,
     ) -> nn.Sequential:
         """A stage: a convolution of stride 2 and ``res_repeat`` residual blocks."""
         settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)

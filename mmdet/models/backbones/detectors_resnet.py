@@ -13,6 +13,9 @@ from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer as PlainResLayer
 from mmdet.models.utils.weights import run_block
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+
 
 class Bottleneck(ResNetBottleneck):
     """A bottleneck with a switchable 3x3 convolution, and with room for features that are fed back.
@@ -99,7 +102,7 @@ class ResLayer(PlainResLayer):
         stride: int = 1,
         avg_down: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         downsample_first: bool = True,
         rfp_inplanes: int | None = None,
         **kwargs: Any,

@@ -16,6 +16,17 @@ from mmdet.models.utils.se_layer import SELayer
 from mmdet.models.utils.weights import freeze, norm_layers_eval, run_block
 from mmdet.utils.registry import did_you_mean
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+RELU = dict(type='ReLU')
+CONV = dict(type='Conv2dAdaptivePadding')
+SMALL_EPS_NORM = dict(type='BN', eps=1e-3)
+SWISH = dict(type='Swish')
+INIT = [
+    dict(type='Kaiming', layer='Conv2d'),
+    dict(type='Constant', layer=['_BatchNorm', 'GroupNorm'], val=1),
+]
+
 
 class EdgeResidual(BaseModule):
     """Widen by a k x k convolution, narrow by a 1x1 convolution; with a shortcut.
@@ -50,8 +61,8 @@ class EdgeResidual(BaseModule):
         se_cfg: dict | None = None,
         with_residual: bool = True,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
-        act_cfg: dict = dict(type='ReLU'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = RELU,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
@@ -196,15 +207,12 @@ class EfficientNet(BaseModule):
         drop_path_rate: float = 0.0,
         out_indices: tuple[int, ...] = (6,),
         frozen_stages: int = 0,
-        conv_cfg: dict = dict(type='Conv2dAdaptivePadding'),  # noqa: B006
-        norm_cfg: dict = dict(type='BN', eps=1e-3),  # noqa: B006
-        act_cfg: dict = dict(type='Swish'),  # noqa: B006
+        conv_cfg: dict = CONV,
+        norm_cfg: dict = SMALL_EPS_NORM,
+        act_cfg: dict = SWISH,
         norm_eval: bool = False,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = [  # noqa: B006
-            dict(type='Kaiming', layer='Conv2d'),
-            dict(type='Constant', layer=['_BatchNorm', 'GroupNorm'], val=1),
-        ],
+        init_cfg: dict | list[dict] | None = INIT,
     ) -> None:
         super().__init__(init_cfg)
         if arch not in self.arch_settings:

@@ -10,6 +10,10 @@ from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.res_layer import ResLayer
 from mmdet.models.utils.weights import resolve_init_cfg
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN', requires_grad=True)
+UPSAMPLE = dict(mode='nearest')
+
 
 class HourglassModule(BaseModule):
     """A map is made smaller, passed on, made larger again, and added to itself.
@@ -31,9 +35,9 @@ class HourglassModule(BaseModule):
         depth: int,
         stage_channels: tuple[int, ...],
         stage_blocks: tuple[int, ...],
-        norm_cfg: dict = dict(type='BN', requires_grad=True),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         init_cfg: dict | list[dict] | None = None,
-        upsample_cfg: dict = dict(mode='nearest'),  # noqa: B006
+        upsample_cfg: dict = UPSAMPLE,
     ) -> None:
         super().__init__(init_cfg)
         if min(len(stage_channels), len(stage_blocks)) < depth + 1:
@@ -86,7 +90,7 @@ class HourglassNet(BaseModule):
         stage_channels: tuple[int, ...] = (256, 256, 384, 384, 384, 512),
         stage_blocks: tuple[int, ...] = (2, 2, 2, 2, 2, 4),
         feat_channel: int = 256,
-        norm_cfg: dict = dict(type='BN', requires_grad=True),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         pretrained: str | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:

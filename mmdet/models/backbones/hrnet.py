@@ -13,6 +13,9 @@ from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
 from mmdet.models.utils.weights import norm_layers_eval, resolve_init_cfg
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+
 STAGE_KEYS = ('num_modules', 'num_branches', 'block', 'num_blocks', 'num_channels')
 
 
@@ -61,7 +64,7 @@ class HRModule(BaseModule):
         multiscale_output: bool = True,
         with_cp: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         block_init_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -148,11 +151,13 @@ class HRModule(BaseModule):
         maps = [branch(branch_input) for branch, branch_input in zip(self.branches, x)]
         if self.fuse_layers is None:
             return maps
-        return [self.relu(self._sum(maps, layers)) for layers in self.fuse_layers]
+        return [self.relu(self._sum(maps, i, layers)) for i, layers in enumerate(self.fuse_layers)]
 
     @staticmethod
-    def _sum(maps: list[Tensor], layers: nn.ModuleList) -> Tensor:
-        return sum(x if layer is None else layer(x) for x, layer in zip(maps, layers))
+    def _sum(maps: list[Tensor], target: int, layers: nn.ModuleList) -> Tensor:
+        height, width = maps[target].shape[-2:]
+        # a coarser map is rounded up where it does not divide, and reaches beyond the finer one once it is enlarged
+        return sum(x if layer is None else layer(x)[..., :height, :width] for x, layer in zip(maps, layers))
 
 
 @BACKBONES.register_module()
@@ -184,7 +189,7 @@ class HRNet(BaseModule):
         extra: dict[str, dict],
         in_channels: int = 3,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         norm_eval: bool = True,
         with_cp: bool = False,
         zero_init_residual: bool = False,
@@ -225,9 +230,9 @@ class HRNet(BaseModule):
         for i in (2, 3, 4):
             stage = self.extra[f'stage{i}']
             expansion = self.blocks_dict[stage['block']].expansion
-            wanted = [planes * expansion for planes in stage['num_channels']]
-            self.add_module(f'transition{i - 1}', self._make_transition_layer(channels, wanted))
-            layer, channels = self._make_stage(stage, wanted, multiscale_output or i < 4)
+            widths = [planes * expansion for planes in stage['num_channels']]
+            self.add_module(f'transition{i - 1}', self._make_transition_layer(channels, widths))
+            layer, channels = self._make_stage(stage, widths, multiscale_output or i < 4)
             self.add_module(f'stage{i}', layer)
 
     @property

@@ -9,6 +9,10 @@ from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.make_divisible import make_divisible
 from mmdet.models.utils.weights import resolve_init_cfg
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+RELU = dict(type='ReLU')
+
 
 @BACKBONES.register_module()
 class MobileNetV1(MobileNetBase):
@@ -39,8 +43,8 @@ class MobileNetV1(MobileNetBase):
         out_indices: tuple[int, ...] = (1, 2, 3, 4),
         frozen_stages: int = -1,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
-        act_cfg: dict = dict(type='ReLU'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = RELU,
         norm_eval: bool = False,
         pretrained: str | None = None,
         init_cfg: dict | list[dict] | None = None,

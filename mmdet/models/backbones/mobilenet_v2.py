@@ -10,6 +10,10 @@ from mmdet.models.utils.inverted_residual import InvertedResidual
 from mmdet.models.utils.make_divisible import make_divisible
 from mmdet.models.utils.weights import resolve_init_cfg
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+RELU6 = dict(type='ReLU6')
+
 NUM_OUTPUTS = 8  # seven stages and the 1x1 convolution behind them
 
 
@@ -51,8 +55,8 @@ class MobileNetV2(MobileNetBase):
         out_indices: tuple[int, ...] = (1, 2, 4, 7),
         frozen_stages: int = -1,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
-        act_cfg: dict = dict(type='ReLU6'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = RELU6,
         norm_eval: bool = False,
         with_cp: bool = False,
         pretrained: str | None = None,

@@ -13,6 +13,9 @@ from mmdet.models.utils.make_divisible import make_divisible
 from mmdet.models.utils.weights import resolve_init_cfg
 from mmdet.utils.registry import did_you_mean
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN', eps=0.001, momentum=0.01)
+
 
 class Block(NamedTuple):
     """One row of the paper's tables 1 and 2."""
@@ -92,7 +95,7 @@ class MobileNetV3(MobileNetBase):
         out_indices: tuple[int, ...] = (1, 2, 3, 4),
         frozen_stages: int = -1,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', eps=0.001, momentum=0.01),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         norm_eval: bool = False,
         with_cp: bool = False,
         pretrained: str | None = None,

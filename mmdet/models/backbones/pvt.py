@@ -18,6 +18,16 @@ from mmdet.models.utils.ckpt_convert import pvt_convert
 from mmdet.models.utils.transformers.patch_embed import PatchEmbed, nlc_to_nchw
 from mmdet.models.utils.weights import init_transformer_layers, load_pretrained, pretrained_path, resolve_init_cfg
 
+# Default arguments, never written to.
+NUM_LAYERS = [3, 4, 6, 3]
+NUM_HEADS = [1, 2, 5, 8]
+PATCH_SIZES = [4, 2, 2, 2]
+PADDINGS = [0, 0, 0, 0]
+SR_RATIOS = [8, 4, 2, 1]
+MLP_RATIOS = [8, 8, 4, 4]
+GELU = dict(type='GELU')
+LAYER_NORM = dict(type='LN', eps=1e-6)
+
 __all__ = [
     'AbsolutePositionEmbedding',
     'MixFFN',
@@ -67,14 +77,14 @@ class PyramidVisionTransformer(BaseModule):
         in_channels: int = 3,
         embed_dims: int = 64,
         num_stages: int = 4,
-        num_layers: list[int] = [3, 4, 6, 3],  # noqa: B006
-        num_heads: list[int] = [1, 2, 5, 8],  # noqa: B006
-        patch_sizes: list[int] = [4, 2, 2, 2],  # noqa: B006
-        strides: list[int] = [4, 2, 2, 2],  # noqa: B006
-        paddings: list[int] = [0, 0, 0, 0],  # noqa: B006
-        sr_ratios: list[int] = [8, 4, 2, 1],  # noqa: B006
+        num_layers: list[int] = NUM_LAYERS,
+        num_heads: list[int] = NUM_HEADS,
+        patch_sizes: list[int] = PATCH_SIZES,
+        strides: list[int] = PATCH_SIZES,
+        paddings: list[int] = PADDINGS,
+        sr_ratios: list[int] = SR_RATIOS,
         out_indices: tuple[int, ...] = (0, 1, 2, 3),
-        mlp_ratios: list[int] = [8, 8, 4, 4],  # noqa: B006
+        mlp_ratios: list[int] = MLP_RATIOS,
         qkv_bias: bool = True,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
@@ -82,8 +92,8 @@ class PyramidVisionTransformer(BaseModule):
         use_abs_pos_embed: bool = True,
         norm_after_stage: bool = False,
         use_conv_ffn: bool = False,
-        act_cfg: dict = dict(type='GELU'),  # noqa: B006
-        norm_cfg: dict = dict(type='LN', eps=1e-6),  # noqa: B006
+        act_cfg: dict = GELU,
+        norm_cfg: dict = LAYER_NORM,
         pretrained: str | None = None,
         convert_weights: bool = True,
         init_cfg: dict | list[dict] | None = None,

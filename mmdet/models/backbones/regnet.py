@@ -12,6 +12,9 @@ from mmdet.models.backbones.resnet import ResNet
 from mmdet.models.builder import BACKBONES
 from mmdet.utils.registry import did_you_mean
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN', requires_grad=True)
+
 
 class RegNetBottleneck(Bottleneck):
     """A bottleneck whose output has ``planes`` channels."""
@@ -64,7 +67,7 @@ class RegNet(ResNet):
         avg_down: bool = False,
         frozen_stages: int = -1,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', requires_grad=True),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         norm_eval: bool = True,
         dcn: dict | None = None,
         stage_with_dcn: tuple[bool, ...] = (False, False, False, False),

@@ -12,6 +12,9 @@ from mmdet.models.builder import BACKBONES
 from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import make_downsample
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+
 
 class Bottle2neck(Bottleneck):
     """A bottleneck whose middle works on slices of the channels, each convolution seeing the slice before.
@@ -108,7 +111,7 @@ class Res2Layer(Sequential):
         stride: int = 1,
         avg_down: bool = True,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         scales: int = 4,
         base_width: int = 26,
         **kwargs: Any,

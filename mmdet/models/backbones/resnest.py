@@ -15,6 +15,9 @@ from mmdet.models.builder import BACKBONES
 from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+
 
 class RSoftmax(nn.Module):
     """Softmax over the splits of each group; the sigmoid where there is one split.
@@ -67,7 +70,7 @@ class SplitAttentionConv2d(BaseModule):
         radix: int = 2,
         reduction_factor: int = 4,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         dcn: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:

@@ -12,6 +12,9 @@ from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
 from mmdet.models.utils.weights import freeze, norm_layers_eval, resolve_init_cfg
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN', requires_grad=True)
+
 __all__ = ['BasicBlock', 'Bottleneck', 'ResNet', 'ResNetV1d']
 
 
@@ -79,7 +82,7 @@ class ResNet(BaseModule):
         avg_down: bool = False,
         frozen_stages: int = -1,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', requires_grad=True),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         norm_eval: bool = True,
         dcn: dict | None = None,
         stage_with_dcn: tuple[bool, ...] = (False, False, False, False),

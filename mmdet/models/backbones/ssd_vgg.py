@@ -68,6 +68,11 @@ class SSDVGG(VGG, BaseModule):
         """Initialise by ``init_cfg``; ``pretrained`` is not used."""
         BaseModule.init_weights(self)
 
+    def train(self, mode: bool = True) -> 'SSDVGG':
+        """Training mode, except for what is frozen; mmcv's class gives nothing back, so that ``eval`` would not."""
+        super().train(mode)
+        return self
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...] | Tensor:
         """Images (N, 3, H, W) -> the results of ``out_feature_indices``; of a single one without a tuple."""
         outs = []

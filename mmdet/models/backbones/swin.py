@@ -22,6 +22,10 @@ from mmdet.models.utils.weights import (
     run_block,
 )
 
+# Default arguments, never written to.
+GELU = dict(type='GELU')
+LAYER_NORM = dict(type='LN')
+
 __all__ = ['ShiftWindowMSA', 'SwinBlock', 'SwinBlockSequence', 'SwinTransformer', 'WindowMSA', 'fit_position_tables']
 
 
@@ -57,8 +61,8 @@ class SwinBlock(BaseModule):
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
-        act_cfg: dict = dict(type='GELU'),  # noqa: B006
-        norm_cfg: dict = dict(type='LN'),  # noqa: B006
+        act_cfg: dict = GELU,
+        norm_cfg: dict = LAYER_NORM,
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -118,8 +122,8 @@ class SwinBlockSequence(BaseModule):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float | list[float] = 0.0,
         downsample: nn.Module | None = None,
-        act_cfg: dict = dict(type='GELU'),  # noqa: B006
-        norm_cfg: dict = dict(type='LN'),  # noqa: B006
+        act_cfg: dict = GELU,
+        norm_cfg: dict = LAYER_NORM,
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -225,8 +229,8 @@ class SwinTransformer(BaseModule):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.1,
         use_abs_pos_embed: bool = False,
-        act_cfg: dict = dict(type='GELU'),  # noqa: B006
-        norm_cfg: dict = dict(type='LN'),  # noqa: B006
+        act_cfg: dict = GELU,
+        norm_cfg: dict = LAYER_NORM,
         with_cp: bool = False,
         pretrained: str | None = None,
         convert_weights: bool = False,

@@ -17,6 +17,9 @@ from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import make_downsample
 from mmdet.models.utils.weights import run_block
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+
 __all__ = ['TridentBottleneck', 'TridentConv', 'TridentResNet', 'make_trident_res_layer']
 
 ALL_BRANCHES = -1  # test_branch_idx that keeps all branches
@@ -144,7 +147,7 @@ def make_trident_res_layer(
     style: str = 'pytorch',
     with_cp: bool = False,
     conv_cfg: dict | None = None,
-    norm_cfg: dict = dict(type='BN'),  # noqa: B006
+    norm_cfg: dict = BATCH_NORM,
     dcn: dict | None = None,
     plugins: list[dict] | None = None,
     test_branch_idx: int = -1,

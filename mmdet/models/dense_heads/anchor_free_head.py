@@ -21,6 +21,9 @@ from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 from mmdet.models.directives import mask_scores, weigh_targets
 
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('conv_cls')
+
 # Default arguments; every builder copies them.
 IOU_LOSS = dict(type='IoULoss', loss_weight=1.0)
 DISTANCE_CODER = dict(type='DistancePointBBoxCoder')
@@ -74,7 +77,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         norm_cfg: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
-        init_cfg: dict | list | None = rare_classes('conv_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
     ) -> None:
         super().__init__(init_cfg)
         if conv_bias != 'auto' and not isinstance(conv_bias, bool):
@@ -181,7 +184,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         gt_bboxes: Sequence[Tensor],
         img_metas: Sequence[dict],
     ) -> Targets:
-        """Targets of all points of a batch, weighed as its images say; without directives all weigh 1.
+        """Targets of all points of a batch, weighed as its images say; where they say nothing, all weigh 1.
 
         All points that are no positives are negatives. To the policy that looks at overlaps, a point inside an object
         overlaps it by 1 and any other by 0, as a point has no box of its own.

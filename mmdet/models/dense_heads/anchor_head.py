@@ -199,7 +199,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         anchors = flat_anchors if len(inside) == len(flat_anchors) else flat_anchors[inside]
         # Without sampling the assigner hands on the labels, as some losses read them from its result.
         assigned = self.assigner.assign(anchors, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
-        # The sampler needs the image's directives, such as ignored negatives.
+        # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         rows = inside if unmap_outputs else torch.arange(len(anchors), device=anchors.device)
         count = len(flat_anchors) if unmap_outputs else len(anchors)

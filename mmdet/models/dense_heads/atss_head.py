@@ -17,6 +17,9 @@ from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.fcos_head import centerness_of
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower, rare_classes
 
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('atss_cls')
+
 
 @HEADS.register_module()
 class ATSSHead(AnchorHead):
@@ -45,7 +48,7 @@ class ATSSHead(AnchorHead):
         norm_cfg: dict | None = GROUP_NORM,
         reg_decoded_bbox: bool = True,
         loss_centerness: dict = CENTERNESS_LOSS,
-        init_cfg: dict | list | None = rare_classes('atss_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
         **kwargs: Any,
     ) -> None:
         self.pred_kernel_size = pred_kernel_size
@@ -196,7 +199,7 @@ class ATSSHead(AnchorHead):
         inside[rows] = True
         anchors, level_sizes = flat_anchors[rows], num_inside([len(flags) for flags in valid_flags], inside)
         assigned = self.assigner.assign(anchors, level_sizes, gt_bboxes, gt_bboxes_ignore, gt_labels)
-        # The sampler needs the image's directives, such as ignored negatives.
+        # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         if not unmap_outputs:
             rows = torch.arange(len(anchors), device=anchors.device)

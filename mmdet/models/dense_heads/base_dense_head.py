@@ -15,7 +15,6 @@ from mmcv.cnn import constant_init
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import BBOX_HEAD, RPN_HEAD
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import directives_of, mask_scores, masks_scores, weigh_targets
@@ -54,8 +53,8 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
     """
 
     # whose keys of the images' meta information count; the fallback's, where an image has none of the first
-    directive_head: str = BBOX_HEAD
-    directive_fallback: str | None = RPN_HEAD
+    directive_head: str = 'bbox_head'
+    directive_fallback: str | None = 'rpn_head'
 
     def __init__(self, init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)

@@ -123,7 +123,7 @@ class StageCascadeRPNHead(RPNHead):
             allowed_border=self.train_cfg.allowed_border,
         )
         flat_anchors = torch.cat(anchors)
-        # The sampler needs the image's directives, such as ignored negatives.
+        # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, flat_anchors, gt_bboxes, img_metas=img_meta)
         rows = torch.arange(len(flat_anchors), device=flat_anchors.device)
         targets = self._fill_targets(len(rows), rows, sampled, gt_labels)

@@ -1,6 +1,6 @@
 """The head of Deformable DETR (https://arxiv.org/abs/2010.04159).
 
-N: images; Q: queries; S: cells of all maps; K: classes. Boxes are centre x, centre y, w, h as shares of the image.
+N: images; Q: queries; S: cells of all maps; K: classes. Boxes are centre x, centre y, w, h as fractions of the image.
 """
 
 import copy

@@ -1,7 +1,7 @@
 """The head of DETR (https://arxiv.org/abs/2005.12872).
 
 N: images; Q: queries; C: channels; K: classes, label K being background. Predicted boxes are centre x, centre y, w, h
-as shares of the image.
+as fractions of the image.
 """
 
 from collections.abc import Sequence
@@ -243,7 +243,7 @@ class DETRHead(BaseDenseHead):
         gt_bboxes_ignore_list: None = None,
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Losses of one layer: of classes, of coordinates (as shares of the image), of overlaps.
+        """Losses of one layer: of classes, of coordinates (as fractions of the image), of overlaps.
 
         Args:
             cls_scores: (N, Q, K) or (N, Q, K + 1) logits.
@@ -316,7 +316,7 @@ class DETRHead(BaseDenseHead):
             bbox_pred: (Q, 4).
             gt_bboxes: (G, 4) xyxy px.
             gt_labels: (G,).
-            img_meta: has ``img_shape``, and the directives of the image.
+            img_meta: has ``img_shape``.
             gt_bboxes_ignore: must be None.
 
         Returns:
@@ -324,7 +324,7 @@ class DETRHead(BaseDenseHead):
             the positives and of the negatives.
         """
         assigned = self.assigner.assign(bbox_pred, cls_score, gt_bboxes, gt_labels, img_meta, gt_bboxes_ignore)
-        # the meta information carries the directives of the image
+        # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, bbox_pred, gt_bboxes, gt_labels, img_metas=img_meta)
         pos_inds, neg_inds = sampled.pos_inds, sampled.neg_inds
         boxes = bbox_xyxy_to_cxcywh(sampled.pos_gt_bboxes / image_sizes([img_meta], bbox_pred))

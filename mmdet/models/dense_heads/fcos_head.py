@@ -14,6 +14,9 @@ from mmdet.models.dense_heads.anchor_free_head import IOU_LOSS, AnchorFreeHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, FOCAL_LOSS, GROUP_NORM, rare_classes
 
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('conv_cls')
+
 INF = 1e8  # upper bound of the last level's range, in pixels; configs compare with this number
 MIN_CENTERNESS_SUM = 1e-6  # least divisor of the box loss
 REGRESS_RANGES = ((-1, 64), (64, 128), (128, 256), (256, 512), (512, INF))
@@ -91,7 +94,7 @@ class FCOSHead(AnchorFreeHead):
         loss_bbox: dict = IOU_LOSS,
         loss_centerness: dict = CENTERNESS_LOSS,
         norm_cfg: dict | None = GROUP_NORM,
-        init_cfg: dict | list | None = rare_classes('conv_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
         **kwargs: Any,
     ) -> None:
         self.regress_ranges = regress_ranges

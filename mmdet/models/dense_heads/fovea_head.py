@@ -18,6 +18,9 @@ from mmdet.models.dense_heads.functional.feature_adaption import SMALL_ADAPTION,
 from mmdet.models.dense_heads.functional.guided_targets import last_object
 from mmdet.models.dense_heads.functional.towers import rare_classes
 
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('conv_cls')
+
 BASE_EDGES = (16, 32, 64, 128, 256)
 SCALE_RANGES = ((8, 32), (16, 64), (32, 128), (64, 256), (128, 512))
 MAX_RATIO = 16  # of a distance to the level's base length, and of the inverse
@@ -55,7 +58,7 @@ def fovea_masks(gt_bboxes: Tensor, sigma: float, stride: float, featmap_size: tu
 
     Args:
         gt_bboxes: (G, 4).
-        sigma: size of the middle as a share of the box's.
+        sigma: size of the middle as a fraction of the box's.
         stride: pixels of a cell.
         featmap_size: (h, w).
 
@@ -88,7 +91,7 @@ class FoveaHead(AnchorFreeHead):
         in_channels: channels of the feature maps.
         base_edge_list: base length of each level, pixels.
         scale_ranges: for each level the smallest and the largest object (root of its area, pixels).
-        sigma: size of an object's middle as a share of the object's.
+        sigma: size of an object's middle as a fraction of the object's.
         with_deform: classes are predicted from features that fit the predicted boxes.
         deform_groups: of that feature alignment.
         init_cfg: initialisation of the weights.
@@ -104,7 +107,7 @@ class FoveaHead(AnchorFreeHead):
         sigma: float = 0.4,
         with_deform: bool = False,
         deform_groups: int = 4,
-        init_cfg: dict | list | None = rare_classes('conv_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
         **kwargs: Any,
     ) -> None:
         self.base_edge_list = base_edge_list

@@ -81,7 +81,7 @@ class FSAFHead(RetinaHead):
         rows = self._rows_inside(flat_anchors, valid_flags, img_meta)
         anchors = flat_anchors[rows]
         assigned = self.assigner.assign(anchors, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
-        # The sampler needs the image's directives, such as ignored negatives.
+        # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         count = len(flat_anchors) if unmap_outputs else len(anchors)
         if not unmap_outputs:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmdet.core.directives import RPN_HEAD
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import flatten_map
 from mmdet.models.dense_heads.guided_anchor_head import RARE_LOCATIONS, GuidedAnchorHead
@@ -27,7 +26,7 @@ class GARPNHead(GuidedAnchorHead):
         kwargs: other arguments of :class:`GuidedAnchorHead` (``num_classes`` is 1).
     """
 
-    directive_head, directive_fallback = RPN_HEAD, None
+    directive_head, directive_fallback = 'rpn_head', None
 
     def __init__(self, in_channels: int, init_cfg: dict | list | None = RARE_LOCATIONS, **kwargs: Any) -> None:
         super().__init__(1, in_channels, init_cfg=init_cfg, **kwargs)

@@ -18,6 +18,9 @@ from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.towers import GROUP_NORM, conv_tower, rare_classes
 from mmdet.models.losses.iou_loss import aligned_iou
 
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('gfl_cls')
+
 # Default argument; every builder copies it.
 DISTRIBUTION_LOSS = dict(type='DistributionFocalLoss', loss_weight=0.25)
 
@@ -72,7 +75,7 @@ class GFLHead(AnchorHead):
         loss_dfl: dict = DISTRIBUTION_LOSS,
         bbox_coder: dict = DISTANCE_CODER,
         reg_max: int = 16,
-        init_cfg: dict | list | None = rare_classes('gfl_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
         **kwargs: Any,
     ) -> None:
         self.stacked_convs = stacked_convs

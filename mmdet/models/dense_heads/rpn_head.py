@@ -9,7 +9,6 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmdet.core.directives import RPN_HEAD
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import SMALL_NORMAL, AnchorHead
 from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
@@ -32,7 +31,7 @@ class RPNHead(AnchorHead):
     """
 
     has_static_shapes = proposals_in_static_shapes = True
-    directive_head, directive_fallback = RPN_HEAD, None
+    directive_head, directive_fallback = 'rpn_head', None
 
     def __init__(
         self,

@@ -24,6 +24,9 @@ from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.guided_targets import sample_squares, sampled_approxs
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 
+# Default arguments, never written to.
+RARE_CLASSES = rare_classes('retina_cls')
+
 # Default arguments; every builder copies them.
 APPROXIMATIONS = dict(
     type='AnchorGenerator',
@@ -84,7 +87,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         loss_cls: dict = FOCAL_LOSS,
         loss_bbox_cls: dict = BUCKET_LOSS,
         loss_bbox_reg: dict = OFFSET_LOSS,
-        init_cfg: dict | list | None = rare_classes('retina_cls'),  # noqa: B008 - the builder copies it
+        init_cfg: dict | list | None = RARE_CLASSES,
     ) -> None:
         super().__init__(init_cfg)
         self.num_classes = num_classes

@@ -15,6 +15,7 @@ from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.models.builder import build_backbone, build_neck
 from mmdet.models.detectors.loss_log import parse_losses
 from mmdet.models.options.static_shapes import use_static_shapes
+from mmdet.models.utils.directive_report import check_directives_were_read
 
 
 def stack_results(result: list | tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -52,6 +53,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
 
     CLASSES: Sequence[str] | None = None  # names of the classes; set where the data set is known
     log_on_device = False  # whether train_step leaves the numbers of the log on the device
+    _directives_checked = False  # whether a step has shown that its heads read what its images say
     source_log: Any = None  # a ``SourceLog`` in trainings that log each loss by source
 
     def __init__(self, init_cfg: dict | list | None = None) -> None:
@@ -218,14 +220,17 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
             ``loss`` (scalar on the graph), ``log_vars`` (name to float, or to a tensor without dimensions with
             ``log_on_device``), ``num_samples`` (images).
         """
+        img_metas = data['img_metas']
         if self.source_log is None or not self.training:
             loss, log_vars = self._parse_losses(self(**data))
         else:
-            with self.source_log.recording(data['img_metas']):
+            with self.source_log.recording(img_metas):
                 losses = self(**data)
             loss, log_vars = self._parse_losses(losses, self.source_log.entries(losses))
             self.source_log.leave_out_undivided(log_vars)
-        return dict(loss=loss, log_vars=log_vars, num_samples=len(data['img_metas']))
+        if self.training and not self._directives_checked:
+            self._directives_checked = check_directives_were_read(self, img_metas)
+        return dict(loss=loss, log_vars=log_vars, num_samples=len(img_metas))
 
     def val_step(self, data: dict, optimizer: torch.optim.Optimizer | dict | None = None) -> dict:
         """As :meth:`train_step`; the names of ``log_vars`` end in ``_val``, as both kinds share one log."""

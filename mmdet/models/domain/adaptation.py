@@ -45,13 +45,13 @@ class DomainAdaptation(BaseModule):
         image: config of the classifier of feature maps (:class:`ImageDomainHead`); None: there is none.
         instance: config of the classifier of RoIs (:class:`InstanceDomainHead`); None: there is none.
         consistency_weight: factor of the consistency loss; 0: there is none.
-        reversal: fields of :class:`ProgressSchedule`, in shares of the training; by default the sigmoid ramp to 1.
+        reversal: fields of :class:`ProgressSchedule`, in fractions of the training; by default the sigmoid ramp to 1.
         levels: numbers of the feature maps that the image classifier sees; None: all.
         num_rois: best proposals of each image that the RoI classifier sees.
         meta_key: entry of ``img_metas`` with the number of the domain.
 
     Attributes:
-        progress: share of the training that is done, in [0, 1]; ``SetProgressHook`` tells it.
+        progress: fraction of the training that is done, in [0, 1]; ``SetProgressHook`` tells it.
 
     Raises:
         ValueError: neither classifier, or a consistency loss without both.
@@ -85,7 +85,7 @@ class DomainAdaptation(BaseModule):
         self.progress = 0.0
 
     def set_progress(self, progress: float) -> None:
-        """Say which share of the training is done, in [0, 1]."""
+        """Say which fraction of the training is done, in [0, 1]."""
         self.progress = progress
 
     @property

@@ -50,7 +50,7 @@ class InstanceDomainHead(BaseModule):
         in_channels: C of the pooled features.
         hidden_channels: of both layers in between.
         roi_feat_size: side of the pooled features, all of which then count; None: their mean over the RoI's area does.
-        dropout: share of the hidden values that a training pass leaves out.
+        dropout: fraction of the hidden values that a training pass leaves out.
         loss_weight: factor of the loss.
         init_cfg: initialisation; by default that of ``nn.Linear`` and, for the last layer, normal with deviation 0.05.
     """

@@ -36,12 +36,12 @@ def accuracy(
     correct = labels == target[:, None]
     if thresh is not None:
         correct &= values > thresh
-    shares = (
+    fractions = (
         [correct[:, :k].sum().to(pred).reshape(1) * (100.0 / len(pred)) for k in ks]
         if len(pred)
         else [pred.new_zeros(()) for _ in ks]
     )
-    return shares[0] if isinstance(topk, int) else shares
+    return fractions[0] if isinstance(topk, int) else fractions
 
 
 class Accuracy(nn.Module):

@@ -14,21 +14,21 @@ def is_class(target: Tensor, num_classes: int) -> Tensor:
     return target[:, None] == torch.arange(num_classes, device=target.device)
 
 
-def _focal_factor(wrongness: Tensor, target: Tensor, gamma: float, alpha: float) -> Tensor:
-    """``wrongness`` ** gamma, weighted ``alpha`` for positives and ``1 - alpha`` for negatives.
+def _focal_factor(one_minus_pt: Tensor, target: Tensor, gamma: float, alpha: float) -> Tensor:
+    """``one_minus_pt`` ** gamma, weighted ``alpha`` for positives and ``1 - alpha`` for negatives.
 
-    ``wrongness`` is the probability given to the wrong answer; its lower limit keeps the power's gradient finite.
+    ``one_minus_pt`` is the probability given to the wrong answer; its lower limit keeps the power's gradient finite.
     """
-    quieted = wrongness.clamp(min=torch.finfo(wrongness.dtype).tiny).pow(gamma)
-    return (alpha * target + (1 - alpha) * (1 - target)) * quieted
+    modulating = one_minus_pt.clamp(min=torch.finfo(one_minus_pt.dtype).tiny).pow(gamma)
+    return (alpha * target + (1 - alpha) * (1 - target)) * modulating
 
 
 def _indicator_focal_terms(logits: Tensor, target: Tensor, gamma: float, alpha: float) -> Tensor:
     """Elementwise focal loss of logits against targets in [0, 1] of the same shape."""
     # sigmoid(-x), not 1 - sigmoid(x): the latter is 0 from x = 17 on in float32
-    wrongness = target * torch.sigmoid(-logits) + (1 - target) * torch.sigmoid(logits)
+    one_minus_pt = target * torch.sigmoid(-logits) + (1 - target) * torch.sigmoid(logits)
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
-    return cross_entropy * _focal_factor(wrongness, target, gamma, alpha)
+    return cross_entropy * _focal_factor(one_minus_pt, target, gamma, alpha)
 
 
 def fit_weight(weight: Tensor | None, loss: Tensor) -> Tensor | None:
@@ -61,7 +61,7 @@ def py_sigmoid_focal_loss(
         pred: logits (n, C), or of any shape where ``target`` has the same.
         target: classes (n,), any other value than [0, C) being background; or values in [0, 1] shaped as ``pred``.
         weight: of samples (n,) or of elements.
-        gamma: power of the factor that quiets easy examples.
+        gamma: power of the modulating factor.
         alpha: weight of positives; negatives get ``1 - alpha``.
         reduction: ``'none'``, ``'mean'`` or ``'sum'``.
         avg_factor: divisor of the mean in place of the number of elements.
@@ -105,7 +105,7 @@ class FocalLoss(ReducedLoss):
 
     Args:
         use_sigmoid: must be True; there is no softmax kind.
-        gamma: power of the factor that quiets easy examples.
+        gamma: power of the modulating factor.
         alpha: weight of positives; negatives get ``1 - alpha``.
         reduction: ``'none'``, ``'mean'`` or ``'sum'``.
         loss_weight: factor on the result.

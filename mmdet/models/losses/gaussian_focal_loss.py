@@ -15,7 +15,7 @@ def gaussian_focal_loss(pred: Tensor, gaussian_target: Tensor, alpha: float = 2.
     Args:
         pred: probabilities of any shape.
         gaussian_target: same shape, 1 at centres and falling towards 0 around them.
-        alpha: power of the factor that quiets easy examples.
+        alpha: power of the modulating factor.
         gamma: power that lowers the weight of negatives near a centre.
     """
     positive = gaussian_target.eq(1).to(pred.dtype)

@@ -37,7 +37,7 @@ def aligned_iou(pred: Tensor, target: Tensor, eps: float = _IOU_EPS) -> Tensor:
 
 
 def aligned_giou(pred: Tensor, target: Tensor, eps: float = _IOU_EPS) -> Tensor:
-    """Generalised IoU (n,) in [-1, 1]: IoU less the empty share of the hull (arXiv:1902.09630)."""
+    """Generalised IoU (n,) in [-1, 1]: IoU less the empty fraction of the hull (arXiv:1902.09630)."""
     pairs = _pair_up(pred, target)
     union, hull = pairs.union.clamp(min=eps), pairs.hull_wh.prod(1).clamp(min=eps)
     return pairs.inter / union - (hull - union) / hull

@@ -19,7 +19,7 @@ def smooth_labels(label: Tensor, num_classes: int, smoothing: float, transform: 
     Args:
         label: classes in [0, C).
         num_classes: C.
-        smoothing: share of the other classes.
+        smoothing: fraction of the other classes.
         transform: (C, C), multiplied from the right.
     """
     spread = torch.full((len(label), num_classes), smoothing / max(num_classes - 1, 1), device=label.device)
@@ -54,7 +54,7 @@ class SmoothedLoss(ReducedLoss):
     """Loss of logits (n, C) against smoothed classes (n,).
 
     Args:
-        smoothing: share of the label that goes to the other classes.
+        smoothing: fraction of the label that goes to the other classes.
         smoothing_transform: (C, C) matrix that the distribution is multiplied by, from the right.
         use_sigmoid: must be False.
         use_mask: must be False.

@@ -78,7 +78,7 @@ def weighted_loss(loss_func: Callable) -> Callable:
         **kwargs: Any,
     ) -> Tensor:
         (pred,) = full_precision(pred)
-        if isinstance(target, Tensor):  # a few losses have a tuple of tensors
+        if isinstance(target, Tensor):  # some losses have a tuple of tensors
             (target,) = full_precision(target)
         return weight_reduce_loss(loss_func(pred, target, **kwargs), weight, reduction, avg_factor)
 

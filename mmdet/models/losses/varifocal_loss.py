@@ -12,13 +12,13 @@ from mmdet.models.losses.utils import ReducedLoss, check_same_shape, weighted_lo
 def varifocal_loss(
     pred: Tensor, target: Tensor, alpha: float = 0.75, gamma: float = 2.0, iou_weighted: bool = True
 ) -> Tensor:
-    """Elementwise cross entropy with the IoU as soft target; only negatives are quieted as in the focal loss.
+    """Elementwise cross entropy with the IoU as soft target; negatives alone have the modulating factor.
 
     Args:
         pred: logits (n, C).
         target: (n, C), the IoU at the class of a positive, 0 elsewhere.
         alpha: weight of negatives.
-        gamma: power of the factor that quiets easy negatives.
+        gamma: power of the modulating factor.
         iou_weighted: weight positives by their IoU.
 
     Raises:
@@ -26,8 +26,8 @@ def varifocal_loss(
     """
     check_same_shape(pred, target, 'varifocal_loss')
     target = target.to(pred.dtype)
-    quieted = alpha * (pred.sigmoid() - target).abs().pow(gamma)
-    factor = torch.where(target > 0, target if iou_weighted else torch.ones_like(target), quieted)
+    modulating = alpha * (pred.sigmoid() - target).abs().pow(gamma)
+    factor = torch.where(target > 0, target if iou_weighted else torch.ones_like(target), modulating)
     return F.binary_cross_entropy_with_logits(pred, target, reduction='none') * factor
 
 

@@ -8,6 +8,9 @@ from torch.nn import functional as F
 
 from mmdet.models.builder import NECKS
 
+# Default arguments, never written to.
+XAVIER = dict(type='Xavier', layer='Conv2d', distribution='uniform')
+
 
 def resize_level(x: Tensor, size: tuple[int, int], coarser: bool) -> Tensor:
     """A map at another level's ``size``: by maxima where that one is ``coarser``, else by repeating cells."""
@@ -39,7 +42,7 @@ class BFP(BaseModule):
         refine_type: str | None = None,
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
-        init_cfg: dict | list[dict] | None = dict(type='Xavier', layer='Conv2d', distribution='uniform'),  # noqa: B006
+        init_cfg: dict | list[dict] | None = XAVIER,
     ) -> None:
         super().__init__(init_cfg)
         if refine_type not in (None, 'conv', 'non_local'):

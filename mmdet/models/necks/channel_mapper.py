@@ -6,6 +6,10 @@ from torch import Tensor, nn
 
 from mmdet.models.builder import NECKS
 
+# Default arguments, never written to.
+RELU = dict(type='ReLU')
+XAVIER = dict(type='Xavier', layer='Conv2d', distribution='uniform')
+
 
 @NECKS.register_module()
 class ChannelMapper(BaseModule):
@@ -33,9 +37,9 @@ class ChannelMapper(BaseModule):
         kernel_size: int = 3,
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
-        act_cfg: dict | None = dict(type='ReLU'),  # noqa: B006
+        act_cfg: dict | None = RELU,
         num_outs: int | None = None,
-        init_cfg: dict | list[dict] | None = dict(type='Xavier', layer='Conv2d', distribution='uniform'),  # noqa: B006
+        init_cfg: dict | list[dict] | None = XAVIER,
     ) -> None:
         super().__init__(init_cfg)
         if not isinstance(in_channels, (list, tuple)):

@@ -11,6 +11,17 @@ from mmdet.models.builder import NECKS
 from mmdet.models.necks.levels import check_inputs, used_levels
 from mmdet.utils.registry import did_you_mean
 
+# Default arguments, never written to.
+SAME_UP_TRANS = dict(type='conv', kernel_size=3, stride=2, padding=1)
+ACROSS_LATERAL_TRANS = dict(type='conv', kernel_size=1)
+ACROSS_DOWN_TRANS = dict(type='conv', kernel_size=3)
+ACROSS_SKIP_TRANS = dict(type='identity')
+OUTPUT_TRANS = dict(type='last_conv', kernel_size=3)
+INIT = [
+    dict(type='Caffe2Xavier', layer='Conv2d'),
+    dict(type='Constant', layer=['_BatchNorm', '_InstanceNorm', 'GroupNorm', 'LayerNorm'], val=1.0),
+]
+
 PATHS = ('bu', 'td')  # from fine to coarse, and back
 
 
@@ -161,21 +172,18 @@ class FPG(BaseModule):
         paths: list[str],
         inter_channels: int | list[int] | None = None,
         same_down_trans: dict | None = None,
-        same_up_trans: dict | None = dict(type='conv', kernel_size=3, stride=2, padding=1),  # noqa: B006
-        across_lateral_trans: dict | None = dict(type='conv', kernel_size=1),  # noqa: B006
-        across_down_trans: dict | None = dict(type='conv', kernel_size=3),  # noqa: B006
+        same_up_trans: dict | None = SAME_UP_TRANS,
+        across_lateral_trans: dict | None = ACROSS_LATERAL_TRANS,
+        across_down_trans: dict | None = ACROSS_DOWN_TRANS,
         across_up_trans: dict | None = None,
-        across_skip_trans: dict | None = dict(type='identity'),  # noqa: B006
-        output_trans: dict = dict(type='last_conv', kernel_size=3),  # noqa: B006
+        across_skip_trans: dict | None = ACROSS_SKIP_TRANS,
+        output_trans: dict = OUTPUT_TRANS,
         start_level: int = 0,
         end_level: int = -1,
         add_extra_convs: bool = False,
         norm_cfg: dict | None = None,
         skip_inds: list[tuple[int, ...]] | None = None,
-        init_cfg: dict | list[dict] | None = [  # noqa: B006
-            dict(type='Caffe2Xavier', layer='Conv2d'),
-            dict(type='Constant', layer=['_BatchNorm', '_InstanceNorm', 'GroupNorm', 'LayerNorm'], val=1.0),
-        ],
+        init_cfg: dict | list[dict] | None = INIT,
     ) -> None:
         super().__init__(init_cfg)
         used = used_levels(in_channels, num_outs, start_level, end_level)

@@ -8,6 +8,10 @@ from torch.nn import functional as F
 from mmdet.models.builder import NECKS
 from mmdet.models.necks.levels import check_inputs, used_levels
 
+# Default arguments, never written to.
+UPSAMPLE = dict(mode='nearest')
+XAVIER = dict(type='Xavier', layer='Conv2d', distribution='uniform')
+
 EXTRA_CONV_SOURCES = ('on_input', 'on_lateral', 'on_output')
 
 
@@ -57,8 +61,8 @@ class FPN(BaseModule):
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
-        upsample_cfg: dict = dict(mode='nearest'),  # noqa: B006
-        init_cfg: dict | list[dict] | None = dict(type='Xavier', layer='Conv2d', distribution='uniform'),  # noqa: B006
+        upsample_cfg: dict = UPSAMPLE,
+        init_cfg: dict | list[dict] | None = XAVIER,
     ) -> None:
         super().__init__(init_cfg)
         used = used_levels(in_channels, num_outs, start_level, end_level)

@@ -9,6 +9,9 @@ from mmdet.models.necks.levels import check_inputs, used_levels
 from mmdet.ops import CARAFEPack
 from mmdet.utils.registry import did_you_mean
 
+# Default arguments, never written to.
+UPSAMPLE = dict(type='carafe', up_kernel=5, up_group=1, encoder_kernel=3, encoder_dilation=1)
+
 UPSAMPLINGS = ('nearest', 'bilinear', 'deconv', 'pixel_shuffle', 'carafe')
 
 
@@ -70,9 +73,7 @@ class FPN_CARAFE(BaseModule):
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
         order: tuple[str, ...] = ('conv', 'norm', 'act'),
-        upsample_cfg: dict = dict(  # noqa: B006
-            type='carafe', up_kernel=5, up_group=1, encoder_kernel=3, encoder_dilation=1
-        ),
+        upsample_cfg: dict = UPSAMPLE,
         init_cfg: dict | None = None,
     ) -> None:
         if init_cfg is not None:

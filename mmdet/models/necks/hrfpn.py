@@ -9,6 +9,9 @@ from torch.nn import functional as F
 from mmdet.models.builder import NECKS
 from mmdet.models.utils.weights import run_block
 
+# Default arguments, never written to.
+CAFFE2_XAVIER = dict(type='Caffe2Xavier', layer='Conv2d')
+
 
 @NECKS.register_module()
 class HRFPN(BaseModule):
@@ -36,7 +39,7 @@ class HRFPN(BaseModule):
         norm_cfg: dict | None = None,
         with_cp: bool = False,
         stride: int = 1,
-        init_cfg: dict | list[dict] | None = dict(type='Caffe2Xavier', layer='Conv2d'),  # noqa: B006
+        init_cfg: dict | list[dict] | None = CAFFE2_XAVIER,
     ) -> None:
         super().__init__(init_cfg)
         if not isinstance(in_channels, (list, tuple)):

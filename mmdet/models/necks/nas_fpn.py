@@ -10,6 +10,9 @@ from mmdet.models.builder import NECKS
 from mmdet.models.necks.levels import check_inputs, used_levels
 from mmdet.ops import GlobalPoolingCell, SumCell
 
+# Default arguments, never written to.
+CAFFE2_XAVIER = dict(type='Caffe2Xavier', layer='Conv2d')
+
 NUM_LEVELS = 5  # the search was for P3 to P7
 
 
@@ -94,7 +97,7 @@ class NASFPN(BaseModule):
         end_level: int = -1,
         add_extra_convs: bool | str = False,
         norm_cfg: dict | None = None,
-        init_cfg: dict | list[dict] | None = dict(type='Caffe2Xavier', layer='Conv2d'),  # noqa: B006
+        init_cfg: dict | list[dict] | None = CAFFE2_XAVIER,
     ) -> None:
         super().__init__(init_cfg)
         used = used_levels(in_channels, num_outs, start_level, end_level)

@@ -6,6 +6,9 @@ from torch import Tensor, nn
 from mmdet.models.builder import NECKS
 from mmdet.models.necks.fpn import FPN
 
+# Default arguments, never written to.
+XAVIER = dict(type='Xavier', layer='Conv2d', distribution='uniform')
+
 
 @NECKS.register_module()
 class PAFPN(FPN):
@@ -24,7 +27,7 @@ class PAFPN(FPN):
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
-        init_cfg: dict | list[dict] | None = dict(type='Xavier', layer='Conv2d', distribution='uniform'),  # noqa: B006
+        init_cfg: dict | list[dict] | None = XAVIER,
     ) -> None:
         super().__init__(
             in_channels,

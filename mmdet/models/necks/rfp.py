@@ -11,6 +11,9 @@ from torch.nn import functional as F
 from mmdet.models.builder import NECKS, build_backbone
 from mmdet.models.necks.fpn import FPN
 
+# Default arguments, never written to.
+KAIMING = dict(type='Kaiming', layer='Conv2d')
+
 
 class ASPP(BaseModule):
     """Atrous spatial pyramid pooling (https://arxiv.org/abs/1706.05587): dilated convolutions side by side.
@@ -28,7 +31,7 @@ class ASPP(BaseModule):
         in_channels: int,
         out_channels: int,
         dilations: tuple[int, ...] = (1, 3, 6, 1),
-        init_cfg: dict | list[dict] | None = dict(type='Kaiming', layer='Conv2d'),  # noqa: B006
+        init_cfg: dict | list[dict] | None = KAIMING,
     ) -> None:
         super().__init__(init_cfg)
         if dilations[-1] != 1:
@@ -118,5 +121,5 @@ class RFP(FPN):
 
     def _blend(self, old: Tensor, new: Tensor) -> Tensor:
         """A mean of two rounds, weighted place by place by what the new one says."""
-        share = self.rfp_weight(new).sigmoid()
-        return share * new + (1 - share) * old
+        fraction = self.rfp_weight(new).sigmoid()
+        return fraction * new + (1 - fraction) * old

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmcv.cnn.bricks.conv_ws import ConvAWS2d, ConvWS2d
 from torch import Tensor, nn
 
 from mmdet.models.options.fold_norm import fold_norms
@@ -54,7 +55,7 @@ def accelerate(
         with config_key('input_norm'):
             detector.register_forward_pre_hook(_PrepareImages(InputNorm(**input_norm)), with_kwargs=True)
     if channels_last:
-        detector.to(memory_format=torch.channels_last)
+        to_channels_last(detector)
         detector.register_forward_pre_hook(_PrepareImages(_as_channels_last), with_kwargs=True)
     if fold_norm:
         fold_norms(detector)
@@ -65,6 +66,18 @@ def accelerate(
         for name in settings.pop('parts', COMPILED_PARTS):
             compile_part(detector, name, settings)
     return detector
+
+
+def to_channels_last(module: nn.Module) -> nn.Module:
+    """Give the weights of convolutions the order (N, H, W, C), in place.
+
+    mmcv's weight-standardised convolutions keep (N, C, H, W): they flatten their weights, which only that order allows.
+    """
+    module.to(memory_format=torch.channels_last)
+    for part in module.modules():
+        if isinstance(part, (ConvWS2d, ConvAWS2d)):
+            part.to(memory_format=torch.contiguous_format)
+    return module
 
 
 def compile_part(detector: nn.Module, name: str, settings: dict) -> None:
@@ -118,7 +131,10 @@ class _PrepareImages:
     def __init__(self, prepare: Any) -> None:
         self.prepare = prepare
 
-    def __call__(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    def __call__(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        if args and isinstance(args[0], dict):
+            # DistributedDataParallel runs `train_step(data, optimizer)` in the place of `forward`; that calls `forward`
+            return None
         names = ('img', 'img_metas')
         given = dict(zip(names, args)) | kwargs
         img, metas = given['img'], given['img_metas']

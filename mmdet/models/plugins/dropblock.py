@@ -13,13 +13,13 @@ class DropBlock(nn.Module):
     """Set random squares of each channel to zero in training, and scale the rest up.
 
     Args:
-        drop_prob: expected share of dropped cells, 0 to 1.
+        drop_prob: expected fraction of dropped cells, 0 to 1.
         block_size: side of the squares; odd.
-        warmup_iters: the share rises from 0 to ``drop_prob`` over so many calls. Default: 2000.
+        warmup_iters: the fraction rises from 0 to ``drop_prob`` over so many calls. Default: 2000.
         kwargs: ignored; blocks hand every plugin its ``in_channels``.
 
     Raises:
-        ValueError: an even ``block_size``, a share out of its range, or a negative number of calls.
+        ValueError: an even ``block_size``, a fraction out of its range, or a negative number of calls.
     """
 
     def __init__(self, drop_prob: float, block_size: int, warmup_iters: int = 2000, **kwargs: Any) -> None:

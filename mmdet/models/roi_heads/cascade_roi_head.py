@@ -208,7 +208,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
 
         Args:
             x: feature maps.
-            img_metas: meta information of each image, its directives among them.
+            img_metas: meta information of each image.
             proposal_list: N times (n_i, 4) or (n_i, 5), xyxy px first.
             gt_bboxes: N times (g_i, 4) px.
             gt_labels: N times (g_i,) in ``[0, K)``.

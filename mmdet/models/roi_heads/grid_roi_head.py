@@ -32,7 +32,7 @@ def jittered(boxes: Tensor, img_shape: tuple[int, ...], amplitude: float) -> Ten
 class GridRoIHead(StandardRoIHead):
     """Grid R-CNN (https://arxiv.org/abs/1811.12030): boxes come from grid points, classes from the box head.
 
-    The loss of the grid points, which make the boxes, obeys the weights that the box head obeys
+    The loss of the grid points, which make the boxes, has the weights that the box head has
     (``bbox_head.loss_weight``, else ``roi_head.loss_weight``) where the box head or the grid head does.
 
     Args:

@@ -1,4 +1,4 @@
-"""The RoI head of Keypoint R-CNN: boxes, masks if wanted, and keypoints."""
+"""The RoI head of Keypoint R-CNN: boxes, masks if they are configured, and keypoints."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ class KeypointRoIHead(StandardRoIHead):
     Args:
         keypoint_roi_extractor: features of the keypoint branch.
         keypoint_head: the keypoint branch.
-        kwargs: as :class:`BaseRoIHead`. ``test_cfg`` may have ``keypoint_score``: 'prob' (default), the share of a
+        kwargs: as :class:`BaseRoIHead`. ``test_cfg`` may have ``keypoint_score``: 'prob' (default), the fraction of a
             point in the softmax over its heat map, or 'logit'.
 
     Raises:

@@ -159,8 +159,8 @@ class SparseRoIHead(CascadeRoIHead):
         losses = mask_losses(head, mask_pred, sampling_results, gt_masks, rcnn_train_cfg, img_metas)
         # the mean over this process's positives becomes one over all processes' mean number of them
         num_pos = rois.new_full((), len(rois))
-        share = num_pos / reduce_mean(num_pos).clamp(min=1)
-        return dict(mask_pred=mask_pred, loss_mask={name: loss * share for name, loss in losses.items()})
+        factor = num_pos / reduce_mean(num_pos).clamp(min=1)
+        return dict(mask_pred=mask_pred, loss_mask={name: loss * factor for name, loss in losses.items()})
 
     def forward_train(
         self,
@@ -180,7 +180,7 @@ class SparseRoIHead(CascadeRoIHead):
             x: feature maps.
             proposal_boxes: (N, P, 4).
             proposal_features: (N, P, C) queries.
-            img_metas: meta information of each image, its directives among them.
+            img_metas: meta information of each image.
             gt_bboxes: N times (g_i, 4) px.
             gt_labels: N times (g_i,) in ``[0, K)``.
             gt_bboxes_ignore: not used: the matching knows no such regions.
@@ -220,8 +220,8 @@ class SparseRoIHead(CascadeRoIHead):
         sampled = []
         for i, (scores, boxes) in enumerate(zip(results['detach_cls_score_list'], results['detach_proposal_list'])):
             gts, labels, meta = batch.gt_bboxes[i], batch.gt_labels[i], batch.img_metas[i]
-            shares = bbox_xyxy_to_cxcywh(boxes / imgs_whwh[i])
-            assigned = self.bbox_assigner[stage].assign(shares, scores, gts, labels, meta)
+            fractions = bbox_xyxy_to_cxcywh(boxes / imgs_whwh[i])
+            assigned = self.bbox_assigner[stage].assign(fractions, scores, gts, labels, meta)
             sampled.append(self.bbox_sampler[stage].sample(assigned, boxes, gts, labels, img_metas=meta))
         return sampled
 

@@ -1,4 +1,4 @@
-"""The RoI head of Faster and Mask R-CNN: one box head and, if wanted, one mask head."""
+"""The RoI head of Faster and Mask R-CNN: one box head and, if it is configured, one mask head."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -83,7 +83,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
 
         Args:
             x: feature maps.
-            img_metas: meta information of each image, its directives among them.
+            img_metas: meta information of each image.
             proposal_list: N times (n_i, 4) or (n_i, 5), xyxy px first.
             gt_bboxes: N times (g_i, 4) px.
             gt_labels: N times (g_i,) in ``[0, K)``.

@@ -86,7 +86,7 @@ class StandardRoIHeadWithExtraBBoxHead(StandardRoIHead):
         return self.bbox_roi_extractor
 
     def init_extra_bbox_head(self, extra_bbox_head: dict) -> None:
-        """Build the second head; it adds one output for background itself, so it is told of one class less."""
+        """Build the second head; it adds one output for background itself, so it is built with one class less."""
         num_labels = extra_bbox_head.get('num_classes')
         if num_labels is None or num_labels < 2:
             raise ValueError(

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import ROI_HEAD, SEMANTIC_HEAD
 from mmdet.models.builder import build_loss
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 
@@ -25,8 +24,7 @@ class BaseSemanticHead(BaseModule, metaclass=ABCMeta):
         loss_seg: the loss; falsy: none, the head cannot be trained.
     """
 
-    directive_head = SEMANTIC_HEAD
-    directive_fallback = ROI_HEAD
+    directive_head, directive_fallback = 'semantic_head', 'roi_head'
 
     def __init__(
         self,

@@ -92,7 +92,7 @@ class PanopticFPNHead(BaseSemanticHead):
     def _set_things_to_void(self, gt_semantic_seg: Tensor) -> Tensor:
         """Labels of the data set -> labels of this head: stuff ``[0, S)``, things S; others (ignored) stay."""
         num_things, num_stuff = self.num_things_classes, self.num_stuff_classes
-        gt = gt_semantic_seg.long()  # 8 bits of the file would be too few for what follows
+        gt = gt_semantic_seg.long()  # 8 bits of the file do not suffice for what follows
         is_thing = (gt >= 0) & (gt < num_things)
         is_stuff = (gt >= num_things) & (gt < num_things + num_stuff)
         return torch.where(is_thing, num_stuff, torch.where(is_stuff, gt - num_things, gt))

@@ -4,6 +4,10 @@ from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor, cat, nn
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN', momentum=0.03, eps=0.001)
+SWISH = dict(type='Swish')
+
 
 class DarknetBottleneck(BaseModule):
     """A 1x1 and a 3x3 convolution, with a shortcut where input and output have equal channels.
@@ -11,7 +15,7 @@ class DarknetBottleneck(BaseModule):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        expansion: channels in between, as a share of ``out_channels``. Default: 0.5.
+        expansion: channels in between, as a fraction of ``out_channels``. Default: 0.5.
         add_identity: have the shortcut. Default: True.
         use_depthwise: the second convolution is depthwise separable. Default: False.
         conv_cfg: kind of convolution. Default: None, ``Conv2d``.
@@ -28,8 +32,8 @@ class DarknetBottleneck(BaseModule):
         add_identity: bool = True,
         use_depthwise: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', momentum=0.03, eps=0.001),  # noqa: B006
-        act_cfg: dict = dict(type='Swish'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = SWISH,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -52,7 +56,7 @@ class CSPLayer(BaseModule):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        expand_ratio: channels of each branch, as a share of ``out_channels``. Default: 0.5.
+        expand_ratio: channels of each branch, as a fraction of ``out_channels``. Default: 0.5.
         num_blocks: blocks of the main branch. Default: 1.
         add_identity, use_depthwise: of the blocks.
         conv_cfg: kind of convolution. Default: None, ``Conv2d``.
@@ -70,8 +74,8 @@ class CSPLayer(BaseModule):
         add_identity: bool = True,
         use_depthwise: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', momentum=0.03, eps=0.001),  # noqa: B006
-        act_cfg: dict = dict(type='Swish'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = SWISH,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)

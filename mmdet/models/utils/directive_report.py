@@ -123,7 +123,7 @@ def describe_readers(readers: list[Reader]) -> str:
     return 'directives read by ' + ('; '.join(sorted(lines)) or 'nobody')
 
 
-def check_directives_were_read(model: nn.Module, img_metas: Sequence[dict]) -> bool:
+def check_directives_were_read(model: nn.Module, img_metas: Sequence[Mapping[str, Any]]) -> bool:
     """Check after a training step that no head passed over directives that its images had.
 
     Args:
@@ -141,7 +141,7 @@ def check_directives_were_read(model: nn.Module, img_metas: Sequence[dict]) -> b
         if not _is_enabled(module) or not hasattr(module, 'loss') or path.rpartition('.')[2] == 'extra_bbox_head':
             continue
         head = directives_of(module)
-        keys = set(_read_keys(head)[0]).intersection(*[[key for meta in img_metas for key in effective_keys(meta)]])
+        keys = set(_read_keys(head)[0]) & {key for meta in img_metas for key in effective_keys(meta)}
         had_any |= bool(keys)
         missing = []
         if keys and not head.weighed:

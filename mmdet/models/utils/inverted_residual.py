@@ -8,6 +8,10 @@ from torch import Tensor, nn
 from mmdet.models.utils.se_layer import SELayer
 from mmdet.models.utils.weights import run_block
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+RELU = dict(type='ReLU')
+
 
 class InvertedResidual(BaseModule):
     """Widen by a 1x1 convolution, filter each channel alone, narrow by a 1x1 convolution; with a shortcut.
@@ -41,8 +45,8 @@ class InvertedResidual(BaseModule):
         se_cfg: dict | None = None,
         with_expand_conv: bool = True,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
-        act_cfg: dict = dict(type='ReLU'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = RELU,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,

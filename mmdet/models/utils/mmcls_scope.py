@@ -12,7 +12,7 @@ __all__ = ['BACKBONES', 'ConvNeXt', 'TIMMBackbone']
 
 
 class StandInRegistry(Registry):
-    """The few classes of a package that is not installed.
+    """The classes of a package that is not installed.
 
     Raises:
         KeyError: another class of the package is asked for.

@@ -53,7 +53,7 @@ def get_uncertain_point_coords_with_randomness(
         labels: ``(M,)`` the class to look at.
         num_points: P, how many points for each mask.
         oversample_ratio: the uncertain points are chosen from this many times P random ones; at least 1.
-        importance_sample_ratio: share of uncertain points, 0 to 1; the others are random.
+        importance_sample_ratio: fraction of uncertain points, 0 to 1; the others are random.
 
     Returns:
         ``(M, P, 2)``.

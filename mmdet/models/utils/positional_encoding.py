@@ -7,6 +7,9 @@ from mmcv.cnn.bricks.registry import POSITIONAL_ENCODING
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
+# Default arguments, never written to.
+UNIFORM = dict(type='Uniform', layer='Embedding')
+
 
 def sine_cosine(position: Tensor, num_feats: int, temperature: float) -> Tensor:
     """Positions ``(...)`` to ``(..., num_feats)``: sine and cosine in turns, ever lower frequencies."""
@@ -85,7 +88,7 @@ class LearnedPositionalEncoding(BaseModule):
         num_feats: int,
         row_num_embed: int = 50,
         col_num_embed: int = 50,
-        init_cfg: dict | None = dict(type='Uniform', layer='Embedding'),  # noqa: B006
+        init_cfg: dict | None = UNIFORM,
     ) -> None:
         super().__init__(init_cfg)
         self.row_embed = nn.Embedding(row_num_embed, num_feats)

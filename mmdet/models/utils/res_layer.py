@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.weights import run_block
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+
 
 def make_downsample(
     inplanes: int, outplanes: int, stride: int, avg_down: bool, conv_cfg: dict | None, norm_cfg: dict
@@ -53,7 +56,7 @@ class ResLayer(Sequential):
         stride: int = 1,
         avg_down: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         downsample_first: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -102,7 +105,7 @@ class SimplifiedBasicBlock(BaseModule):
         style: str = 'pytorch',
         with_cp: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict | None = BATCH_NORM,
         dcn: dict | None = None,
         plugins: list[dict] | None = None,
         init_fg: dict | None = None,

@@ -1,8 +1,8 @@
-"""Counting the calls of a piece of code for which the host would wait for a GPU, on any device.
+"""Counting the host-device synchronisations of a piece of code, on any device.
 
-A training step is fast on a GPU where the host runs ahead of it. Every call whose result has a size that only the
-values tell (``nonzero``, ``unique``, a mask as index), every number that is read (``item``, ``tolist``) and every copy
-of numbers to the device makes the host stand still until the device is done.
+A training step is fast on a GPU where the host runs ahead of it. Every call whose result has a size that depends on
+values (``nonzero``, ``unique``, a mask as index), every number that is read (``item``, ``tolist``) and every copy of
+numbers to the device makes the host wait until the device is done.
 """
 
 import traceback
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-WAITING = (
+SYNCING = (
     'nonzero',
     'masked_select',
     '_unique',
@@ -33,7 +33,7 @@ INDEXING = ('index', 'index_put', 'index_put_', '_index_put_impl_')
 PACKAGE = f'{Path(__file__).resolve().parents[2]}/'
 
 
-class _Waits(TorchDispatchMode):
+class _SyncCounter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.found: Counter[str] = Counter()
@@ -42,7 +42,7 @@ class _Waits(TorchDispatchMode):
         name, kwargs = func.overloadpacket.__name__, kwargs or {}
         by_mask = name in INDEXING and _has_mask(args[1])
         repeated = name == 'repeat_interleave' and kwargs.get('output_size') is None
-        if name in WAITING or name == COPYING or by_mask or repeated:
+        if name in SYNCING or name == COPYING or by_mask or repeated:
             self.note(name)
         return func(*args, **kwargs)
 
@@ -62,23 +62,23 @@ def _nearest_line() -> str:
 
 
 @contextmanager
-def device_waits() -> Iterator[Counter[str]]:
-    """Count, while the context lasts, the calls for which a GPU would be waited for.
+def count_host_syncs() -> Iterator[Counter[str]]:
+    """Count, while the context lasts, the calls that would make the host wait for a GPU.
 
     Yields:
         ``'nonzero at core/bbox/samplers/base_sampler.py:14'`` to the number of such calls. Calls inside the backward
         pass are counted too; what libraries do below torch's operators is not seen.
     """
-    waits = _Waits()
+    counter = _SyncCounter()
     original = Tensor.tolist
 
     def tolist(tensor: Tensor) -> Any:
-        waits.note('tolist')
+        counter.note('tolist')
         return original(tensor)
 
     Tensor.tolist = tolist
     try:
-        with waits:
-            yield waits.found
+        with counter:
+            yield counter.found
     finally:
         Tensor.tolist = original

@@ -79,7 +79,9 @@ class SingleDeviceParallel(nn.Module):
             )
         self.module = module
         self.device_ids = list(device_ids or [])
-        self.output_device = output_device if output_device is not None else module_device(module)
+        device = output_device if output_device is not None else module_device(module)
+        # mmcv's logger asks CUDA for the memory of this device, which on a machine with a GPU may still be the CPU
+        self.output_device = None if str(device) == 'cpu' else device
         self.dim = dim
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:

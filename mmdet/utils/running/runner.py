@@ -80,6 +80,8 @@ class ResumableRunner:
     ) -> None:
         """Write ``out_dir/filename_tmpl`` and let ``latest.pth`` mean it.
 
+        Hooks with a method ``before_save_checkpoint(runner)`` may put something into ``meta`` first.
+
         Args:
             out_dir: a folder, or an address of mmcv's file client.
             filename_tmpl: with ``{}`` for the number of epochs (or iterations) done.
@@ -87,6 +89,9 @@ class ResumableRunner:
             meta: further information; the runner's own comes on top.
             create_symlink: write ``latest.pth``.
         """
+        for hook in self.hooks:
+            if hasattr(hook, 'before_save_checkpoint'):
+                hook.before_save_checkpoint(self)
         done_iters = self.iter + 1 if self._in_iteration else self.iter
         meta = {**(meta or {}), **(self.meta or {}), 'epoch': self.epoch + 1, 'iter': done_iters}
         template = filename_tmpl or ('iter_{}.pth' if self._by_iter else 'epoch_{}.pth')

@@ -20,7 +20,7 @@ def test_kmeans_finds_the_two_means_smallest_first():
 
 def test_kmeans_with_as_many_clusters_as_boxes_fits_them():
     assert mean_best_iou(CLUSTERS, kmeans_anchors(CLUSTERS, 6)) == pytest.approx(1)
-    with pytest.raises(ValueError, match='6 boxes are too few for 7'):
+    with pytest.raises(ValueError, match='6 boxes do not suffice for 7'):
         kmeans_anchors(CLUSTERS, 7)
 
 

@@ -56,6 +56,14 @@ def test_linear_ema_averages_and_swaps():
     assert (model.weight.item(), model.ema_weight.item()) == pytest.approx((4.0, 2.5))
 
 
+@pytest.mark.parametrize(('iteration', 'momentum'), [(0, 1 / 4), (1, 2 / 5), (4, 5 / 8), (8, 0.75), (9, 0.75)])
+def test_linear_ema_warms_up_by_its_formula(iteration, momentum):
+    hook = LinearMomentumEMAHook(momentum=0.75, warm_up=4)  # min(0.75, (1 + i) / (4 + i))
+    assert hook.get_momentum(stub(iter=iteration)) == pytest.approx(momentum)
+    both = LinearMomentumEMAHook(momentum=0.5, warm_up=4, interval=2)
+    assert both.get_momentum(stub(iter=100)) == 0.25  # momentum ** interval
+
+
 def test_exponential_ema_follows_its_formula():
     model, _ = ema_run(ExpMomentumEMAHook(momentum=0.1, total_iter=2), [0.0, 1.0])
     assert model.ema_weight.item() == pytest.approx(0.9 * math.exp(-0.5) + 0.1)

@@ -56,6 +56,14 @@ def test_focus_puts_pixels_of_squares_behind_each_other():
     assert out[0, :, 0, 0].tolist() == [0, 4, 1, 5] and out[0, :, 1, 1].tolist() == [10, 14, 11, 15]
 
 
+def test_focus_completes_the_squares_of_odd_sides_with_zeros():
+    focus = Focus(1, 4, act_cfg=None)
+    identity(focus.conv)
+    out = focus(torch.arange(1.0, 10).view(1, 1, 3, 3))
+    assert out[0, :, 0, 0].tolist() == [1, 4, 2, 5]
+    assert out[0, :, 0, 1].tolist() == [3, 6, 0, 0] and out[0, :, 1, 1].tolist() == [9, 0, 0, 0]
+
+
 def test_pyramid_pooling_takes_maxima_of_windows():
     pooling = SPPBottleneck(2, 4, kernel_sizes=(1, 3, 5), act_cfg=None)
     identity(pooling.conv1), identity(pooling.conv2)

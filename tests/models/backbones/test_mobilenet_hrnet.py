@@ -81,6 +81,17 @@ def test_hr_module_sums_resized_branches():
     assert torch.allclose(outs[1], fine[..., ::2, ::2] + 1, atol=1e-3)
 
 
+def test_hr_module_cuts_an_enlarged_map_that_was_rounded_up():
+    module = HRModule(2, BasicBlock, (1, 1), (1, 1), (1, 1)).eval()
+    for parameter in module.branches.parameters():
+        torch.nn.init.zeros_(parameter)
+    torch.nn.init.constant_(module.fuse_layers[0][1][0].weight, 10)
+    coarse = torch.tensor([[[[1.0, 2], [3, 4]]]])  # of a map of 3 x 3
+    fine = module([torch.zeros(1, 1, 3, 3), coarse])[0]
+    want = torch.tensor([[[[10.0, 10, 20], [10, 10, 20], [30, 30, 40]]]])
+    assert torch.allclose(fine, want, atol=1e-3)
+
+
 def test_hrnet_refuses_incomplete_descriptions():
     with pytest.raises(KeyError, match=r"extra\['stage4'\] of HRNet lacks"):
         HRNet({k: v for k, v in EXTRA.items() if k != 'stage4'})

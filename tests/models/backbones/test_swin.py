@@ -59,6 +59,11 @@ def test_windows_are_cut_row_by_row_and_put_together_again():
     assert torch.equal(window_reverse(windows, 4, 6), x)
 
 
+def test_windows_of_a_flat_map_are_no_view_with_gaps():
+    windows = window_partition(torch.arange(12).view(1, 2, 6, 1), 2)
+    assert windows.view(3, 4).tolist() == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
+
+
 def test_relative_positions_of_a_window_of_two():
     index = WindowMSA(4, 1, (2, 2)).relative_position_index
     # (row difference + 1) * 3 + column difference + 1

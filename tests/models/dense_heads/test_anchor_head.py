@@ -179,3 +179,13 @@ def test_old_names_of_the_prior_generator_warn(build_head):
         assert head.anchor_generator is head.prior_generator
     with pytest.warns(DeprecationWarning):
         assert head.num_anchors == 1
+
+
+@pytest.mark.parametrize(('pos_weight', 'expected'), [(-1, 1), (0, 1), (0.5, 0.5), (3, 3)])
+def test_pos_weight_is_that_of_positives_and_zero_means_one(build_head, meta, pos_weight, expected):
+    head = build_head('AnchorHead', num_classes=2, train=dict(pos_weight=pos_weight))
+    anchors, flags = head.get_anchors([(2, 2)], [meta()], device='cpu')
+    labels, weights, *_ = head._get_targets_single(
+        anchors[0][0], flags[0][0], torch.tensor([[4.0, 4, 12, 12]]), None, torch.tensor([1]), meta()
+    )
+    assert weights[labels == 1].tolist() == [expected] and (weights[labels == 2] == 1).all()

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmdet.models.builder import HEADS
+from mmdet.models.dense_heads.anchor_free_head import inside_objects
 from mmdet.models.dense_heads.fcos_head import FCOSHead, centerness_of, shrink_to_centres, smallest_object
 
 NOTHING, NO_LABELS = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
@@ -189,3 +190,10 @@ def test_general_head_cannot_be_built_alone():
     with pytest.raises(TypeError, match='abstract'):
         HEADS.build(dict(type='AnchorFreeHead', num_classes=1, in_channels=4))
     assert issubclass(FCOSHead, HEADS.get('AnchorFreeHead'))
+
+
+def test_point_on_an_edge_is_not_inside():
+    points = torch.tensor([[2.0, 5.0], [2.01, 5.0], [9.0, 9.0], [8.9, 8.9], [20.0, 5.0]])
+    box = torch.tensor([[2.0, 2.0, 9.0, 9.0]])
+    assert inside_objects(points, box).tolist() == [0, 1, 0, 1, 0]
+    assert inside_objects(points, box[:0]).tolist() == [0] * 5

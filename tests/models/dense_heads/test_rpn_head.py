@@ -90,3 +90,10 @@ def test_old_checkpoint_with_an_unused_convolution_loads(build_head, capsys):
     assert 'rpn_my_cls.weight' in capsys.readouterr().out
     assert new.rpn_cls.bias.tolist() == [7]
     assert not hasattr(new, 'rpn_my_cls')
+
+
+@pytest.mark.parametrize(('least', 'count'), [(None, 4), (0.5, 3), (0.50001, 2), (0.99, 0)])
+def test_proposals_below_min_score_are_dropped_and_those_at_it_stay(build_head, meta, least, count):
+    head = build_head(test={} if least is None else dict(min_score=least))
+    (proposals,) = head.get_bboxes(*maps_of([[[0.0, -1.0], [1.0, 2.0]]]), img_metas=[meta()])
+    assert len(proposals) == count and (proposals[:, 4] >= (least or 0)).all()

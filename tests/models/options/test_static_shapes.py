@@ -14,7 +14,7 @@ from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.options.static_shapes import unsupported_reason
 from mmdet.models.source_log import SourceLog
 from mmdet.ops import roi
-from mmdet.utils.running.host_syncs import device_waits
+from mmdet.utils.running.host_syncs import count_host_syncs
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
 NAMES = {kind: f'{kind}/{kind}_r50_fpn_1x_coco.py' for kind in ('faster_rcnn', 'mask_rcnn', 'retinanet')}
@@ -186,11 +186,11 @@ def test_host_and_device_synchronise_as_seldom_as_documented(kind, most, monkeyp
     monkeypatch.setattr(roi, 'pays', lambda *args: False)
     detector, data = small(kind, fixed_size=True, directives=True, everything=False), batch({'negatives': 'overlap'})
     detector.train_step(data, None)['loss'].backward()
-    with device_waits() as waits:
+    with count_host_syncs() as waits:
         detector.train_step(data, None)['loss'].backward()
     assert sum(waits.values()) == most, waits
     usual = small(kind, directives=True, everything=False)
-    with device_waits() as waits:
+    with count_host_syncs() as waits:
         usual.train_step(data, None)['loss'].backward()
     assert sum(waits.values()) > 10
 

@@ -6,6 +6,7 @@ from mmcv import ConfigDict
 
 from mmdet.models.builder import build_head
 from mmdet.models.seg_heads.panoptic_fusion_heads.heuristic_fusion_head import lay_masks, put_objects
+from mmdet.utils.running.host_syncs import count_host_syncs
 
 CFG = dict(mask_thr_binary=0.5, mask_overlap=0.5, stuff_area_limit=2)
 
@@ -34,6 +35,16 @@ def test_a_mask_with_more_than_the_share_covered_is_left_out():
     masks, scores, labels = spans((0, 4), (1, 7)), torch.tensor([0.9, 0.5]), torch.tensor([0, 1])
     assert lay_masks(scores, labels, masks, 0.5)[1].tolist() == [0, 1]  # 3 of 6
     assert lay_masks(scores, labels, masks, 0.4)[1].tolist() == [0]
+
+
+def test_the_number_of_host_device_syncs_does_not_grow_with_the_masks():
+    counts = []
+    for n in (1, 7):
+        masks = spans(*((i, i + 2) for i in range(n)))
+        with count_host_syncs() as syncs:
+            lay_masks(torch.linspace(0, 1, n), torch.zeros(n).long(), masks, 0.5)
+        counts.append(sum(syncs.values()))
+    assert counts == [2, 2]  # the order, and the labels of those that were laid
 
 
 def test_no_masks_lie_nowhere():

@@ -89,12 +89,12 @@ class AscendMaxIoUAssigner(BaseAssigner):
         """(N, G, n) overlaps -> (N, n) long: the last ground truth, from 1, whose best box this is; 0 for others."""
         best, best_box = batch_overlaps.max(dim=2, keepdim=True)  # (N, G, 1)
         if self.gt_max_assign_all:
-            wanted = batch_overlaps == best
+            matches = batch_overlaps == best
         else:
-            wanted = torch.zeros_like(batch_overlaps, dtype=torch.bool).scatter(2, best_box, True)
-        wanted = wanted & (best >= self.min_pos_iou) & (best > 0)
+            matches = torch.zeros_like(batch_overlaps, dtype=torch.bool).scatter(2, best_box, True)
+        matches = matches & (best >= self.min_pos_iou) & (best > 0)
         ranks = torch.arange(1, batch_overlaps.size(1) + 1, device=batch_overlaps.device)
-        return (wanted * ranks[:, None]).amax(dim=1)
+        return (matches * ranks[:, None]).amax(dim=1)
 
 
 __all__ = ['AscendMaxIoUAssigner']

@@ -32,7 +32,7 @@ class ATSSAssigner(BaseAssigner):
         alpha: weight of the overlap against that of the class score (DDOD, https://arxiv.org/abs/2107.02963), which
             then both come from the predictions; None: overlap of the boxes alone.
         iou_calculator: config of the overlap.
-        ignore_iof_thr: boxes that lie with more than this share of their area in an ignored region are left out;
+        ignore_iof_thr: boxes that lie with more than this fraction of their area in an ignored region are left out;
             <= 0: no box is.
     """
 

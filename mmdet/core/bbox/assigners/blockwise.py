@@ -75,8 +75,8 @@ def ranks_of_best_boxes(found: BestOverlaps, gt_bboxes: Tensor, ranks: Tensor, a
     """
     out = torch.zeros(found.columns[0].numel(), dtype=torch.long)
     first_box = torch.where(found.of_gt > 0, len(out), 0)  # one that meets nothing is equally far from all boxes
-    wanted = ranks[found.gts] > 0
-    blocks, gts = (numbers[wanted].split(max(PAIRS // BLOCK, 1)) for numbers in (found.blocks, found.gts))
+    needed = ranks[found.gts] > 0
+    blocks, gts = (numbers[needed].split(max(PAIRS // BLOCK, 1)) for numbers in (found.blocks, found.gts))
     for some, with_gts in zip(blocks, gts):
         overlaps = bbox_overlaps(gt_bboxes[with_gts, None], picked(found.columns, some)).squeeze(1)
         rows, places = (overlaps == found.of_gt[with_gts, None]).nonzero(as_tuple=True)

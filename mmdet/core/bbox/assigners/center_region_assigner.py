@@ -40,9 +40,9 @@ class CenterRegionAssigner(BaseAssigner):
     Where cores overlap, the smaller object gets the box, and the larger one casts its shadow there.
 
     Args:
-        pos_scale: size of the core as a share of the object's.
+        pos_scale: size of the core as a fraction of the object's.
         neg_scale: size of core and shadow together.
-        min_pos_iof: a box lies in a region where more than this share of its area does.
+        min_pos_iof: a box lies in a region where more than this fraction of its area does.
         ignore_gt_scale: size of the central part of ignored regions that is left out.
         foreground_dominate: whether a box that is both positive and in the shadow of the same class is positive, or
             only in the shadow.

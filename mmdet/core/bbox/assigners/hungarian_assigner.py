@@ -35,13 +35,13 @@ def matched_result(cost: Tensor, gt_labels: Tensor) -> AssignResult:
 
 
 def check_no_ignored(gt_bboxes_ignore: Tensor | None, name: str) -> None:
-    """Check that no ignored regions are given to an assigner that cannot heed them.
+    """Check that no ignored regions are given to an assigner that does not know them.
 
     Raises:
         NotImplementedError: there are.
     """
     if gt_bboxes_ignore is not None:
-        raise NotImplementedError(f'{name} cannot heed ignored regions; gt_bboxes_ignore must be None')
+        raise NotImplementedError(f'{name} knows no ignored regions; gt_bboxes_ignore must be None')
 
 
 @BBOX_ASSIGNERS.register_module()
@@ -72,7 +72,7 @@ class HungarianAssigner(BaseAssigner):
         """Match the predictions of one image.
 
         Args:
-            bbox_pred: (P, 4) centre x, centre y, w, h as shares of the image.
+            bbox_pred: (P, 4) centre x, centre y, w, h as fractions of the image.
             cls_pred: (P, K) logits.
             gt_bboxes: (G, 4) xyxy px.
             gt_labels: (G,) long.

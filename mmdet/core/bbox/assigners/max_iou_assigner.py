@@ -46,8 +46,8 @@ class MaxIoUAssigner(BaseAssigner):
         min_pos_iou: least overlap with which a ground truth takes its best box. With 0, a ground truth that overlaps
             nothing takes all boxes.
         gt_max_assign_all: whether a ground truth takes all boxes of equally best overlap, or one of them.
-        ignore_iof_thr: boxes that lie with more than this share in an ignored region are left out; <= 0: no box is.
-        ignore_wrt_candidates: that share is one of the box's area (True) or of the ignored region's.
+        ignore_iof_thr: boxes that lie with more than this fraction in an ignored region are left out; <= 0: no box is.
+        ignore_wrt_candidates: that fraction is one of the box's area (True) or of the ignored region's.
         match_low_quality: see above; the second stage goes without.
         gpu_assign_thr: with more ground truths than this the work is done on the CPU, to save device memory;
             <= 0: never.
@@ -165,10 +165,10 @@ class MaxIoUAssigner(BaseAssigner):
         if self.ignore_iof_thr <= 0 or gt_bboxes_ignore is None or not len(gt_bboxes_ignore) or not len(bboxes):
             return None
         if self.ignore_wrt_candidates:
-            shares = self.iou_calculator(bboxes, gt_bboxes_ignore, mode='iof').amax(dim=1)
+            fractions = self.iou_calculator(bboxes, gt_bboxes_ignore, mode='iof').amax(dim=1)
         else:
-            shares = self.iou_calculator(gt_bboxes_ignore, bboxes, mode='iof').amax(dim=0)
-        return shares > self.ignore_iof_thr
+            fractions = self.iou_calculator(gt_bboxes_ignore, bboxes, mode='iof').amax(dim=0)
+        return fractions > self.ignore_iof_thr
 
     def assign_wrt_overlaps(self, overlaps: Tensor, gt_labels: Tensor | None = None) -> AssignResult:
         """Assign by given overlaps.

@@ -48,9 +48,9 @@ class PointAssigner(BaseAssigner):
         else:
             distances = self.distances(points, gt_bboxes)
             rows = distances.topk(min(self.pos_num, len(points)), dim=0, largest=False).indices
-            wanted = rows_to_mask(rows, len(points)) & distances.isfinite()
-            nearest_gt = distances.masked_fill(~wanted, torch.inf).argmin(dim=1)
-            gt_inds = torch.where(wanted.any(dim=1), nearest_gt + 1, 0)
+            candidates = rows_to_mask(rows, len(points)) & distances.isfinite()
+            nearest_gt = distances.masked_fill(~candidates, torch.inf).argmin(dim=1)
+            gt_inds = torch.where(candidates.any(dim=1), nearest_gt + 1, 0)
         labels = None if gt_labels is None else labels_of(gt_inds, gt_labels)
         return AssignResult(len(gt_bboxes), gt_inds, None, labels)
 

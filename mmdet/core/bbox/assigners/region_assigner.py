@@ -21,7 +21,7 @@ def calc_region(bbox: Tensor, ratio: float, stride: float, featmap_size: tuple[i
 
     Args:
         bbox: (..., 4) xyxy px.
-        ratio: share cut off on each side.
+        ratio: fraction cut off on each side.
         stride: px of a cell.
         featmap_size: (h, w) of the feature map, to which regions are clipped; None: they are not.
 
@@ -55,7 +55,7 @@ class RegionAssigner(BaseAssigner):
     Where the regions of two objects overlap, the last one decides. All other anchors are negative.
 
     Args:
-        center_ratio: size of the centre as a share of the object's.
+        center_ratio: size of the centre as a fraction of the object's.
         ignore_ratio: size of centre and ring together.
     """
 

@@ -135,11 +135,11 @@ class SimOTAAssigner(BaseAssigner):
         topk_ious = pairwise_ious.topk(min(self.candidate_topk, len(pairwise_ious)), dim=0).values
         counts = topk_ious.sum(dim=0).int().clamp(min=1)
         ranks = cost.argsort(dim=0, stable=True).argsort(dim=0)
-        wanted = ranks < counts
-        best_gt = cost.masked_fill(~wanted, torch.inf).argmin(dim=1)
-        contested = wanted.sum(dim=1) > 1
+        chosen = ranks < counts
+        best_gt = cost.masked_fill(~chosen, torch.inf).argmin(dim=1)
+        contested = chosen.sum(dim=1) > 1
         best_gt = torch.where(contested, cost.argmin(dim=1), best_gt)
-        matched = wanted.any(dim=1)
+        matched = chosen.any(dim=1)
         valid_mask[valid_mask.clone()] = matched
         matched_gts = best_gt[matched]
         return pairwise_ious[matched].gather(1, matched_gts[:, None])[:, 0], matched_gts

@@ -30,7 +30,7 @@ class BaseSampler(metaclass=ABCMeta):
 
     Args:
         num: boxes in all.
-        pos_fraction: largest share of positives.
+        pos_fraction: largest fraction of positives.
         neg_pos_ub: most negatives for each positive (at least one positive is counted); negative: no bound.
         add_gt_as_proposals: whether the ground truth boxes join the others, as positives.
     """
@@ -67,7 +67,7 @@ class BaseSampler(metaclass=ABCMeta):
             gt_bboxes: (G, 4) xyxy px.
             gt_labels: (G,) long.
             **kwargs: what the kind of sampler needs: ``feats`` for the mining ones, ``img_metas`` (the dict of this
-                one image) for those that heed the image's training directives.
+                one image) for those that read it.
 
         Returns:
             Result with indices in ascending order; where ground truth is added, box i has index G + i.

@@ -23,7 +23,7 @@ def at_most(gallery: Tensor, num: int) -> Tensor:
 def balanced_choice(gallery: Tensor, groups: Tensor, quota: int, num: int) -> Tensor:
     """At most ``num`` elements of ``gallery``, evenly from all groups.
 
-    Random elements are taken, first of those among the ``quota`` luckiest of their group, then of the others.
+    Random elements are taken: first the ``quota`` that come first in a random order of their group, then others.
 
     Args:
         gallery: (n,).

@@ -1,4 +1,4 @@
-"""Samplers that heed the directive ``ignore_negatives``: for images in which not every object is annotated.
+"""Samplers that read the directive ``ignore_negatives``: for images in which not every object is annotated.
 
 Every registered sampler has such a version: the name with ``WithIgnore`` behind it, which :data:`BBOX_SAMPLERS` makes
 when it is asked for.
@@ -33,26 +33,26 @@ class BasicSamplerWithIgnore:
 
 @BBOX_SAMPLERS.register_module()
 class RandomSamplerWithIgnore(BasicSamplerWithIgnore, RandomSampler):
-    """:class:`RandomSampler` that heeds ``ignore_negatives``."""
+    """:class:`RandomSampler` that reads ``ignore_negatives``."""
 
 
 @BBOX_SAMPLERS.register_module()
 class OHEMSamplerWithIgnore(BasicSamplerWithIgnore, OHEMSampler):
-    """:class:`OHEMSampler` that heeds ``ignore_negatives``."""
+    """:class:`OHEMSampler` that reads ``ignore_negatives``."""
 
 
-def why_not_with_ignore(sampler: type) -> str | None:
-    """What a sampler lacks to get the mixin; None: nothing."""
+def unsupported_reason(sampler: type) -> str | None:
+    """Why a sampler has no version that reads ``ignore_negatives``; None: it has one."""
     if not inspect.isclass(sampler) or issubclass(sampler, BasicSamplerWithIgnore):
-        return 'heeds ignore_negatives already' if inspect.isclass(sampler) else 'is no class'
+        return 'reads ignore_negatives already' if inspect.isclass(sampler) else 'is no class'
     if not callable(getattr(sampler, '_sample_neg', None)):
         return 'has no method _sample_neg(assign_result, num_expected, **kwargs), which picks the negatives'
     return None
 
 
 def with_ignore(sampler: type) -> type:
-    """The version of a sampler that heeds ``ignore_negatives``; same arguments."""
-    doc = f':class:`{sampler.__name__}` that heeds ``ignore_negatives``.'
+    """The version of a sampler that reads ``ignore_negatives``; same arguments."""
+    doc = f':class:`{sampler.__name__}` that reads ``ignore_negatives``.'
     return type(sampler.__name__ + SUFFIX, (BasicSamplerWithIgnore, sampler), {'__module__': __name__, '__doc__': doc})
 
 
@@ -64,6 +64,6 @@ def __getattr__(name: str) -> type:
     return found
 
 
-BBOX_SAMPLERS.add_derivation(SUFFIX, with_ignore, why_not_with_ignore)
+BBOX_SAMPLERS.add_derivation(SUFFIX, with_ignore, unsupported_reason)
 
 __all__ = ['BasicSamplerWithIgnore', 'RandomSamplerWithIgnore', 'OHEMSamplerWithIgnore']

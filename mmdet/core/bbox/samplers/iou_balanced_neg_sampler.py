@@ -18,9 +18,9 @@ class IoUBalancedNegSampler(RandomSampler):
 
     Args:
         num: boxes in all.
-        pos_fraction: largest share of positives.
+        pos_fraction: largest fraction of positives.
         floor_thr: negatives of less overlap (0: of no overlap) are picked at random, not by bins; -1: none is.
-        floor_fraction: share of those among the negatives, where there are enough others.
+        floor_fraction: fraction of those among the negatives, where there are enough others.
         num_bins: bins between the floor and the highest overlap of all boxes.
 
     Raises:

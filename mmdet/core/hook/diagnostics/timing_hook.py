@@ -1,4 +1,4 @@
-"""The share of waiting for data in an iteration's time, and the process's memory, for the logs."""
+"""The fraction of time that waiting for data takes in an iteration's time, and the process's memory, for the logs."""
 
 import sys
 
@@ -18,12 +18,12 @@ RSS_PER_MEGABYTE = 1024 * 1024 if sys.platform == 'darwin' else 1024
 class DataShareHook(Hook):
     """Adds ``data_share`` (``data_time / time``, in [0, 1]) to the log, and ``host_memory`` (MB) without a GPU.
 
-    A share near 1 means that the training waits for the loader: more ``workers_per_gpu`` help. Of the GPU's memory
+    A fraction near 1 means that the training waits for the loader: more ``workers_per_gpu`` help. Of the GPU's memory
     mmcv's text logger tells.
     """
 
     def after_iter(self, runner: BaseRunner) -> None:
-        """Work out the share; runs behind ``IterTimerHook`` and before the loggers."""
+        """Work out the fraction; runs behind ``IterTimerHook`` and before the loggers."""
         history = runner.log_buffer.val_history
         if not history.get('time'):
             return

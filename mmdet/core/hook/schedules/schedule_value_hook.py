@@ -22,7 +22,7 @@ class ScheduleValueHook(Hook):
             dots between: ``'roi_head.bbox_head.loss_cls.loss_weight'``, ``'test_cfg.rcnn.score_thr'``,
             ``'roi_head.bbox_head.0.loss_bbox.loss_weight'``.
         schedule: fields of :class:`mmdet.core.utils.progress_schedule.ProgressSchedule`.
-        unit: of the schedule's ``begin``, ``end`` and ``points``: ``'progress'``, shares of the training in [0, 1], or
+        unit: of the schedule's ``begin``, ``end`` and ``points``: ``'progress'``, fractions of the training, or
             ``'epoch'``, which has fractions.
         round_to_int: set the nearest whole number.
         log_as: name of the value in the log; None: it is not logged.

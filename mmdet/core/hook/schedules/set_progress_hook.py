@@ -1,4 +1,4 @@
-"""Telling modules with a schedule which share of the training is done."""
+"""Telling modules with a schedule which fraction of the training is done."""
 
 from mmcv.runner import HOOKS, BaseRunner, Hook
 
@@ -12,9 +12,9 @@ def training_progress(runner: BaseRunner) -> float:
 
 @HOOKS.register_module()
 class SetProgressHook(Hook):
-    """Calls ``set_progress(share)`` before each training iteration on each module that has this method.
+    """Calls ``set_progress(fraction)`` before each training iteration on each module that has this method.
 
-    ``share``, in [0, 1), is the number of finished iterations over that of the whole training. The trainer registers
+    ``fraction``, in [0, 1), is the number of finished iterations over that of the whole training. The trainer registers
     this hook itself.
     """
 
@@ -23,6 +23,6 @@ class SetProgressHook(Hook):
         self._modules = [m for m in unwrap_model(runner.model).modules() if hasattr(m, 'set_progress')]
 
     def before_train_iter(self, runner: BaseRunner) -> None:
-        """Hand the share over."""
+        """Hand the fraction over."""
         for module in self._modules:
             module.set_progress(training_progress(runner))

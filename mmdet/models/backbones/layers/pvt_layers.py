@@ -8,6 +8,10 @@ from torch import Tensor, nn
 
 from mmdet.models.utils.transformers.patch_embed import nchw_to_nlc, nlc_to_nchw, resized_grid
 
+# Default arguments, never written to.
+GELU = dict(type='GELU')
+LAYER_NORM = dict(type='LN')
+
 
 def dropout_or_identity(cfg: dict | None) -> nn.Module:
     """The dropout that a config describes; None: no dropout."""
@@ -31,7 +35,7 @@ class MixFFN(BaseModule):
         self,
         embed_dims: int,
         feedforward_channels: int,
-        act_cfg: dict = dict(type='GELU'),  # noqa: B006
+        act_cfg: dict = GELU,
         ffn_drop: float = 0.0,
         dropout_layer: dict | None = None,
         use_conv: bool = False,
@@ -84,7 +88,7 @@ class SpatialReductionAttention(BaseModule):
         dropout_layer: dict | None = None,
         batch_first: bool = True,
         qkv_bias: bool = True,
-        norm_cfg: dict = dict(type='LN'),  # noqa: B006
+        norm_cfg: dict = LAYER_NORM,
         sr_ratio: int = 1,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -135,8 +139,8 @@ class PVTEncoderLayer(BaseModule):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         qkv_bias: bool = True,
-        act_cfg: dict = dict(type='GELU'),  # noqa: B006
-        norm_cfg: dict = dict(type='LN'),  # noqa: B006
+        act_cfg: dict = GELU,
+        norm_cfg: dict = LAYER_NORM,
         sr_ratio: int = 1,
         use_conv_ffn: bool = False,
         init_cfg: dict | list[dict] | None = None,

@@ -8,6 +8,9 @@ import mmdet.ops  # noqa: F401 - registers the deformable convolutions that `dcn
 from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.weights import run_block
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN')
+
 PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
 
 
@@ -72,7 +75,7 @@ class BasicBlock(BaseModule):
         style: str = 'pytorch',
         with_cp: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         dcn: dict | None = None,
         plugins: list[dict] | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -149,7 +152,7 @@ class Bottleneck(BaseModule):
         style: str = 'pytorch',
         with_cp: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN'),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         dcn: dict | None = None,
         plugins: list[dict] | None = None,
         init_cfg: dict | list[dict] | None = None,

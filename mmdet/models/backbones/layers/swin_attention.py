@@ -5,6 +5,9 @@ from mmcv.runner import BaseModule
 from torch import Tensor, arange, nn, zeros
 from torch.nn import functional as F
 
+# Default arguments, never written to.
+DROPOUT_LAYER = dict(type='DropPath', drop_prob=0.0)
+
 # added to the logits of pairs of patches that only the shift has made neighbours; softmax makes it a zero
 FAR_APART = -100.0
 
@@ -13,7 +16,8 @@ def window_partition(x: Tensor, size: int) -> Tensor:
     """``(N, H, W, C)`` to its windows ``(N * H / size * W / size, size, size, C)``, row by row."""
     count, height, width, channels = x.shape
     x = x.view(count, height // size, size, width // size, size, channels)
-    return x.transpose(2, 3).reshape(-1, size, size, channels)
+    # a map one window high may give a view with gaps between its rows
+    return x.transpose(2, 3).reshape(-1, size, size, channels).contiguous()
 
 
 def window_reverse(windows: Tensor, height: int, width: int) -> Tensor:
@@ -153,7 +157,7 @@ class ShiftWindowMSA(BaseModule):
         qk_scale: float | None = None,
         attn_drop_rate: float = 0,
         proj_drop_rate: float = 0,
-        dropout_layer: dict = dict(type='DropPath', drop_prob=0.0),  # noqa: B006
+        dropout_layer: dict = DROPOUT_LAYER,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)

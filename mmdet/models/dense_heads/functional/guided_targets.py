@@ -24,7 +24,7 @@ def region_masks(gt_bboxes: Tensor, cut: float, stride: float, featmap_size: tup
 
     Args:
         gt_bboxes: (G, 4).
-        cut: share of the box that is cut off on each side.
+        cut: fraction of the box that is cut off on each side.
         stride: pixels of a cell.
         featmap_size: (h, w) of the feature map.
 
@@ -58,7 +58,7 @@ def location_targets(
         featmap_sizes: (h, w) of each level.
         strides: pixels of a cell of each level.
         min_side: side in pixels of an object of the first level.
-        center_ratio: size of the centre as a share of the object's.
+        center_ratio: size of the centre as a fraction of the object's.
         ignore_ratio: size of centre and ring together.
 
     Returns:
@@ -156,7 +156,7 @@ def sample_squares(
     inside = inside_flags.nonzero().squeeze(1)
     approxs, squares = flat_approxs.view(-1, per_square, 4)[inside].flatten(0, 1), flat_squares[inside]
     assigned = assigner.assign(approxs, squares, per_square, gt_bboxes, gt_bboxes_ignore)
-    # The sampler needs the image's directives, such as ignored negatives.
+    # samplers read the image's meta information
     sampled = sampler.sample(assigned, squares, gt_bboxes, img_metas=img_meta)
     if unmap_outputs:
         return SampledSquares(sampled, inside, len(flat_squares))

@@ -52,7 +52,7 @@ class DIIHead(BBoxHead):
         num_cls_fcs, num_reg_fcs: linear layers before the predictions.
         feedforward_channels: channels inside the feed-forward part.
         in_channels: channels C of queries and RoI features.
-        dropout: share of dropped values.
+        dropout: fraction of dropped values.
         ffn_act_cfg: activation of the feed-forward part.
         dynamic_conv_cfg: the filter.
         loss_iou: loss of overlaps, beside the L1 loss of coordinates.
@@ -167,8 +167,8 @@ class DIIHead(BBoxHead):
             kwargs: not used.
 
         Returns:
-            ``loss_cls``, ``pos_acc`` (percent of the positives, not weighted), ``loss_bbox`` (of coordinates as shares
-            of the image) and ``loss_iou``; zeros in the graph of the predictions where there is no positive.
+            ``loss_cls``, ``pos_acc`` (percent of the positives, not weighted), ``loss_bbox`` (of coordinates as
+            fractions of the image) and ``loss_iou``; zeros in the graph of the predictions where there is no positive.
         """
         losses = {}
         positive = (labels >= 0) & (labels < self.num_classes)

@@ -17,7 +17,6 @@ from torch import Tensor
 from mmdet.core.bbox.builder import build_bbox_coder
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
-from mmdet.core.directives import BBOX_HEAD, ROI_HEAD
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
@@ -69,7 +68,7 @@ class SABLHead(BaseModule):
         ValueError: boxes for each class are asked for.
     """
 
-    directive_head, directive_fallback = BBOX_HEAD, ROI_HEAD
+    directive_head, directive_fallback = 'bbox_head', 'roi_head'
 
     def __init__(
         self,

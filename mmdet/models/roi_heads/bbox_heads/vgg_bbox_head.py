@@ -15,7 +15,7 @@ class VGGBBoxHead(BBoxHead):
 
     Args:
         fc_out_channels: width of both layers. Default: 4096.
-        dropout: share of their features that training drops. Default: 0.5, as Fast R-CNN was trained.
+        dropout: fraction of their features that training drops. Default: 0.5, as Fast R-CNN was trained.
         pretrained_fcs: checkpoint with torchvision's names (``classifier.0.weight``, ...); None: Xavier.
         init_cfg: initial values of the predicting layers; see :class:`BBoxHead`.
         args, kwargs: those of :class:`BBoxHead`; torchvision's weights need ``roi_feat_size=7`` and

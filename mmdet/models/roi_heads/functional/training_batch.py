@@ -53,7 +53,7 @@ def assign_and_sample(
                 batch.gt_bboxes[i],
                 batch.gt_labels[i],
                 feats=batch.features_of(i),
-                img_metas=batch.img_metas[i],  # one image's dict: samplers read its directives
+                img_metas=batch.img_metas[i],  # one image's dict, which samplers read
             )
         )
     return assigned, sampled

@@ -10,7 +10,6 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import KEYPOINT_HEAD, ROI_HEAD
 from mmdet.core.keypoint import DecodedKeypoints, decode_heatmaps, get_skeleton, keypoint_targets
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.utils.registry import did_you_mean
@@ -47,7 +46,7 @@ class FCNKeypointHead(BaseModule):
         up_scale: factor of the bilinear enlargement.
         loss_normaliser: what the summed loss is divided by. 'visible': the number of points that count in the batch;
             'static': sampled positives of a full batch times K (images x ``sampler.num`` x ``sampler.pos_fraction`` x
-            K), so that images with few visible points weigh less.
+            K), so that images with fewer visible points weigh less.
         skeleton: the keypoints, see :func:`mmdet.core.keypoint.get_skeleton`; for flipped views and pictures.
         conv_cfg, norm_cfg: kind of the convolutions and of their normalisation.
         loss_keypoint: the loss, a cross entropy over the positions of a heat map.
@@ -57,7 +56,7 @@ class FCNKeypointHead(BaseModule):
         ValueError: an unknown normaliser, or a skeleton with another number of keypoints.
     """
 
-    directive_head, directive_fallback = KEYPOINT_HEAD, ROI_HEAD
+    directive_head, directive_fallback = 'keypoint_head', 'roi_head'
 
     def __init__(
         self,

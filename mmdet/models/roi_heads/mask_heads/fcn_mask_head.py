@@ -11,7 +11,6 @@ from mmcv.runner import BaseModule
 from mmcv.utils import to_2tuple
 from torch import Tensor
 
-from mmdet.core.directives import MASK_HEAD, ROI_HEAD
 from mmdet.core.mask.mask_target import mask_target
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
@@ -49,7 +48,7 @@ class FCNMaskHead(BaseModule):
         ValueError: unknown upsampling, or ``init_cfg`` given.
     """
 
-    directive_head, directive_fallback = MASK_HEAD, ROI_HEAD
+    directive_head, directive_fallback = 'mask_head', 'roi_head'
 
     def __init__(
         self,

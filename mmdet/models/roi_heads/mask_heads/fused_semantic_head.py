@@ -8,7 +8,6 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import ROI_HEAD, SEMANTIC_HEAD
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.mask_heads.conv_stacks import plain_convs
 
@@ -38,8 +37,7 @@ class FusedSemanticHead(BaseModule):
         init_cfg: initialisation.
     """
 
-    directive_head = SEMANTIC_HEAD
-    directive_fallback = ROI_HEAD
+    directive_head, directive_fallback = 'semantic_head', 'roi_head'
 
     def __init__(
         self,

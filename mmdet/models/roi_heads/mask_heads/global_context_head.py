@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import GLBCTX_HEAD, ROI_HEAD
 from mmdet.models.builder import HEADS
 from mmdet.models.roi_heads.mask_heads.conv_stacks import plain_convs, residual_convs
 
@@ -37,8 +36,7 @@ class GlobalContextHead(BaseModule):
         init_cfg: initialisation.
     """
 
-    directive_head = GLBCTX_HEAD
-    directive_fallback = ROI_HEAD
+    directive_head, directive_fallback = 'glbctx_head', 'roi_head'
 
     def __init__(
         self,

@@ -11,7 +11,6 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import BBOX_HEAD, ROI_HEAD
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
 from mmdet.models.roi_heads.mask_heads.grid_points import (
@@ -25,7 +24,7 @@ from mmdet.models.roi_heads.mask_heads.grid_points import (
 # Defaults of the constructor, which are part of its signature; never written to.
 LOSS_GRID = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=15)
 GN = dict(type='GN', num_groups=36)
-RARE = 0.01  # the share of cells with a point, which the last layer's bias says at first
+RARE = 0.01  # the fraction of cells with a point, which the last layer's bias says at first
 INIT_CFG = [
     dict(type='Kaiming', layer=['Conv2d', 'Linear']),
     dict(
@@ -58,7 +57,7 @@ class GridHead(BaseModule):
         ValueError: ``grid_points`` is no square number, or the normalisation is another or does not fit P * C.
     """
 
-    directive_head, directive_fallback = BBOX_HEAD, ROI_HEAD
+    directive_head, directive_fallback = 'bbox_head', 'roi_head'
 
     def __init__(
         self,

@@ -38,8 +38,8 @@ def enlarged(boxes: Tensor) -> tuple[Tensor, Tensor]:
 def point_positions(boxes: Tensor, grid_size: int) -> Tensor:
     """(n, 4) -> (n, P, 2) x, y px: the grid points of the boxes, from corner to corner."""
     steps = torch.arange(grid_size, dtype=boxes.dtype, device=boxes.device) / (grid_size - 1)
-    shares = torch.cartesian_prod(steps, steps)  # (P, 2): column first
-    return boxes[:, None, :2] * (1 - shares) + boxes[:, None, 2:4] * shares
+    fractions = torch.cartesian_prod(steps, steps)  # (P, 2): column first
+    return boxes[:, None, :2] * (1 - fractions) + boxes[:, None, 2:4] * fractions
 
 
 def heatmap_targets(
@@ -60,8 +60,8 @@ def heatmap_targets(
         most g px give none at all.
     """
     corner, sides = enlarged(rois)
-    shares = (point_positions(objects, grid_size) - corner[:, None]) / sides[:, None]
-    cells = (shares * whole_size).trunc()  # (n, P, 2)
+    fractions = (point_positions(objects, grid_size) - corner[:, None]) / sides[:, None]
+    cells = (fractions * whole_size).trunc()  # (n, P, 2)
     starts = cells.new_tensor(regions)[:, :2]  # (P, 2)
     axis = torch.arange(whole_size // 4 * 2, dtype=cells.dtype, device=cells.device)
     offsets = axis + starts[..., None] - cells[..., None]  # (n, P, 2, S / 2)

@@ -12,7 +12,6 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.directives import MASK_HEAD, ROI_HEAD
 from mmdet.core.mask.base import BaseInstanceMasks
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
@@ -42,7 +41,7 @@ class MaskPointHead(BaseModule):
         init_cfg: initialisation.
     """
 
-    directive_head, directive_fallback = MASK_HEAD, ROI_HEAD
+    directive_head, directive_fallback = 'mask_head', 'roi_head'
 
     def __init__(
         self,

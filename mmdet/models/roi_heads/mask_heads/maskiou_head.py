@@ -14,7 +14,6 @@ from mmcv.runner import BaseModule
 from mmcv.utils import to_2tuple
 from torch import Tensor
 
-from mmdet.core.directives import MASK_HEAD, ROI_HEAD
 from mmdet.core.mask.base import BaseInstanceMasks
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
@@ -46,7 +45,7 @@ class MaskIoUHead(BaseModule):
         init_cfg: initialisation.
     """
 
-    directive_head, directive_fallback = MASK_HEAD, ROI_HEAD
+    directive_head, directive_fallback = 'mask_head', 'roi_head'
 
     def __init__(
         self,

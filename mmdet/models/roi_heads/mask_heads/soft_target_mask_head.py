@@ -30,7 +30,7 @@ def soft_mask_targets(masks: Tensor, boxes: Tensor, gt_inds: Tensor, size: tuple
 
 @HEADS.register_module()
 class SoftTargetFCNMaskHead(FCNMaskHead):
-    """:class:`FCNMaskHead` whose targets are shares in [0, 1], pooled half a pixel aside, as in torchvision.
+    """:class:`FCNMaskHead` whose targets are fractions in [0, 1], pooled half a pixel aside, as in torchvision.
 
     The others' targets are these pooled in place and set to 0 or 1 at one half.
     """

@@ -8,6 +8,9 @@ from mmdet.models.builder import SHARED_HEADS
 from mmdet.models.utils.res_layer import ResLayer as _ResLayer
 from mmdet.models.utils.weights import norm_layers_eval, resolve_init_cfg
 
+# Default arguments, never written to.
+BATCH_NORM = dict(type='BN', requires_grad=True)
+
 
 @SHARED_HEADS.register_module()
 class ResLayer(BaseModule):
@@ -38,7 +41,7 @@ class ResLayer(BaseModule):
         stride: int = 2,
         dilation: int = 1,
         style: str = 'pytorch',
-        norm_cfg: dict = dict(type='BN', requires_grad=True),  # noqa: B006
+        norm_cfg: dict = BATCH_NORM,
         norm_eval: bool = True,
         with_cp: bool = False,
         dcn: dict | None = None,

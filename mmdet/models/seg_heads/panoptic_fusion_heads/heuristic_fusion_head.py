@@ -16,7 +16,7 @@ class HeuristicFusionHead(BasePanopticFusionHead):
 
     Args:
         num_things_classes, num_stuff_classes: see :class:`BasePanopticFusionHead`.
-        test_cfg: ``mask_thr_binary``, least score of a pixel inside a mask; ``mask_overlap``, the largest share of a
+        test_cfg: ``mask_thr_binary``, least score of a pixel inside a mask; ``mask_overlap``, the largest fraction of a
             mask that others may cover already; ``stuff_area_limit``, least area of a class of stuff, px.
         init_cfg: initialisation.
         kwargs: not used.
@@ -78,7 +78,7 @@ def lay_masks(scores: Tensor, labels: Tensor, masks: Tensor, overlap_thr: float)
         scores: (n,) the order.
         labels: (n,).
         masks: (n, H, W) bool.
-        overlap_thr: masks of which a larger share is covered already are left out, as are empty ones.
+        overlap_thr: masks of which a larger fraction is covered already are left out, as are empty ones.
 
     Returns:
         (H, W) int64, 0 where no mask lies, else k + 1 for the k-th mask that was laid; (m,) their labels.
@@ -88,8 +88,8 @@ def lay_masks(scores: Tensor, labels: Tensor, masks: Tensor, overlap_thr: float)
     id_map = torch.zeros(masks.shape[-2:], dtype=torch.long, device=masks.device)
     areas = masks.flatten(1).sum(1)
     laid = []
-    # each mask depends on all before it; without branches, so that no mask waits for the device
-    for rank, i in enumerate(order):
+    # each mask depends on all before it; without branches on values, so that no mask makes the host wait for the device
+    for rank, i in enumerate(order.tolist()):
         mask = masks[i]
         covered = (mask & ~free).sum()
         keep = (areas[i] > 0) & (covered / (areas[i] + 1e-5) <= overlap_thr)

@@ -23,7 +23,7 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
     Args:
         num_things_classes, num_stuff_classes, loss_panoptic, init_cfg: see :class:`BasePanopticFusionHead`.
         test_cfg: ``panoptic_on`` (True) and ``instance_on`` (False): which results; ``object_mask_thr`` (0.8), score
-            above which a query counts; ``iou_thr`` (0.8), least share of a mask that no other covers;
+            above which a query counts; ``iou_thr`` (0.8), least fraction of a mask that no other covers;
             ``filter_low_score`` (False): pixels must have a score of 0.5; ``max_per_image`` (100) instances.
         kwargs: not used.
     """
@@ -140,7 +140,7 @@ def panoptic_from_queries(
         mask_pred: (Q, H, W) logits of the masks.
         num_things: T.
         score_thr: queries must score more, for another class than "no object".
-        visible_thr: least share of a query's mask (pixels of at least 0.5) that it won; else its pixels stay void.
+        visible_thr: least fraction of a query's mask (pixels of at least 0.5) that it won; else its pixels stay void.
         only_sure_pixels: a pixel is also void where the winner's mask score is below 0.5.
 
     Returns:

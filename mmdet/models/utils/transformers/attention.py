@@ -30,8 +30,8 @@ class MultiheadAttention(transformer.MultiheadAttention):
     Args:
         embed_dims: channels.
         num_heads: number of heads.
-        attn_drop: share of dropped attention weights.
-        proj_drop: share of dropped values of the projection.
+        attn_drop: fraction of dropped attention weights.
+        proj_drop: fraction of dropped values of the projection.
         dropout_layer: config of the dropout before the shortcut; None: none.
         kwargs: more arguments of mmcv's class; ``dropout`` is an old name for ``attn_drop`` and that of
             ``dropout_layer``.

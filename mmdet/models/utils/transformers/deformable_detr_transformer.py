@@ -1,7 +1,7 @@
 """The transformer of Deformable DETR (https://arxiv.org/abs/2010.04159).
 
 N: images; Q: queries; C: channels; L: feature maps; S: cells of all of them, map after map. Boxes are centre x, centre
-y, w, h as shares of the image; "unactivated" ones are their logits.
+y, w, h as fractions of the image; "unactivated" ones are their logits.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from mmdet.models.utils.transformers.detr_transformer import Transformer
 from mmdet.ops.multi_scale_deform_attn import MultiScaleDeformableAttention
 
 TWO_PI = 6.283185307179586
-PROPOSAL_SIZE = 0.05  # share of the image that a box proposed at a cell of the finest map has; doubles with each map
+PROPOSAL_SIZE = 0.05  # fraction of the image that a box proposed at a cell of the finest map has; doubles with each map
 MARGIN = 0.01  # boxes that come nearer than this to 0 or 1 are not proposed: their logits are too large
 
 
@@ -56,7 +56,7 @@ class DeformableDetrTransformerDecoder(TransformerLayerSequence):
             query: (Q, N, C).
             args, kwargs: of the layers.
             reference_points: (N, Q, 2) points or (N, Q, 4) boxes.
-            valid_ratios: (N, L, 2) share of each map's width and height that is no padding.
+            valid_ratios: (N, L, 2) fraction of each map's width and height that is no padding.
             reg_branches: for each layer what moves the reference points; None: they stay.
 
         Returns:
@@ -157,7 +157,7 @@ class DeformableDetrTransformer(Transformer):
 
         Args:
             spatial_shapes: (L, 2) height and width of the maps.
-            valid_ratios: (N, L, 2) share of each map's width and height that is no padding.
+            valid_ratios: (N, L, 2) fraction of each map's width and height that is no padding.
             device: of the result.
         """
         levels = []
@@ -167,7 +167,7 @@ class DeformableDetrTransformer(Transformer):
         return torch.cat(levels, 1)[:, :, None] * valid_ratios[:, None]
 
     def get_valid_ratio(self, mask: Tensor) -> Tensor:
-        """``mask`` (N, H, W), True on padding -> (N, 2) share of width and of height that is no padding."""
+        """``mask`` (N, H, W), True on padding -> (N, 2) fraction of width and of height that is no padding."""
         return valid_size_wh(mask) / mask.new_tensor(mask.shape[:0:-1], dtype=torch.float32)
 
     def get_proposal_pos_embed(self, proposals: Tensor, num_pos_feats: int = 128, temperature: float = 10000) -> Tensor:

@@ -29,7 +29,7 @@ class DetrTransformerDecoderLayer(BaseTransformerLayer):
     Args:
         attn_cfgs: config of both attentions, or a list of two.
         feedforward_channels: channels inside the feed-forward part.
-        ffn_dropout: its share of dropped values.
+        ffn_dropout: its fraction of dropped values.
         operation_order: six of ``'self_attn'``, ``'norm'``, ``'cross_attn'``, ``'ffn'``, each at least once.
         act_cfg: its activation.
         norm_cfg: kind of the normalisations.
@@ -78,8 +78,8 @@ class DetrTransformerEncoder(TransformerLayerSequence):
 
     def __init__(self, *args: Any, post_norm_cfg: dict | None = LAYER_NORM, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        wanted = post_norm_cfg is not None and self.pre_norm
-        self.post_norm = build_norm_layer(post_norm_cfg, self.embed_dims)[1] if wanted else None
+        has_norm = post_norm_cfg is not None and self.pre_norm
+        self.post_norm = build_norm_layer(post_norm_cfg, self.embed_dims)[1] if has_norm else None
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """(S, N, C) -> (S, N, C)."""

@@ -5,6 +5,9 @@ from mmcv.cnn.bricks.drop import build_dropout
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
+# Default arguments, never written to.
+GELU = dict(type='GELU')
+
 
 class ResidualFeedForward(BaseModule):
     """Two linear layers with an activation in between, added to their input.
@@ -24,7 +27,7 @@ class ResidualFeedForward(BaseModule):
         self,
         embed_dims: int,
         feedforward_channels: int,
-        act_cfg: dict = dict(type='GELU'),  # noqa: B006
+        act_cfg: dict = GELU,
         ffn_drop: float = 0.0,
         dropout_layer: dict | None = None,
         init_cfg: dict | list[dict] | None = None,

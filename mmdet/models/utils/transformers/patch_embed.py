@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.utils import _pair
 
+# Default arguments, never written to.
+LAYER_NORM = dict(type='LN')
+
 Size = int | tuple[int, int]
 
 
@@ -185,7 +188,7 @@ class PatchMerging(BaseModule):
         padding: str | Size = 'corner',
         dilation: Size = 1,
         bias: bool = False,
-        norm_cfg: dict | None = dict(type='LN'),  # noqa: B006
+        norm_cfg: dict | None = LAYER_NORM,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)

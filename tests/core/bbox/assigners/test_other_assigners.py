@@ -97,7 +97,7 @@ def test_match_at_least_cost_equals_trying_all(shape):
 def test_assigners_that_cannot_ignore_say_so(name):
     assigner = build_assigner(dict(type=name))
     args = [None] * (5 if name == 'HungarianAssigner' else 7)
-    with pytest.raises(NotImplementedError, match=f'{name} cannot heed ignored regions'):
+    with pytest.raises(NotImplementedError, match=f'{name} knows no ignored regions'):
         assigner.assign(*args, gt_bboxes_ignore=torch.zeros(1, 4))
 
 

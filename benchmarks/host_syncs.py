@@ -1,10 +1,10 @@
-"""Count the calls of a training step for which the host waits for a GPU, with and without ``model.fixed_size``.
+"""Count the host-device synchronisations of a training step, with and without ``model.fixed_size``.
 
-    python benchmarks/device_waits.py
-    python benchmarks/device_waits.py --device cuda --size 800x1344 --batch 8
+    python benchmarks/host_syncs.py
+    python benchmarks/host_syncs.py --device cuda --size 800x1344 --batch 8
 
-Without a GPU the calls are counted that would wait for one, and branches that only a CPU takes are not taken. With a
-GPU, torch's own synchronisation debugging counts; ``--list`` names the lines either way.
+Without a GPU the calls are counted that would make the host wait for one, and branches that only a CPU takes are not
+taken. With a GPU, torch's own synchronisation debugging counts; ``--list`` names the lines either way.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import torch
 
 import mmdet.ops.nms  # noqa: F401 - the package has a function of that name
 from mmdet.ops import roi
-from mmdet.utils.running.host_syncs import device_waits
+from mmdet.utils.running.host_syncs import count_host_syncs
 
 sys.path.insert(0, str(__file__).rsplit('/', 1)[0])
 from speed_models import MODELS, Case, made_batch, own_side  # noqa: E402 - beside this file
@@ -28,7 +28,7 @@ from speed_models import MODELS, Case, made_batch, own_side  # noqa: E402 - besi
 
 @contextmanager
 def without_cpu_branches() -> Iterator[None]:
-    """Let a CPU take the ways of a GPU."""
+    """Let a CPU take the branches of a GPU."""
     with (
         mock.patch.object(roi, '_roi_align_levels', lambda *args: None),
         mock.patch.object(roi, 'pays', lambda *args: False),
@@ -52,7 +52,7 @@ def device_synchronisations() -> Iterator[Counter[str]]:
 
 
 def count(step: Callable[[], object], device: str) -> Counter[str]:
-    """Waits of one step, after one that makes what is made once."""
+    """Synchronisations of one step, after one that makes what is made once."""
     step()
     if device.startswith('cuda'):
         with device_synchronisations() as found:
@@ -60,7 +60,7 @@ def count(step: Callable[[], object], device: str) -> Counter[str]:
         return found
     with without_cpu_branches():
         step()
-        with device_waits() as found:
+        with count_host_syncs() as found:
             step()
     return found
 
@@ -78,7 +78,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     warnings.simplefilter('ignore')
-    print('| training step | waits | with fixed_size |\n| --- | --- | --- |')
+    print('| training step | synchronisations | with fixed_size |\n| --- | --- | --- |')
     for model in args.models:
         case = Case(model, tuple(int(side) for side in args.size.split('x')), args.batch)
         batch = made_batch(case, args.device)
@@ -86,10 +86,10 @@ def main() -> None:
             count(partial(side.train, batch), args.device)
             for side in (own_side(case, args.device), own_side(case, args.device, dict(fixed_size=True)))
         ]
-        print(f'| {case.name} | ' + ' | '.join(str(sum(waits.values())) for waits in found) + ' |', flush=True)
+        print(f'| {case.name} | ' + ' | '.join(str(sum(syncs.values())) for syncs in found) + ' |', flush=True)
         if args.list:
-            for waits in found:
-                print(*(f'    {number} {line}' for line, number in waits.most_common()), sep='\n')
+            for syncs in found:
+                print(*(f'    {number} {line}' for line, number in syncs.most_common()), sep='\n')
 
 
 if __name__ == '__main__':

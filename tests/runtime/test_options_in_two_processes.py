@@ -1,0 +1,48 @@
+"""Every option of docs/performance.md in two processes: of the model by steps of its own, of the data by the tool."""
+
+import json
+import re
+
+from ddp_options_worker import OPTIONS
+from test_two_processes import free_port
+from tiny import ROOT, python, write_config
+
+from mmdet.models.options import acceleration
+
+TORCHRUN = ('-m', 'torch.distributed.run', '--nproc_per_node=2')
+OPTIONS_OF_THE_RUN = {
+    'data.pin_memory': 'True',
+    'data.persistent_workers': 'True',
+    'data.train.share_annotations': 'True',
+    'evaluation.backend': 'numpy',
+}
+
+
+def test_every_option_of_the_page_is_tested_here():
+    page = (ROOT / 'docs/performance.md').read_text()
+    rows = page[page.index('## To be switched on') : page.index('## Loading images')]
+    keys = re.findall(r'^\| `([\w.]+)=', rows, flags=re.MULTILINE)
+    assert {key.removeprefix('model.') for key in keys if key.startswith('model.')} == set(acceleration.OPTIONS)
+    assert set(OPTIONS) == {*acceleration.OPTIONS, 'all'}
+    of_the_run = {key for key in keys if not key.startswith('model.')}
+    assert of_the_run == {'evaluation' if key.startswith('eval') else key for key in OPTIONS_OF_THE_RUN}
+
+
+def test_model_options_train_alike_in_both_processes(tiny_data):
+    config = write_config(tiny_data)
+    done = python(*TORCHRUN, f'--master_port={free_port()}', ROOT / 'tests/runtime/ddp_options_worker.py', config)
+    assert 'all options agree' in done.stdout
+
+
+def test_options_of_the_run_together_with_those_of_the_model(tiny_data, tmp_path):
+    changes = [f'{key}={value}' for key, value in OPTIONS_OF_THE_RUN.items()]
+    changes += ['model.channels_last=True', 'model.fold_norm=True', 'model.fixed_size=True', 'data.workers_per_gpu=1']
+    changes += ['runner.max_epochs=1', 'data.samples_per_gpu=2']
+    python(
+        *(*TORCHRUN, f'--master_port={free_port()}', 'tools/train.py', write_config(tiny_data)),
+        *('--work-dir', tmp_path, '--launcher', 'pytorch', '--seed', '0', '--cfg-options', *changes),
+    )
+    (log,) = tmp_path.glob('*.log.json')
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [row['mode'] for row in rows if 'mode' in row] == ['train', 'train', 'val']
+    assert 'bbox_mAP' in rows[-1]
