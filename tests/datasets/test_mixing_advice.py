@@ -99,7 +99,7 @@ def test_policy_of_an_image_is_the_one_that_believes_least(fields, policy):
 
 
 def test_policy_of_a_single_stage_is_that_of_its_head():
-    heads = {BBOX_HEAD: HeadDirectives((BBOX_HEAD, RPN_HEAD), has_negatives=True)}
+    heads = {BBOX_HEAD: HeadDirectives((BBOX_HEAD, RPN_HEAD))}
     assert policy_of_image({RPN: 0.5, BOX: 1.0}, heads) == 'all'
     assert policy_of_image({RPN: 0.5, ROI: 0.0}, heads) == 'soft'
     assert policy_of_image({RPN: 0.5}, {MASK_HEAD: HeadDirectives((MASK_HEAD, ROI_HEAD))}) == 'all'

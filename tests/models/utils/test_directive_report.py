@@ -157,3 +157,16 @@ def test_enabled_heads_by_the_name_that_each_reads_first():
     }
     weights_only = enabled_heads(build_detector({**ONE_STAGE, 'directives': dict(ignore_negatives=False)}))
     assert not weights_only['bbox_head'].ignores
+
+
+def test_training_stops_after_the_first_step_with_directives_that_a_head_passed_over():
+    model = one_stage(NoTargetsWeighed)
+    data = dict(
+        img=torch.ones(1, 3, 64, 64), gt_bboxes=[torch.tensor([[0.0, 0, 17, 17]])], gt_labels=[torch.tensor([1])]
+    )
+    model.train_step(dict(data, img_metas=images_of()), None)
+    with pytest.raises(RuntimeError, match=r'bbox_head \(OwnWithWeightPerImage\) never read bbox_head.loss_weight'):
+        model.train_step(dict(data, img_metas=images_of(**{'bbox_head.loss_weight': 3})), None)
+    inherited = one_stage(RetinaHead)
+    for fields in ({}, {'bbox_head.loss_weight': 3}, {}):
+        assert inherited.train_step(dict(data, img_metas=images_of(**fields)), None)['loss'] > 0
