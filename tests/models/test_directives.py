@@ -126,7 +126,7 @@ class NoNumbers:
     loss = None
 
 
-def test_class_that_names_no_head_is_told_the_line_to_add():
+def test_message_for_a_class_that_names_no_head_has_the_line_to_add():
     assert "Say directive_head = 'bbox_head'" in unsupported_reason(NoNumbers)
     assert unsupported_reason(len) == 'is no class'
 

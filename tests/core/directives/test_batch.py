@@ -14,7 +14,7 @@ METAS = [
 
 
 class Notes:
-    """Keeps what it is told."""
+    """Keeps the weights that are noted."""
 
     def __init__(self):
         self.weights = []
@@ -63,7 +63,7 @@ def test_nothing_is_read_where_directives_are_off_or_images_say_nothing():
 
 
 @pytest.mark.parametrize('enabled', [True, False])
-def test_while_losses_are_logged_the_weights_are_a_leaf_that_is_told(enabled):
+def test_while_losses_are_logged_the_weights_are_a_leaf_that_is_noted(enabled):
     head = HeadDirectives(('bbox_head', 'roi_head'), enabled=enabled)
     head.record = notes = Notes()
     assert (

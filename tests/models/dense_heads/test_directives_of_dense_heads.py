@@ -274,7 +274,7 @@ class OwnPointTargets(HEADS.get('FCOSHead')):
 
 
 @pytest.mark.parametrize(('own', 'like'), [(OwnTargets, 'AnchorHead'), (OwnPointTargets, 'FCOSHead')])
-def test_head_of_the_user_with_targets_of_its_own_obeys_by_inheritance(own, like):
+def test_head_of_the_user_with_targets_of_its_own_has_weights_by_inheritance(own, like):
     HEADS.register_module(module=own, force=True)
     name = own.__name__
     PER_IMAGE[name] = dict(PER_IMAGE[like], type=name)

@@ -248,7 +248,7 @@ class OwnWeightedMean(OwnMean):
         return (squares if weights is None else squares * weights).mean()
 
 
-def test_loss_of_the_user_takes_weights_of_rows_or_is_told_so():
+def test_loss_of_the_user_takes_weights_of_rows_or_is_refused():
     rows = torch.tensor([1.0, 2, 3]), torch.zeros(3)
     metas = [weight(2), weight(0.5)]
     assert loss_of_rows(OwnWeightedMean(), [1, 2], metas, *rows).item() == pytest.approx((2 + 0.5 * 4 + 0.5 * 9) / 3)
