@@ -6,6 +6,11 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check
 MMCV   ?= mmcv
 MMCV_VERSION ?= 1.7.2
+# pip constraints, such as requirements/floor.txt
+CONSTRAINTS ?=
+# the environments of `make test-matrix`; the oldest releases go with the oldest Python
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13
+VENVS   := .venvs
 STAMP  := $(VENV)/.stamp-$(MMCV)
 WORK   ?= work_dirs/demo
 DEMO_CONFIG := configs/demo/faster_rcnn_r18_fpn_mixed.py
@@ -13,29 +18,47 @@ DEMO_CONFIG := configs/demo/faster_rcnn_r18_fpn_mixed.py
 # one thread a process: the suite and the demo run several processes side by side
 export MPLBACKEND := Agg
 
-.PHONY: help install test demo lint format bench clean
+PIP_INSTALL := $(PIP) install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+INSTALL_MMCV := bash tools/misc/install_mmcv.sh
+
+.PHONY: help install test test-mmcv-full test-matrix demo lint format bench clean
 
 help:
 	@echo 'make demo     draw a data set, train on it, test, and write $(WORK)/report.md'
 	@echo 'make test     run the test suite'
-	@echo 'make install  only prepare $(VENV) (MMCV=mmcv-full builds the compiled kind of mmcv)'
+	@echo 'make install  only prepare $(VENV) (PYTHON=python3.13; MMCV=mmcv-full builds the compiled kind of mmcv)'
+	@echo 'make test-mmcv-full  the suite with a compiled mmcv, in an environment of its own (an hour on two cores)'
+	@echo 'make test-matrix     the suite on each of PYTHONS, and with the oldest releases that are supported'
 	@echo 'make lint     check style; make format applies it'
 	@echo 'make bench    speed experiments of benchmarks/'
-	@echo 'make clean    remove $(VENV), work_dirs and the drawn data'
+	@echo 'make clean    remove $(VENV), $(VENVS), work_dirs and the drawn data'
 
 install: $(STAMP)
 
-$(STAMP): $(wildcard requirements/*.txt) setup.py tools/misc/install_mmcv.sh
+$(STAMP): $(wildcard requirements/*.txt) setup.py tools/misc/install_mmcv.sh tools/misc/mmcv_build/sitecustomize.py
+	@$(INSTALL_MMCV) --check $(if $(wildcard $(PY)),$(PY),$(PYTHON)) $(MMCV) $(MMCV_VERSION)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	rm -f $(VENV)/.stamp-*
-	$(PIP) install -q -r requirements/build.txt
-	$(PIP) install -q -r requirements/runtime.txt -r requirements/tests.txt
-	bash tools/misc/install_mmcv.sh $(PY) $(MMCV) $(MMCV_VERSION)
+	$(PIP_INSTALL) -r requirements/build.txt
+	$(PIP_INSTALL) -r requirements/runtime.txt -r requirements/tests.txt
+	$(INSTALL_MMCV) $(PY) $(MMCV) $(MMCV_VERSION)
 	$(PIP) install -q --no-deps --no-build-isolation -e .
 	touch $@
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(shell nproc) --dist worksteal tests
+
+test-mmcv-full:
+	$(MAKE) test MMCV=mmcv-full VENV=$(VENVS)/mmcv-full
+
+test-matrix:
+	@failed=; \
+	for python in $(PYTHONS); do \
+	  $(MAKE) test PYTHON=$$python VENV=$(VENVS)/$$python || failed="$$failed $$python"; \
+	done; \
+	$(MAKE) test PYTHON=$(firstword $(PYTHONS)) VENV=$(VENVS)/floor CONSTRAINTS=requirements/floor.txt \
+	  || failed="$$failed floor"; \
+	test -z "$$failed" || { echo "the suite fails with:$$failed"; exit 1; }
 
 lint: $(STAMP)
 	$(PY) -m ruff check .
@@ -55,4 +78,4 @@ bench: $(STAMP)
 	$(PY) benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) work_dirs data/shapes build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENVS) work_dirs data/shapes build dist *.egg-info .pytest_cache .ruff_cache

@@ -16,11 +16,11 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
-
 from mmdet.datasets.api_wrappers.coco_api import COCO
 from mmdet.datasets.metrics.coco_metrics import BACKENDS, DEFAULT_IOU_THRS, run_coco_eval
 from mmdet.utils.running.allocator import return_freed_memory
+
+import numpy as np
 
 CONTEXT = multiprocessing.get_context('fork')
 

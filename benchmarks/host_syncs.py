@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from functools import partial
 from unittest import mock
 
-import torch
-
 import mmdet.ops.nms  # noqa: F401 - the package has a function of that name
 from mmdet.ops import roi
 from mmdet.utils.running.host_syncs import count_host_syncs
+
+import torch
 
 sys.path.insert(0, str(__file__).rsplit('/', 1)[0])
 from speed_models import MODELS, Case, made_batch, own_side  # noqa: E402 - beside this file

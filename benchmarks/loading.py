@@ -18,16 +18,16 @@ from functools import partial
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
-import cv2
 import loading_annotations
+from mmdet.datasets.builder import build_dataloader
+from mmdet.datasets.pipelines import Compose
+from mmdet.utils.running.allocator import keep_freed_memory
+
+import cv2
 import numpy as np
 import torch
 from mmcv.parallel import DataContainer, collate
 from torch.utils.data import DataLoader, Dataset
-
-from mmdet.datasets.builder import build_dataloader
-from mmdet.datasets.pipelines import Compose
-from mmdet.utils.running.allocator import keep_freed_memory
 
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 DIVISOR = 32

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mmdet.datasets import CocoDataset
+
 import numpy as np
 import torch.distributed as dist
-
-from mmdet.datasets import CocoDataset
 
 CONTEXT = multiprocessing.get_context('fork')
 

@@ -8,8 +8,6 @@ in the noise of a busy machine, the time that the log itself takes: what it note
 what it hands to the logger (on a GPU without the work that it leaves in the device's queue).
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import statistics
 import time
@@ -17,11 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import torch
-from mmcv import Config
-
 from mmdet.models import build_detector
 from mmdet.models.source_log import SourceLog
+
+import torch
+from mmcv import Config
 
 CONFIG = 'configs/_base_/models/faster_rcnn_r50_fpn.py'
 SOURCES = ['real', 'synthetic']

@@ -29,11 +29,11 @@ from contextlib import ExitStack
 from functools import partial
 from unittest.mock import patch
 
+from mmdet.ops import roi_align
+
 import torch
 import torchvision
 from torch.profiler import ProfilerActivity, profile
-
-from mmdet.ops import roi_align
 
 sys.path.insert(0, str(__file__).rsplit('/', 1)[0])
 from speed_models import (  # noqa: E402 - beside this file

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from mmdet.core.mask.structures import BitmapMasks
+from mmdet.models import build_detector
+
 import numpy as np
 import torch
 from mmcv import Config
@@ -11,9 +14,6 @@ from torch import nn
 from torchvision.models import detection
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
-
-from mmdet.core.mask.structures import BitmapMasks
-from mmdet.models import build_detector
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 MODELS = {name: CONFIGS / name / f'{name}_r50_fpn_1x_coco.py' for name in ('faster_rcnn', 'mask_rcnn', 'retinanet')}

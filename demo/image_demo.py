@@ -4,8 +4,6 @@
 image and ``OUT/detections.json`` in the format of COCO results.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import asyncio
 import sys
@@ -13,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mmcv
-import numpy as np
-
 from mmdet.apis import async_inference_detector, inference_detector, init_detector, show_result_pyplot
 from mmdet.apis.launch import UserError, reported_errors
 from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
+from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.progress import progress_bar
+
+import mmcv
+import numpy as np
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 
@@ -37,12 +36,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--score-thr', type=float, default=0.3, help='leave out detections with lower scores')
     parser.add_argument('--batch-size', type=int, default=1, help='images that go through the model together')
     parser.add_argument('--async-test', action='store_true', help='detect in a thread of its own')
+    parser.add_argument(
+        '--allow-partial', action='store_true', help='use a checkpoint that lacks weights or has other classes'
+    )
     parser.add_argument('--trust-checkpoint', action='store_true', help='allow a file that runs code while it is read')
     return parser.parse_args(argv)
 
 
-def find_images(source: str) -> list[Path]:
-    """The image, or the images below the folder in the order of their names.
+def find_images(source: str, out_dir: Path | None = None) -> list[Path]:
+    """The image, or the images below the folder, but for those below ``out_dir``, in the order of their names.
 
     Raises:
         UserError: there is none.
@@ -50,7 +52,9 @@ def find_images(source: str) -> list[Path]:
     path = Path(source)
     if path.is_file():
         return [path]
-    images = sorted(file for file in path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES)
+    found = (file for file in path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    # pictures of an earlier run are no images to look at
+    images = sorted(file for file in found if out_dir is None or not file.absolute().is_relative_to(out_dir.absolute()))
     if not images:
         raise UserError(f'{source} is neither an image nor a folder with images')
     return images
@@ -88,26 +92,38 @@ def detect(args: argparse.Namespace, model: Any, images: list[Path]) -> list[Any
     return inference_detector(model, files)
 
 
+def output_of(args: argparse.Namespace, paths: OutputPaths | None, image: Path) -> str | None:
+    """File for the picture of an image; None: a window.
+
+    Raises:
+        OutputPathError: it would replace the image.
+    """
+    if not args.out_file:
+        return str(paths(image, image)) if paths else None
+    return str(OutputPaths(Path(args.out_file).parent)(Path(args.out_file).name, image))
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
-    images = find_images(args.img)
+    out_dir = Path(args.out_dir) if args.out_dir else None
+    images = find_images(args.img, None if out_dir and out_dir.absolute() == Path(args.img).absolute() else out_dir)
     if args.out_file and len(images) > 1:
         raise UserError(f'--out-file takes one image, {args.img} has {len(images)}; use --out-dir')
     for name in (args.config, args.checkpoint):
         if '://' not in name and not Path(name).is_file():
             raise UserError(f'there is no file {name}')
     set_checkpoint_trust(args.trust_checkpoint)
-    model = init_detector(args.config, args.checkpoint, device=args.device)
+    model = init_detector(args.config, args.checkpoint, device=args.device, allow_partial=args.allow_partial)
     root = Path(args.img) if Path(args.img).is_dir() else Path(args.img).parent
-    rows: list[dict[str, Any]] = []
+    paths, rows = OutputPaths(args.out_dir, root) if args.out_dir else None, []
     bar = progress_bar(len(images))
     for start in range(0, len(images), args.batch_size):
         batch = images[start : start + args.batch_size]
         for image, result in zip(batch, detect(args, model, batch)):
             name = image.relative_to(root).as_posix()
             rows.extend(coco_rows(name, result, list(model.CLASSES), args.score_thr))
-            out_file = args.out_file or (str(Path(args.out_dir, name)) if args.out_dir else None)
+            out_file = output_of(args, paths, image)
             show_result_pyplot(
                 model, str(image), result, score_thr=args.score_thr, palette=args.palette, out_file=out_file
             )

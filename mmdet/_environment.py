@@ -3,9 +3,19 @@
 import logging
 import warnings
 from importlib import metadata
+from importlib.util import find_spec
 
 MMCV_RANGE = ((1, 7, 0), (1, 8, 0))
-INSTALL_MMCV = "run: pip install 'setuptools<81' wheel && pip install --no-build-isolation mmcv==1.7.2"
+INSTALL_MMCV = (
+    "run: pip install 'setuptools<81' wheel && pip install --no-build-isolation mmcv==1.7.2 (with Python 3.13, in a "
+    'checkout of mmdet: bash tools/misc/install_mmcv.sh python mmcv 1.7.2)'
+)
+INSTALL_MMCV_FULL = 'in a checkout of mmdet run: bash tools/misc/install_mmcv.sh python mmcv-full 1.7.2'
+
+
+def is_compiled() -> bool:
+    """Whether the installed mmcv has compiled operators (mmcv-full)."""
+    return find_spec('mmcv._ext') is not None
 
 
 def digit_version(version_str: str) -> list[int]:
@@ -62,6 +72,8 @@ def require_mmcv() -> str:
     problem = mmcv_problem(installed_distributions())
     # mmcv imports torch's extension builder, which reports a missing CUDA runtime although nothing is to be built
     logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
+    # mmcv without compiled operators says so when its transformers are imported; mmdet.ops has its own of this one
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     with warnings.catch_warnings():
         # 1.7.x announces 2.0 at each import; it is the line that this package is written for
         warnings.filterwarnings('ignore', message='On January 1, 2023, MMCV')

@@ -1,22 +1,16 @@
 """Test a detector: ``python tools/test.py CONFIG CHECKPOINT --eval bbox``."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
+import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import mmcv
-import torch
-from mmcv import Config, DictAction
-from mmcv.cnn import fuse_conv_bn
-from mmcv.runner import get_dist_info
-from torch import nn
-from torch.utils.data import DataLoader
-
 from mmdet.apis import multi_gpu_test, single_gpu_test
+from mmdet.apis.checking.metrics import check_evaluation
+from mmdet.apis.checking.unknown_keys import check_known_keys
 from mmdet.apis.checks import audit
 from mmdet.apis.launch import (
     UserError,
@@ -28,7 +22,7 @@ from mmdet.apis.launch import (
     start_processes,
 )
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
-from mmdet.apis.results import evaluation_settings
+from mmdet.apis.results import check_formatting, evaluation_settings, format_all, kept_results
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import (
@@ -41,9 +35,21 @@ from mmdet.utils import (
     rfnext_init_model,
     setup_multi_processes,
 )
-from mmdet.utils.running.amp import amp_dtype, enable_autocast
+from mmdet.utils.checkpoints.checkpoint import check_classes
 from mmdet.utils.configs.config_error import config_key
+from mmdet.utils.plain_data import NPZ, PICKLES
+from mmdet.utils.running.amp import amp_dtype, enable_autocast
 from mmdet.utils.running.parallel import module_device
+
+import mmcv
+import torch
+from mmcv import Config, DictAction
+from mmcv.cnn import fuse_conv_bn
+from mmcv.runner import get_dist_info
+from torch import nn
+from torch.utils.data import DataLoader
+
+ALLOW_PARTIAL = 'Give the checkpoint of this config; --allow-partial tests with it all the same.'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,7 +58,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where the metrics are written as JSON')
-    parser.add_argument('--out', help='write all results to this .pkl file')
+    parser.add_argument(
+        '--allow-partial', action='store_true', help='test with a checkpoint that lacks weights or has other classes'
+    )
+    parser.add_argument('--out', help='write all results to this .npz (or .pkl) file')
     parser.add_argument('--fuse-conv-bn', action='store_true', help='fold batch norm into convolutions: a bit faster')
     parser.add_argument('--gpu-ids', type=int, nargs='+', help='deprecated: the first of them is used; see --gpu-id')
     parser.add_argument('--gpu-id', type=int, default=0, help='the GPU to use (without --launcher)')
@@ -73,6 +82,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def existing_folder(path: str) -> Path:
+    """The innermost folder of a path that is there."""
+    return next(parent for parent in Path(path).absolute().parents if parent.is_dir())
+
+
 def check_args(args: argparse.Namespace) -> None:
     """Refuse what cannot work before anything is loaded.
 
@@ -83,8 +97,12 @@ def check_args(args: argparse.Namespace) -> None:
         raise UserError('nothing to do: give at least one of --out, --eval, --format-only, --show, --show-dir')
     if args.eval and args.format_only:
         raise UserError('--eval and --format-only cannot be given together')
-    if args.out and not args.out.endswith(('.pkl', '.pickle')):
-        raise UserError(f'--out must end in .pkl or .pickle, got {args.out}')
+    if args.out and not Path(args.out).suffix:
+        args.out += NPZ
+    if args.out and not args.out.endswith((NPZ, *PICKLES)):
+        raise UserError(f'--out must end in .npz (or .pkl, as files of mmdetection 2.x), got {args.out}')
+    if args.out and not os.access(existing_folder(args.out), os.W_OK):
+        raise UserError(f'--out: {existing_folder(args.out)} cannot be written to')
     if args.launcher != 'none' and (args.show or args.show_dir):
         raise UserError('--show and --show-dir work in one process only (--launcher none)')
     if '://' not in args.checkpoint and not Path(args.checkpoint).expanduser().is_file():
@@ -119,7 +137,10 @@ def build_model(cfg: Config, args: argparse.Namespace, dataset: Any) -> nn.Modul
     """The detector with its weights, before it is wrapped."""
     model = build_detector(cfg.model, test_cfg=cfg.get('test_cfg'))
     rfnext_init_model(model, cfg)
-    checkpoint = load_checkpoint(model, args.checkpoint, 'cpu', trusted=cfg.get('trust_checkpoint', False))
+    trusted, advice = cfg.get('trust_checkpoint', False), None if args.allow_partial else ALLOW_PARTIAL
+    checkpoint = load_checkpoint(model, args.checkpoint, 'cpu', trusted=trusted, complete=advice)
+    if advice and cfg.model.type != 'RPN':  # whose classes do not matter
+        check_classes(checkpoint.get('meta', {}).get('CLASSES'), dataset.CLASSES, args.checkpoint, advice)
     if args.fuse_conv_bn:
         model = fuse_conv_bn(model)
     # old checkpoints do not name their classes
@@ -142,14 +163,23 @@ def run(model: nn.Module, loader: DataLoader, cfg: Config, args: argparse.Namesp
     return single_gpu_test(wrapped, loader, args.show, args.show_dir, args.show_score_thr)
 
 
+def check_evaluation_options(cfg: Config, args: argparse.Namespace) -> None:
+    """Check keys of the config, and metrics and options against the data set's class, before anything is loaded.
+
+    Raises:
+        ConfigKeyError: one is not known.
+    """
+    check_known_keys(cfg)
+    if args.eval:
+        settings = {**evaluation_settings(cfg, args.eval, args.eval_options), 'save_best': None}
+        check_evaluation(settings, cfg.data.test, '--eval')
+
+
 def report(results: list, dataset: Any, cfg: Config, args: argparse.Namespace) -> None:
     """Write and evaluate the results as the options ask."""
-    if args.out:
-        print(f'\nwriting results to {args.out}')
-        mmcv.dump(results, args.out)
     options = dict(args.eval_options or {})
     if args.format_only:
-        dataset.format_results(results, **options)
+        format_all(dataset, results, options)
     if args.eval:
         metric = dataset.evaluate(results, **evaluation_settings(cfg, args.eval, options))
         print(metric)
@@ -164,15 +194,19 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_args(args)
     cfg = prepare_config(args)
+    check_evaluation_options(cfg, args)
     setup_multi_processes(cfg)
     distributed = start_processes(args.launcher, cfg)
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     loader = build_test_loader(cfg, distributed)
     model = build_model(cfg, args, loader.dataset)
     audit(loader.dataset, model, cfg, logger)
+    if args.format_only:
+        check_formatting(loader.dataset, dict(args.eval_options or {}))
     results = run(model, loader, cfg, args, distributed)
-    if get_dist_info()[0] == 0:
-        report(results, loader.dataset, cfg, args)
+    if get_dist_info()[0] == 0 and (args.out or args.eval or args.format_only):
+        with kept_results(results, args.work_dir or tempfile.gettempdir(), args.out):
+            report(results, loader.dataset, cfg, args)
 
 
 if __name__ == '__main__':

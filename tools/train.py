@@ -1,21 +1,16 @@
 """Train a detector: ``python tools/train.py CONFIG``."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import copy
-import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
-
-import mmcv
-import torch
-from mmcv import Config, DictAction
-from mmcv.runner import get_dist_info
 
 from mmdet import __version__
 from mmdet.apis import init_random_seed, set_random_seed, train_detector
+from mmdet.apis.checking.config_check import check_config
+from mmdet.apis.checking.unknown_keys import own_keys
 from mmdet.apis.launch import (
     UserError,
     add_common_arguments,
@@ -25,14 +20,26 @@ from mmdet.apis.launch import (
     reported_errors,
     start_processes,
 )
-from mmdet.apis.config_check import check_config
 from mmdet.apis.loaders import train_pipeline
 from mmdet.apis.train import resumed_seed
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
+from mmdet.utils import (
+    atomic_write,
+    collect_env,
+    compat_cfg,
+    get_device,
+    get_root_logger,
+    rfnext_init_model,
+    setup_multi_processes,
+)
 from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
 from mmdet.utils.configs.config_error import config_key
-from mmdet.utils import collect_env, compat_cfg, get_device, get_root_logger, rfnext_init_model, setup_multi_processes
+from mmdet.utils.running.run_lock import run_lock
+
+import torch
+from mmcv import Config, DictAction
+from mmcv.runner import get_dist_info
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -103,6 +110,17 @@ def workflow_datasets(cfg: Config) -> list:
     return datasets
 
 
+def write_config(cfg: Config, name: str) -> None:
+    """Write the config of the run into its work dir; a kill leaves the old file whole.
+
+    References are values in it, so it lists the keys that were referred to.
+    """
+    if own_keys(cfg):
+        cfg.custom_keys = own_keys(cfg)
+    with atomic_write(Path(cfg.work_dir, name), encoding='utf-8') as file:
+        file.write(cfg.dump())
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
@@ -110,16 +128,20 @@ def main(argv: list[str] | None = None) -> None:
     check_config(compat_cfg(cfg))
     setup_multi_processes(cfg)
     distributed = start_processes(args.launcher, cfg)
-    mmcv.mkdir_or_exist(os.path.abspath(cfg.work_dir))
+    with run_lock(cfg.work_dir):
+        run(args, cfg, distributed)
+
+
+def run(args: argparse.Namespace, cfg: Config, distributed: bool) -> None:
+    """Train in a work dir that no other run uses."""
     timestamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
     logger = get_root_logger(str(Path(cfg.work_dir, f'{timestamp}.log')), cfg.get('log_level', 'INFO'))
     rank, world_size = get_dist_info()
     if distributed:
         cfg.gpu_ids = list(range(world_size))
     cfg.seed = init_random_seed(seed_of_run(args, cfg), cfg.device)
-    if rank == 0:
-        cfg.dump(str(Path(cfg.work_dir, Path(args.config).name)))
-    meta = dict(env_info=_env_text(), config=cfg.pretty_text, seed=cfg.seed, exp_name=Path(args.config).name)
+    name = Path(args.config).name
+    meta = dict(env_info=_env_text(), config=cfg.pretty_text, seed=cfg.seed, exp_name=name)
     logger.info(f'Environment info:\n{meta["env_info"]}')
     logger.info(f'Distributed training: {distributed}')
     logger.info(f'Config:\n{cfg.pretty_text}')
@@ -131,9 +153,10 @@ def main(argv: list[str] | None = None) -> None:
     model.init_weights()
     datasets = workflow_datasets(cfg)
     model.CLASSES = datasets[0].CLASSES
+    started = partial(write_config, copy.deepcopy(cfg), name) if rank == 0 else None
     if cfg.get('checkpoint_config') is not None:
         cfg.checkpoint_config.meta = dict(mmdet_version=__version__, CLASSES=model.CLASSES)
-    train_detector(model, datasets, cfg, distributed, not args.no_validate, timestamp, meta)
+    train_detector(model, datasets, cfg, distributed, not args.no_validate, timestamp, meta, started)
 
 
 def _env_text() -> str:

@@ -1,15 +1,9 @@
 """Train a two-stage detector in stages: ``python tools/train_stages.py CONFIG``."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
-
-import mmcv
-from mmcv.runner import get_dist_info
 
 from mmdet.apis import init_random_seed
 from mmdet.apis.launch import (
@@ -22,6 +16,10 @@ from mmdet.apis.launch import (
 from mmdet.apis.stages import StagedTraining
 from mmdet.utils import get_device, get_root_logger, setup_multi_processes
 from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
+from mmdet.utils.running.run_lock import run_lock
+
+from mmcv import Config
+from mmcv.runner import get_dist_info
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,13 +45,19 @@ def main(argv: list[str] | None = None) -> None:
     setup_multi_processes(cfg)
     set_checkpoint_trust(cfg.get('trust_checkpoint', False))
     distributed = start_processes(args.launcher, cfg)
-    mmcv.mkdir_or_exist(os.path.abspath(cfg.work_dir))
+    with run_lock(cfg.work_dir):
+        run(args, cfg, distributed)
+
+
+def run(args: argparse.Namespace, cfg: Config, distributed: bool) -> None:
+    """Train in a work dir that no other run uses."""
     timestamp = time.strftime('%Y%m%d_%H%M%S', time.localtime())
     logger = get_root_logger(str(Path(cfg.work_dir, f'{timestamp}.log')), cfg.get('log_level', 'INFO'))
     cfg.seed = init_random_seed(args.seed, cfg.device)
+    training = StagedTraining(cfg, distributed, logger, timestamp)
     if get_dist_info()[0] == 0:
         cfg.dump(str(Path(cfg.work_dir, Path(args.config).name)))
-    StagedTraining(cfg, distributed, logger, timestamp).run()
+    training.run()
 
 
 if __name__ == '__main__':

@@ -27,13 +27,13 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from experiment import deviation, markdown, panels, spread, write_table
-from mmcv import Config
-
 from mmdet.apis import init_detector, single_gpu_test
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.utils import build_dp, get_device
 from mmdet.utils.running.json_log import latest_json_log, read_json_log
+
+from experiment import deviation, markdown, panels, spread, write_table
+from mmcv import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/faster_rcnn_r18_fpn_adapt.py'

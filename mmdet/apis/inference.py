@@ -15,18 +15,23 @@ from mmcv import Config
 from mmcv.parallel import collate
 from torch import nn
 
+from mmdet.apis.checking.unknown_keys import check_model_settings
 from mmdet.core.evaluation.class_names import get_classes
 from mmdet.datasets.builder import DATASETS
 from mmdet.datasets.pipelines.compose import Compose
 from mmdet.datasets.utils import replace_ImageToTensor
 from mmdet.models.builder import build_detector
-from mmdet.utils.checkpoints.checkpoint import load_checkpoint
+from mmdet.utils.checkpoints.checkpoint import check_classes, load_checkpoint
 from mmdet.utils.configs.custom_imports import import_custom_modules
+from mmdet.utils.configs.read_config import read_config
+from mmdet.utils.errors import ReportedError
 from mmdet.utils.logger import get_root_logger
 from mmdet.utils.running.amp import amp_dtype, enable_autocast
 from mmdet.utils.running.parallel import module_device, unpack
 
 Image = str | os.PathLike | np.ndarray
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.mpg', '.mpeg', '.m4v', '.wmv', '.flv')
+ALLOW_PARTIAL = 'Give the checkpoint of this config; allow_partial=True takes it all the same.'
 
 
 def init_detector(
@@ -34,6 +39,7 @@ def init_detector(
     checkpoint: str | None = None,
     device: str = 'cuda:0',
     cfg_options: dict[str, Any] | None = None,
+    allow_partial: bool = False,
 ) -> nn.Module:
     """Build a detector for inference.
 
@@ -42,6 +48,7 @@ def init_detector(
         checkpoint: weights; None leaves them at their initial values.
         device: a machine without GPU takes the CPU in the place of any ``'cuda...'``.
         cfg_options: changes to the config, e.g. ``{'model.test_cfg.rcnn.score_thr': 0.3}``.
+        allow_partial: accept a checkpoint that lacks weights of the model, or has other classes than the config names.
 
     Returns:
         The model in evaluation mode, with ``cfg`` and ``CLASSES``.
@@ -49,9 +56,11 @@ def init_detector(
     Raises:
         TypeError: ``config`` is neither a path nor a config.
         ImportError: a module of its ``custom_imports`` is not there.
+        ConfigKeyError: nothing reads a key of ``model.test_cfg``.
+        CheckpointMismatchError: see ``allow_partial``.
     """
     if isinstance(config, (str, Path)):
-        config = Config.fromfile(str(config), import_custom_modules=False)
+        config = read_config(config)
     elif isinstance(config, Config):
         config = copy.deepcopy(config)
     else:
@@ -61,17 +70,25 @@ def init_detector(
     import_custom_modules(config)
     _leave_out_pretrained(config.model)
     config.model.train_cfg = None
+    check_model_settings(config.model)
     model = build_detector(config.model, test_cfg=config.get('test_cfg'))
     meta = {}
     if checkpoint is not None:
-        content = load_checkpoint(model, checkpoint, 'cpu', trusted=config.get('trust_checkpoint', False))
+        trusted, advice = config.get('trust_checkpoint', False), None if allow_partial else ALLOW_PARTIAL
+        content = load_checkpoint(model, checkpoint, 'cpu', trusted=trusted, complete=advice)
         meta = content.get('meta', {})
+        if advice:
+            check_classes(meta.get('CLASSES'), _named_classes(config), checkpoint, advice)
     model.CLASSES = meta.get('CLASSES') or _classes_of(config)
     model.cfg = config
     model.to(_usable_device(device))
     if config.get('fp16'):
         enable_autocast(model, amp_dtype(config.fp16.get('dtype', 'float16'), module_device(model)))
     return model.eval()
+
+
+class ImageSourceError(ReportedError, ValueError):
+    """What was given as an image is none."""
 
 
 class LoadImage:
@@ -156,11 +173,29 @@ def _prepare(model: nn.Module, images: list[Image]) -> dict[str, Any]:
     samples = []
     for image in images:
         is_array = isinstance(image, np.ndarray)
+        if not is_array and '://' not in os.fspath(image):
+            _check_image_file(Path(image))
         if is_array not in pipelines:
             pipelines[is_array] = Compose(_with_loading_of_arrays(steps) if is_array else steps)
         source = dict(img=image) if is_array else dict(img_info=dict(filename=os.fspath(image)), img_prefix=None)
         samples.append(pipelines[is_array](source))
     return unpack(collate(samples, samples_per_gpu=len(samples)), module_device(model))
+
+
+def _check_image_file(path: Path) -> None:
+    """Refuse what cannot be read as an image; a pipe or a device would be waited for without end.
+
+    Raises:
+        FileNotFoundError, ImageSourceError: there is no such file, or it is a folder, a video or no file at all.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f'image file not found: {path}')
+    if path.is_dir():
+        raise ImageSourceError(f'{path} is a folder; give its images, as demo/image_demo.py does')
+    if not path.is_file():
+        raise ImageSourceError(f'{path} is no regular file')
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        raise ImageSourceError(f'{path} is a video; give its frames as arrays (mmcv.VideoReader)')
 
 
 def _test_pipeline(cfg: Config) -> list[dict[str, Any]]:
@@ -180,13 +215,23 @@ def _leave_out_pretrained(model_cfg: dict[str, Any]) -> None:
         model_cfg['backbone']['init_cfg'] = None
 
 
+def _named_classes(config: Config) -> Sequence[str] | None:
+    """Class names that the config's test data spells out."""
+    test = config.get('data', {}).get('test', {})
+    test = test[0] if isinstance(test, (list, tuple)) else test
+    dataset = DATASETS.get(test.get('type', '')) if test else None
+    named = test.get('classes') is not None and dataset is not None
+    return dataset.get_classes(test['classes']) if named else None
+
+
 def _classes_of(config: Config) -> Sequence[str]:
     """Class names that the config's test data gives, else COCO's."""
     test = config.get('data', {}).get('test', {})
     test = test[0] if isinstance(test, (list, tuple)) else test
     dataset = DATASETS.get(test.get('type', '')) if test else None
-    if test.get('classes') is not None and dataset is not None:
-        return dataset.get_classes(test['classes'])
+    named = _named_classes(config)
+    if named is not None:
+        return named
     if getattr(dataset, 'CLASSES', None) is not None:
         return dataset.CLASSES
     get_root_logger().warning('neither checkpoint nor config name the classes; those of COCO are used')

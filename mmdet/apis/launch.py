@@ -18,6 +18,8 @@ from mmdet.datasets.audit.audit import AuditError
 from mmdet.utils.checkpoints.checkpoint import UnsafeCheckpointError
 from mmdet.utils.configs.config_error import ConfigError, is_placed
 from mmdet.utils.configs.custom_imports import import_custom_modules
+from mmdet.utils.configs.read_config import read_config
+from mmdet.utils.errors import ReportedError
 from mmdet.utils.misc import update_data_root
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals
@@ -39,7 +41,7 @@ def reported_errors() -> Iterator[None]:
 
     ``MMDET_TRACEBACK=1`` in the environment shows everything. Where there is no error, the process leaves its group.
     """
-    shown = (UserError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)
+    shown = (UserError, ReportedError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)
     if os.environ.get('MMDET_TRACEBACK') == '1':
         shown = ()
     try:
@@ -105,7 +107,7 @@ def config_from_args(args: argparse.Namespace) -> Config:
         folder = path.parent if path.parent.is_dir() else None
         known = [str(file) for file in folder.glob('*.py')] if folder else []
         raise UserError(f'there is no config {args.config}{did_you_mean(args.config, known)}')
-    cfg = replace_cfg_vals(Config.fromfile(args.config, import_custom_modules=False))
+    cfg = replace_cfg_vals(read_config(args.config))
     update_data_root(cfg)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)

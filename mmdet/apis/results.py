@@ -1,16 +1,22 @@
 """What the tools that look at written results share: the test data and the results of it."""
 
+import contextlib
 import copy
+import inspect
+import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mmcv
 from mmcv import Config
 from torch.utils.data import Dataset
 
 from mmdet.apis.launch import UserError
 from mmdet.datasets.builder import build_dataset
+from mmdet.datasets.custom import CustomDataset
 from mmdet.utils.compat_config import compat_loader_args
+from mmdet.utils.plain_data import dump_plain, load_plain
 
 # settings of the evaluation hook that a data set's `evaluate` does not take
 HOOK_KEYS = ('interval', 'tmpdir', 'start', 'gpu_collect', 'save_best', 'rule', 'dynamic_intervals', 'by_epoch')
@@ -38,7 +44,7 @@ def load_results(path: str, dataset: Dataset) -> list[Any]:
     """
     if not Path(path).is_file():
         raise UserError(f'there are no results at {path}; write them with tools/test.py CONFIG CHECKPOINT --out {path}')
-    results = mmcv.load(path)
+    results = load_plain(path)
     if len(results) != len(dataset):
         raise UserError(f'{path}: {len(results)} results for the {len(dataset)} images of data.test of the config')
     return results
@@ -48,3 +54,60 @@ def evaluation_settings(cfg: Config, metric: Any, options: dict[str, Any] | None
     """Arguments of a data set's ``evaluate``: those of ``cfg.evaluation``, the metric, and ``options`` on top."""
     settings = {key: value for key, value in (cfg.get('evaluation') or {}).items() if key not in HOOK_KEYS}
     return {**settings, 'metric': metric, **(options or {})}
+
+
+def check_formatting(dataset: Dataset, options: dict[str, Any]) -> None:
+    """Refuse to write files for a test server that would be nowhere, or that the data set cannot write.
+
+    Args:
+        dataset: data set, or joined ones.
+        options: of its ``format_results``, from ``--eval-options``.
+
+    Raises:
+        UserError: the text says what is missing.
+    """
+    for part in getattr(dataset, 'datasets', [dataset]):
+        part = getattr(part, 'dataset', part)
+        method = getattr(type(part), 'format_results', None)
+        if method is None or method is CustomDataset.format_results:
+            raise UserError(f'--format-only: {type(part).__name__} has no files for a test server; use --out')
+        prefixes = [name for name in inspect.signature(method).parameters if name.endswith('_prefix')]
+        if prefixes and not any(options.get(name) for name in prefixes):
+            raise UserError(
+                f'--format-only needs to know where to write: --eval-options {prefixes[0]}=PATH (its files begin so)'
+            )
+
+
+def format_all(dataset: Dataset, results: list[Any], options: dict[str, Any]) -> None:
+    """Write files for a test server; those of joined data sets have the name of their part, or its number, behind."""
+    if not hasattr(dataset, 'datasets'):
+        dataset.format_results(results, **options)
+        return
+    starts = [0, *dataset.cumulative_sizes[:-1]]
+    for name, part, start, end in zip(dataset.names, dataset.datasets, starts, dataset.cumulative_sizes):
+        own = {key: f'{value}.{name}' if key.endswith('_prefix') else value for key, value in options.items()}
+        part.format_results(results[start:end], **own)
+
+
+@contextlib.contextmanager
+def kept_results(results: list[Any], folder: str | os.PathLike, wanted: str | None) -> Iterator[None]:
+    """Results are on the disk while they are evaluated: an error loses the figures only.
+
+    Args:
+        results: one for each image.
+        folder: where they lie meanwhile, unless they are wanted.
+        wanted: file that was asked for; it stays.
+
+    Raises:
+        Exception: what is raised within, after the file of the results has been named.
+    """
+    path = Path(wanted) if wanted else Path(folder, f'results_{time.strftime("%Y%m%d_%H%M%S")}.npz')
+    print(f'\nwriting results to {path}')
+    dump_plain(results, path)
+    try:
+        yield
+    except BaseException:
+        print(f'the results are kept: tools/analysis_tools/eval_metric.py CONFIG {path} evaluates them', flush=True)
+        raise
+    if not wanted:
+        path.unlink()

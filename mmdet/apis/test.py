@@ -1,5 +1,6 @@
 """Running a detector over a data set, in one process or several."""
 
+import contextlib
 import itertools
 import pickle
 import shutil
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from mmdet.core.mask.utils import encode_mask_results
 from mmdet.utils.checkpoints.checkpoint import unwrap_model
+from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.parallel import unpack
 from mmdet.utils.running.progress import progress_bar
 
@@ -42,11 +44,12 @@ def single_gpu_test(
     """
     model.eval()
     results: list[Any] = []
+    paths = OutputPaths(out_dir) if out_dir else None
     bar = progress_bar(len(data_loader.dataset))
     for data in data_loader:
         batch = model(return_loss=False, rescale=True, **data)
         if show or out_dir:
-            _draw(unwrap_model(model), data_loader.dataset, data, batch, show, out_dir, show_score_thr)
+            _draw(unwrap_model(model), data_loader.dataset, data, batch, show, paths, show_score_thr)
         results.extend(encode_masks(result) for result in batch)
         bar.update(len(batch))
     return results
@@ -100,14 +103,15 @@ def collect_results_cpu(result_part: list[Any], size: int, tmpdir: str | None = 
     Args:
         result_part: of this process.
         size: number of images; what samplers repeated beyond it is dropped.
-        tmpdir: folder on storage that all processes share; it is removed. None makes one under ``.dist_test``.
+        tmpdir: folder on storage that all processes share, default ``.dist_test``. The files lie in a new folder
+            below it; that is removed, and ``tmpdir`` too where it was made for this and is empty.
 
     Returns:
         All results in the order of the data set on rank 0, None elsewhere.
     """
     rank, world_size = get_dist_info()
-    folder = Path(tmpdir) if tmpdir is not None else _shared_folder(rank)
-    folder.mkdir(parents=True, exist_ok=True)
+    parent = Path(tmpdir if tmpdir is not None else '.dist_test')
+    folder, made_parent = _shared_folder(parent, rank)
     with open(folder / f'part_{rank}.pkl', 'wb') as file:
         pickle.dump(result_part, file)
     _barrier(world_size)
@@ -115,6 +119,9 @@ def collect_results_cpu(result_part: list[Any], size: int, tmpdir: str | None = 
         return None
     parts = [pickle.loads((folder / f'part_{i}.pkl').read_bytes()) for i in range(world_size)]
     shutil.rmtree(folder)
+    if made_parent:
+        with contextlib.suppress(OSError):  # another run may use it meanwhile
+            parent.rmdir()
     return interleave(parts, size)
 
 
@@ -135,15 +142,16 @@ def interleave(parts: list[list[Any]], size: int) -> list[Any]:
     return [result for row in rows for result in row if result is not missing][:size]
 
 
-def _shared_folder(rank: int) -> Path:
-    """A new folder below the working one, known to all processes."""
-    name = [None]
+def _shared_folder(parent: Path, rank: int) -> tuple[Path, bool]:
+    """A new folder below ``parent``, known to all processes, and whether ``parent`` was made by this call."""
+    made = [None, False]
     if rank == 0:
-        Path('.dist_test').mkdir(exist_ok=True)
-        name = [tempfile.mkdtemp(dir='.dist_test')]
+        made[1] = not parent.exists()
+        parent.mkdir(parents=True, exist_ok=True)
+        made[0] = tempfile.mkdtemp(dir=parent)
     if dist.is_available() and dist.is_initialized():
-        dist.broadcast_object_list(name, 0)
-    return Path(name[0])
+        dist.broadcast_object_list(made, 0)
+    return Path(made[0]), made[1]
 
 
 def _barrier(world_size: int) -> None:
@@ -157,7 +165,7 @@ def _draw(
     data: dict[str, Any],
     results: list[Any],
     show: bool,
-    out_dir: str | None,
+    paths: OutputPaths | None,
     score_thr: float,
 ) -> None:
     """Pictures of a batch, drawn on the images as they are on the disk."""
@@ -165,7 +173,7 @@ def _draw(
     metas = metas[0] if isinstance(metas[0], (list, tuple)) else metas
     palette = getattr(dataset, 'PALETTE', None)
     for meta, result in zip(metas, results):
-        out_file = str(Path(out_dir, meta['ori_filename'])) if out_dir else None
+        out_file = str(paths(meta['ori_filename'], meta['filename'])) if paths else None
         model.show_result(
             mmcv.imread(meta['filename']),
             result,

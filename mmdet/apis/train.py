@@ -2,6 +2,8 @@
 
 import logging
 import random
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,14 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet import __version__
+from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
 from mmdet.apis.checks import audit
-from mmdet.apis.config_check import check_config
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
-from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook
+from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook, MissedEvaluationHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
+from mmdet.core.hook.nonfinite_hook import NonFiniteHook
 from mmdet.core.hook.schedules.freeze_hook import freeze_as_hooks_will
 from mmdet.core.hook.schedules.set_iter_hook import SetIterHook
 from mmdet.core.hook.schedules.set_progress_hook import SetProgressHook
@@ -29,12 +32,20 @@ from mmdet.datasets.builder import build_dataloader, build_dataset
 from mmdet.datasets.mixing.sources import find_sources
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 from mmdet.models.source_log import SourceLog
-from mmdet.utils.checkpoints.checkpoint import read_checkpoint, set_checkpoint_trust
+from mmdet.utils.checkpoints.checkpoint import (
+    CheckpointMismatchError,
+    load_with_report,
+    read_checkpoint,
+    set_checkpoint_trust,
+    unwrap_model,
+)
+from mmdet.utils.checkpoints.file_check import DamagedCheckpointError, newest_whole
 from mmdet.utils.compat_config import compat_cfg
 from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.logger import get_root_logger
-from mmdet.utils.misc import find_latest_checkpoint
+from mmdet.utils.misc import checkpoints_in
 from mmdet.utils.registry import build_from_cfg
+from mmdet.utils.running.run_lock import run_lock
 from mmdet.utils.running.runner import build_runner
 from mmdet.utils.util_distribution import build_ddp, build_dp, get_device
 
@@ -101,6 +112,7 @@ def train_detector(
     validate: bool = False,
     timestamp: str | None = None,
     meta: dict[str, Any] | None = None,
+    started: Callable[[], None] | None = None,
 ) -> None:
     """Train a detector as its config says.
 
@@ -112,6 +124,10 @@ def train_detector(
         validate: evaluate on ``cfg.data.val`` as ``cfg.evaluation`` says.
         timestamp: names the log files.
         meta: goes into checkpoints.
+        started: called when all checks have passed, just before the first step.
+
+    Raises:
+        RunLockError: another run is at work in ``cfg.work_dir``.
     """
     cfg = compat_cfg(cfg)
     check_config(cfg)
@@ -136,8 +152,11 @@ def train_detector(
     _register_hooks(runner, cfg, distributed or isinstance(loaders[0].batch_sampler, SourceBatchSampler))
     if val_loader is not None:
         _register_evaluation(runner, val_loader, cfg, distributed)
-    _load_or_resume(runner, cfg)
-    runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
+    with run_lock(cfg.work_dir):
+        _load_or_resume(runner, cfg)
+        if started is not None:
+            started()
+        runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
 
 
 def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> list[DataLoader]:
@@ -217,6 +236,8 @@ def _register_hooks(runner: BaseRunner, cfg: Config, epochs_to_sampler: bool) ->
         cfg.get('momentum_config'),
         custom_hooks_config=cfg.get('custom_hooks'),
     )
+    # before the step of the optimizer (ABOVE_NORMAL, 40)
+    runner.register_hook(NonFiniteHook(cfg.get('on_nonfinite', 'stop')), priority='VERY_HIGH')
     # behind the timer (LOW, 70), before the loggers (VERY_LOW, 90)
     runner.register_hook(DataShareHook(), priority=80)
     runner.register_hook(SetIterHook())
@@ -233,9 +254,8 @@ def _optimizer_hook(cfg: Config) -> Any:
     config = ConfigDict() if config is None else config
     if fp16 is None or not isinstance(config, dict):
         return config
-    kind = 'GradientCumulativeAmpOptimizerHook' if 'cumulative_iters' in config else 'AmpOptimizerHook'
     with config_key('optimizer_config'):
-        return build_from_cfg({'type': kind, **config, **fp16}, HOOKS)
+        return build_from_cfg({'type': optimizer_hook_type(cfg), **config, **fp16}, HOOKS)
 
 
 def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, distributed: bool) -> None:
@@ -244,20 +264,52 @@ def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, di
     hook = DistEvalHook if distributed else EvalHook
     settings.setdefault('test_fn', multi_gpu_test if distributed else single_gpu_test)
     # behind the checkpoint of the same moment, which `save_best` may repeat under another name
-    runner.register_hook(hook(loader, **settings), priority='LOW')
+    evaluation = hook(loader, **settings)
+    runner.register_hook(evaluation, priority='LOW')
+    runner.register_hook(MissedEvaluationHook(evaluation), priority='LOWEST')
 
 
 def resume_point(cfg: Config) -> str | None:
-    """The checkpoint that a run goes on from: ``resume_from``, else with ``auto_resume`` the work dir's latest."""
+    """The checkpoint that a run goes on from: ``resume_from``, else with ``auto_resume`` the newest whole one.
+
+    Raises:
+        DamagedCheckpointError: ``resume_from`` is damaged, or no checkpoint of the work dir is whole.
+    """
     if cfg.get('resume_from'):
-        return cfg.resume_from
-    return find_latest_checkpoint(cfg.work_dir) if cfg.get('auto_resume') else None
+        return str(cfg.resume_from)
+    return whole_checkpoint(cfg.work_dir) if cfg.get('auto_resume') else None
+
+
+def whole_checkpoint(work_dir: str) -> str | None:
+    """The newest checkpoint of a folder that is whole; damaged ones are named in the log. None where there is none.
+
+    Raises:
+        DamagedCheckpointError: there are checkpoints, and all are damaged.
+    """
+    found = checkpoints_in(work_dir)
+    path, problems = newest_whole(found)
+    if path is None and problems:
+        raise DamagedCheckpointError(f'no checkpoint of {work_dir} is whole: {"; ".join(problems)}')
+    for problem in problems:
+        get_root_logger().warning(f'auto_resume: {problem}. The run goes on from {path}')
+    return str(path) if path else None
 
 
 def resumed_seed(cfg: Config) -> int | None:
     """The seed of the run that this one goes on from: samplers and loader workers draw from it again."""
     path = resume_point(cfg)
-    return read_checkpoint(path).get('meta', {}).get('seed') if path else None
+    return _read_to_resume(path).get('meta', {}).get('seed') if path else None
+
+
+def _read_to_resume(path: str) -> dict[str, Any]:
+    """A checkpoint; where it is damaged, the error names an earlier one that is whole."""
+    try:
+        return read_checkpoint(path)
+    except DamagedCheckpointError as error:
+        others = [other for other in checkpoints_in(Path(path).parent) if not other.samefile(path)]
+        earlier, _ = newest_whole(others)
+        offer = f'. {earlier} is whole: --resume-from {earlier}, or --auto-resume' if earlier else ''
+        raise DamagedCheckpointError(f'{error}{offer}') from error
 
 
 def _load_or_resume(runner: BaseRunner, cfg: Config) -> None:
@@ -265,4 +317,30 @@ def _load_or_resume(runner: BaseRunner, cfg: Config) -> None:
     if resume_from:
         runner.resume(resume_from)
     elif cfg.get('load_from'):
-        runner.load_checkpoint(cfg.load_from)
+        load_initial_weights(runner.model, cfg.load_from, runner.logger, cfg.get('min_loaded_fraction', 0.5))
+
+
+def load_initial_weights(model: nn.Module, path: str, logger: logging.Logger, min_fraction: float) -> None:
+    """Load what fits of a checkpoint, and report it in one table.
+
+    Args:
+        model: wrapped or not.
+        path: of the checkpoint.
+        logger: gets the table.
+        min_fraction: of the backbone's numbers (of the model's, where it has no backbone) that must be in the file.
+
+    Raises:
+        CheckpointMismatchError: fewer are.
+    """
+    _, report = load_with_report(model, path, 'cpu', logger)
+    sizes = {name: tensor.numel() for name, tensor in unwrap_model(model).state_dict().items()}
+    names = [name for name in sizes if name.startswith('backbone.')] or list(sizes)
+    total, loaded = sum(sizes[name] for name in names), set(report.loaded)
+    fraction = sum(sizes[name] for name in names if name in loaded) / max(total, 1)
+    logger.log(logging.INFO if report.exact else logging.WARNING, f'load_from:\n{report.table(path)}')
+    if fraction < min_fraction:
+        what = 'backbone' if names[0].startswith('backbone.') else 'model'
+        raise CheckpointMismatchError(
+            f'load_from: {path} has {fraction:.0%} of the numbers of the {what}, at least {min_fraction:.0%} are '
+            f'expected: is it of another model? {report.text(path)}\nmin_loaded_fraction=0 in the config accepts it.'
+        )

@@ -19,6 +19,7 @@ from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
 from mmdet.datasets.mixing.label_spaces import Rename, label_table, relabel_annotations
 from mmdet.datasets.pipelines.compose import Compose
+from mmdet.utils.plain_data import load_plain
 from mmdet.utils.running.allocator import return_freed_memory
 
 # The default of ``file_client_args``; copied before it is used.
@@ -192,11 +193,11 @@ class CustomDataset(Dataset):
 
     def load_annotations(self, ann_file: str) -> list[dict]:
         """Read the annotation file: one entry for each image."""
-        return mmcv.load(ann_file)
+        return load_plain(ann_file)
 
     def load_proposals(self, proposal_file: str) -> list[np.ndarray]:
         """Read the proposals: one array (n, 4 or 5) for each image."""
-        return mmcv.load(proposal_file)
+        return load_plain(proposal_file)
 
     def get_ann_info(self, idx: int) -> dict:
         """Annotations of an image: ``bboxes`` (n, 4) xyxy px, ``labels`` (n,), and more in some data sets."""

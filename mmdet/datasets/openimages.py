@@ -17,6 +17,7 @@ from mmdet.datasets.formats import openimages_files as files
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric
 from mmdet.datasets.metrics.openimages_metrics import expand_and_filter, with_ancestors
 from mmdet.datasets.mixing.verified_classes import open_images_verified
+from mmdet.utils.plain_data import load_plain
 
 # names of ``ann_info``, in the order of ``openimages_files.FLAGS``
 _FLAG_NAMES = ('is_occludeds', 'is_truncateds', 'gt_is_group_ofs', 'is_depictions', 'is_insides')
@@ -186,7 +187,7 @@ class OpenImagesDataset(CustomDataset):
         Raises:
             FileNotFoundError: there is no such file.
         """
-        self._remember_sizes(mmcv.load(meta_file or self.meta_file))
+        self._remember_sizes(load_plain(meta_file or self.meta_file))
 
     def _remember_sizes(self, metas: Any) -> None:
         for meta in metas:

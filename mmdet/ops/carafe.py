@@ -6,6 +6,8 @@ from mmcv.cnn import normal_init, xavier_init
 from mmcv.cnn.bricks.registry import UPSAMPLE_LAYERS
 from torch import Tensor, nn
 
+from mmdet.ops.compiled import mmcv_class, register_layer
+
 ENCODER_STD = 0.001  # of the first weights of the kernel predictor: upsampling starts as a plain mean over the kernel
 
 
@@ -75,7 +77,7 @@ def predicted_kernels(encoded: Tensor, kernel_size: int, group_size: int, scale_
     return masks.flatten(5, 6).flatten(3, 4).flatten(1, 2)
 
 
-class CARAFE(nn.Module):
+class CARAFE(mmcv_class('CARAFE')):
     """:func:`carafe` as a layer."""
 
     def __init__(self, kernel_size: int, group_size: int, scale_factor: int) -> None:
@@ -89,7 +91,7 @@ class CARAFE(nn.Module):
         return carafe(features, masks, self.kernel_size, self.group_size, self.scale_factor)
 
 
-class CARAFEPack(nn.Module):
+class CARAFEPack(mmcv_class('CARAFEPack')):
     """:func:`carafe` with kernels that it predicts itself (``type='carafe'`` in an ``upsample_cfg``).
 
     Args:
@@ -142,5 +144,4 @@ class CARAFEPack(nn.Module):
         return carafe(x, masks, self.up_kernel, self.up_group, self.scale_factor)
 
 
-if 'carafe' not in UPSAMPLE_LAYERS:  # the compiled mmcv registers its own when its ops are imported
-    UPSAMPLE_LAYERS.register_module('carafe', module=CARAFEPack)
+register_layer(UPSAMPLE_LAYERS, 'carafe', CARAFEPack)

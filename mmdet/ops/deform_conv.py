@@ -12,6 +12,8 @@ from mmcv.cnn.bricks.registry import CONV_LAYERS
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from mmdet.ops.compiled import mmcv_class, register_layer
+
 
 def deform_conv2d(
     input: Tensor,
@@ -171,7 +173,7 @@ class _DeformConvBase(nn.Module):
         )
 
 
-class DeformConv2d(_DeformConvBase):
+class DeformConv2d(_DeformConvBase, mmcv_class('DeformConv2d')):
     """Deformable convolution; its offsets are given to ``forward``. It has no bias, as in mmcv.
 
     Raises:
@@ -220,7 +222,7 @@ class DeformConv2d(_DeformConvBase):
         )
 
 
-class DeformConv2dPack(DeformConv2d):
+class DeformConv2dPack(DeformConv2d, mmcv_class('DeformConv2dPack')):
     """Deformable convolution that predicts its own offsets (``DCN`` in configs)."""
 
     def __init__(self, *args, **kwargs) -> None:
@@ -232,7 +234,7 @@ class DeformConv2dPack(DeformConv2d):
         return super().forward(x, self.conv_offset(x))
 
 
-class ModulatedDeformConv2d(_DeformConvBase):
+class ModulatedDeformConv2d(_DeformConvBase, mmcv_class('ModulatedDeformConv2d')):
     """Modulated deformable convolution; its offsets and masks are given to ``forward``.
 
     Raises:
@@ -266,7 +268,7 @@ class ModulatedDeformConv2d(_DeformConvBase):
         )
 
 
-class ModulatedDeformConv2dPack(ModulatedDeformConv2d):
+class ModulatedDeformConv2dPack(ModulatedDeformConv2d, mmcv_class('ModulatedDeformConv2dPack')):
     """Modulated deformable convolution that predicts its own offsets and masks (``DCNv2`` in configs)."""
 
     def __init__(self, *args, **kwargs) -> None:
@@ -287,6 +289,5 @@ class ModulatedDeformConv2dPack(ModulatedDeformConv2d):
         return super().forward(x, torch.cat([first, second], dim=1), mask.float().sigmoid())
 
 
-for _name, _layer in (('DCN', DeformConv2dPack), ('DCNv2', ModulatedDeformConv2dPack)):
-    if _name not in CONV_LAYERS:  # the compiled mmcv registers its own when its ops are imported
-        CONV_LAYERS.register_module(_name, module=_layer)
+register_layer(CONV_LAYERS, 'DCN', DeformConv2dPack)
+register_layer(CONV_LAYERS, 'DCNv2', ModulatedDeformConv2dPack)

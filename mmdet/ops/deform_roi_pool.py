@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from mmdet.ops.compiled import mmcv_class
 from mmdet.ops.roi import roi_align
 
 
@@ -71,20 +72,20 @@ def _pool_image(feature: Tensor, corners: Tensor, offset: Tensor, size: tuple[in
     bins = extent.new_tensor([size[1], size[0]])
     bin_size = extent / bins
     counts = torch.full_like(extent, sampling_ratio) if sampling_ratio > 0 else bin_size.ceil().clamp(min=0)
-    roi, column, row = _sample_grid(counts)
+    roi, column, row = sample_grid(counts)
     # first corner of each bin, then the samples inside
     grid = torch.stack(torch.meshgrid(*(torch.arange(k, device=bins.device) for k in size), indexing='ij')[::-1])
     corner = (start[:, :, None, None] + bin_size[:, :, None, None] * grid) + offset * extent[:, :, None, None]
     inside_bin = (torch.stack([column, row], dim=1) + 0.5) * (bin_size / counts.clamp(min=1))[roi]
     position = corner[roi] + inside_bin[:, :, None, None]  # (S, 2, h, w)
-    values = _bilinear(feature, position.permute(0, 2, 3, 1).flatten(1, 2)[None])  # (C, S, h * w)
+    values = bilinear(feature, position.permute(0, 2, 3, 1).flatten(1, 2)[None])  # (C, S, h * w)
     weight = 1 / counts.prod(1).clamp(min=1)
     values = values.transpose(0, 1) * weight[roi][:, None, None]
     pooled = values.new_zeros(len(corners), feature.size(0), size[0] * size[1]).index_add(0, roi, values)
     return pooled.unflatten(2, size)
 
 
-def _sample_grid(counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def sample_grid(counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Samples of a bin of each RoI, RoI after RoI: the RoI, the column and the row of each, (S,).
 
     Args:
@@ -96,7 +97,7 @@ def _sample_grid(counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return roi, index % columns[roi], index // columns[roi]
 
 
-def _bilinear(feature: Tensor, position: Tensor) -> Tensor:
+def bilinear(feature: Tensor, position: Tensor) -> Tensor:
     """A map (C, H, W) at (1, S, B, 2) positions, x before y, in cells -> (C, S, B).
 
     Up to a cell outside the nearest border counts, further out is 0.
@@ -108,7 +109,7 @@ def _bilinear(feature: Tensor, position: Tensor) -> Tensor:
     return (values * inside[:, None])[0]
 
 
-class DeformRoIPool(nn.Module):
+class DeformRoIPool(mmcv_class('DeformRoIPool')):
     """:func:`deform_roi_pool` as a layer; its offsets are given to ``forward``."""
 
     def __init__(
@@ -134,7 +135,7 @@ class DeformRoIPool(nn.Module):
         return self._pool(input, rois, offset)
 
 
-class DeformRoIPoolPack(DeformRoIPool):
+class DeformRoIPoolPack(DeformRoIPool, mmcv_class('DeformRoIPoolPack')):
     """Deformable pooling that predicts its offsets from the RoI pooled without them; it starts as RoIAlign.
 
     Args:
@@ -188,7 +189,7 @@ class DeformRoIPoolPack(DeformRoIPool):
         return self._pool(input, rois, self.offset_fc(still).view(len(rois), 2, *self.output_size))
 
 
-class ModulatedDeformRoIPoolPack(DeformRoIPoolPack):
+class ModulatedDeformRoIPoolPack(DeformRoIPoolPack, mmcv_class('ModulatedDeformRoIPoolPack')):
     """As :class:`DeformRoIPoolPack`, and each bin is scaled by a predicted factor in [0, 1], at first one half."""
 
     def __init__(

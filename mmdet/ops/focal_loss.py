@@ -2,7 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from mmdet.ops.compiled import mmcv_class
 
 _REDUCTIONS = ('none', 'mean', 'sum')
 
@@ -10,7 +12,9 @@ _REDUCTIONS = ('none', 'mean', 'sum')
 def _reduce(loss: Tensor, reduction: str) -> Tensor:
     if reduction not in _REDUCTIONS:
         raise ValueError(f'reduction must be one of {_REDUCTIONS}, got {reduction!r}')
-    return loss if reduction == 'none' else loss.mean() if reduction == 'mean' else loss.sum()
+    if reduction == 'none':
+        return loss
+    return loss.sum() / max(len(loss), 1) if reduction == 'mean' else loss.sum()
 
 
 def _full_precision(logits: Tensor) -> Tensor:
@@ -42,7 +46,7 @@ def sigmoid_focal_loss(
         gamma: power of the modulating factor.
         alpha: weight of positives; negatives get ``1 - alpha``.
         weight: (C,) weight of each class.
-        reduction: ``'none'``, ``'mean'`` (over all n * C) or ``'sum'``.
+        reduction: ``'none'``, ``'mean'`` (the sum over n, as mmcv has it) or ``'sum'``.
 
     Returns:
         (n, C) for ``'none'``, else a scalar; float32 at least.
@@ -88,3 +92,37 @@ def softmax_focal_loss(
     if weight is not None:
         loss = loss * weight[label]
     return _reduce(loss * (target >= 0), reduction)
+
+
+class _FocalLoss(nn.Module):
+    """What the two layers share: their numbers.
+
+    Args:
+        gamma, alpha, weight, reduction: as of the function.
+    """
+
+    def __init__(self, gamma: float, alpha: float, weight: Tensor | None = None, reduction: str = 'mean') -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.alpha = alpha
+        self.register_buffer('weight', weight)
+        self.reduction = reduction
+
+    def extra_repr(self) -> str:
+        return f'gamma={self.gamma}, alpha={self.alpha}, reduction={self.reduction!r}'
+
+
+class SigmoidFocalLoss(_FocalLoss, mmcv_class('SigmoidFocalLoss')):
+    """:func:`sigmoid_focal_loss` as a layer."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Logits (n, C) and classes (n,)."""
+        return sigmoid_focal_loss(input, target, self.gamma, self.alpha, self.weight, self.reduction)
+
+
+class SoftmaxFocalLoss(_FocalLoss, mmcv_class('SoftmaxFocalLoss')):
+    """:func:`softmax_focal_loss` as a layer."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Logits (n, C) and classes (n,)."""
+        return softmax_focal_loss(input, target, self.gamma, self.alpha, self.weight, self.reduction)

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.utils import _pair
 
+from mmdet.ops.compiled import mmcv_class, register_layer
+
 # Places whose patches are in memory at once: 4096 patches of 3x3 cells and 256 channels are 38 MB in float32.
 PLACES_AT_ONCE = 4096
 
@@ -86,7 +88,7 @@ def check_shapes(features: Tensor, mask: Tensor, weight: Tensor, size: tuple[int
         raise ValueError(f'masked_conv2d: expected a mask {(len(features), *size)}, got {tuple(mask.shape)}')
 
 
-class MaskedConv2d(nn.Conv2d):
+class MaskedConv2d(mmcv_class('MaskedConv2d', nn.Conv2d)):
     """``nn.Conv2d``, with the same parameters and checkpoint keys, whose ``forward`` takes a mask of places.
 
     In evaluation only these places are computed; in training, or with groups of channels, the whole map is, and
@@ -108,5 +110,4 @@ class MaskedConv2d(nn.Conv2d):
         return masked_conv2d(x, mask, self.weight, self.bias, self.stride, self.padding, self.dilation)
 
 
-if 'MaskedConv2d' not in CONV_LAYERS:
-    CONV_LAYERS.register_module('MaskedConv2d', module=MaskedConv2d)
+register_layer(CONV_LAYERS, 'MaskedConv2d', MaskedConv2d)

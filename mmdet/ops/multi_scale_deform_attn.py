@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn.bricks import transformer as _mmcv_transformer  # noqa: F401 - a compiled mmcv registers its own first
 from mmcv.cnn.bricks.registry import ATTENTION
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
+
+from mmdet.ops.compiled import mmcv_class, register_layer
 
 
 def multi_scale_deformable_attn(
@@ -43,8 +44,7 @@ def multi_scale_deformable_attn(
     return out.view(num_images, num_heads * channels, -1).transpose(1, 2)
 
 
-@ATTENTION.register_module(force=True)
-class MultiScaleDeformableAttention(BaseModule):
+class MultiScaleDeformableAttention(mmcv_class('MultiScaleDeformableAttention', BaseModule)):
     """:func:`multi_scale_deformable_attn` around reference points, with offsets and weights made from the queries.
 
     It takes the place of the compiled module of that name; arguments and checkpoint keys are the same.
@@ -173,3 +173,6 @@ class MultiScaleDeformableAttention(BaseModule):
         if reference.size(-1) == 4:
             return reference[..., :2] + offsets / self.num_points * reference[..., 2:] * 0.5
         raise ValueError(f'reference_points: expected 2 or 4 numbers, got {reference.size(-1)}')
+
+
+register_layer(ATTENTION, 'MultiScaleDeformableAttention', MultiScaleDeformableAttention)

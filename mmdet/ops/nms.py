@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision.ops
+from mmcv.utils import deprecated_api_warning
 from torch import Tensor
+
+from mmdet.ops.rotated import nms_rotated
 
 _LEAST_FOR_GROUPS = 2000  # boxes on a CPU from which groups are faster worked on one by one
 _SOFT_METHODS = ('naive', 'linear', 'gaussian')
@@ -50,6 +53,7 @@ def _comparable(boxes: Tensor, offset: int) -> Tensor:
     return boxes + boxes.new_tensor([0, 0, offset, offset]) if offset else boxes
 
 
+@deprecated_api_warning({'iou_thr': 'iou_threshold'})
 @_accepts_arrays
 def nms(
     boxes: Tensor,
@@ -90,6 +94,7 @@ def nms(
     return torch.cat([boxes[keep], scores[keep, None]], dim=1), keep
 
 
+@deprecated_api_warning({'iou_thr': 'iou_threshold'})
 @_accepts_arrays
 def soft_nms(
     boxes: Tensor,
@@ -154,7 +159,7 @@ def _decay(iou: np.ndarray, iou_threshold: float, sigma: float, method: str) -> 
     return np.where(iou >= iou_threshold, 1 - iou if method == 'linear' else 0, 1).astype(iou.dtype)
 
 
-_NMS_OPS: dict[str, Callable] = {'nms': nms, 'soft_nms': soft_nms}
+_NMS_OPS: dict[str, Callable] = {'nms': nms, 'soft_nms': soft_nms, 'nms_rotated': nms_rotated}
 
 
 def batched_nms(
@@ -163,17 +168,17 @@ def batched_nms(
     """Suppression within each group of ``idxs`` (a class, a level) alone.
 
     Args:
-        boxes: (n, 4) xyxy.
+        boxes: (n, 4) xyxy, or (n, 5) rotated (see :mod:`mmdet.ops.rotated`).
         scores: (n,).
         idxs: (n,) group of each box; boxes of different groups never suppress each other.
-        nms_cfg: ``type`` (``'nms'`` or ``'soft_nms'``) and its arguments, and also
+        nms_cfg: ``type`` (``'nms'``, ``'soft_nms'`` or ``'nms_rotated'``) and its arguments, and also
             ``class_agnostic`` (overrides the argument), ``max_num`` (of all groups together; -1: all) and
             ``split_thr`` (from so many boxes on, default 10000, the groups are worked on one by one, to save memory).
             None: nothing is suppressed, only sorted.
         class_agnostic: all boxes are one group.
 
     Returns:
-        (k, 5) boxes with their (for soft_nms lowered) score, best first, and their (k,) indices.
+        (k, 5 or 6) boxes with their (for soft_nms lowered) score, best first, and their (k,) indices.
 
     Raises:
         ValueError: unknown type, wrong shapes.
@@ -191,7 +196,7 @@ def batched_nms(
     elif len(boxes) < split_thr:
         grouped = boxes if class_agnostic else _apart(boxes, idxs)
         dets, keep = suppress(grouped, scores, **cfg)
-        kept_scores = dets[:, 4].to(scores)
+        kept_scores = dets[:, -1].to(scores)
     else:
         groups = torch.zeros_like(idxs) if class_agnostic else idxs
         kept_scores, keep = _suppress_by_group(suppress, boxes, scores, groups, cfg)
@@ -215,6 +220,9 @@ def _apart(boxes: Tensor, idxs: Tensor) -> Tensor:
     if not len(boxes):
         return boxes
     boxes = boxes.detach().double()
+    if boxes.size(1) == 5:  # rotated: only the centre moves, further than any box reaches
+        span = boxes[:, :2].max() - boxes[:, :2].min() + boxes[:, 2:4].sum(1).max() + 1
+        return torch.cat([boxes[:, :2] + idxs.to(boxes)[:, None] * span, boxes[:, 2:]], 1)
     span = boxes.max() - boxes.min() + 1
     return boxes + idxs.to(boxes)[:, None] * span
 
@@ -251,19 +259,19 @@ def _suppress_by_group(
     for group in idxs.unique():
         members = (idxs == group).nonzero().squeeze(1)
         dets, inds = suppress(boxes[members], scores[members], **cfg)
-        kept_scores.append(dets[:, 4])
+        kept_scores.append(dets[:, -1])
         keep.append(members[inds])
     kept_scores, order = torch.cat(kept_scores).sort(descending=True, stable=True)
     return kept_scores, torch.cat(keep)[order]
 
 
 @_accepts_arrays
-def nms_match(dets: Tensor, thresh: float) -> list[Tensor]:
+def nms_match(dets: Tensor, iou_threshold: float) -> list[Tensor]:
     """Hard suppression that tells which box suppressed which.
 
     Args:
         dets: (n, 5) xyxy and score.
-        thresh: an IoU of at least this suppresses.
+        iou_threshold: an IoU of at least this suppresses.
 
     Returns:
         One index tensor for each kept box, best first: the kept one, then those it suppressed, best first.
@@ -277,7 +285,7 @@ def nms_match(dets: Tensor, thresh: float) -> list[Tensor]:
     left = np.argsort(-on_cpu[:, 4], kind='stable')
     corners, groups = on_cpu[left, :4], []
     while len(left):
-        overlaps = _iou_row(corners[0], corners) >= thresh
+        overlaps = _iou_row(corners[0], corners) >= iou_threshold
         overlaps[0] = True
         groups.append(left[overlaps])
         left, corners = left[~overlaps], corners[~overlaps]

@@ -3,10 +3,14 @@
 Points of a RoI are (x, y) in [0, 1] of it, (0, 0) its upper left corner.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.utils import _pair
+
+from mmdet.ops.compiled import mmcv_class
 
 
 def points_in_image(rois: Tensor, rel_points: Tensor) -> Tensor:
@@ -74,7 +78,43 @@ def read_masks_at_points(masks: Tensor, rows: Tensor, points: Tensor) -> Tensor:
     return values
 
 
-class SimpleRoIAlign(nn.Module):
+def rel_roi_point_to_rel_img_point(
+    rois: Tensor, rel_roi_points: Tensor, img: tuple[int, int] | Tensor, spatial_scale: float = 1.0
+) -> Tensor:
+    """Points of RoIs as points in [0, 1] of an image or of a feature map, as :func:`point_sample` reads.
+
+    Args:
+        rois: (n, 4), or (n, 5) with the image index first; xyxy px.
+        rel_roi_points: (n, P, 2) in [0, 1] of each RoI.
+        img: height and width, or the map (N, C, H, W) itself.
+        spatial_scale: cells of the map per px.
+
+    Returns:
+        (n, P, 2) without a gradient.
+    """
+    height, width = img.shape[-2:] if isinstance(img, Tensor) else img
+    points = points_in_image(rois, rel_roi_points).detach()
+    return points / points.new_tensor([width, height]) * spatial_scale
+
+
+def point_sample(input: Tensor, points: Tensor, align_corners: bool = False, **kwargs: Any) -> Tensor:
+    """Bilinear values of maps at points; zero outside.
+
+    Args:
+        input: (N, C, H, W).
+        points: (N, P, 2), or (N, h, w, 2), x and y in [0, 1] of the map.
+        align_corners: as of ``torch.nn.functional.grid_sample``, as are ``kwargs``.
+
+    Returns:
+        (N, C, P), or (N, C, h, w).
+    """
+    grid = points * 2 - 1
+    if points.ndim == 4:
+        return F.grid_sample(input, grid, align_corners=align_corners, **kwargs)
+    return F.grid_sample(input, grid[:, :, None], align_corners=align_corners, **kwargs).squeeze(3)
+
+
+class SimpleRoIAlign(mmcv_class('SimpleRoIAlign')):
     """Pools a RoI by one bilinear sample in the middle of each bin.
 
     Args:
@@ -107,4 +147,12 @@ def bin_centres(size: tuple[int, int], like: Tensor) -> Tensor:
     return torch.stack([xs.expand(size), ys[:, None].expand(size)], dim=2).reshape(1, -1, 2)
 
 
-__all__ = ['SimpleRoIAlign', 'bin_centres', 'points_in_image', 'read_at_points', 'read_masks_at_points']
+__all__ = [
+    'SimpleRoIAlign',
+    'bin_centres',
+    'point_sample',
+    'points_in_image',
+    'read_at_points',
+    'read_masks_at_points',
+    'rel_roi_point_to_rel_img_point',
+]

@@ -5,9 +5,11 @@ from functools import reduce
 
 import torch
 import torchvision.ops
+from mmcv.utils import deprecated_api_warning
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from mmdet.ops.compiled import mmcv_class
 from mmdet.ops.roi_align_cpu import Geometry, Level, pays, roi_align_cpu
 
 _POOL_MODES = ('avg', 'max')
@@ -146,9 +148,10 @@ def roi_pool(input: Tensor, rois: Tensor, output_size: int | tuple[int, int], sp
     return pooled.to(input.dtype)
 
 
-class RoIAlign(nn.Module):
+class RoIAlign(mmcv_class('RoIAlign')):
     """:func:`roi_align` as a layer; ``use_torchvision`` is accepted for old configs and changes nothing."""
 
+    @deprecated_api_warning({'out_size': 'output_size', 'sample_num': 'sampling_ratio'}, cls_name='RoIAlign')
     def __init__(
         self,
         output_size: int | tuple[int, int],
@@ -184,7 +187,7 @@ class RoIAlign(nn.Module):
         )
 
 
-class RoIPool(nn.Module):
+class RoIPool(mmcv_class('RoIPool')):
     """:func:`roi_pool` as a layer."""
 
     def __init__(self, output_size: int | tuple[int, int], spatial_scale: float = 1.0) -> None:

@@ -5,6 +5,7 @@ from mmcv.cnn import ConvAWS2d, constant_init
 from mmcv.cnn.bricks.registry import CONV_LAYERS
 from torch import Tensor, nn, zeros_like
 
+from mmdet.ops.compiled import mmcv_class, register_layer
 from mmdet.ops.deform_conv import deform_conv2d
 
 ATROUS_FACTOR = 3  # of the dilation of the wide branch
@@ -19,7 +20,7 @@ def local_mean(x: Tensor) -> Tensor:
     return F.avg_pool2d(padded, SWITCH_WINDOW, stride=1)
 
 
-class SAConv2d(ConvAWS2d):
+class SAConv2d(mmcv_class('SAConv2d', ConvAWS2d)):
     """A convolution that chooses, place by place, between its own dilation and three times that (``SAC``).
 
     Both branches share ``weight``, standardised; the wide one adds ``weight_diff``. Before and behind, a projection of
@@ -88,5 +89,4 @@ class SAConv2d(ConvAWS2d):
         return deform_conv2d(x, offset, weight, self.stride, padding, dilation, self.groups, bias=self.bias)
 
 
-if 'SAC' not in CONV_LAYERS:  # the compiled mmcv registers its own when its ops are imported
-    CONV_LAYERS.register_module('SAC', module=SAConv2d)
+register_layer(CONV_LAYERS, 'SAC', SAConv2d)

@@ -5,6 +5,8 @@ from typing import Any
 from mmcv.cnn.bricks.registry import NORM_LAYERS
 from torch import nn
 
+from mmdet.ops.compiled import register_layer
+
 STATS_MODES = ('default', 'N')
 
 
@@ -15,21 +17,31 @@ class MMSyncBN(nn.SyncBatchNorm):
 
     Args:
         num_features: channels.
+        eps, momentum, affine, track_running_stats: as of ``torch.nn.SyncBatchNorm``.
+        group: its ``process_group``.
         stats_mode: accepted as mmcv's layer has it: 'default' there gives each process the same weight, 'N' each
             value. Here each value has the same weight, which is the same for equal numbers of values. Default:
             'default'.
-        kwargs: further arguments of ``torch.nn.SyncBatchNorm``; ``group`` is its ``process_group``.
+        kwargs: further arguments of ``torch.nn.SyncBatchNorm``.
 
     Raises:
         ValueError: another ``stats_mode``.
     """
 
-    def __init__(self, num_features: int, *, stats_mode: str = 'default', group: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        group: Any = None,
+        stats_mode: str = 'default',
+        **kwargs: Any,
+    ) -> None:
         if stats_mode not in STATS_MODES:
             raise ValueError(f'stats_mode: expected one of {STATS_MODES}, got {stats_mode!r}')
-        super().__init__(num_features, process_group=group, **kwargs)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, process_group=group, **kwargs)
 
 
-# mmcv's compiled distribution has a layer of this name of its own
-if 'MMSyncBN' not in NORM_LAYERS.module_dict:
-    NORM_LAYERS.register_module('MMSyncBN', module=MMSyncBN)
+register_layer(NORM_LAYERS, 'MMSyncBN', MMSyncBN)

@@ -24,16 +24,23 @@ def find_latest_checkpoint(path: str | os.PathLike, suffix: str = 'pth') -> str 
     Returns:
         Its path, or None where the folder has none.
     """
+    found = checkpoints_in(path, suffix)
+    return str(found[0]) if found else None
+
+
+def checkpoints_in(path: str | os.PathLike, suffix: str = 'pth') -> list[Path]:
+    """All points to resume from in a folder, the latest first; see :func:`find_latest_checkpoint`."""
     folder = Path(path)
     latest = folder / f'latest.{suffix}'
-    if latest.exists():
-        return str(latest)
     numbered = [
         (int(found[1]), file)
         for file in folder.glob(f'*.{suffix}')
         if not file.name.startswith(('best_', '.')) and (found := re.search(r'_(\d+)$', file.stem))
     ]
-    return str(max(numbered)[1]) if numbered else None
+    ordered = [file for _, file in sorted(numbered, reverse=True)]
+    if not latest.exists():
+        return ordered
+    return [latest, *(file for file in ordered if not file.samefile(latest))]
 
 
 def update_data_root(cfg: Config, logger: logging.Logger | None = None) -> None:

@@ -19,7 +19,7 @@ def replace_cfg_vals(ori_cfg: Config) -> Config:
         ValueError: references go round in a circle.
     """
     values = {key: _resolve(value, ori_cfg, ()) for key, value in ori_cfg._cfg_dict.items()}
-    replaced = Config(values, filename=ori_cfg.filename)
+    replaced = Config(values, cfg_text=ori_cfg.text, filename=ori_cfg.filename)
     if hasattr(ori_cfg, 'model_wrapper'):
         replaced.model_wrapper = ori_cfg.model_wrapper
     return replaced

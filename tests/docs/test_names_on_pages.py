@@ -8,7 +8,7 @@ from pages import ROOT, blocks
 
 import mmdet.models.losses.utils
 import mmdet.models.roi_heads.roi_extractors
-from mmdet.apis.config_check import check_config
+from mmdet.apis.checking.config_check import check_config
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS, BBOX_CODERS, BBOX_SAMPLERS
 from mmdet.core.optimizers.builder import OPTIMIZER_BUILDERS as OWN_BUILDERS
 from mmdet.datasets.builder import DATASETS, PIPELINES

@@ -30,13 +30,14 @@ def quick_and_clean(monkeypatch):
 def train(folder, work, **changes):
     """Train the tiny detector; gives the model and the JSON log's entries."""
     cfg = Config.fromfile(str(write_config(folder)))
+    validate = changes.pop('validate', False)
     if 'runner' in changes:
         cfg.runner = changes.pop('runner')
     cfg.merge_from_dict({'work_dir': str(work), 'seed': 1, 'device': 'cpu', 'gpu_ids': [0], **changes})
     set_random_seed(1)
     model = build_detector(cfg.model)
     datasets = [build_dataset(cfg.data.train) for _ in cfg.get('workflow', [1])]
-    train_detector(model, datasets, cfg, validate=cfg.get('validate', False), timestamp='log', meta=dict(seed=1))
+    train_detector(model, datasets, cfg, validate=validate, timestamp='log', meta=dict(seed=1))
     lines = (work / 'log.log.json').read_text().splitlines()
     return model, [json.loads(line) for line in lines][1:]
 

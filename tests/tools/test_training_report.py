@@ -58,7 +58,7 @@ def test_report_links_files_that_exist_and_states_the_figures(finished):
 
 def test_report_of_other_data_says_so(finished):
     (finished / 'results.pkl').write_bytes(pickle.dumps([]))
-    assert '0 results for 3 images' in report(finished).stderr
+    assert '0 results for the 3 images' in report(finished).stderr
 
 
 def test_log_iterations_go_on_over_epochs_and_a_torn_last_line_is_passed_over(finished):

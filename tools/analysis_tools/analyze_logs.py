@@ -7,17 +7,15 @@ Losses are drawn against the iteration, what validation measured against the epo
 killed training has not finished is passed over.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import os
 import sys
 from pathlib import Path
 
-import matplotlib
-
 from mmdet.apis.launch import UserError, reported_errors
 from mmdet.utils.running.json_log import Curve, curve, epoch_times, read_json_log
+
+import matplotlib
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

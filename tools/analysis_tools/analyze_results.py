@@ -7,14 +7,9 @@ drawn; the order is by the boxes). The pictures are in ``SHOW_DIR/good`` and ``S
 names. Images without objects have no mAP and are left out.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 from pathlib import Path
-
-from mmcv import Config, DictAction
-from torch.utils.data import Dataset
 
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.apis.loaders import train_pipeline
@@ -22,7 +17,11 @@ from mmdet.apis.results import build_test_dataset, load_results
 from mmdet.core.evaluation.image_map import image_map, rank_images
 from mmdet.core.visualization import imshow_gt_det_bboxes
 from mmdet.datasets import get_loading_pipeline
+from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.progress import progress_bar
+
+from mmcv import Config, DictAction
+from torch.utils.data import Dataset
 
 MIN_PICTURE_SIDE = 420  # px; smaller images are enlarged so that labels can be read
 
@@ -61,9 +60,10 @@ def draw(
     dataset: Dataset, results: list, ranked: list[tuple[int, float]], folder: Path, args: argparse.Namespace
 ) -> None:
     """Draw some images with ground truth and detections."""
+    paths = OutputPaths(folder)
     for index, value in ranked:
         loaded = dataset.prepare_train_img(index)
-        image, name = loaded['img'], Path(loaded['img_info']['filename'])
+        image, name = loaded['img'], loaded['img_info']['filename']
         imshow_gt_det_bboxes(
             image,
             {key: loaded[key] for key in ('gt_bboxes', 'gt_labels', 'gt_masks') if key in loaded},
@@ -72,7 +72,7 @@ def draw(
             score_thr=args.show_score_thr,
             show=args.show,
             wait_time=args.wait_time,
-            out_file=str(folder / f'{name.stem}_{value:.3f}{name.suffix}'),
+            out_file=str(paths(name, loaded.get('filename'), f'_{value:.3f}')),
             overlay_gt_pred=args.overlay_gt_pred,
             scale=max(1, -(-MIN_PICTURE_SIDE // min(image.shape[:2]))),
         )

@@ -6,18 +6,10 @@ Loading the images is not counted; the network, its post-processing and the resu
 images, on which libraries choose their algorithms, are not counted either.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import statistics
 import sys
 import time
-
-import torch
-from mmcv import Config
-from mmcv.cnn import fuse_conv_bn
-from torch import nn
-from torch.utils.data import DataLoader
 
 from mmdet.apis import init_detector
 from mmdet.apis.launch import UserError, add_common_arguments, config_from_args, reported_errors, start_processes
@@ -25,6 +17,12 @@ from mmdet.apis.results import build_test_dataset
 from mmdet.datasets import build_dataloader
 from mmdet.utils import get_device, setup_multi_processes
 from mmdet.utils.running.parallel import unpack
+
+import torch
+from mmcv import Config
+from mmcv.cnn import fuse_conv_bn
+from torch import nn
+from torch.utils.data import DataLoader
 
 WARM_UP = 5  # images
 

@@ -7,20 +7,18 @@ jsonfile_prefix=results``. ``OUT_DIR/bbox`` gets a picture for each class and si
 ``mmdet/datasets/metrics/coco_errors.py`` for what the curves are.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 from pathlib import Path
 
+from mmdet.apis.launch import UserError, reported_errors
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.datasets.metrics.coco_errors import AREA_NAMES, CURVES, area_ranges, areas_under, error_curves, mean_curves
+from mmdet.datasets.metrics.coco_metrics import load_results
+
 import matplotlib
 import numpy as np
 from terminaltables import AsciiTable
-
-from mmdet.apis.launch import UserError, reported_errors
-from mmdet.datasets.api_wrappers import COCO
-from mmdet.datasets.metrics.coco_metrics import load_results
-from mmdet.datasets.metrics.coco_errors import AREA_NAMES, CURVES, area_ranges, areas_under, error_curves, mean_curves
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt  # noqa: E402  the backend must be set first

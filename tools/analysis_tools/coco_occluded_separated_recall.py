@@ -6,17 +6,15 @@
 objects come from the web (https://www.robots.ox.ac.uk/~vgg/research/tpod) unless files are given.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 from pathlib import Path
 
-import mmcv
-
 from mmdet.apis.launch import UserError, reported_errors
 from mmdet.apis.results import load_results
 from mmdet.datasets import build_dataset
+
+import mmcv
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -7,22 +7,20 @@ last column objects that are missed. Each object and each detection counts once.
 shows per cent of each row (or column, see ``--normalise``), ``confusion_matrix.csv`` has the numbers.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from matplotlib import colormaps
-from mmcv import DictAction
-
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.apis.results import build_test_dataset, load_results
 from mmdet.core.evaluation.confusion_matrix import NORMALISATIONS, confusion_matrix, normalised
 from mmdet.utils.registry import did_you_mean
+
+import numpy as np
+from matplotlib import colormaps
+from mmcv import DictAction
 
 MAX_NUMBERED = 100  # classes; the numbers in a larger matrix could not be read
 

@@ -1,15 +1,14 @@
 """Evaluate results that are written already: ``python tools/analysis_tools/eval_metric.py CONFIG results.pkl --eval
 bbox``."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 
-from mmcv import DictAction
-
+from mmdet.apis.checking.metrics import check_evaluation
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
-from mmdet.apis.results import build_test_dataset, evaluation_settings, load_results
+from mmdet.apis.results import build_test_dataset, check_formatting, evaluation_settings, format_all, load_results
+
+from mmcv import DictAction
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -32,10 +31,15 @@ def main(argv: list[str] | None = None) -> dict | None:
     if bool(args.eval) == args.format_only:
         raise UserError('give either --eval METRIC ... or --format-only')
     cfg = config_from_args(args)
+    if args.eval:
+        settings = {**evaluation_settings(cfg, args.eval, args.eval_options), 'save_best': None}
+        check_evaluation(settings, cfg.data.test, '--eval')
     dataset = build_test_dataset(cfg, pipeline=[])
+    if args.format_only:
+        check_formatting(dataset, args.eval_options or {})
     results = load_results(args.pkl_results, dataset)
     if args.format_only:
-        dataset.format_results(results, **(args.eval_options or {}))
+        format_all(dataset, results, args.eval_options or {})
         return None
     figures = dataset.evaluate(results, **evaluation_settings(cfg, args.eval, args.eval_options))
     print(figures)

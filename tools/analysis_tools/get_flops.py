@@ -4,18 +4,16 @@ One multiplication with its addition counts as one, as in the tables of papers o
 modules, such as the products of attention, is not counted. A second stage works on 1000 proposals.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import copy
 import math
 import sys
 
-from mmcv import Config, DictAction
-from mmcv.cnn import get_model_complexity_info
-
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.models import build_detector
+
+from mmcv import Config, DictAction
+from mmcv.cnn import get_model_complexity_info
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

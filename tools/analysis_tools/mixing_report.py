@@ -8,12 +8,8 @@ its images whose negatives are ignored; and the classes that it has no annotatio
 for sources in which objects or classes are not annotated. The model is built, without its weights; images are not read.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
-
-from mmcv import Config, DictAction
 
 from mmdet.apis.launch import config_from_args, reported_errors
 from mmdet.core.directives import IGNORE_NEGATIVES, HeadDirectives
@@ -22,6 +18,8 @@ from mmdet.datasets.mixing.report import MixtureReport, report_mixture
 from mmdet.models import build_detector
 from mmdet.models.utils.directive_report import enabled_heads
 from mmdet.utils.compat_config import compat_loader_args
+
+from mmcv import Config, DictAction
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -6,24 +6,22 @@ Boxes are scaled as if their images were fitted into the input shape with their 
 ``base_sizes`` of the config and, with ``--output-dir``, written to ``anchor_optimize_result.json``.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from mmdet.apis.launch import UserError, config_from_args, reported_errors
+from mmdet.core.anchor.optimize import evolved_anchors, fitted_sizes, kmeans_anchors, mean_best_iou
+from mmdet.datasets import build_dataset
+from mmdet.utils.compat_config import compat_loader_args
+
 import numpy as np
 import torch
 from mmcv import Config
 from torch import Tensor
 from torch.utils.data import Dataset
-
-from mmdet.apis.launch import UserError, config_from_args, reported_errors
-from mmdet.core.anchor.optimize import evolved_anchors, fitted_sizes, kmeans_anchors, mean_best_iou
-from mmdet.datasets import build_dataset
-from mmdet.utils.compat_config import compat_loader_args
 
 ALGORITHMS = ('k-means', 'differential_evolution')
 

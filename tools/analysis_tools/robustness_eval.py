@@ -5,17 +5,14 @@
 The file is what ``tools/analysis_tools/test_robustness.py --out robustness.pkl`` wrote beside the detections.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
-import mmcv
-
 from mmdet.apis.launch import UserError, reported_errors
 from mmdet.core.evaluation.robustness import COCO_FIGURES, PRINTS, Robustness, summarise_tasks, summary_text
+from mmdet.utils.plain_data import load_plain
 
 METRICS = (None, *COCO_FIGURES)
 
@@ -46,7 +43,7 @@ def read(filename: str) -> dict[str, dict[int, Any]]:
     """
     if not Path(filename).is_file():
         raise UserError(f'there is no {filename}; write it with tools/analysis_tools/test_robustness.py --out')
-    output = mmcv.load(filename)
+    output = load_plain(filename)
     if not isinstance(output, dict) or not all(isinstance(entry, dict) for entry in output.values()):
         raise UserError(f'{filename}: expected {{corruption: {{severity: figures}}}}, got {type(output).__name__}')
     return output

@@ -7,8 +7,6 @@ of ``--out``, the figures of all tests in the one beside it, ``robustness_result
 ``tools/analysis_tools/robustness_eval.py`` reads.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import copy
 import importlib.util
@@ -16,12 +14,6 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
-
-import mmcv
-from mmcv import Config
-from mmcv.runner import get_dist_info
-from torch import nn
-from torch.utils.data import Dataset
 
 from mmdet.apis import init_detector, multi_gpu_test, set_random_seed, single_gpu_test
 from mmdet.apis.launch import UserError, add_common_arguments, config_from_args, reported_errors, start_processes
@@ -38,6 +30,12 @@ from mmdet.core.evaluation.robustness import (
 )
 from mmdet.datasets import CocoDataset, build_dataloader
 from mmdet.utils import build_ddp, build_dp, get_device, setup_multi_processes
+
+import mmcv
+from mmcv import Config
+from mmcv.runner import get_dist_info
+from torch import nn
+from torch.utils.data import Dataset
 
 TRUTHS = {'true': True, '1': True, 'yes': True, 'false': False, '0': False, 'no': False}
 METRICS = ('proposal', 'proposal_fast', 'bbox', 'segm', 'keypoints')

@@ -6,20 +6,21 @@
 ``WORK_DIR/report.md`` links all the rest.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 from pathlib import Path
+
+from mmdet.apis.launch import reported_errors
+from mmdet.apis.results import load_results
+from mmdet.core.visualization import imshow_gt_det_bboxes
+from mmdet.datasets import build_dataset
+from mmdet.utils.output_paths import OutputPaths
+from mmdet.utils.running.json_log import global_iterations, latest_json_log, read_json_log
 
 import cv2
 import matplotlib
 import mmcv
 import numpy as np
 from mmcv import Config
-
-from mmdet.core.visualization import imshow_gt_det_bboxes
-from mmdet.datasets import build_dataset
-from mmdet.utils.running.json_log import global_iterations, latest_json_log, read_json_log
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402  the backend must be set first
@@ -79,13 +80,13 @@ def enlarge(image: np.ndarray, arrays: list[np.ndarray]) -> tuple[np.ndarray, li
 def draw_pictures(dataset, results: list, count: int, score_thr: float, folder: Path) -> list[Path]:
     """Draw ``count`` images spread over the data set, ground truth left and detections right."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+    place, paths = OutputPaths(folder), []
     for index in np.unique(np.linspace(0, len(dataset) - 1, count).astype(int)):
         info, annotation = dataset.data_infos[index], dataset.get_ann_info(index)
         image = mmcv.imread(str(Path(dataset.img_prefix or '') / info['filename']))
         boxes_by_class = results[index][0] if isinstance(results[index], tuple) else results[index]
         image, (gt_bboxes, *detections) = enlarge(image, [annotation['bboxes'], *boxes_by_class])
-        paths.append(folder / f'{Path(info["filename"]).stem}.png')
+        paths.append(place(info['filename'], Path(dataset.img_prefix or '', info['filename']), '.png'))
         imshow_gt_det_bboxes(
             image,
             dict(gt_bboxes=gt_bboxes, gt_labels=annotation['labels']),
@@ -138,9 +139,7 @@ def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     dataset = build_dataset(cfg.data.test, dict(test_mode=True))
-    results = mmcv.load(args.results)
-    if len(results) != len(dataset):
-        raise SystemExit(f'{args.results}: {len(results)} results for {len(dataset)} images of data.test')
+    results = load_results(str(args.results), dataset)
     rows = read_json_log(latest_json_log(args.work_dir))
     save_curves(loss_curves(rows), 'iteration', 'loss', args.work_dir / 'losses.png')
     save_curves(ap_curves(rows, args.metric), 'epoch', 'AP', args.work_dir / 'ap.png')
@@ -153,4 +152,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with reported_errors():
+        main()

@@ -23,13 +23,13 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from mmdet.core.keypoint import SHAPE
+from mmdet.utils.running.progress import progress_bar
+
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 from shape_styles import STYLES
-
-from mmdet.core.keypoint import SHAPE
-from mmdet.utils.running.progress import progress_bar
 
 # the texture of each class; its colours, angle and scale are random
 TEXTURES = dict(disc='plain', square='checks', triangle='stripes', star='dots', cross='waves', ring='noise')

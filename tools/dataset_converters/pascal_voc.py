@@ -13,21 +13,19 @@ Boxes whose corners coincide or are swapped, which have no area, are reported wi
 found nor as missed, and ``bboxes_ignore`` in the pickle.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mmdet.core.evaluation.class_names import voc_classes
+from mmdet.datasets.formats.voc_xml import VocImage, parse_voc_xml
+from mmdet.utils.registry import did_you_mean
+from mmdet.utils.running.progress import progress_bar
+
 import mmcv
 import numpy as np
 from PIL import Image
-
-from mmdet.core.evaluation.class_names import voc_classes
-from mmdet.datasets.formats.voc_xml import VocImage, parse_voc_xml
-from mmdet.utils.running.progress import progress_bar
-from mmdet.utils.registry import did_you_mean
 
 SPLITS = ('train', 'val', 'trainval', 'test')
 YEARS = ('2007', '2012')

@@ -8,27 +8,24 @@ directives: the weights of heads, and whether negatives are ignored. The steps o
 pipeline; pictures can be drawn after any of them, and ``Normalize`` is undone where it is kept.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
+
+from mmdet.apis.launch import UserError, config_from_args, reported_errors
+from mmdet.core.visualization.sample import directive_lines, draw_sample
+from mmdet.datasets import PIPELINES, build_dataset
+from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
+from mmdet.utils.compat_config import compat_loader_args
+from mmdet.utils.output_paths import OutputPaths
+from mmdet.utils.running.progress import progress_bar
 
 import mmcv
 import numpy as np
 from mmcv import DictAction
 from mmcv.parallel import DataContainer
 from torch import Tensor
-
-from mmdet.apis.launch import UserError, config_from_args, reported_errors
-from mmdet.core.visualization.sample import directive_lines, draw_sample
-from mmdet.datasets import build_dataset
-from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
-from mmdet.datasets import PIPELINES
-from mmdet.utils.compat_config import compat_loader_args
-from mmdet.utils.running.progress import progress_bar
 
 MIN_PICTURE_SIDE = 420  # px; smaller images are enlarged so that labels can be read
 
@@ -111,8 +108,8 @@ def to_picture(img: np.ndarray, norm: dict | None) -> np.ndarray:
     return np.ascontiguousarray(img.round().clip(0, 255).astype(np.uint8))
 
 
-def draw(item: dict, dataset: Any) -> tuple[str, np.ndarray]:
-    """File name and picture of one item of a data set.
+def draw(item: dict, dataset: Any) -> tuple[str, str | None, np.ndarray]:
+    """Name, file and picture of one item of a data set.
 
     Raises:
         UserError: the pipeline gives no image.
@@ -137,17 +134,7 @@ def draw(item: dict, dataset: Any) -> tuple[str, np.ndarray]:
         mask_color=palette,
         scale=max(1, -(-MIN_PICTURE_SIDE // min(image.shape[:2]))),
     )
-    return str(name), picture
-
-
-def free_path(folder: str, name: str, taken: set[str]) -> str:
-    """A file in ``folder`` that was not written before: data sets may repeat images, or share names."""
-    path, number = Path(name), 0
-    while str(path) in taken:
-        number += 1
-        path = Path(name).with_name(f'{Path(name).stem}_{number}{Path(name).suffix}')
-    taken.add(str(path))
-    return str(Path(folder, path.name if path.is_absolute() else path))
+    return str(name), metas.get('filename'), picture
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -157,11 +144,11 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError('nothing to do: give --output-dir, or leave out --not-show')
     dataset = build_dataset(skip_steps(compat_loader_args(config_from_args(args)).data.train, args.skip_type))
     bar = progress_bar(len(dataset))
-    taken: set[str] = set()
+    paths = OutputPaths(args.output_dir) if args.output_dir is not None else None
     for i in range(len(dataset)):
-        name, picture = draw(dataset[i], dataset)
-        if args.output_dir is not None:
-            mmcv.imwrite(picture, free_path(args.output_dir, name, taken))
+        name, source, picture = draw(dataset[i], dataset)
+        if paths is not None:
+            mmcv.imwrite(picture, str(paths(name, source)))
         if not args.not_show:
             mmcv.imshow(picture, 'browse_dataset', int(1000 * args.show_interval))
         bar.update()

@@ -6,15 +6,13 @@ The folder must hold ``image_info_test-dev2017.json`` and ``panoptic_val2017.jso
 thing; ``panoptic_image_info_test-dev2017.json`` is written beside them.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 from pathlib import Path
 
-import mmcv
-
 from mmdet.apis.launch import UserError, reported_errors
+
+import mmcv
 
 IMAGES = 'image_info_test-dev2017.json'
 CATEGORIES = 'panoptic_val2017.json'

@@ -7,8 +7,6 @@ The annotation file is a CSV of Open Images (column ``ImageID``), a text file of
 result is a list of ``dict(filename=..., ori_shape=(height, width, channels))``.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import csv
 import os
@@ -17,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import mmcv
-
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.utils.compat_config import compat_loader_args
+
+import mmcv
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

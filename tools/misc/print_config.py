@@ -1,13 +1,11 @@
 """Print a config as it is after inheritance and options: ``python tools/misc/print_config.py CONFIG``."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 
-from mmcv import Config, DictAction
-
 from mmdet.apis.launch import config_from_args, newer_option, reported_errors
+
+from mmcv import Config, DictAction
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -7,16 +7,14 @@ the chosen images with their annotations, and ``instances_train2017.FOLD@PERCENT
 number of the fold is the seed of the choice.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 from pathlib import Path
 
+from mmdet.apis.launch import UserError, reported_errors
+
 import mmcv
 import numpy as np
-
-from mmdet.apis.launch import UserError, reported_errors
 
 STEM = 'instances_train2017'
 

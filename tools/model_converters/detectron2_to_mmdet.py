@@ -1,7 +1,5 @@
 """Convert weights of a Detectron2 R50-FPN detector (.pkl or .pth) to ours."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import pickle
 import sys

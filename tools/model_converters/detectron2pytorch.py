@@ -3,8 +3,6 @@
 python tools/model_converters/detectron2pytorch.py R-50.pkl resnet50_caffe.pth 50
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import pickle
 import sys
@@ -12,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from mmdet.apis.conversion import read_arrays
 from mmdet.apis.converting import renamed, write_weights
 from mmdet.apis.launch import UserError, reported_errors
+
+import numpy as np
+import torch
+from torch import Tensor
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 BRANCHES = {'a': 1, 'b': 2, 'c': 3}

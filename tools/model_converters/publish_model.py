@@ -6,8 +6,6 @@ writes ``detector-<first 8 digits of its sha256>.pth``. The optimizer's state an
 left out; the file holds tensors and plain values only, so that reading it runs no code.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import hashlib
 import sys

@@ -3,15 +3,13 @@
 python tools/model_converters/regnet2mmdet.py RegNetX-3.2GF.pyth regnetx_3.2gf.pth
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 
-from torch import Tensor
-
 from mmdet.apis.converting import add_trust_option, left_out, read_weights, renamed, write_weights
 from mmdet.apis.launch import reported_errors
+
+from torch import Tensor
 
 # blocks are counted from 1 there and from 0 here, hence a mark that is replaced after the rules
 BLOCK = r's(\d+)\.b(\d+)'

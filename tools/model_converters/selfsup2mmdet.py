@@ -3,15 +3,13 @@
 python tools/model_converters/selfsup2mmdet.py moco_v2_800ep_pretrain.pth.tar moco_v2.pth --selfsup moco
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 
-from torch import Tensor
-
 from mmdet.apis.converting import add_trust_option, left_out, read_weights, renamed, write_weights
 from mmdet.apis.launch import UserError, reported_errors
+
+from torch import Tensor
 
 PARTS = r'((?:conv1|bn1|layer\d+)\..*)'
 # of MoCo the encoder of the queries counts, not its slow copy; the last layers of both serve their training only

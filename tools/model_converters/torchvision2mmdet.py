@@ -1,7 +1,5 @@
 """Convert a detector's weights from torchvision's names to ours, or back."""
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import sys
 

@@ -12,18 +12,16 @@ Three things have changed:
 which had no background, stay as they are.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import re
 import sys
 
-import torch
-from torch import Tensor
-
 from mmdet.apis.converting import add_trust_option, read_weights, write_weights
 from mmdet.apis.launch import reported_errors
 from mmdet.utils.checkpoints.checkpoint import read_checkpoint
+
+import torch
+from torch import Tensor
 
 SECOND_STAGE = (
     'bbox_head',

@@ -6,17 +6,15 @@ The extra layers and the norm have moved from the backbone to the neck, and the 
 deeper.
 """
 
-import mmdet  # noqa: I001, F401 - first: it hides an announcement of mmcv
-
 import argparse
 import re
 import sys
 
-from torch import Tensor
-
 from mmdet.apis.converting import add_trust_option, read_weights, write_weights
 from mmdet.apis.launch import reported_errors
 from mmdet.utils.checkpoints.checkpoint import read_checkpoint
+
+from torch import Tensor
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

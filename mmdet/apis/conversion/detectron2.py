@@ -5,7 +5,6 @@ must say (BGR images, the stride in the 1x1 convolution) is in docs/equivalence.
 """
 
 import io
-import pickle
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from mmdet.apis.conversion.rules import ConversionError, Rule, convert
 from mmdet.utils.checkpoints.checkpoint_io import read_file
+from mmdet.utils.plain_data import ArrayUnpickler
 
 NORM = r'(weight|bias|running_mean|running_var|num_batches_tracked)'
 LEVELS = range(2, 6)
@@ -111,24 +111,3 @@ def read_arrays(path: str | Path) -> Any:
         pickle.UnpicklingError: it holds something else.
     """
     return ArrayUnpickler(io.BytesIO(Path(path).read_bytes())).load()
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Reads arrays and plain values; anything else in the file would run code and is refused."""
-
-    ALLOWED = {
-        ('collections', 'OrderedDict'),
-        *((f'numpy.{core}.multiarray', name) for core in ('core', '_core') for name in ('_reconstruct', 'scalar')),
-        ('numpy', 'ndarray'),
-        ('numpy', 'dtype'),
-        ('_codecs', 'encode'),  # how old protocols write bytes
-    }
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, encoding='latin1')  # files written by Python 2
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Only what makes arrays."""
-        if (module, name) not in self.ALLOWED:
-            raise pickle.UnpicklingError(f'the file wants to run {module}.{name}, which no array needs')
-        return super().find_class(module, name)

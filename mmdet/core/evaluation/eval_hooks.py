@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-from mmcv.runner import BaseRunner
+from mmcv.runner import BaseRunner, Hook
 from mmcv.runner import DistEvalHook as BaseDistEvalHook
 from mmcv.runner import EvalHook as BaseEvalHook
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmdet.core.evaluation.evaluation_record import EvaluationRecord, log_evaluation, rewound
 from mmdet.utils.running.rng import preserved_rng
 
 
@@ -24,13 +25,55 @@ def _calc_dynamic_intervals(
 
 
 class _DynamicIntervals:
-    """Evaluation intervals that change at milestones, and evaluations that leave the training's randomness alone."""
+    """Evaluation intervals that change at milestones; evaluations that leave the training's randomness alone, and that
+    are made up where a kill has cut them off.
+    """
+
+    _record: EvaluationRecord = EvaluationRecord.none()
 
     def _set_intervals(self, dynamic_intervals: list[tuple[int, int]] | None) -> None:
         self.use_dynamic_intervals = dynamic_intervals is not None
         if self.use_dynamic_intervals:
             milestones = _calc_dynamic_intervals(self.interval, dynamic_intervals)
             self.dynamic_milestones, self.dynamic_intervals = milestones
+
+    def before_run(self, runner: BaseRunner) -> None:
+        """Begin the record of complete evaluations; that of a resumed run is gone on with."""
+        super().before_run(runner)
+        self._record = EvaluationRecord(runner, self.by_epoch)
+        if getattr(runner, 'resumed_from', None) is None:
+            self._record.clear()
+
+    def make_up(self, runner: BaseRunner) -> None:
+        """Evaluate the checkpoint that is resumed, if a kill has cut its evaluation off."""
+        if not (runner.epoch if self.by_epoch else runner.iter):
+            return
+        with rewound(runner, self.by_epoch):
+            self._decide_interval(runner)
+            if not self._should_evaluate(runner):
+                return
+            known = self._record.read()
+            if known is not None:
+                runner.meta['hook_msgs'].update(known)
+                self.best_ckpt_path = known.get('best_ckpt', self.best_ckpt_path)
+                return
+            runner.logger.info('the evaluation of the resumed checkpoint is made up')
+            self._do_evaluate(runner)
+            log_evaluation(runner, self.by_epoch)
+
+    def after_run(self, runner: BaseRunner) -> None:
+        """Note that the last evaluation is complete."""
+        self._record.write_pending()
+
+    def _save_ckpt(self, runner: BaseRunner, key_score: float) -> None:
+        """As mmcv's; the best checkpoint so far stays until the new one is whole."""
+        previous, self.best_ckpt_path = self.best_ckpt_path, None
+        super()._save_ckpt(runner, key_score)
+        if self.best_ckpt_path is None:  # the previous one is better
+            self.best_ckpt_path = previous
+        elif previous and previous != self.best_ckpt_path and self.file_client.isfile(previous):
+            self.file_client.remove(previous)
+            runner.logger.info(f'The previous best checkpoint {previous} was removed')
 
     def _decide_interval(self, runner: BaseRunner) -> None:
         if self.use_dynamic_intervals:
@@ -40,11 +83,13 @@ class _DynamicIntervals:
 
     def before_train_epoch(self, runner: BaseRunner) -> None:
         """Set the interval; evaluate at the very start where ``start`` asks for it."""
+        self._record.write_pending()  # by now the loggers have written the evaluation's row
         self._decide_interval(runner)
         super().before_train_epoch(runner)
 
     def before_train_iter(self, runner: BaseRunner) -> None:
         """The same for iterations."""
+        self._record.write_pending()
         self._decide_interval(runner)
         super().before_train_iter(runner)
 
@@ -56,6 +101,7 @@ class _DynamicIntervals:
         # a score of 0 may be the first one; only None means that there is no score
         if self.save_best and key_score is not None:
             self._save_ckpt(runner, key_score)
+        self._record.done(runner)
 
 
 class EvalHook(_DynamicIntervals, BaseEvalHook):
@@ -106,3 +152,19 @@ class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
             if isinstance(module, _BatchNorm) and module.track_running_stats:
                 dist.broadcast(module.running_var, 0)
                 dist.broadcast(module.running_mean, 0)
+
+
+class MissedEvaluationHook(Hook):
+    """Lets the evaluation hook make up what a killed run has missed; comes last, when all hooks are ready.
+
+    Args:
+        evaluation: the hook.
+    """
+
+    def __init__(self, evaluation: EvalHook | DistEvalHook) -> None:
+        self.evaluation = evaluation
+
+    def before_run(self, runner: BaseRunner) -> None:
+        """See :meth:`EvalHook.make_up`."""
+        if getattr(runner, 'resumed_from', None) is not None:
+            self.evaluation.make_up(runner)

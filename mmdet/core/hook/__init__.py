@@ -1,13 +1,15 @@
 """Hooks that a runner calls during training; importing this package registers them."""
 
+from mmdet.core.hook.accumulation_hook import GradientCumulativeOptimizerHook
 from mmdet.core.hook.amp_hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
 from mmdet.core.hook.checkloss_hook import CheckInvalidLossHook
 from mmdet.core.hook.diagnostics.embedding_projection_hook import EmbeddingProjectionHook
 from mmdet.core.hook.diagnostics.feature_map_hook import FeatureMapHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
-from mmdet.core.hook.ema import ExpMomentumEMAHook, LinearMomentumEMAHook
+from mmdet.core.hook.ema import EMAHook, ExpMomentumEMAHook, LinearMomentumEMAHook
 from mmdet.core.hook.memory_profiler_hook import MemoryProfilerHook
+from mmdet.core.hook.nonfinite_hook import NonFiniteHook
 from mmdet.core.hook.resumable_checkpoint_hook import ResumableCheckpointHook
 from mmdet.core.hook.schedules.freeze_hook import FreezeHook
 from mmdet.core.hook.schedules.schedule_value_hook import ScheduleValueHook
@@ -24,14 +26,17 @@ __all__ = [
     'AmpOptimizerHook',
     'CheckInvalidLossHook',
     'DataShareHook',
+    'EMAHook',
     'EmbeddingProjectionHook',
     'ExpMomentumEMAHook',
     'FeatureMapHook',
     'FreezeHook',
     'GradientCumulativeAmpOptimizerHook',
+    'GradientCumulativeOptimizerHook',
     'LinearMomentumEMAHook',
     'MMDetWandbHook',
     'MemoryProfilerHook',
+    'NonFiniteHook',
     'ResumableCheckpointHook',
     'ScheduleValueHook',
     'SetEpochInfoHook',

@@ -3,9 +3,10 @@
 from typing import Any
 
 import torch
-from mmcv.runner import HOOKS, BaseRunner, GradientCumulativeOptimizerHook, OptimizerHook
+from mmcv.runner import HOOKS, BaseRunner, OptimizerHook
 from torch import Tensor
 
+from mmdet.core.hook.accumulation_hook import GradientCumulativeOptimizerHook
 from mmdet.utils.checkpoints.checkpoint import unwrap_model
 from mmdet.utils.running.amp import amp_dtype, enable_autocast
 from mmdet.utils.running.log_buffer import DeviceLogBuffer

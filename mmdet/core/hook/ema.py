@@ -116,3 +116,18 @@ class LinearMomentumEMAHook(BaseEMAHook):
     def __init__(self, warm_up: int = 100, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.momentum_fun = lambda x: min(self.momentum**self.interval, (1 + x) / (warm_up + x))
+
+
+@HOOKS.register_module(force=True)
+class EMAHook(LinearMomentumEMAHook):
+    """mmcv's hook of that name, whose runs go on from the weights when they are resumed, not from their averages.
+
+    Args:
+        momentum, interval, resume_from: see :class:`BaseEMAHook`; parameters alone are averaged.
+        warm_up: see :class:`LinearMomentumEMAHook`.
+    """
+
+    def __init__(
+        self, momentum: float = 0.0002, interval: int = 1, warm_up: int = 100, resume_from: str | None = None
+    ) -> None:
+        super().__init__(warm_up, momentum=momentum, interval=interval, resume_from=resume_from, skip_buffers=True)

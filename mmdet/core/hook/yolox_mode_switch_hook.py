@@ -31,7 +31,9 @@ class YOLOXModeSwitchHook(Hook):
         # the loader behind what a resumable runner puts around it
         loader = getattr(runner.data_loader, 'loader', runner.data_loader)
         loader.dataset.update_skip_type_keys(self.skip_type_keys)
-        if getattr(loader, 'persistent_workers', False):
-            loader._iterator = None  # workers that live on would keep the old data set
+        if hasattr(runner.data_loader, 'renew_workers'):
+            runner.data_loader.renew_workers()  # workers that live on would keep the old data set
+        elif getattr(loader, 'persistent_workers', False):
+            loader._iterator = None
         unwrap_model(runner.model).bbox_head.use_l1 = True
         self._switched = True

@@ -236,7 +236,8 @@ class _Canvas:
 
     def render(self) -> np.ndarray:
         """The picture, (H, W, 3) uint8, blue-green-red."""
-        self.ax.imshow(self.img, extent=(0, self.width, self.height, 0), interpolation='nearest', aspect='auto')
+        # laid under the axes as it is: drawn inside of them it is resampled, by some releases a pixel off
+        self.figure.figimage(self.img, origin='upper', zorder=-1)
         self.canvas.draw()
         return mmcv.rgb2bgr(np.ascontiguousarray(np.asarray(self.canvas.buffer_rgba())[..., :3]))
 

@@ -6,14 +6,17 @@ import numpy as np
 import pycocotools.mask as mask_utils
 
 from mmdet.core.mask.structures import BitmapMasks, PolygonMasks
-from mmdet.datasets.audit.broken_images import join_prefix
+from mmdet.datasets.audit.broken_images import BrokenImageError, join_prefix
 from mmdet.datasets.builder import PIPELINES
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.reading import DISK, FileReader
 
 
 def set_image(results: dict, img: np.ndarray) -> dict:
-    """Put a fresh image and its sizes into the results."""
+    """Put a fresh image, whose pixels must be finite, and its sizes into the results."""
+    # NaN is both the smallest and the largest of its image
+    if img.dtype.kind == 'f' and img.size and not np.isfinite([img.min(), img.max()]).all():
+        raise BrokenImageError(f'{results.get("filename")}: {(~np.isfinite(img)).sum()} pixels are infinite or NaN')
     results.update(img=img, img_shape=img.shape, ori_shape=img.shape, img_fields=['img'])
     return results
 

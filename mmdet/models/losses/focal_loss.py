@@ -27,7 +27,8 @@ def _indicator_focal_terms(logits: Tensor, target: Tensor, gamma: float, alpha: 
     """Elementwise focal loss of logits against targets in [0, 1] of the same shape."""
     # sigmoid(-x), not 1 - sigmoid(x): the latter is 0 from x = 17 on in float32
     one_minus_pt = target * torch.sigmoid(-logits) + (1 - target) * torch.sigmoid(logits)
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
+    # torch 2.1 has no digits left for it in binary_cross_entropy_with_logits
+    cross_entropy = target * F.softplus(-logits) + (1 - target) * F.softplus(logits)
     return cross_entropy * _focal_factor(one_minus_pt, target, gamma, alpha)
 
 

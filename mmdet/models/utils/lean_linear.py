@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch import Tensor, is_grad_enabled, nn
+from torch import Tensor, autocast, is_grad_enabled, nn
 from torch.autograd import Function
 from torch.nn import functional
 
@@ -24,34 +24,37 @@ def lean_linear(layer: nn.Module, x: Tensor) -> Tensor:
     if not (trains and is_plain(layer, nn.Linear) and layer.weight.requires_grad):
         return layer(x)
     # autograd takes what was made last first; so the part that goes to the input must be made before the other
-    dtype = functional.linear(x[:0], layer.weight[:1]).dtype  # under autocast it is not that of x
-    to_input = _ToInput.apply(x, layer.weight, dtype)
-    return _ToWeight.apply(x, layer.weight, layer.bias) + to_input
+    like = functional.linear(x[:0], layer.weight[:1]).detach()  # under autocast its dtype is not that of x
+    to_input = _ToInput.apply(x, layer.weight, like)
+    return _ToWeight.apply(x, layer.weight, layer.bias, like) + to_input
 
 
 class _ToWeight(Function):
-    """``linear`` with gradients for weight and bias only."""
+    """``linear`` in the dtype of ``like``, with gradients for weight and bias only."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, like: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         ctx.dtype = weight.dtype
-        return functional.linear(x, weight, bias)
+        # autocast would keep the weight that it casts here, without a gradient, for the next layer that uses it
+        with autocast(x.device.type, enabled=False):
+            return functional.linear(x.to(like), weight.to(like), None if bias is None else bias.to(like))
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor | None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor | None, None]:
         (x,) = ctx.saved_tensors
-        return None, (grad.t() @ x.to(grad.dtype)).to(ctx.dtype), grad.sum(0) if ctx.needs_input_grad[2] else None
+        to_bias = grad.sum(0) if ctx.needs_input_grad[2] else None
+        return None, (grad.t() @ x.to(grad.dtype)).to(ctx.dtype), to_bias, None
 
 
 class _ToInput(Function):
-    """Zeros that get the gradient of ``linear`` for its input."""
+    """Zeros in the dtype of ``like`` that get the gradient of ``linear`` for its input."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, dtype: Any) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, like: Tensor) -> Tensor:
         ctx.save_for_backward(weight)
         ctx.dtype = x.dtype
-        return x.new_zeros((), dtype=dtype).expand(len(x), len(weight))
+        return like.new_zeros(()).expand(len(x), len(weight))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import mmcv
 from mmcv.parallel import is_module_wrapper
 from mmcv.runner.checkpoint import CheckpointLoader
+from terminaltables import AsciiTable
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -26,7 +27,9 @@ from mmdet.utils.checkpoints.checkpoint_io import (
     trust_checkpoints,
     write_file,
 )
+from mmdet.utils.checkpoints.finite import check_finite
 from mmdet.utils.checkpoints.weight_sources import register_schemes
+from mmdet.utils.errors import ReportedError
 from mmdet.utils.logger import get_root_logger
 
 __all__ = [
@@ -59,6 +62,15 @@ class LoadReport(NamedTuple):
         """Whether each name of one is in the other."""
         return not (self.missing or self.unexpected or self.mismatched)
 
+    def table(self, source: str = 'the state dict') -> str:
+        """Numbers of tensors by part of the model (``backbone``, ...) and kind, and names of those that misfit."""
+        kinds = dict(loaded=self.loaded, missing=self.missing, misshapen=self.mismatched, unexpected=self.unexpected)
+        parts = list(dict.fromkeys(name.split('.')[0] for names in kinds.values() for name in names))
+        rows = [['part', *kinds]]
+        for part in parts:
+            rows.append([part, *(sum(name.split('.')[0] == part for name in names) for names in kinds.values())])
+        return f'{AsciiTable(rows).table}\n{self.text(source)}'
+
     def text(self, source: str = 'the state dict') -> str:
         """A line with counts, and one line for each kind of misfit."""
         lines = [f'{len(self.loaded)} tensors loaded from {source}']
@@ -73,6 +85,10 @@ class LoadReport(NamedTuple):
         return '\n'.join(lines)
 
 
+class CheckpointMismatchError(ReportedError, RuntimeError):
+    """A checkpoint is of another model, or of other classes."""
+
+
 def unwrap_model(model: nn.Module) -> nn.Module:
     """The model inside data-parallel wrappers."""
     while is_module_wrapper(model):
@@ -84,7 +100,11 @@ def load_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> LoadRepo
     """Copy every tensor that fits into the model; nothing is raised for those that do not."""
     model = unwrap_model(model)
     state_dict = upgraded(model, state_dict)
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    given, own = list(state_dict), model.state_dict()
+    # Files made before torch counted batches lack this buffer, which no detector uses, and those of one part lack that
+    # of the others. It stays; torch before 2.2 would set it to 0.
+    state_dict.update({k: own[k] for k in own if k.endswith('num_batches_tracked') and k not in state_dict})
+    shapes = {name: tensor.shape for name, tensor in own.items()}
     mismatched = [
         f'{name}: file {tuple(tensor.shape)}, model {tuple(shapes[name])}'
         for name, tensor in state_dict.items()
@@ -96,10 +116,9 @@ def load_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> LoadRepo
         state_dict = kept
     result = model.load_state_dict(state_dict, strict=False)
     skipped = {text.split(':', 1)[0] for text in mismatched}
-    # files made before torch counted batches lack this buffer, which no detector uses
-    missing = [k for k in result.missing_keys if k not in skipped and not k.endswith('num_batches_tracked')]
+    missing = [k for k in result.missing_keys if k not in skipped]
     unexpected = list(result.unexpected_keys)
-    loaded = [name for name in state_dict if name not in set(unexpected)]
+    loaded = [name for name in given if name in state_dict and name not in set(unexpected)]
     return LoadReport(loaded, missing, unexpected, mismatched)
 
 
@@ -147,6 +166,7 @@ def load_checkpoint(
     logger: logging.Logger | None = None,
     trusted: bool = False,
     revise_keys: Sequence[tuple[str, str]] = DATA_PARALLEL_PREFIX,
+    complete: str | None = None,
 ) -> dict[str, Any]:
     """Load weights from a file into a model and log what did not fit.
 
@@ -155,23 +175,68 @@ def load_checkpoint(
         filename, map_location, logger, trusted: see :func:`read_checkpoint`.
         strict: raise where anything does not fit.
         revise_keys: (pattern, replacement) applied to the file's names; the default takes ``module.`` away.
+        complete: refuse a file that leaves a tensor of the model as it was, and say this advice in the error.
 
     Returns:
         The whole content of the file.
 
     Raises:
         RuntimeError: ``strict`` and something does not fit, or nothing at all fits.
+        CheckpointMismatchError: ``complete`` and a tensor of the model is not in the file, or has another shape.
     """
-    checkpoint = read_checkpoint(filename, map_location, logger, trusted)
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    report = load_state_dict(model, _renamed(state_dict, revise_keys))
+    content, report = load_with_report(model, filename, map_location, logger, trusted, revise_keys)
     text = report.text(os.fspath(filename))
     if strict and not report.exact:
         raise RuntimeError(f'strict loading failed: {text}')
+    if complete and (report.missing or report.mismatched):
+        lacking = [*report.mismatched, *report.missing]
+        names = f'{", ".join(lacking[:3])}{", ..." if len(lacking) > 3 else ""}'
+        raise CheckpointMismatchError(
+            f'{filename} is not of this model: {len(report.loaded)} tensors fit, {len(report.missing)} are missing, '
+            f'{len(report.mismatched)} have another shape ({names}). {complete}'
+        )
     if not report.loaded and (report.missing or report.mismatched):
         raise RuntimeError(f'no tensor of {filename} fits the model, which would stay untrained: {text}')
     (logger or get_root_logger()).log(logging.INFO if report.exact else logging.WARNING, text)
-    return checkpoint
+    return content
+
+
+def load_with_report(
+    model: nn.Module,
+    filename: str | os.PathLike,
+    map_location: MapLocation = 'cpu',
+    logger: logging.Logger | None = None,
+    trusted: bool = False,
+    revise_keys: Sequence[tuple[str, str]] = DATA_PARALLEL_PREFIX,
+) -> tuple[dict[str, Any], LoadReport]:
+    """Load what fits; gives the content of the file and how it fitted. Arguments as of :func:`load_checkpoint`."""
+    checkpoint = read_checkpoint(filename, map_location, logger, trusted)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    report = load_state_dict(model, _renamed(state_dict, revise_keys))
+    # averages that a hook keeps in the model begin as the weights where a file has none
+    return checkpoint, report._replace(missing=[name for name in report.missing if not name.startswith('ema_')])
+
+
+def check_classes(saved: Any, wanted: Any, filename: str | os.PathLike, advice: str) -> None:
+    """Refuse a checkpoint whose classes are others, or in another order, than those of the data.
+
+    Args:
+        saved: ``CLASSES`` of the checkpoint's ``meta``; None where it has none.
+        wanted: names of the data's classes, or None.
+        filename: of the checkpoint.
+        advice: what to do, the end of the error.
+
+    Raises:
+        CheckpointMismatchError: they differ.
+    """
+    if not saved or not wanted or tuple(saved) == tuple(wanted):
+        return
+    first = next((i for i, (a, b) in enumerate(zip(saved, wanted)) if a != b), min(len(saved), len(wanted)))
+    names = [repr(side[first]) if first < len(side) else 'none' for side in (saved, wanted)]
+    raise CheckpointMismatchError(
+        f'{filename} was trained on other classes: it has {len(saved)}, the data {len(wanted)}; class {first} is '
+        f'{names[0]} in the file and {names[1]} in the data. {advice}'
+    )
 
 
 def _renamed(state_dict: dict[str, Tensor], revise_keys: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
@@ -201,6 +266,9 @@ def save_checkpoint(
         meta: information about the run; not changed.
         file_client_args: see :class:`mmcv.fileio.FileClient`.
         runner_state: what a runner needs to go on exactly where it was.
+
+    Raises:
+        NonFiniteError: a weight, a buffer or a number of the optimizer is infinite or NaN; nothing is written.
     """
     model = unwrap_model(model)
     meta = dict(meta or {}, mmcv_version=mmcv.__version__, time=time.asctime())
@@ -213,4 +281,6 @@ def save_checkpoint(
         checkpoint['optimizer'] = {name: part.state_dict() for name, part in optimizer.items()}
     if runner_state is not None:
         checkpoint['runner_state'] = runner_state
-    write_file(plain(checkpoint), filename, file_client_args)
+    checkpoint = plain(checkpoint)
+    check_finite({key: checkpoint.get(key) for key in ('state_dict', 'optimizer')}, os.fspath(filename))
+    write_file(checkpoint, filename, file_client_args)

@@ -18,11 +18,14 @@ from mmcv.fileio.file_client import HardDiskBackend
 from torch import Tensor
 
 from mmdet.utils.atomic_write import atomic_write
+from mmdet.utils.checkpoints.file_check import DamagedCheckpointError, check_entries, check_file
 
 MapLocation = str | torch.device | Callable | Mapping | None
 
 # what a checkpoint may hold beside tensors and containers
 PLAIN_TYPES = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
+# what torch says of pickles that want more than it allows; it raises the same error for bytes that are no pickle
+MARKS_OF_CODE = ('GLOBAL', 'global', 'Unsupported class', 'allowed', 'Can only build', 'Can only SETITEM', 'REDUCE')
 
 _trusted = [False]  # a list, so that `trust_checkpoints` can give the earlier answer back
 
@@ -57,6 +60,7 @@ def read_file(file: str | os.PathLike | BinaryIO, map_location: MapLocation = 'c
 
     Raises:
         FileNotFoundError: there is no such file.
+        DamagedCheckpointError: it is no checkpoint, or a part of it is missing or not as it was written.
         UnsafeCheckpointError: the file needs more than tensors and plain values, and is not trusted.
     """
     name = str(getattr(file, 'name', file))
@@ -64,12 +68,21 @@ def read_file(file: str | os.PathLike | BinaryIO, map_location: MapLocation = 'c
         file = Path(file).expanduser()
         if not file.is_file():
             raise FileNotFoundError(f'no checkpoint at {file}')
-    if trusted or _trusted[0]:
-        return torch.load(file, map_location=map_location, weights_only=False)
+    check_file(file, name)
+    trusted = trusted or _trusted[0]
     try:
-        return torch.load(file, map_location=map_location, weights_only=True)
+        content = torch.load(file, map_location=map_location, weights_only=not trusted)
     except pickle.UnpicklingError as error:
+        if not any(mark in str(error) for mark in MARKS_OF_CODE):
+            raise DamagedCheckpointError(
+                f'{name} cannot be read as a checkpoint: it is damaged or no such file'
+            ) from error
         raise UnsafeCheckpointError(_refusal(name, error)) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, RecursionError) as error:
+        reason = str(error).strip().split('\n')[0] or type(error).__name__
+        raise DamagedCheckpointError(f'{name} cannot be read as a checkpoint: {reason}') from error
+    check_entries(content, name)
+    return content
 
 
 def _refusal(name: str, error: Exception) -> str:

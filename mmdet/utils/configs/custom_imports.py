@@ -11,7 +11,7 @@ from typing import Any
 
 from mmdet.utils.configs.config_error import ConfigImportError, config_key
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[2]
 
 # top-level names of what `custom_imports` has named in this process
 _named: set[str] = set()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmcv.runner import RUNNERS, BaseRunner, EpochBasedRunner, IterBasedRunner, LogBuffer
 from mmcv.runner import build_runner as build_mmcv_runner
+from torch import Tensor
 from torch import distributed as dist
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
@@ -27,8 +28,8 @@ class ResumableRunner:
     """Replaces a runner's checkpointing and resuming.
 
     The checkpoint's ``runner_state`` holds ``rng`` (the states of each process, as far as :meth:`gather_rng` was
-    called on all of them), ``world_size`` and, for iteration-based runners, ``loader`` (see
-    :class:`~mmdet.utils.running.resumable_loader.ResumableLoader`) and ``loader_epoch``.
+    called on all of them), ``world_size``, ``gradients`` that wait for their step and, for iteration-based runners,
+    ``loader`` (see :class:`~mmdet.utils.running.resumable_loader.ResumableLoader`) and ``loader_epoch``.
     """
 
     _gathered_rng: list[dict] | None = None
@@ -118,7 +119,8 @@ class ResumableRunner:
     def resume(self, checkpoint: str, resume_optimizer: bool = True, map_location: MapLocation = 'cpu') -> None:
         """Go on from a checkpoint: weights, optimizer, counters, best score, random states, place in the data."""
         # tensors go to the model's device when they are copied, whatever device they were saved from
-        content = self.load_checkpoint(checkpoint, 'cpu')
+        advice = 'A run goes on only with the same model; to start from these weights use load_from.'
+        content = load_checkpoint(self.model, checkpoint, 'cpu', logger=self.logger, complete=advice)
         meta = content.get('meta', {})
         if 'epoch' not in meta or 'iter' not in meta:
             raise ValueError(f'{checkpoint} has weights only, no epoch and iter; use load_from instead of resume_from')
@@ -129,6 +131,10 @@ class ResumableRunner:
         self._resume_meta(meta)
         if resume_optimizer and 'optimizer' in content:
             self._resume_optimizer(content)
+        waiting = state.get('gradients') or {}
+        for name, parameter in unwrap_model(self.model).named_parameters():
+            if name in waiting:
+                parameter.grad = waiting[name].to(parameter, copy=True)
         self._pending = state or None
         self.resumed_from = str(checkpoint)
         self.logger.info(f'resumed from {checkpoint}: epoch {self.epoch}, iter {self.iter}')
@@ -143,11 +149,25 @@ class ResumableRunner:
         return hasattr(self, 'data_batch')
 
     def _state(self) -> dict[str, Any]:
+        if self._pending is not None:
+            return dict(self._pending)  # resumed, and not gone on yet
         state = {'rng': self._gathered_rng or [get_rng_state()], 'world_size': self.world_size}
         self._gathered_rng = None
+        gradients = self._waiting_gradients()
+        if gradients:
+            state['gradients'] = gradients
         if self._by_iter and self._train_loader is not None:
             state.update(loader=self._train_loader.state(), loader_epoch=self.epoch)
         return state
+
+    def _waiting_gradients(self) -> dict[str, Tensor]:
+        """Gradients of iterations that a hook accumulates for a step to come, by names of parameters."""
+        done = self.iter + 1 if self._in_iteration else self.iter
+        steps = [hook.cumulative_iters for hook in self._hooks if hasattr(hook, 'cumulative_iters')]
+        if not steps or done % steps[0] == 0 or done == self.max_iters:
+            return {}
+        named = unwrap_model(self.model).named_parameters()
+        return {name: p.grad.detach() for name, p in named if p.grad is not None}
 
     def _rescaled_iter(self, iters: int, state: dict[str, Any]) -> int:
         """Iterations done, in those of the present number of processes (an epoch has fewer with more of them)."""

@@ -36,6 +36,8 @@ def evaluate(tmp_path, scores, epochs, **kwargs):
     runner = SimpleNamespace(
         epoch=0,
         iter=0,
+        rank=0,
+        world_size=1,
         model=None,
         work_dir=str(tmp_path),
         meta={},

@@ -153,3 +153,21 @@ def test_set_iter_hook_tells_modules_where_a_resumed_run_is(iteration, told):
     scheduled = Scheduled()
     SetIterHook().before_run(stub(iter=iteration, model=nn.Sequential(nn.Linear(1, 1), scheduled)))
     assert scheduled.told == told
+
+
+def test_hook_of_mmcvs_name_averages_parameters_alone_and_goes_on_from_the_weights(tmp_path):
+    from mmcv.runner import HOOKS
+
+    hook = HOOKS.build(dict(type='EMAHook', momentum=0.5, warm_up=1))
+    model, _ = ema_run(hook, [0.0, 2.0, 4.0])
+    assert model.ema_weight.item() == pytest.approx(2.5)
+    hook.after_train_epoch(None)  # what is saved has the averages in the place of the weights
+    torch.save(model.state_dict(), tmp_path / 'a.pth')
+    resumed = nn.Linear(1, 1, bias=False)
+    runner = stub(model=resumed, resumed_from='a.pth')
+    runner.resume = lambda path: resumed.load_state_dict(torch.load(tmp_path / path))
+    resumed.weight.data.copy_(model.weight)  # as the runner has loaded it
+    again = HOOKS.build(dict(type='EMAHook', momentum=0.5, warm_up=1))
+    again.before_run(runner)
+    again.before_train_epoch(runner)
+    assert (resumed.weight.item(), resumed.ema_weight.item()) == pytest.approx((4.0, 2.5))

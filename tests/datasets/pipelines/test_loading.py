@@ -208,3 +208,15 @@ def test_extra_labels_errors(options, ann_info, error, text):
 def test_extra_labels_skip_leaves_results_alone(name):
     out = LoadExtraAnnotations(skip_on_error=True)(extra(extra_label_name=name))
     assert set(out) == {'img_info', 'ann_info'}
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_pixels_that_are_not_finite_are_refused_with_the_file(tmp_path, value):
+    image = np.zeros((4, 5, 3), np.float32)
+    image[1, 2] = value
+    cv2.imwrite(str(tmp_path / 'a.tiff'), image)
+    step = LoadImageFromFile(color_type='unchanged')
+    with pytest.raises(BrokenImageError, match='a.tiff: 3 pixels are infinite or NaN'):
+        step(dict(img_info=dict(filename='a.tiff'), img_prefix=str(tmp_path)))
+    cv2.imwrite(str(tmp_path / 'a.tiff'), np.full((4, 5, 3), 1e38, np.float32))  # the sum overflows
+    assert step(dict(img_info=dict(filename='a.tiff'), img_prefix=str(tmp_path)))['img'].max() > 9e37

@@ -50,7 +50,7 @@ def test_input_is_gone_when_its_gradient_is_made():
     features = source * 1
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.tensor):
         out = lean_linear(layer, features)
-    layer.weight.register_hook(lambda grad: order.append('weight'))
+    layer.weight.register_post_accumulate_grad_hook(lambda weight: order.append('weight'))
     features.register_hook(lambda grad: order.append(kept[0]() is None))
     assert len(kept) == 1 and kept[0]() is not None
     out.sum().backward()

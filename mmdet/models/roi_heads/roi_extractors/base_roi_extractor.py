@@ -9,6 +9,7 @@ from mmcv.runner import BaseModule
 from torch import Tensor
 
 import mmdet.ops as ops
+from mmdet.ops.compiled import compiled_ops
 from mmdet.utils.registry import did_you_mean
 
 
@@ -16,7 +17,8 @@ class BaseRoIExtractor(BaseModule, metaclass=ABCMeta):
     """Base of the RoI feature extractors.
 
     Args:
-        roi_layer: ``dict(type=NAME, ...)``, NAME being a layer of ``mmdet.ops`` such as ``'RoIAlign'``.
+        roi_layer: ``dict(type=NAME, ...)``, NAME being a layer of ``mmdet.ops`` or else of a compiled
+            ``mmcv.ops``, such as ``'RoIAlign'``.
         out_channels: channels of the pooled features.
         featmap_strides: stride of each feature map in pixels of the network input.
         init_cfg: initialisation of the parameters, if any.
@@ -43,11 +45,12 @@ class BaseRoIExtractor(BaseModule, metaclass=ABCMeta):
         """One pooling layer for each stride.
 
         Raises:
-            KeyError: ``mmdet.ops`` has no layer of that name.
+            KeyError: neither ``mmdet.ops`` nor a compiled ``mmcv.ops`` has a layer of that name.
         """
         settings = dict(layer_cfg)
         name = settings.pop('type')
-        layers = {key: value for key, value in vars(ops).items() if isinstance(value, type)}
+        known = {**vars(compiled_ops() or ops), **vars(ops)}
+        layers = {key: value for key, value in known.items() if isinstance(value, type)}
         if name not in layers:
             raise KeyError(f'roi_layer: mmdet.ops has no layer {name!r}{did_you_mean(name, layers)}')
         return nn.ModuleList(layers[name](spatial_scale=1 / stride, **settings) for stride in featmap_strides)

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 import mmdet.core.bbox.assigners.blockwise as blockwise
 import mmdet.core.bbox.assigners.max_iou_assigner as module
@@ -108,7 +108,7 @@ class LargestTensor(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        made = [leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor) and not leaf._is_view()]
+        made = [leaf.numel() for leaf in tree_flatten(out)[0] if isinstance(leaf, torch.Tensor) and not leaf._is_view()]
         self.largest = max(self.largest, *made, 0)
         return out
 

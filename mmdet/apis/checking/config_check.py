@@ -4,19 +4,24 @@ The model is built first of all and reports its own mistakes; data sets take the
 hooks come after them, so what is wrong with those is told here.
 """
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 from mmcv import Config
-from mmcv.runner import HOOKS, RUNNERS
+from mmcv.runner import HOOKS, RUNNERS, CheckpointHook
 from mmcv.utils import Registry
 
+from mmdet.apis.checking.metrics import check_evaluation
+from mmdet.apis.checking.schema import SAVE_KEYS
+from mmdet.apis.checking.unknown_keys import check_known_keys
 from mmdet.core.optimizers.builder import check_optimizer
 from mmdet.datasets.builder import DATASETS, PIPELINES
 from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError, building, config_key
 from mmdet.utils.registry import did_you_mean, inherited_arguments, resolve
 
 SPLITS = ('train', 'val', 'test')
+MODES = ('train', 'val')  # of a workflow
 
 # arguments that whoever builds the object adds
 RUNNER_PARTS = dict.fromkeys(('model', 'optimizer', 'work_dir', 'logger', 'meta'))
@@ -27,15 +32,17 @@ DATASET_KEYS = ('dataset', 'datasets')
 
 
 def check_config(cfg: Config) -> None:
-    """Check data sets, pipelines, optimizer, runner and hooks of a training config.
+    """Check a training config: that something reads each key, and data sets, pipelines, optimizer, runner, hooks.
 
     Args:
         cfg: in today's keys, see :func:`mmdet.utils.compat_cfg`; not changed.
 
     Raises:
-        ConfigKeyError, ConfigTypeError: a type or an argument is unknown, or one is missing; the text begins with
-            the keys that lead there.
+        ConfigKeyError, ConfigTypeError: a key, a type or an argument is unknown, or one is missing; the text begins
+            with the keys that lead there.
     """
+    check_known_keys(cfg)
+    check_workflow(cfg.get('workflow'))
     if cfg.get('optimizer') is not None:
         check_optimizer(cfg.optimizer)
     _check('runner', cfg.get('runner'), RUNNERS, RUNNER_PARTS)
@@ -46,6 +53,22 @@ def check_config(cfg: Config) -> None:
         if part:
             with config_key(f'data.{split}'), building(part):
                 check_dataset(part)
+    validation = cfg.get('data', {}).get('val')
+    if cfg.get('evaluation') and validation:
+        check_evaluation(cfg.evaluation, validation)
+
+
+def check_workflow(workflow: Any) -> None:
+    """Check that a workflow is a list of pairs of a mode and a number of epochs.
+
+    Raises:
+        ConfigTypeError: it is not.
+    """
+    for entry in workflow or []:
+        pair = isinstance(entry, list | tuple) and len(entry) == 2
+        if not pair or entry[0] not in MODES or not isinstance(entry[1], int):
+            with config_key('workflow'):
+                raise ConfigTypeError(f"expected pairs such as ('train', 1), of {' or '.join(MODES)}, got {entry!r}")
 
 
 def check_dataset(cfg: Any) -> None:
@@ -89,9 +112,8 @@ def _hooks(cfg: Config) -> Iterator[tuple[str, Any]]:
     for name, kind in (('lr_config', 'LrUpdaterHook'), ('momentum_config', 'MomentumUpdaterHook')):
         if isinstance(cfg.get(name), dict):
             yield name, _of_policy(name, cfg[name], kind)
-    for name, kind in (('optimizer_config', 'OptimizerHook'), ('checkpoint_config', 'CheckpointHook')):
-        # mixed precision chooses another hook, and checks it when it is built
-        if isinstance(cfg.get(name), dict) and not (name == 'optimizer_config' and cfg.get('fp16')):
+    for name, kind in (('optimizer_config', optimizer_hook_type(cfg)), ('checkpoint_config', 'CheckpointHook')):
+        if isinstance(cfg.get(name), dict):
             yield name, {'type': kind, **cfg[name]}
     log_config = cfg.get('log_config') or {}
     for i, hook in enumerate(log_config.get('hooks', [])):
@@ -100,6 +122,14 @@ def _hooks(cfg: Config) -> Iterator[tuple[str, Any]]:
     for i, hook in enumerate([custom] if isinstance(custom, dict) else custom):
         if isinstance(hook, dict):
             yield f'custom_hooks[{i}]', {key: value for key, value in hook.items() if key != 'priority'}
+
+
+def optimizer_hook_type(cfg: Config) -> str:
+    """The hook of ``optimizer_config`` where that names none: one for mixed precision where ``fp16`` is set."""
+    if cfg.get('fp16') is None:
+        return 'OptimizerHook'
+    cumulative = 'cumulative_iters' in (cfg.get('optimizer_config') or {})
+    return 'GradientCumulativeAmpOptimizerHook' if cumulative else 'AmpOptimizerHook'
 
 
 def _of_policy(name: str, cfg: dict, suffix: str) -> dict:
@@ -121,6 +151,10 @@ def _check_hook(name: str, cfg: dict) -> None:
     cls, arguments = _check(name, cfg, HOOKS)
     # most hooks of mmcv hand their **kwargs to the parent; a user's own may do otherwise
     accepted = inherited_arguments(cls) if cls.__module__.startswith(('mmcv.', 'mmdet.')) else None
+    if cls.__module__.startswith(('mmcv.', 'mmdet.')) and issubclass(cls, CheckpointHook):
+        # its other arguments go on to the runner's `save_checkpoint`
+        own = inspect.signature(CheckpointHook).parameters.values()
+        accepted = [*(p.name for p in own if p.kind is not p.VAR_KEYWORD), *SAVE_KEYS]
     unknown = [key for key in arguments if accepted is not None and key not in accepted]
     if unknown:
         with config_key(name):

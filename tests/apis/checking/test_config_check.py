@@ -7,13 +7,13 @@ import pytest
 from mmcv import Config
 from mmcv.runner import HOOKS, Hook
 
-from mmdet.apis.config_check import check_config, check_pipeline
+from mmdet.apis.checking.config_check import check_config, check_pipeline
 from mmdet.core.optimizers.builder import build_optimizer, check_optimizer
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import compat_cfg
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PIPELINE = [
     dict(type='LoadImageFromFile'),
     dict(type='MultiScaleFlipAug', img_scale=(8, 8), transforms=[dict(type='Resize'), dict(type='RandomFlip')]),

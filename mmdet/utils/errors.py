@@ -1,0 +1,9 @@
+"""Errors whose text says what is wrong, where, and what to do."""
+
+
+class ReportedError(Exception):
+    """Command lines show it as one line, without the calls that led there."""
+
+
+class NonFiniteError(ReportedError, ArithmeticError):
+    """Losses, gradients or weights are infinite or no numbers."""
