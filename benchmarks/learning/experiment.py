@@ -151,7 +151,7 @@ def small_config(args: argparse.Namespace, run: Run, checkpoint: Path | None) ->
 
 
 def shrink(model: Any, width: int, num_classes: int) -> None:
-    """A narrow detector that heeds every directive, in place."""
+    """A narrow detector that reads every directive, in place."""
     channels = 2 * width
     model.directives = dict(weights=True, ignore_negatives=True)
     model.backbone.update(base_channels=width, stem_channels=width)

@@ -123,7 +123,7 @@ class SourceLog:
         grads = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
         of_loss = [(read, grad) for read, grad in zip(self._read, grads) if grad is not None]
         for read, grad in of_loss:
-            parts = parts + (read.weights.detach() * grad) @ read.member
+            parts = parts + sum_by_source(read.weights.detach() * grad, read.member)
         return parts, [read for read, _ in of_loss]
 
     @torch.no_grad()
@@ -132,7 +132,8 @@ class SourceLog:
         total = torch.zeros(len(COUNTS), len(self.sources), device=device)
         for read in of_loss:
             for targets, image_of_row, background in read.targets:
-                total = total + count_targets(targets, image_of_row, background, len(read.weights)) @ read.member
+                counts = count_targets(targets, image_of_row, background, len(read.weights))
+                total = total + sum_by_source(counts, read.member)
         return total
 
     def leave_out_undivided(self, log_vars: dict[str, float | Tensor]) -> None:
@@ -171,6 +172,11 @@ class SourceLog:
 def _total(value: Tensor | Sequence[Tensor]) -> Tensor:
     parts = [value] if isinstance(value, Tensor) else value
     return torch.stack([part.float().mean() for part in parts]).sum()
+
+
+def sum_by_source(values: Tensor, member: Tensor) -> Tensor:
+    """Values (..., N) of images -> (..., S); a product of matrices would have half precision under autocast."""
+    return (values[..., None] * member).sum(-2)
 
 
 def is_counted(name: str) -> bool:

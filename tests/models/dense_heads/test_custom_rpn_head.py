@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from mmdet.models.builder import HEADS
+from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
 from mmdet.models.dense_heads.retina_head import RetinaHead
+from mmdet.models.dense_heads.rpn_head import RPNHead
 
 KEY = 'rpn_head.loss_weight'
 GTS = [torch.tensor([[3.0, 4, 12, 13]]), torch.tensor([[4.0, 3, 13, 12], [17, 4, 26, 11]])]
@@ -87,6 +89,67 @@ def test_targets_scale_label_and_box_weights_and_nothing_else(build_head, meta):
     assert weighted[3][3].tolist() == [0.25] * 4
     for i in (0, 2, 4, 5):
         assert weighted[i].equal(plain[i])
+
+
+def test_single_image_targets_of_weight_one_are_the_very_same_objects(build_head, meta, monkeypatch):
+    head = build_head('RPNHeadWithWeightPerImage')
+    anchors, flags = head.get_anchors([(2, 2)], [meta()], device='cpu')
+    args = (anchors[0][0], flags[0][0], torch.tensor([[4.0, 4, 12, 12]]), None, None)
+    plain = build_head('RPNHead')._get_targets_single(*args, meta())
+    monkeypatch.setattr(RPNHead, '_get_targets_single', lambda self, *args, **kwargs: plain)
+    for image in (meta(), meta(**{KEY: 1})):
+        assert head._get_targets_single(*args, image) is plain
+
+
+def test_batch_of_targets_is_weighed_once_though_single_ones_are_too(build_head, meta):
+    metas = [meta(**{KEY: 3}), meta(**{KEY: 0.5, 'rpn_head.negative_weight': 0.5})]
+    gts = [torch.tensor([[4.0, 4, 12, 12]]), torch.zeros(0, 4)]
+    mixed_in, inherited = (
+        build_head('RPNHeadWithWeightPerImage'),
+        build_head('AnchorHeadWithWeightPerImage', num_classes=1),
+    )
+    for head in (mixed_in, inherited):
+        anchors, flags = head.get_anchors([(2, 2)], metas, device='cpu')
+        _, label_weights, _, bbox_weights, *_ = head.get_targets(anchors, flags, gts, metas)
+        assert label_weights[0].tolist() == [[3.0] * 4, [0.25] * 4]
+        assert bbox_weights[0][:, :, 0].tolist() == [[0, 0, 0, 3], [0.0] * 4]
+        of_one = head._get_targets_single(anchors[0][0], flags[0][0], gts[0], None, None, metas[0])
+        assert of_one[1].tolist() == [3.0 if head is mixed_in else 1.0] * 4  # only the mixin weighs single images
+    with pytest.raises(TypeError):
+        mixed_in.get_targets(anchors, flags, [None], metas)
+    of_one = mixed_in._get_targets_single(anchors[0][0], flags[0][0], gts[0], None, None, metas[0])
+    assert of_one[1].tolist() == [3.0] * 4  # also after a batch that failed
+
+
+class RotatedAnchorHead(AnchorHead):
+    """A plugin's head: box targets of five numbers, and an eighth item, the areas of the anchors."""
+
+    def _get_targets_single(self, flat_anchors, *args, **kwargs):
+        labels, label_weights, targets, weights, *rest = super()._get_targets_single(flat_anchors, *args, **kwargs)
+        angles = torch.arange(len(targets)).float()[:, None]
+        areas = (flat_anchors[:, 2:] - flat_anchors[:, :2]).prod(1)
+        return (labels, label_weights, torch.cat([targets, angles], 1), weights[:, [0, 1, 2, 3, 3]], *rest, areas)
+
+
+@pytest.mark.parametrize('weight', [None, 3])
+def test_boxes_of_five_numbers_and_further_items_pass_through(build_head, meta, weight):
+    kind = type('Rotated', (RotatedAnchorHead,), dict(weighs_images=weight is not None))
+    HEADS.register_module(name='Rotated', module=kind, force=True)
+    head = build_head('Rotated', num_classes=1)
+    metas = [meta(**{KEY: weight} if weight else {}), meta()]
+    gts = [torch.tensor([[4.0, 4, 12, 12]]), torch.zeros(0, 4)]
+    anchors, flags = head.get_anchors([(2, 2)], metas, device='cpu')
+    single = [head._get_targets_single(anchors[i][0], flags[i][0], gts[i], None, None, metas[i]) for i in range(2)]
+    got = head.get_targets(anchors, flags, gts, metas)
+    assert len(got) == 7 and got[4:6] == (2, 7)  # positives, of which each image counts one, and negatives
+    for i in (0, 2):
+        assert got[i][0].equal(torch.stack([image[i] for image in single]))
+    assert got[2][0].shape == got[3][0].shape == (2, 4, 5)
+    for i in (1, 3):
+        want = torch.stack([image[i] for image in single])
+        want[0] *= weight or 1
+        assert got[i][0].equal(want)
+    assert got[6][0].tolist() == [[64.0] * 4] * 2
 
 
 def test_impossible_weight_is_refused(build_head, meta):

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from mmdet.core.directives import HeadDirectives
 from mmdet.models.builder import build_head
 from mmdet.models.dense_heads.detr_head import DETRHead
 from mmdet.models.dense_heads.functional.detr import batch_mask, padding_mask
@@ -114,20 +115,11 @@ def test_ignored_negatives_have_no_loss(name):
 @of_all
 def test_losses_are_linear_in_the_weight_of_an_image(name):
     head = make(name)
-    single = head._get_target_single
-    weight = {}
-
-    def weighed(*args):
-        items = list(single(*args))
-        for i in head.weight_items:
-            items[i] = items[i] * weight.get(id(args[4]), 1)
-        return tuple(items)
-
-    head._get_target_single = weighed
+    head.directives = HeadDirectives(('bbox_head', 'rpn_head'), enabled=True)
 
     def losses(w):
-        weight[id(METAS[0])] = w
-        return {k: v.detach() for k, v in head.forward_train(feats(head), METAS, *objects(3, 1)).items()}
+        metas = [{**METAS[0], 'bbox_head.loss_weight': w}, METAS[1]]
+        return {k: v.detach() for k, v in head.forward_train(feats(head), metas, *objects(3, 1)).items()}
 
     at0, at1, at4 = losses(0), losses(1), losses(4)
     for key in at0:

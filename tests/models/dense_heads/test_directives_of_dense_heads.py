@@ -4,8 +4,7 @@ import copy
 
 import pytest
 import torch
-from mmdet.models.weighted_heads import why_not_weighted
-from test_source_shares_of_dense_heads import BOXES, BY_IOU, CASES, FOCAL, GUIDED, LABELS, LEVELS, PLAIN
+from test_source_parts_of_dense_heads import BOXES, BY_IOU, CASES, FOCAL, GUIDED, LABELS, LEVELS, PLAIN
 
 from mmdet.core.directives import (
     IGNORE_NEGATIVES,
@@ -18,8 +17,7 @@ from mmdet.core.directives import (
 )
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
-from mmdet.models.directives import switch_directives_on
+from mmdet.models.directives import SUFFIX, switch_directives_on, unsupported_reason
 from mmdet.models.utils.directive_report import directive_readers
 
 ON_ANCHORS = dict(PLAIN, anchor_generator=LEVELS, train_cfg=BY_IOU)
@@ -67,8 +65,6 @@ def make(name, weighted=True):
     with torch.no_grad():
         for p in (p for p in head.parameters() if p.dim() > 1):
             p.copy_(torch.randn_like(p) * 0.2)
-    if weighted and name != 'CascadeRPNHead':
-        head.serve_as(slot(name))
     return head.train()
 
 
@@ -119,7 +115,7 @@ def close(got, want, **tolerance):
 def test_every_dense_head_is_here_or_says_why_it_cannot_weigh_images():
     dense = {n for n, head in HEADS.module_dict.items() if isinstance(head, type) and issubclass(head, BaseDenseHead)}
     dense = {n for n in dense if HEADS.get(n).__module__.startswith('mmdet.models.dense_heads') and 'PerImage' not in n}
-    reasons = {n: why_not_weighted(HEADS.get(n)) for n in dense}
+    reasons = {n: unsupported_reason(HEADS.get(n)) for n in dense}
     able = {n for n, reason in reasons.items() if reason is None}
     assert able - set(PER_IMAGE) == {'StageCascadeRPNHead'}  # which is there as two stages
     refused = {n: reason for n, reason in reasons.items() if reason is not None}
@@ -127,8 +123,8 @@ def test_every_dense_head_is_here_or_says_why_it_cannot_weigh_images():
     assert 'weights would change that choice' in refused['FSAFHead']
     assert 'bags of anchors of the whole batch' in refused['FreeAnchorRetinaHead']
     assert 'those of its stages' in refused['CascadeRPNHead']
-    assert 'head over points' in refused['AnchorFreeHead']  # abstract: it has no loss that asks for weights
-    assert 'has no loss' in why_not_weighted(HEADS.get('EmbeddingRPNHead'))
+    assert 'it is abstract' in refused['AnchorFreeHead']
+    assert 'has no loss' in unsupported_reason(HEADS.get('EmbeddingRPNHead'))
 
 
 @HEAD
@@ -230,7 +226,7 @@ def test_softmax_counts_the_unlabelled_classes_as_background(name):
 
 
 @pytest.mark.parametrize('name', POINTS)
-def test_points_heed_ignored_negatives_themselves(name):
+def test_points_read_ignored_negatives_themselves(name):
     want = run(name, of_negatives(name, 0), {}).losses
     assert run(name, {IGNORE_NEGATIVES: 1}, {}).losses == want != run(name, {IGNORE_NEGATIVES: 0}, {}).losses
     (reader,) = directive_readers(torch.nn.Sequential(built[name]))
@@ -247,15 +243,53 @@ def test_points_inside_an_object_are_negatives_that_are_known():
     labels = torch.tensor([1, 3, 3])
     gts = [torch.tensor([[0.0, 0, 16, 8]])]
     fields = {NEGATIVES: dict(type='overlap', floor=0.25), **weight('FCOSHead', 2)}
-    _, of_labels, of_boxes = head.point_weights([torch.zeros(1, 3, 1, 3)], labels, points, gts, [fields])
-    torch.testing.assert_close(of_labels, torch.tensor([2, 2, 0.5]))
-    assert of_boxes.tolist() == [2, 2, 2]
+    targets = head.weigh_points(labels, torch.ones(3, 4), points, gts, [fields])
+    torch.testing.assert_close(targets.label_weights, torch.tensor([2, 2, 0.5]))
+    assert targets.bbox_weights[:, 0].tolist() == [2, 2, 2]
 
 
-def test_point_head_with_a_loss_of_its_own_cannot_weigh_images():
-    own = type('OwnPoints', (HEADS.get('FCOSHead'),), dict(loss=lambda self, *args: {}))
-    assert 'head over points' in why_not_weighted(own)
-    assert not issubclass(own, HeadWithWeightPerImage)
+def test_points_belong_to_the_images_of_their_levels():
+    head = built.get('FCOSHead') or make('FCOSHead')
+    points = [torch.zeros(2, 2), torch.zeros(1, 2)]
+    metas = [weight('FCOSHead', 2), weight('FCOSHead', 3)]
+    targets = head.weigh_points(torch.zeros(6).long(), torch.ones(6, 4), points, GTS, metas)
+    assert targets.label_weights.tolist() == [2, 2, 3, 3, 2, 3]  # level after level
+
+
+class OwnTargets(HEADS.get('AnchorHead')):
+    """Leaves every second anchor out, in a method of its own that knows of no weights."""
+
+    def _get_targets_single(self, *args, **kwargs):
+        labels, label_weights, *rest = super()._get_targets_single(*args, **kwargs)
+        label_weights[::2] = 0
+        return (labels, label_weights, *rest)
+
+
+class OwnPointTargets(HEADS.get('FCOSHead')):
+    """Takes no point of the second class."""
+
+    def _get_target_single(self, gt_bboxes, gt_labels, **kwargs):
+        labels, distances = super()._get_target_single(gt_bboxes, gt_labels, **kwargs)
+        return labels.masked_fill(labels == 1, self.num_classes), distances
+
+
+@pytest.mark.parametrize(('own', 'like'), [(OwnTargets, 'AnchorHead'), (OwnPointTargets, 'FCOSHead')])
+def test_head_of_the_user_with_targets_of_its_own_has_weights_by_inheritance(own, like):
+    HEADS.register_module(module=own, force=True)
+    name = own.__name__
+    PER_IMAGE[name] = dict(PER_IMAGE[like], type=name)
+    try:
+        head = make(name)
+        assert type(head).__mro__[1] is own and type(head).__name__ == name + SUFFIX
+        plain, first, second = (run(name, weight(name, v), weight(name, w)) for v, w in ((1, 1), (1, 0), (0, 1)))
+        assert plain.losses['loss_cls'] != Ran(make(like), like, [{}, {}]).losses['loss_cls']
+        got = run(name, weight(name, 3), weight(name, 0.5))
+        close(got.losses, {k: 3 * first.losses[k] + 0.5 * second.losses[k] for k in got.losses}, rtol=1e-4, atol=1e-5)
+        none = run(name, {NEGATIVES: 'none'}, {NEGATIVES: 'none'})
+        assert none.of_classes < plain.of_classes
+    finally:
+        del PER_IMAGE[name]
+        HEADS.module_dict.pop(name)
 
 
 def test_encoder_of_two_stages_knows_no_classes():

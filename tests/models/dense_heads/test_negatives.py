@@ -1,4 +1,4 @@
-"""Dense heads and what the images say of their negatives and classes."""
+"""Negative policies and annotated classes of images in the losses of anchor heads."""
 
 import copy
 
@@ -13,8 +13,6 @@ from mmdet.core.directives import (
     negatives_key,
     overlap_weights,
 )
-from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.anchor_head import AnchorHead
 
 OBJECTS = [torch.tensor([[3.0, 4, 12, 13]]), torch.tensor([[4.0, 3, 13, 12], [17, 4, 26, 11]])]
 SIGMOID = dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True))
@@ -39,8 +37,6 @@ def run(build_head, meta):
         name, args = CASES[case]
         head = build_head(f'{name}WithWeightPerImage', **copy.deepcopy(args))
         prepare(head)
-        if not case.startswith('rpn'):
-            head.serve_as('bbox_head')
         if iteration is not None:
             head.follow_iter(iteration)
         torch.manual_seed(1)
@@ -84,12 +80,12 @@ def test_negatives_that_score_as_objects_weigh_nothing(case, run):
     torch.testing.assert_close(got[1], want[1], rtol=1e-3, atol=1e-6)
 
 
-def test_scores_are_believed_from_the_iteration_on(run):
+def test_scores_count_from_the_iteration_on(run):
     warm = {NEGATIVES: dict(EVERY, warmup=7)}
     plain, none = run('rpn', {})[0], run('rpn', {NEGATIVES: 'none'})[0]
     assert run('rpn', warm, iteration=6)[0].equal(plain)
     torch.testing.assert_close(run('rpn', warm, iteration=7)[0], none)
-    with pytest.raises(RuntimeError, match='nobody told the head the iteration'):
+    with pytest.raises(RuntimeError, match='the head does not know the iteration'):
         run('rpn', warm)
 
 
@@ -119,20 +115,3 @@ def test_overlap_weighs_each_negative_by_its_own_overlap(build_head, meta):
     want[4] = 2  # the positive
     assert labels.tolist() == [1, 1, 1, 1, 0, 1, 1, 1, 1]
     torch.testing.assert_close(weights, want)
-
-
-def test_head_whose_loss_does_not_hand_the_images_on_says_so(build_head, meta):
-    class OwnLoss(AnchorHead):
-        def loss(self, *args, **kwargs):
-            return super().loss(*args, **kwargs)
-
-    HEADS.register_module(name='OwnLoss', module=OwnLoss, force=True)
-    head = build_head('OwnLossWithWeightPerImage', num_classes=1)
-    head.serve_as('bbox_head')
-    maps = head([torch.rand(1, 4, 2, 2)])
-    args = (*maps, OBJECTS[:1], [torch.tensor([0])])
-    assert head.loss(*args, [meta(**{NEGATIVES: dict(type='soft', weight=0.5)})])
-    for fields in ({NEGATIVES: EVERY}, {LABELED_CLASSES: []}):
-        with pytest.raises(ValueError, match='OwnLossWithWeightPerImage.*does not ask believed_maps'):
-            head.loss(*args, [meta(**fields)])
-    HEADS.module_dict.pop('OwnLoss')

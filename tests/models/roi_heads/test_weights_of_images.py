@@ -1,4 +1,4 @@
-"""Each loss of each RoI head obeys the weights of the images, with the one switch of a model's config."""
+"""Each loss of each RoI head is linear in the weights of the images, with the one switch of a model's config."""
 
 import copy
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from mmcv import ConfigDict
-from mmdet.models.weighted_heads import why_not_weighted
 from test_cascade_family import BOX, EXTRACTOR, MASK, POOL
 from test_cascade_family import HEADS as FAMILY
 from test_mask_refining_roi_heads import RENDING, SCORING, TRAIN
@@ -20,7 +19,8 @@ from mmdet.core.directives import (
 )
 from mmdet.core.mask import BitmapMasks
 from mmdet.models.builder import HEADS, build_head
-from mmdet.models.directives import switch_directives_on
+from mmdet.models.directives import switch_directives_on, unsupported_reason
+from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.keypoint_heads import KeypointTargets
 from mmdet.models.utils.directive_report import directive_readers
 
@@ -66,7 +66,10 @@ CASES = dict(
 
 @pytest.fixture
 def run(roi_batch, rcnn_cfg):
-    """``run(name, meta of the first image, ..., of the second)``: losses, gradients of features and of parameters."""
+    """``run(name, meta of the first image, ..., of the second)``: losses, gradients of features and of parameters.
+
+    ``run.losses(...)`` gives the losses alone, on their graph.
+    """
     roi_batch.pop('gt_extra_labels')
     roi_batch['gt_semantic_seg'] = torch.arange(2 * 12 * 16).reshape(2, 1, 12, 16) % 5
     heads = {}
@@ -93,9 +96,7 @@ def run(roi_batch, rcnn_cfg):
                 p.copy_(torch.randn_like(p) * 0.3)
         return head
 
-    def once(name, first, second, objects=True, plain=False):
-        head = build(name, weights=False) if plain else once.head(name)
-        head.zero_grad(set_to_none=True)
+    def forward(head, name, first, second, objects=True):
         batch = copy.deepcopy(roi_batch)
         batch['x'] = [level.requires_grad_() for level in batch['x']]
         if not objects:
@@ -107,11 +108,17 @@ def run(roi_batch, rcnn_cfg):
             batch['gt_keypoints'] = [points_of(boxes) for boxes in batch['gt_bboxes']]
         batch['img_metas'] = [{**meta, **own} for meta, own in zip(batch['img_metas'], (first, second))]
         torch.manual_seed(1)  # the grid head jitters, the point head draws points
-        losses = {key: value.sum() for key, value in head.forward_train(**batch).items() if 'loss' in key}
+        return {key: value.sum() for key, value in head.forward_train(**batch).items() if 'loss' in key}, batch['x']
+
+    def once(name, first, second, objects=True, plain=False):
+        head = build(name, weights=False) if plain else once.head(name)
+        head.zero_grad(set_to_none=True)
+        losses, maps = forward(head, name, first, second, objects)
         sum(losses.values()).backward()
-        feats = torch.cat([level.grad.flatten(1) for level in batch['x']], 1)
+        feats = torch.cat([level.grad.flatten(1) for level in maps], 1)
         return {k: v.detach() for k, v in losses.items()}, feats, [p.grad for p in head.parameters()]
 
+    once.losses = lambda name, *args, **kwargs: forward(once.head(name), name, *args, **kwargs)[0]
     once.head = lambda name: heads[name] if name in heads else heads.setdefault(name, build(name))
     return once
 
@@ -155,15 +162,20 @@ def test_weight_of_one_is_the_plain_head_bit_for_bit(name, run):
 
 def test_every_head_of_rois_is_in_a_case_or_shares_the_code_of_one():
     heads = {name for name, head in HEADS.module_dict.items() if '.roi_heads.' in getattr(head, '__module__', '')}
-    weighted = {name for name in heads if why_not_weighted(HEADS.get(name)) is None}
+    weighted = {name for name in heads if unsupported_reason(HEADS.get(name)) is None}
     here = {part for part in weighted if f"'{part}'" in repr(CASES)}
     elsewhere = {'DIIHead', 'DynamicMaskHead'}  # test_sparse_roi_head.py
     kin = {'BBoxHead', 'ConvFCBBoxHead', 'Shared4Conv1FCBBoxHead', 'VGGBBoxHead', 'SoftTargetFCNMaskHead'}
     assert weighted - here - elsewhere == kin
-    reasons = {name: why_not_weighted(HEADS.get(name)) for name in heads - weighted}
+    reasons = {name: unsupported_reason(HEADS.get(name)) for name in heads - weighted}
     assert 'has no loss' in reasons['FeatureRelayHead']
-    others = {'obeys the weights', 'has no loss of its own', 'cannot weigh images: it has no loss', 'is neither'}
-    assert all(any(other in reason for other in others) for reason in reasons.values())
+    others = (
+        'reads the weights of the images already',
+        'does not name the head whose directives it reads',
+        'it has no loss of its own',
+        'cannot weigh images: it has no loss',
+    )
+    assert all(any(other in reason for other in others) for reason in reasons.values()), reasons
 
 
 @pytest.mark.parametrize('objects', [True, False])
@@ -214,18 +226,40 @@ def test_keypoints_of_one_image_are_weighted_by_hand():
     assert reader.says == 'keypoint_head.loss_weight, else roi_head.loss_weight'
     valid = torch.tensor([[1, 1, 0, 0, 0], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]]).bool()
     rows = torch.zeros(3, 5, 4, 4), KeypointTargets(torch.zeros(3, 5).long(), valid)
-    loss = head.weighted_loss([2, 0, 1], [weight(0.5), weight(7), weight(2, 'keypoint_head')], *rows)['loss_keypoint']
+    loss = loss_of_rows(head, [2, 0, 1], [weight(0.5), weight(7), weight(2, 'keypoint_head')], *rows)['loss_keypoint']
     assert loss.item() == pytest.approx((0.5 * 3 + 2 * 5) / 8 * torch.tensor(16.0).log().item())
 
 
-def test_keypoint_head_of_the_user_without_weights_of_rois_is_told_what_it_lacks():
-    class Own(torch.nn.Module):
-        directive_head = 'keypoint_head'
+class OwnMean(torch.nn.Module):
+    """A head of the user's own, over RoIs, whose loss takes no weights."""
 
-        def loss(self, pred, targets):
-            return pred.sum()
+    directive_head, directive_fallback = 'keypoint_head', 'roi_head'
+    weighs_images = True
 
-    assert 'that of a keypoint_head takes weights' in why_not_weighted(Own)
+    def loss(self, pred, targets):
+        return ((pred - targets) ** 2).mean()
+
+
+class OwnWeightedMean(OwnMean):
+    """The same with weights."""
+
+    def loss(self, pred, targets, weights=None):
+        squares = (pred - targets) ** 2
+        return (squares if weights is None else squares * weights).mean()
+
+
+def test_loss_of_the_user_takes_weights_of_rows_or_is_refused():
+    rows = torch.tensor([1.0, 2, 3]), torch.zeros(3)
+    metas = [weight(2), weight(0.5)]
+    assert loss_of_rows(OwnWeightedMean(), [1, 2], metas, *rows).item() == pytest.approx((2 + 0.5 * 4 + 0.5 * 9) / 3)
+    with pytest.raises(TypeError, match=r'OwnMean.loss takes no weights.*loss\(\.\.\., weights=None\)'):
+        loss_of_rows(OwnMean(), [1, 2], metas, *rows)
+    for head in (OwnMean(), type('Off', (OwnMean,), dict(weighs_images=False))()):
+        images = [{}, {}] if head.weighs_images else metas
+        assert loss_of_rows(head, [1, 2], images, *rows).item() == pytest.approx(14 / 3)
+    without_name = type('Plain', (torch.nn.Module,), dict(loss=OwnMean.loss))()
+    assert loss_of_rows(without_name, [1, 2], metas, *rows).item() == pytest.approx(14 / 3)
+    assert 'does not name the head whose directives it reads' in unsupported_reason(type(without_name))
 
 
 @pytest.mark.parametrize(('head', 'key'), [('semantic_head', 'loss_semantic_seg'), ('glbctx_head', 'loss_glbctx')])
@@ -235,11 +269,11 @@ def test_branches_of_whole_images_have_weights_of_their_own(head, key, run):
     assert weighted == plain
 
 
-def test_image_without_objects_has_no_share_of_the_mask_loss(rcnn_cfg):
+def test_image_without_objects_has_no_part_in_the_mask_loss(rcnn_cfg):
     head = build_head(dict(MASK, type='FCNMaskHeadWithWeightPerImage'))
     rows = torch.randn(3, 3, 4, 4), torch.ones(3, 4, 4), torch.tensor([0, 1, 2])
     metas = [weight(5), weight(2), {}]
-    got = head.weighted_loss([0, 2, 1], metas, *rows)['loss_mask']
+    got = loss_of_rows(head, [0, 2, 1], metas, *rows)['loss_mask']
     single = [head.loss(*(row[i : i + 1] for row in rows))['loss_mask'] for i in range(3)]
     torch.testing.assert_close(got, (2 * single[0] + 2 * single[1] + single[2]) / 3)
 
@@ -249,12 +283,12 @@ def test_judged_masks_alone_count_in_the_mean_of_the_mask_iou_head():
         dict(SCORING['mask_iou_head'], type='MaskIoUHeadWithWeightPerImage', loss_iou=dict(type='MSELoss'))
     )
     pred, target = torch.tensor([1.0, 1.0, 1.0]), torch.tensor([0.5, 0.0, 0.9])
-    loss = head.weighted_loss([2, 1], [weight(4), weight(0)], pred, target)['loss_mask_iou']
+    loss = loss_of_rows(head, [2, 1], [weight(4), weight(0)], pred, target)['loss_mask_iou']
     assert loss.item() == pytest.approx(4 * 0.25 / 2)
 
 
 @pytest.mark.parametrize(('avg_non_ignore', 'want'), [(False, 3 / 4), (True, 1.0)])
-def test_ignored_pixels_are_left_out_of_an_image_s_share_where_the_mean_leaves_them_out(avg_non_ignore, want):
+def test_ignored_pixels_are_left_out_of_an_image_s_part_where_the_mean_leaves_them_out(avg_non_ignore, want):
     """Image 0 has one pixel of two; both images have a loss of log 2 a pixel, weights 1 and 3 ... of 4 or 3 pixels."""
     loss_seg = dict(type='CrossEntropyLoss', ignore_index=255, avg_non_ignore=avg_non_ignore)
     head = build_head(
@@ -262,7 +296,7 @@ def test_ignored_pixels_are_left_out_of_an_image_s_share_where_the_mean_leaves_t
              conv_out_channels=2, num_classes=2, loss_seg=loss_seg)
     )  # fmt: skip
     labels = torch.tensor([[0, 255], [1, 0]]).reshape(2, 1, 1, 2)
-    loss = head.weighted_loss([1, 1], [weight(0), weight(1.5)], torch.zeros(2, 2, 1, 2), labels)
+    loss = loss_of_rows(head, [1, 1], [weight(0), weight(1.5)], torch.zeros(2, 2, 1, 2), labels)
     assert loss.item() == pytest.approx(want * torch.tensor(2.0).log().item())
 
 

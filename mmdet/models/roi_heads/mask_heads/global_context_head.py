@@ -75,5 +75,6 @@ class GlobalContextHead(BaseModule):
         targets = classes_present(labels, pred)
         if weights is None:
             return self.loss_weight * self.criterion(pred, targets)
-        loss = F.binary_cross_entropy_with_logits(pred, targets, weights[:, None].expand_as(pred))
-        return self.loss_weight * loss
+        # a weight given to the function could have no gradient, which the log by source asks for
+        loss = F.binary_cross_entropy_with_logits(pred, targets, reduction='none')
+        return self.loss_weight * (loss * weights[:, None]).mean()

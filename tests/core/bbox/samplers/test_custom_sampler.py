@@ -1,4 +1,4 @@
-"""Samplers that heed ``ignore_negatives``."""
+"""Samplers that read ``ignore_negatives``."""
 
 import pickle
 from types import SimpleNamespace
@@ -95,13 +95,13 @@ def test_mixin_serves_every_sampler(parent, kwargs):
         assert len(sample(sampler, [1] + [0] * 19, {}).neg_inds) == (19 if parent is PseudoSampler else 6)
 
 
-def test_every_registered_sampler_has_a_version_that_heeds_the_flag():
+def test_every_registered_sampler_has_a_version_that_reads_the_flag():
     for name, plain in BBOX_SAMPLERS.module_dict.items():
         if not issubclass(plain, BasicSamplerWithIgnore):
-            heeding = BBOX_SAMPLERS.get(f'{name}WithIgnore')
-            assert issubclass(heeding, plain) and issubclass(heeding, BasicSamplerWithIgnore)
-            assert heeding is BBOX_SAMPLERS.get(f'{name}WithIgnore')
-            assert pickle.loads(pickle.dumps(heeding)) is heeding
+            reading = BBOX_SAMPLERS.get(f'{name}WithIgnore')
+            assert issubclass(reading, plain) and issubclass(reading, BasicSamplerWithIgnore)
+            assert reading is BBOX_SAMPLERS.get(f'{name}WithIgnore')
+            assert pickle.loads(pickle.dumps(reading)) is reading
     assert BBOX_SAMPLERS.get('RandomSamplerWithIgnore') is RandomSamplerWithIgnore
 
 
@@ -111,7 +111,7 @@ def test_every_registered_sampler_has_a_version_that_heeds_the_flag():
         ('RandomSampleWithIgnore', KeyError, "did you mean 'RandomSamplerWithIgnore'"),
         ('ScoreHLRSamplerWithIgnor', KeyError, "did you mean 'ScoreHLRSamplerWithIgnore'"),
         ('NoNegativesWithIgnore', TypeError, 'NoNegatives .* has no method _sample_neg'),
-        ('RandomSamplerWithIgnoreWithIgnore', TypeError, 'heeds ignore_negatives already'),
+        ('RandomSamplerWithIgnoreWithIgnore', TypeError, 'reads ignore_negatives already'),
     ],
 )
 def test_names_without_a_sampler_are_explained(name, error, message):

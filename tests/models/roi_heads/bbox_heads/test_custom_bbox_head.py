@@ -108,3 +108,51 @@ def test_users_subclasses_are_weighted_exactly_once(cls, sampled):
 def test_impossible_weight_names_its_key(sampled):
     with pytest.raises(ValueError, match='roi_head.loss_weight: expected a finite number >= 0, got -1'):
         head_of('BBoxHead').get_targets([sampled([1], 1)], None, None, CFG, img_metas=[{'roi_head.loss_weight': -1}])
+
+
+def single(head, result, meta, *cfg):
+    boxes = result.pos_bboxes, result.neg_bboxes, result.pos_gt_bboxes, result.pos_gt_labels
+    return head._get_target_single(*boxes, meta, *cfg)
+
+
+def test_targets_of_a_single_image_are_weighed_and_those_of_a_batch_only_once(sampled):
+    head, result = head_of('Shared2FCBBoxHead'), sampled([1], 1)
+    meta = {'roi_head.loss_weight': 4.0, 'bbox_head.negative_weight': 0.5}
+    _, label_weights, _, bbox_weights = single(head, result, meta, CFG)
+    assert label_weights.tolist() == [4, 2] and bbox_weights[:, 0].tolist() == [4, 0]
+    of_batch = head.get_targets([result], None, None, CFG, img_metas=[meta])
+    assert of_batch[1].tolist() == [4, 2] and of_batch[3][:, 0].tolist() == [4, 0]
+    assert single(head, result, CFG)[1].tolist() == [1, 1]  # five arguments: the fifth is cfg
+
+
+@pytest.mark.parametrize('meta', [None, {}, {'roi_head.loss_weight': 1}])
+def test_single_targets_of_weight_one_are_the_very_same_objects(meta, sampled, monkeypatch):
+    head, result = head_of('Shared2FCBBoxHead'), sampled([1], 1)
+    plain = single(Shared2FCBBoxHead(**SETTINGS), result, None, CFG)
+    monkeypatch.setattr(Shared2FCBBoxHead, '_get_target_single', lambda *args, img_metas=None: plain)
+    got = single(head, result, meta, CFG)
+    assert all(a is b for a, b in zip(got, plain, strict=True))
+
+
+class RotatedBoxes(Shared2FCBBoxHead):
+    """A plugin's head: box targets of five numbers, and a fifth item for a loss of its own."""
+
+    def _get_target_single(self, pos_bboxes, neg_bboxes, pos_gt_bboxes, pos_gt_labels, cfg):
+        labels, label_weights, targets, weights = super()._get_target_single(
+            pos_bboxes, neg_bboxes, pos_gt_bboxes, pos_gt_labels, cfg
+        )
+        angles = torch.arange(len(labels)).float()[:, None]
+        return labels, label_weights, torch.cat([targets, angles], 1), weights[:, [0, 1, 2, 3, 3]], angles
+
+
+@pytest.mark.parametrize('weight', [1, 4])
+@pytest.mark.parametrize('enabled', [False, True])
+def test_boxes_of_five_numbers_and_further_items_pass_through(enabled, weight, sampled):
+    head = type('Rotated', (RotatedBoxes,), dict(weighs_images=enabled))(**SETTINGS)
+    results, metas = [sampled([1], 1), sampled([], 1)], [{'roi_head.loss_weight': weight}, {}]
+    _, label_weights, targets, bbox_weights, angles = head.get_targets(results, None, None, CFG, img_metas=metas)
+    factor = weight if enabled else 1
+    assert label_weights.tolist() == [factor, factor, 1]
+    assert targets.shape == (3, 5) and targets[:, 4].tolist() == [0, 1, 0]
+    assert bbox_weights.tolist() == [[factor] * 5, [0] * 5, [0] * 5]
+    assert angles.flatten().tolist() == [0, 1, 0]

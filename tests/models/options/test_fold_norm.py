@@ -12,7 +12,7 @@ from mmdet.models.options.fold_norm import can_fold, fold_norms, norm_after_conv
 
 
 def with_made_norms(module: nn.Module) -> nn.Module:
-    """Statistics, scales and shifts that a norm must heed; one scale is zero."""
+    """Statistics, scales and shifts that a norm must apply; one scale is zero."""
     torch.manual_seed(0)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):

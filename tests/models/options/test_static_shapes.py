@@ -1,4 +1,4 @@
-"""Training on samples of fixed shapes: the losses of the usual way, and what waits for a device."""
+"""Training in static shapes: the losses of the usual way, and host-device synchronisations."""
 
 from pathlib import Path
 
@@ -9,12 +9,14 @@ from mmcv import Config
 
 from mmdet.core.mask.structures import BitmapMasks
 from mmdet.models import build_detector
-from mmdet.models.options.static_shapes import why_not_fixed
+from mmdet.models.builder import HEADS
+from mmdet.models.dense_heads.rpn_head import RPNHead
+from mmdet.models.options.static_shapes import unsupported_reason
 from mmdet.models.source_log import SourceLog
 from mmdet.ops import roi
 from mmdet.utils.running.host_syncs import count_host_syncs
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
 NAMES = {kind: f'{kind}/{kind}_r50_fpn_1x_coco.py' for kind in ('faster_rcnn', 'mask_rcnn', 'retinanet')}
 SIZE = (96, 128)
 DIRECTIVES = (
@@ -179,7 +181,7 @@ def test_without_objects_the_losses_are_zeros_on_the_graph(kind):
 
 
 @pytest.mark.parametrize('kind, most', [('faster_rcnn', 1), ('retinanet', 0)])
-def test_the_device_is_waited_for_as_seldom_as_documented(kind, most, monkeypatch):
+def test_host_and_device_synchronise_as_seldom_as_documented(kind, most, monkeypatch):
     monkeypatch.setattr(roi, '_roi_align_levels', lambda *args: None)  # not what only a CPU does
     monkeypatch.setattr(roi, 'pays', lambda *args: False)
     detector, data = small(kind, fixed_size=True, directives=True, everything=False), batch({'negatives': 'overlap'})
@@ -198,7 +200,7 @@ def test_the_device_is_waited_for_as_seldom_as_documented(kind, most, monkeypatc
     [
         (dict(train_cfg__rcnn__sampler=dict(type='OHEMSampler', num=8, pos_fraction=1)), 'roi_head: expected a samp'),
         (dict(train_cfg__rpn__assigner=dict(type='PointAssigner')), 'rpn_head: expected the assigner MaxIoUAssigner'),
-        (dict(roi_head__type='PISARoIHead'), 'roi_head: PISARoIHead has a forward_train of its own'),
+        (dict(roi_head__type='PISARoIHead'), 'roi_head: PISARoIHead does not state that it has static shapes'),
         (dict(train_cfg__rcnn__sampler=dict(type='PseudoSampler')), 'roi_head: expected a sampler of RandomSampler'),
         (dict(train_cfg__rpn_proposal__nms=dict(type='soft_nms', iou_threshold=0.7)), "expected type='nms'"),
         (dict(train_cfg__rpn_proposal__nms__max_num=30), "'max_num': 30"),
@@ -211,9 +213,31 @@ def test_the_device_is_waited_for_as_seldom_as_documented(kind, most, monkeypatc
         (dict(train_cfg__domain=dict(image=dict(in_channels=16))), 'train_cfg.domain'),
     ],
 )  # fmt: skip
-def test_what_knows_no_fixed_sizes_is_named(changes, message):
+def test_what_has_no_static_shapes_is_named(changes, message):
     with pytest.raises(ValueError, match=message):
         small('faster_rcnn', fixed_size=True, everything=False, **changes)
+
+
+@pytest.mark.parametrize('directives', [False, True])
+@pytest.mark.parametrize('stated', [False, True])
+def test_subclass_that_does_not_state_it_is_refused_by_name(stated, directives):
+    own = type('Own', (RPNHead,), dict(has_static_shapes=True) if stated else {})
+    HEADS.register_module(name='Own', module=own, force=True)
+    settings = dict(fixed_size=True, directives=directives, rpn_head__type='Own')
+    if stated:
+        assert small('faster_rcnn', **settings).rpn_head.static_shapes
+    else:
+        with pytest.raises(ValueError, match=r'rpn_head: Own\w* does not state that it has static shapes \(has_static'):
+            small('faster_rcnn', **settings)
+
+
+@pytest.mark.parametrize('slot', ['roi_head', 'roi_head.bbox_head'])
+def test_subclasses_of_the_second_stage_must_state_it_too(slot):
+    detector = small('faster_rcnn')
+    part = detector.get_submodule(slot)
+    part.__class__ = type('Own', (type(part),), {})
+    reason = unsupported_reason(detector)
+    assert reason == f'{slot}: Own does not state that it has static shapes (has_static_shapes = True)'
 
 
 @pytest.mark.parametrize(
@@ -231,8 +255,8 @@ def test_what_knows_no_fixed_sizes_is_named(changes, message):
         ('seesaw_loss/mask_rcnn_r50_fpn_random_seesaw_loss_mstrain_2x_lvis_v1.py', 'SeesawLoss'),
     ],
 )
-def test_which_configs_know_fixed_sizes(config, reason):
+def test_which_configs_have_static_shapes(config, reason):
     model = Config.fromfile(CONFIGS / config).model
     model.backbone.init_cfg = None
-    found = why_not_fixed(build_detector(model))
+    found = unsupported_reason(build_detector(model))
     assert found is None if reason is None else reason in found

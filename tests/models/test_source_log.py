@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -13,12 +14,12 @@ from mmdet.core.directives import ROI_HEAD as ROI
 from mmdet.core.directives import RPN_HEAD as RPN
 from mmdet.core.directives import loss_weight_key
 from mmdet.core.mask import BitmapMasks
-from mmdet.models.builder import HEADS, build_loss
+from mmdet.core.targets import Targets
+from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
 from mmdet.models.dense_heads.retina_head import RetinaHead
-from mmdet.models.losses import listening
-from mmdet.models.source_log import SourceLog
-from mmdet.models.source_parts import find_parts, unknown_heads, why_not_split
+from mmdet.models.directives import directives_of
+from mmdet.models.source_log import SourceLog, count_targets, is_counted
 
 SOURCES = ['real', 'synthetic', 'absent']
 OWNERS = ['real', 'synthetic', 'synthetic', 'real']
@@ -27,7 +28,7 @@ KEYS = [loss_weight_key(RPN), loss_weight_key(ROI)]
 
 @HEADS.register_module(force=True)
 class WeightedRetinaHead(HeadWithWeightPerImage, RetinaHead):
-    """RetinaHead that obeys a weight."""
+    """RetinaHead with the weights of images."""
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def step(model, data):
 
 
 def weighted(model_config):
-    """A two-stage model whose heads obey weights."""
+    """A two-stage model whose heads have the weights of images."""
     cfg = copy.deepcopy(model_config)
     cfg['bbox_head']['type'] += 'WithWeightPerImage'
     return cfg
@@ -80,7 +81,7 @@ def build_retina(build):
 
 
 @pytest.mark.parametrize('make', [build_two_stage, build_cascade, build_retina])
-def test_shares_are_what_each_source_makes_alone_and_add_up(make, build, mixed_batch):
+def test_parts_are_what_each_source_makes_alone_and_add_up(make, build, mixed_batch):
     model, names = make(build)
     plain = step(model, mixed_batch)
     model.source_log = SourceLog(model, SOURCES)
@@ -100,7 +101,7 @@ def test_shares_are_what_each_source_makes_alone_and_add_up(make, build, mixed_b
     assert [log[f'images/{source}'] for source in SOURCES] == [2, 2, 0]
 
 
-def test_shares_are_linear_in_the_weight_of_a_source(build, mixed_batch):
+def test_parts_are_linear_in_the_weight_of_a_source(build, mixed_batch):
     model, names = build_two_stage(build)
     model.source_log = SourceLog(model, SOURCES)
     one = step(model, mixed_batch)
@@ -172,21 +173,52 @@ def test_masks_are_divided_by_their_positives(build, mixed_batch, monkeypatch):
         assert log[f'loss_mask/{source}'] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_loss_that_cannot_be_divided_is_left_out_with_one_warning(build, mixed_batch, caplog):
-    roi = copy.deepcopy(ROI_HEAD)
-    roi['bbox_head']['loss_cls'] = dict(type='SmoothedLoss')
-    model = build('faster_rcnn', roi_head=roi)
-    model.source_log = SourceLog(model, SOURCES)
+@pytest.fixture
+def warnings_of_log(caplog):
     logging.getLogger('mmdet').propagate = True
     with caplog.at_level('WARNING', 'mmdet'):
-        log, _ = step(model, mixed_batch), step(model, mixed_batch)
-    assert log['pos/real'] > 0 and 'loss_cls' in log and 'loss_cls/real' not in log and 'loss_rpn_cls/real' in log
-    assert sum('loss_cls (SmoothedLoss weighs the batch' in record.message for record in caplog.records) == 1
+        yield lambda: [record.message for record in caplog.records if 'per_source_log' in record.message]
 
 
-def test_nothing_listens_outside_a_step(build, mixed_batch):
+def test_loss_that_is_not_linear_is_named_once_and_left_whole(build, mixed_batch, warnings_of_log):
+    """The harmonised loss weighs anchors by how many have gradients like theirs, in all images."""
+    model = build('retinanet', bbox_head=dict(RETINA, loss_cls=dict(type='GHMC', bins=5, use_sigmoid=True)))
+    model.source_log = SourceLog(model, SOURCES)
+    first, second = step(model, mixed_batch), step(model, mixed_batch)
+    (message,) = warnings_of_log()
+    assert re.search(r'loss_cls \(of [\d.e-]+, its parts make [\d.e-]+\)', message) and 'loss_bbox' not in message
+    for log in (first, second):
+        assert log['loss_cls'] > 0 and not any(name.startswith('loss_cls/') for name in log)
+        assert sum(log[f'loss_bbox/{source}'] for source in SOURCES) == pytest.approx(log['loss_bbox'], rel=1e-5)
+    assert model.source_log.charts() == {'loss_bbox': ['loss_bbox', *(f'loss_bbox/{source}' for source in SOURCES)]}
+
+
+class OwnLoss(RetinaHead):
+    """Its loss is the parent's and one over maps, of which no head weighs the rows."""
+
+    def loss(self, cls_scores, *args, **kwargs):
+        return super().loss(cls_scores, *args, **kwargs) | dict(loss_maps=cls_scores[0].square().mean())
+
+
+def test_loss_whose_rows_no_head_weighs_is_named_and_those_of_the_parent_are_divided(
+    build, mixed_batch, warnings_of_log
+):
+    model = build('retinanet')
+    model.bbox_head.__class__ = OwnLoss
+    model.source_log = SourceLog(model, SOURCES)
+    log, _ = step(model, mixed_batch), step(model, mixed_batch)
+    (message,) = warnings_of_log()
+    assert 'loss_maps (of' in message and 'parts make 0)' in message and 'loss_cls' not in message
+    assert 'loss_maps/real' not in log and sum(log[f'loss_cls/{source}'] for source in SOURCES) == pytest.approx(
+        log['loss_cls'], rel=1e-5
+    )
+
+
+def test_nothing_records_outside_a_step(build, mixed_batch):
     model, _ = build_two_stage(build)
     model.source_log = SourceLog(model, SOURCES)
+    heads = [model.rpn_head, model.roi_head.bbox_head]
+    assert model.source_log.heads == heads
     mixed_batch['img_metas'][0]['source'] = 'unknown'
     with pytest.raises(KeyError, match="has the source 'unknown', expected one of real, synthetic, absent"):
         step(model, mixed_batch)
@@ -194,28 +226,48 @@ def test_nothing_listens_outside_a_step(build, mixed_batch):
     mixed_batch['gt_bboxes'][0] = None
     with pytest.raises(TypeError):
         step(model, mixed_batch)
-    assert not listening._listeners
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert all(directives_of(head).record is None for head in heads)
 
 
-def test_a_head_with_a_loss_of_its_own_is_named_and_not_divided(build, mixed_batch, caplog):
-    class OwnLoss(RetinaHead):
-        def loss(self, *args, **kwargs):
-            return super().loss(*args, **kwargs)
+def test_one_source_needs_no_name(build, mixed_batch):
+    model, names = build_two_stage(build)
+    model.source_log = SourceLog(model, ['all'])
+    for meta in mixed_batch['img_metas']:
+        del meta['source']
+    log = step(model, mixed_batch)
+    assert log['images/all'] == 4
+    assert [log[f'{name}/all'] for name in names] == pytest.approx([log[name] for name in names])
 
-    model = build('retinanet')
-    assert [part.name for part in find_parts(model)] == ['loss_cls', 'loss_bbox'] and unknown_heads(model) == []
-    model.bbox_head.__class__ = OwnLoss
-    assert find_parts(model) == [] and unknown_heads(model) == ['OwnLoss']
-    model.source_log = SourceLog(model, SOURCES)
-    logging.getLogger('mmdet').propagate = True
-    with caplog.at_level('WARNING', 'mmdet'):
-        log, _ = step(model, mixed_batch), step(model, mixed_batch)
-    assert [name for name in log if '/' in name] == [f'images/{source}' for source in SOURCES]
-    (message,) = (record.message for record in caplog.records)
-    assert (
-        'loss_bbox (no head tells whose rows it is over; heads with losses of their own: OwnLoss), loss_cl' in message
-    )
+
+def test_parts_add_up_under_accumulation_and_gradients_stay(build, mixed_batch):
+    (plain, names), (logged, _) = build_two_stage(build), build_two_stage(build)
+    logged.source_log = SourceLog(logged, SOURCES)
+    halves = [{key: value[part] for key, value in mixed_batch.items()} for part in (slice(0, 2), slice(2, 4))]
+    for model in (plain, logged):
+        for half in halves:  # gradients add up over two steps
+            torch.manual_seed(3)
+            np.random.seed(3)
+            out = model.train_step(copy.deepcopy(half), None)
+            (out['loss'] / 2).backward()
+            if model is logged:
+                for name in names:
+                    parts = sum(out['log_vars'][f'{name}/{source}'] for source in SOURCES)
+                    assert parts == pytest.approx(out['log_vars'][name], rel=1e-5, abs=1e-7)
+    for (name, a), b in zip(plain.named_parameters(), logged.parameters(), strict=True):
+        assert a.grad is not None and a.grad.equal(b.grad), name
+
+
+def test_parts_add_up_under_autocast(build, mixed_batch, warnings_of_log):
+    model, names = build_two_stage(build)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        plain = step(model, mixed_batch)
+        model.source_log = SourceLog(model, SOURCES)
+        log = step(model, mixed_batch)
+    assert {name: log[name] for name in plain} == plain
+    for name in names:
+        assert log[f'{name}/real'] > 0
+        assert sum(log[f'{name}/{source}'] for source in SOURCES) == pytest.approx(log[name], rel=1e-3, abs=1e-6)
+    assert not warnings_of_log()
 
 
 def test_keypoints_are_divided_by_the_boxes_they_are_of(build, mixed_batch):
@@ -239,24 +291,6 @@ def test_keypoints_are_divided_by_the_boxes_they_are_of(build, mixed_batch):
     assert parts[0] == pytest.approx(rows[0], rel=1e-4)
 
 
-def test_masks_of_positives_that_nobody_counted_are_left_out(build, mixed_batch, caplog):
-    class OwnLoss(type(build('faster_rcnn').roi_head.bbox_head)):
-        def loss(self, *args, **kwargs):
-            return super().loss(*args, **kwargs)
-
-    mask = dict(type='FCNMaskHead', num_convs=1, in_channels=4, conv_out_channels=4, num_classes=3)
-    model = build('faster_rcnn', type='MaskRCNN', roi_head=dict(ROI_HEAD, mask_head=mask))
-    model.roi_head.train_cfg.mask_size = 4
-    model.roi_head.bbox_head.__class__ = OwnLoss
-    masks = [BitmapMasks(np.ones((len(boxes), 32, 48), np.uint8), 32, 48) for boxes in mixed_batch['gt_bboxes']]
-    model.source_log = SourceLog(model, SOURCES)
-    logging.getLogger('mmdet').propagate = True
-    with caplog.at_level('WARNING', 'mmdet'):
-        log = step(model, mixed_batch | dict(gt_masks=masks))
-    assert log['loss_mask'] > 0 and 'loss_mask/real' not in log and 'loss_rpn_cls/real' in log
-    assert 'loss_mask (its box head does not tell which RoIs are positives)' in caplog.text
-
-
 def test_pixels_are_divided_by_their_images():
     model = nn.Module()
     model.semantic_head = HEADS.build(dict(
@@ -265,19 +299,13 @@ def test_pixels_are_divided_by_their_images():
     ))  # fmt: skip
     feats, truth = [torch.randn(2, 4, 4, 6)], torch.randint(2, 5, (2, 1, 8, 12))
     log = SourceLog(model, SOURCES)
-    with log.recording([dict(source='synthetic'), dict(source='real')]):
-        losses = model.semantic_head.forward_train(feats, truth)
+    metas = [dict(source='synthetic'), dict(source='real')]
+    with log.recording(metas):
+        losses = model.semantic_head.forward_train(feats, truth, metas)
     values = dict(zip(*log.entries(losses)))
     for i, source in enumerate(['synthetic', 'real']):
         alone = model.semantic_head.forward_train([feats[0][i : i + 1]], truth[i : i + 1])
         torch.testing.assert_close(values[f'loss_seg/{source}'], alone['loss_seg'].detach() / 2)
-
-
-def test_losses_that_do_not_fall_into_rows_say_why():
-    kinds = dict(type='SmoothedLoss'), dict(type='SmoothedLoss', weighting='sample'), dict(type='SeesawLoss'), {}
-    reasons = [why_not_split(build_loss(kind) if kind else None) for kind in kinds]
-    assert "weighting='sample' does" in reasons[0] and 'SeesawLoss is not known' in reasons[2]
-    assert reasons[1] is reasons[3] is None
 
 
 @pytest.mark.parametrize('make', [build_two_stage, build_cascade, build_retina])
@@ -301,3 +329,32 @@ def counting(original, name, reads):
         return original(self, *args, **kwargs)
 
     return counted
+
+
+def test_counts_of_rows_by_hand():
+    """Two images of three rows, of which the last only fills up; two weights a row, one for each class."""
+    labels = torch.tensor([[0, 2, 2], [2, 2, 2]])
+    weights = torch.tensor([[3.0, 1, 0], [0, 0.5, 0]])
+    images = torch.tensor([[0, 0, -1], [1, 1, -1]])
+    want = [[1, 0], [1, 1], [0, 1], [4, 0.5]]  # positives, negatives, ignored, weight
+    boxes = torch.zeros(2, 3, 4)
+    assert count_targets(Targets(labels, weights, boxes, boxes), images, 2, 2).tolist() == want
+    by_class = torch.stack([weights, weights / 2], 2)
+    assert count_targets(Targets(labels, by_class, boxes, boxes), images, 2, 2).tolist() == want
+
+
+@pytest.mark.parametrize(
+    ('name', 'counted'),
+    [
+        ('loss_cls', True),
+        ('loss_rpn_cls', True),
+        ('s1.loss_cls', True),
+        ('stage0_loss_cls', True),
+        ('d0.loss_cls', False),
+        ('enc_loss_cls', False),
+        ('loss_bbox_cls', False),
+        ('loss_bbox', False),
+    ],
+)
+def test_targets_are_counted_once_for_each_classification(name, counted):
+    assert is_counted(name) is counted

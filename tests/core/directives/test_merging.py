@@ -53,7 +53,7 @@ def test_box_head_takes_the_roi_weight_where_it_has_none():
     parts = [{BBOX: 2.0}, {ROI: 4.0}]
     merged = merge_directives(parts, [1, 1])
     assert merged == {BBOX: 3.0, ROI: 2.5}
-    assert loss_weight(merged, BBOX_HEAD, ROI_HEAD) == sum(loss_weight(p, BBOX_HEAD, ROI_HEAD) for p in parts) / 2
+    assert loss_weight(merged, (BBOX_HEAD, ROI_HEAD)) == sum(loss_weight(p, (BBOX_HEAD, ROI_HEAD)) for p in parts) / 2
 
 
 def test_a_directive_without_a_rule_must_agree(monkeypatch):

@@ -89,7 +89,7 @@ class Detector(nn.Module):
         setattr(self, 'rpn_head' if name in PROPOSERS else 'bbox_head', head)
 
 
-def shares_of(name, order=(0, 1, 2), owners=OWNERS, weights=None, boxes=BOXES, labels=LABELS):
+def parts_of(name, order=(0, 1, 2), owners=OWNERS, weights=None, boxes=BOXES, labels=LABELS):
     """(losses, loss -> its parts, all entries) of the images in an order."""
     model = Detector(name, weights is not None)
     head = next(model.children())
@@ -108,7 +108,7 @@ def shares_of(name, order=(0, 1, 2), owners=OWNERS, weights=None, boxes=BOXES, l
     names, values = log.entries(losses)
     entries = dict(zip(names, values.tolist()))
     totals = {
-        key: float(sum(v.mean() for v in value) if isinstance(value, list) else value.mean())
+        key: float((sum(v.mean() for v in value) if isinstance(value, list) else value.mean()).detach())
         for key, value in losses.items()
         if 'loss' in key
     }
@@ -121,14 +121,14 @@ def same(parts, expected):
 
 @pytest.mark.parametrize('name', CASES)
 def test_parts_add_up_and_follow_the_images(name):
-    totals, shares, entries = shares_of(name)
+    totals, by_loss, entries = parts_of(name)
     assert set(totals) == NAMES.get(name, set(totals))
-    for key, parts in shares.items():
+    for key, parts in by_loss.items():
         assert sum(parts) == pytest.approx(totals[key], rel=1e-5, abs=1e-7), key
         assert parts[2] == 0 and parts[0] > 0, (key, parts)
-    moved, one = shares_of(name, (2, 0, 1))[1], shares_of(name, owners=['synthetic'] * 3)[1]
-    for key in shares:
-        assert same(moved[key], shares[key]), key
+    moved, one = parts_of(name, (2, 0, 1))[1], parts_of(name, owners=['synthetic'] * 3)[1]
+    for key in by_loss:
+        assert same(moved[key], by_loss[key]), key
         assert one[key][::2] == [0, 0] and same(one[key][1], totals[key])
     if 'pos/real' in entries:
         assert entries['pos/real'] > 0 < entries['neg/synthetic']
@@ -137,17 +137,17 @@ def test_parts_add_up_and_follow_the_images(name):
 @pytest.mark.parametrize('name', CASES)
 def test_source_without_objects_has_no_part_of_what_only_objects_have(name):
     owners = ['real', 'synthetic', 'real']
-    totals, shares, entries = shares_of(name, owners=owners)
+    totals, by_loss, entries = parts_of(name, owners=owners)
     of_boxes = [key for key in totals if any(part in key for part in OF_BOXES)]
-    assert of_boxes and all(shares[key][1] == 0 < shares[key][0] for key in of_boxes)
+    assert of_boxes and all(by_loss[key][1] == 0 < by_loss[key][0] for key in of_boxes)
     assert entries.get('pos/synthetic', 0) == 0
-    _, shares, _ = shares_of(name, boxes=[BOXES[1]] * 3, labels=[LABELS[1]] * 3)
-    assert all(shares[key] == [0, 0, 0] for key in of_boxes)
+    _, by_loss, _ = parts_of(name, boxes=[BOXES[1]] * 3, labels=[LABELS[1]] * 3)
+    assert all(by_loss[key] == [0, 0, 0] for key in of_boxes)
 
 
 @pytest.mark.parametrize('name', WEIGHTED)
 def test_parts_are_what_the_source_makes_alone_and_linear_in_its_weight(name):
-    weighted = {w: shares_of(name, weights=w) for w in ((1, 1, 1), (1, 0, 0), (0, 1, 1), (0.5, 3, 3))}
+    weighted = {w: parts_of(name, weights=w) for w in ((1, 1, 1), (1, 0, 0), (0, 1, 1), (0.5, 3, 3))}
     _, both, entries = weighted[1, 1, 1]
     for key, (real, synthetic, _) in both.items():
         assert same(real, weighted[1, 0, 0][0][key]) and same(synthetic, weighted[0, 1, 1][0][key]), key

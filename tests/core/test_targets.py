@@ -1,0 +1,75 @@
+"""The one writer of targets: hand-computed rows, and that both forms of a sample give the same."""
+
+import pytest
+import torch
+
+from mmdet.core.targets import masked_targets, sampled_targets, scatter_rows
+
+POSITIVES, NEGATIVES = torch.tensor([4, 1]), torch.tensor([0, 3])
+LABELS = torch.tensor([2, 0])
+BOXES = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]])
+K = 3
+
+
+def test_targets_of_six_rows_by_hand():
+    labels, label_weights, bbox_targets, bbox_weights = sampled_targets(6, POSITIVES, NEGATIVES, LABELS, BOXES, K, -1)
+    assert labels.tolist() == [3, 0, 3, 3, 2, 3] and labels.dtype == torch.long
+    assert label_weights.tolist() == [1, 1, 0, 1, 1, 0]
+    zero = [0.0] * 4
+    assert bbox_targets.tolist() == [zero, [5, 6, 7, 8], zero, zero, [1, 2, 3, 4], zero]
+    assert bbox_weights.tolist() == [zero, [1.0] * 4, zero, zero, [1.0] * 4, zero]
+
+
+@pytest.mark.parametrize(('pos_weight', 'want'), [(2.5, 2.5), (0, 1), (-1, 1), (0.25, 0.25)])
+def test_positives_have_a_label_weight_of_their_own(pos_weight, want):
+    weights = sampled_targets(5, POSITIVES, NEGATIVES, LABELS, BOXES, K, pos_weight).label_weights
+    assert weights.tolist() == [1, want, 0, 1, want]
+
+
+def test_one_label_for_all_and_weights_of_box_sides():
+    sides = torch.tensor([[1.0, 0, 1, 0], [0, 2, 0, 2]])
+    targets = sampled_targets(5, POSITIVES, NEGATIVES, 0, BOXES, K, -1, sides)
+    assert targets.labels.tolist() == [3, 0, 3, 3, 0]
+    assert targets.bbox_weights[POSITIVES].equal(sides) and not targets.bbox_weights[NEGATIVES].any()
+
+
+@pytest.mark.parametrize('width', [4, 5, 14])
+def test_box_targets_have_as_many_numbers_as_they_come_with(width):
+    targets = sampled_targets(5, POSITIVES, NEGATIVES, LABELS, torch.ones(2, width), K, -1)
+    assert targets.bbox_targets.shape == targets.bbox_weights.shape == (5, width)
+
+
+def test_without_sampled_rows_everything_is_background_without_weight():
+    none = torch.zeros(0, dtype=torch.long)
+    targets = sampled_targets(3, none, none, none, torch.zeros(0, 4), K, 2)
+    assert targets.labels.tolist() == [K] * 3 and not torch.cat([part.flatten() for part in targets[1:]]).any()
+
+
+def test_masks_and_lists_give_the_same_whatever_stands_in_the_other_rows():
+    positive, sampled = torch.zeros(2, 6, dtype=torch.bool)
+    positive[POSITIVES] = True
+    sampled[torch.cat([POSITIVES, NEGATIVES])] = True
+    labels, boxes = torch.full((6,), 77), torch.full((6, 4), torch.inf)
+    labels[POSITIVES], boxes[POSITIVES] = LABELS, BOXES
+    sides = torch.rand(6, 4)
+    by_masks = masked_targets(positive, sampled, labels, boxes, K, 2.0, sides)
+    by_lists = sampled_targets(6, POSITIVES, NEGATIVES, LABELS, BOXES, K, 2.0, sides[POSITIVES])
+    assert all(a.equal(b) for a, b in zip(by_masks, by_lists, strict=True))
+
+
+def test_masks_of_a_batch_are_those_of_its_images():
+    torch.manual_seed(0)
+    sampled = torch.rand(3, 7) < 0.7
+    positive = sampled & (torch.rand(3, 7) < 0.5)
+    labels, boxes = torch.randint(0, K, (3, 7)), torch.rand(3, 7, 4)
+    batch = masked_targets(positive, sampled, labels, boxes, K, -1)
+    for i in range(3):
+        image = masked_targets(positive[i], sampled[i], labels[i], boxes[i], K, -1)
+        assert all(part[i].equal(one) for part, one in zip(batch, image))
+
+
+def test_scattered_rows():
+    assert scatter_rows(torch.tensor([7.0, 8.0]), 4, torch.tensor([2, 0]), fill=-1).tolist() == [8, -1, 7, -1]
+    values = torch.tensor([1.0], requires_grad=True)
+    scatter_rows(values, 2, torch.tensor([1])).sum().backward()
+    assert values.grad.item() == 1
