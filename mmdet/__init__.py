@@ -1,4 +1,4 @@
-"""A detection toolbox with the public face of mmdetection 2.x and per-image training directives."""
+"""A detection toolbox with the public face of mmdetection 2.x and per-image control of what each head learns."""
 
 from mmdet._environment import digit_version, require_mmcv
 from mmdet._optional_import import install as _install_stand_ins

@@ -16,5 +16,3 @@ def parse_version_info(version_str: str) -> tuple:
 
 
 version_info = parse_version_info(__version__)
-
-__all__ = ['__version__', 'version_info', 'short_version', 'parse_version_info']

@@ -267,6 +267,3 @@ def single_files(dataset: ConfigDict) -> list[ConfigDict]:
                 part[key] = part[key][i]
         parts.append(part)
     return parts
-
-
-__all__ = ['StagedTraining', 'describe', 'single_files']

@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 class ImgMeta(TypedDict, total=False):
     """Meta information of one image, as ``Collect`` puts it together from what the pipeline noted.
 
-    Further keys are allowed: the fields of ``AddFieldToImgMetas``, such as directives (``mmdet.core.directives``), and
-    those of a user's own.
+    Further keys are allowed: the fields of ``AddFieldToImgMetas``, among them what an image says of its own training,
+    and those of a user's own.
     """
 
     filename: str
@@ -21,6 +21,3 @@ class ImgMeta(TypedDict, total=False):
     flip_direction: str | None
     img_norm_cfg: dict[str, Any]
     source: str  # name of the data set in a mixture
-
-
-__all__ = ['ImgMeta']

@@ -84,6 +84,3 @@ def scatter_rows(values: Tensor, count: int, rows: Tensor, fill: float = 0) -> T
     """``values`` (n, ...) as rows ``rows`` (n,) of ``count``, the others filled."""
     out = values.new_full((count, *values.shape[1:]), fill)
     return out.index_copy(0, rows, values)
-
-
-__all__ = ['Targets', 'masked_targets', 'sampled_targets', 'scatter_rows']

@@ -51,7 +51,7 @@ class ConcatDataset(_ConcatDataset):
         rename: name of a category -> one of ``classes``, or None for a category that is not used; a data set's own
             ``rename`` goes before it.
         missing_classes: what a class means to a data set whose annotations do not know it: ``'unlabeled'``: it may be
-            there all the same; its images then carry the directive ``labeled_classes`` with those that are annotated;
+            there all the same; its images then say which classes are annotated (docs/partial_labels.md);
             ``'annotated'``: it is not there. A dict says it by the data sets' names, ``'unlabeled'`` for the others.
 
     Attributes:
@@ -275,8 +275,8 @@ class ClassBalancedDataset:
 class MultiImageMixDataset:
     """Runs steps that mix several images (Mosaic, MixUp, CopyPaste) over a data set.
 
-    A step that needs more images has the method ``get_indexes(dataset)``; it finds them under ``mix_results``. Training
-    directives that the images have from ``AddDirectives`` are merged with them.
+    A step that needs more images has the method ``get_indexes(dataset)``; it finds them under ``mix_results``. What
+    images say of their training by ``AddDirectives`` is merged with them.
 
     Args:
         dataset: where the images come from, loaded by its own pipeline.
@@ -334,8 +334,8 @@ class MultiImageMixDataset:
             if 'img_metas' in results:
                 raise ValueError(
                     f'{name}: the images are collected already; Collect and what follows it belong into the pipeline '
-                    'of MultiImageMixDataset, after the mixing; directives of a data set are then given by '
-                    'AddDirectives'
+                    'of MultiImageMixDataset, after the mixing; what images say of their training is then given '
+                    'by AddDirectives'
                 )
             results['mix_results'] = self._retry(lambda: self._other_images(step), name, 'found no usable images')
         # the step must not see what a rejected try left behind

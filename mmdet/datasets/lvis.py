@@ -7,13 +7,12 @@ from typing import Any
 import mmcv
 from mmcv.utils import print_log
 
-from mmdet.core.directives import LABELED_CLASSES
 from mmdet.core.evaluation import lvis_class_lists
 from mmdet.datasets.api_wrappers.coco_api import COCO
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.metrics.coco_metrics import STEPPED_IOU_THRS
 from mmdet.datasets.metrics.lvis_metrics import evaluate_lvis
-from mmdet.datasets.mixing.verified_classes import lvis_verified
+from mmdet.datasets.mixing.verified_classes import lvis_verified, note_verified
 from mmdet.datasets.registry import DATASETS
 
 # The figures that results hold.
@@ -26,8 +25,8 @@ class LVISV05Dataset(CocoDataset):
 
     Args:
         *args, **kwargs: as of :class:`CocoDataset`.
-        verified_classes: note in each image's entry, as ``labeled_classes``, the categories that it was checked for and
-            all objects of which are annotated; ``AddFieldToImgMetas(from_img_info=['labeled_classes'])`` hands them on.
+        verified_classes: note in each image's entry the categories that it was checked for and all objects of which
+            are annotated, for the pipeline to hand on (docs/partial_labels.md).
 
     Raises:
         ValueError: as :class:`CocoDataset`; with ``verified_classes`` also an image that does not say what it was
@@ -45,7 +44,7 @@ class LVISV05Dataset(CocoDataset):
         coco = super()._open_coco(ann_file)
         for img_id, img in coco.imgs.items() if self.verified_classes else ():
             annotated = {ann['category_id'] for ann in coco.img_ann_map.get(img_id, ())}
-            img[LABELED_CLASSES] = lvis_verified(img, annotated)
+            note_verified(img, lvis_verified(img, annotated))
         return coco
 
     def _image_entry(self, img_id: int) -> dict:

@@ -8,14 +8,13 @@ from typing import Any
 import mmcv
 import numpy as np
 
-from mmdet.core.directives import LABELED_CLASSES
 from mmdet.core.evaluation.tpfp import tpfp_openimages
 from mmdet.datasets.audit.image_check import find_loader, read_image_size
 from mmdet.datasets.custom import DISK, CustomDataset, under
 from mmdet.datasets.formats import openimages_files as files
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric
 from mmdet.datasets.metrics.openimages_metrics import expand_and_filter, with_ancestors
-from mmdet.datasets.mixing.verified_classes import open_images_verified
+from mmdet.datasets.mixing.verified_classes import note_verified, open_images_verified
 from mmdet.datasets.registry import DATASETS
 from mmdet.utils.plain_data import load_plain
 
@@ -39,10 +38,10 @@ class OpenImagesDataset(CustomDataset):
         meta_file: pickle or JSON: a list with ``filename`` and ``ori_shape`` of each image.
         filter_labels: in evaluation, leave out detections of classes that nobody looked for in the image.
         load_image_level_labels: in evaluation, also labels of whole images say what was looked for.
-        verified_classes: note in each image's entry, as ``labeled_classes``, the labels of the classes that were looked
+        verified_classes: note in each image's entry the labels of the classes that were looked
             for (see :func:`mmdet.datasets.mixing.verified_classes.open_images_verified`), by ``image_level_ann_file``
             and, if there is one, ``hierarchy_file``;
-            ``AddFieldToImgMetas(from_img_info=['labeled_classes'])`` hands them on.
+            the pipeline hands them on (docs/partial_labels.md).
         file_client_args: arguments of ``mmcv.FileClient``.
         **kwargs: arguments of :class:`CustomDataset`, without ``classes``.
 
@@ -120,7 +119,7 @@ class OpenImagesDataset(CustomDataset):
         return infos
 
     def _note_verified_classes(self, infos: Sequence[dict]) -> None:
-        """Write ``labeled_classes`` into the entries of the images."""
+        """Write the classes that were looked for into the entries of the images."""
         if not self.image_level_ann_file:
             raise ValueError(
                 f'{type(self).__name__}: verified_classes=True needs image_level_ann_file, the table of the labels of '
@@ -130,7 +129,7 @@ class OpenImagesDataset(CustomDataset):
         ancestors = self._ancestors_or_self()
         for info in infos:
             boxed = self.boxes.labels[self.boxes.rows(info['row'])].tolist()
-            info[LABELED_CLASSES] = open_images_verified(boxed, verified.get(info['img_id'], ()), ancestors)
+            note_verified(info, open_images_verified(boxed, verified.get(info['img_id'], ()), ancestors))
 
     def get_ann_info(self, idx: int) -> dict:
         """Annotations of an image.

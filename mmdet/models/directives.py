@@ -17,7 +17,6 @@ from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.custom_sampler import SUFFIX as SAMPLER_SUFFIX
 from mmdet.core.directives import (
     IGNORE_NEGATIVES,
-    RPN_HEAD,
     BatchDirectives,
     HeadDirectives,
     mask_negatives,
@@ -57,12 +56,6 @@ def directives_of(head: nn.Module) -> HeadDirectives:
     )
     kind.directives = made
     return made
-
-
-def serve_as_first_stage(head: nn.Module) -> None:
-    """Let a dense head in the slot of a first stage read its keys, whatever slot its class is made for."""
-    if getattr(head, 'directive_head', None) is not None:
-        directives_of(head).names = (RPN_HEAD,)
 
 
 def read_directives(

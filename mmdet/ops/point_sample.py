@@ -145,14 +145,3 @@ def bin_centres(size: tuple[int, int], like: Tensor) -> Tensor:
     """(1, h * w, 2): x and y in [0, 1] of the middles of h times w bins, row by row."""
     ys, xs = ((torch.arange(n, device=like.device, dtype=like.dtype) + 0.5) / n for n in size)
     return torch.stack([xs.expand(size), ys[:, None].expand(size)], dim=2).reshape(1, -1, 2)
-
-
-__all__ = [
-    'SimpleRoIAlign',
-    'bin_centres',
-    'point_sample',
-    'points_in_image',
-    'read_at_points',
-    'read_masks_at_points',
-    'rel_roi_point_to_rel_img_point',
-]

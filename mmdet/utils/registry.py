@@ -312,17 +312,3 @@ def _missing_arguments(cls: Any, missing: list[str], accepted: list[str] | None,
     text = f'{cls.__name__} (in {cls.__module__}) needs {", ".join(map(repr, missing))}'
     text += f'; given: {", ".join(given) or "nothing"}.'
     return f'{text} It accepts: {", ".join(accepted)}.' if accepted else text
-
-
-__all__ = [
-    'Registry',
-    'build_from_cfg',
-    'resolve',
-    'look_up',
-    'nearest',
-    'did_you_mean',
-    'accepted_arguments',
-    'inherited_arguments',
-    'argument_problem',
-    'unknown_name',
-]

@@ -17,7 +17,6 @@ from mmdet.models.dense_heads.custom_rpn_head import RPNHeadWithWeightPerImage
 from mmdet.models.directives import (
     SUFFIX,
     directives_of,
-    serve_as_first_stage,
     switch_directives_on,
     unsupported_reason,
 )
@@ -139,9 +138,6 @@ def test_head_in_the_slot_of_a_first_stage_reads_its_keys(small_config):
     assert directives_of(build_detector(config).rpn_head).names == ('rpn_head',)
     alone = build_detector(dict(small_config('retinanet'), directives={}))
     assert directives_of(alone.bbox_head).names == ('bbox_head', 'rpn_head')
-    without_directives = torch.nn.Identity()
-    serve_as_first_stage(without_directives)
-    assert not hasattr(without_directives, 'directives')
 
 
 def test_directives_of_a_head_are_its_own():

@@ -385,12 +385,3 @@ class YOLOAnchorGenerator(AnchorGenerator):
         flags = torch.zeros(height * width, dtype=torch.uint8, device=centers.device)
         flags[rows * width + columns] = 1
         return flags.repeat_interleave(num_base_anchors)
-
-
-__all__ = [
-    'AnchorGenerator',
-    'SSDAnchorGenerator',
-    'LegacyAnchorGenerator',
-    'LegacySSDAnchorGenerator',
-    'YOLOAnchorGenerator',
-]

@@ -73,15 +73,3 @@ def check_num_levels(featmap_sizes: Sequence[Pair], num_levels: int) -> None:
     """
     if len(featmap_sizes) != num_levels:
         raise ValueError(f'expected {num_levels} feature maps, one for each stride, got {len(featmap_sizes)}')
-
-
-__all__ = [
-    'Pair',
-    'meshgrid',
-    'cell_axes',
-    'grid_positions',
-    'cell_positions',
-    'valid_cells',
-    'valid_size',
-    'check_num_levels',
-]

@@ -114,6 +114,3 @@ class MlvlPointGenerator:
         """(n, 2) points of one level whose flat numbers are ``prior_idxs`` (n,)."""
         cells = prior_idxs.to(usable_device(device))
         return cell_positions(cells, featmap_size, self.strides[level_idx], self.offset).to(dtype)
-
-
-__all__ = ['PointGenerator', 'MlvlPointGenerator']

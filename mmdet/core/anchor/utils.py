@@ -71,6 +71,3 @@ def calc_region(
         region = region.clamp(min=0).minimum(region.new_tensor([width, height, width, height]))
     x1, y1, x2, y2 = region.unbind()
     return x1, y1, x2, y2
-
-
-__all__ = ['Device', 'usable_device', 'images_to_levels', 'anchor_inside_flags', 'calc_region']

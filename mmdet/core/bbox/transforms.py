@@ -187,20 +187,3 @@ def bbox_xyxy_to_cxcywh(bbox: Tensor) -> Tensor:
     """(..., 4) xyxy -> (..., 4) centre x, centre y, w, h."""
     low, high = bbox[..., :2], bbox[..., 2:]
     return torch.cat([(low + high) / 2, high - low], dim=-1)
-
-
-__all__ = [
-    'bbox2distance',
-    'bbox2result',
-    'bbox2roi',
-    'bbox_cxcywh_to_xyxy',
-    'bbox_flip',
-    'bbox_mapping',
-    'bbox_mapping_back',
-    'bbox_rescale',
-    'bbox_xyxy_to_cxcywh',
-    'clip_boxes',
-    'distance2bbox',
-    'find_inside_bboxes',
-    'roi2bbox',
-]

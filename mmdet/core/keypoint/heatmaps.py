@@ -138,6 +138,3 @@ def _near(distance: Tensor) -> Tensor:
 def _far(distance: Tensor) -> Tensor:
     """The cubic kernel for distances of one to two cells."""
     return ((CUBIC * distance - 5 * CUBIC) * distance + 8 * CUBIC) * distance - 4 * CUBIC
-
-
-__all__ = ['DecodedKeypoints', 'cubic_weights', 'decode_heatmaps', 'flip_heatmaps', 'keypoint_targets']

@@ -111,6 +111,3 @@ def _check(skeleton: Skeleton) -> None:
         raise ValueError(f'skeleton: a point is in two of the flip_pairs {skeleton.flip_pairs}')
     if skeleton.sigmas is not None and (len(skeleton.sigmas) != count or min(skeleton.sigmas) <= 0):
         raise ValueError(f'skeleton: expected {count} sigmas above 0, got {skeleton.sigmas}')
-
-
-__all__ = ['COCO_PERSON', 'SHAPE', 'SKELETONS', 'Skeleton', 'get_skeleton']

@@ -49,6 +49,3 @@ def draw_keypoints(
             if show:
                 cv2.circle(picture, place, radius << SHIFT, colour[::-1], cv2.FILLED, cv2.LINE_AA, SHIFT)
     return picture
-
-
-__all__ = ['draw_keypoints']

@@ -47,6 +47,3 @@ class COCOPanoptic(COCO):
         """Segments by id, of all images."""
         ids = [ids] if isinstance(ids, int) else ids
         return [segment for segment_id in ids for segment in self.anns.get(segment_id, ())]
-
-
-__all__ = ['COCOPanoptic']

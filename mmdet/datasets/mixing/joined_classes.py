@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from torch.utils.data import Dataset
 
-from mmdet.core.directives import LABELED_CLASSES
 from mmdet.datasets.mixing.label_spaces import MISSING_POLICIES, Rename, check_classes_known, match_table
 from mmdet.datasets.mixing.sources import collects, leaves_of
-from mmdet.datasets.pipelines.custom_formatting import AddFieldToImgMetas
+from mmdet.datasets.pipelines.custom_formatting import states_annotated
 from mmdet.utils.registry import did_you_mean
 
 _LOGGER = logging.getLogger('mmdet')
@@ -79,7 +78,7 @@ def known_classes(dataset: Dataset, name: str, classes: Sequence[str]) -> list[s
 
 
 def note_missing_classes(leaf: Dataset, name: str, classes: Sequence[str], policy: str) -> None:
-    """Note which classes one data set does not know; by the policy its images carry the directive that says so."""
+    """Note which classes one data set does not know; by the policy its images say so."""
     own = leaf.annotated_classes()
     leaf.missing_classes = tuple(c for c in classes if c not in own)
     if not leaf.missing_classes or policy != MISSING_POLICIES[0]:
@@ -87,13 +86,13 @@ def note_missing_classes(leaf: Dataset, name: str, classes: Sequence[str], polic
     if not collects(leaf):
         _LOGGER.warning(
             'data set %s has no annotations of %s, and its pipeline does not end in img_metas that could say so; if '
-            'its images are mixed with others, give them the directive there',
+            'its images are mixed with others, say it there',
             name,
             ', '.join(leaf.missing_classes),
         )
         return
     # behind the steps of the config, whose own word on this stays
-    step = AddFieldToImgMetas(fields=[LABELED_CLASSES], values=[own], replace=False)
+    step = states_annotated(own)
     bind = getattr(step, 'bind_classes', None)  # where names become labels
     if bind is not None:
         bind(leaf.CLASSES)

@@ -81,3 +81,8 @@ def unread_list(dataset: Any, read: Collection[str]) -> list[str]:
         "verified_classes=True, but the pipeline does not read the lists. Add dict(type='AddFieldToImgMetas', "
         f'from_img_info=[{LABELED_CLASSES!r}]) behind Collect.'
     ]
+
+
+def note_verified(entry: dict, labels: Sequence[int]) -> None:
+    """Write into an image's entry which classes were looked for, labels of the data set."""
+    entry[LABELED_CLASSES] = list(labels)

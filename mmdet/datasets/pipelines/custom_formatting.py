@@ -8,6 +8,7 @@ from mmcv.parallel import DataContainer as DC
 
 from mmdet.core.directives import (
     CLASS_KEYS,
+    LABELED_CLASSES,
     check_directive,
     check_directive_name,
     resolve_classes,
@@ -156,6 +157,11 @@ class AddFieldToImgMetas:
     def __repr__(self) -> str:
         info = f', from_img_info={self.info_keys}, default={self.defaults}' if self.info_keys else ''
         return f'{type(self).__name__}(fields={self.fields}, values={self.values}, replace={self.replace}{info})'
+
+
+def states_annotated(classes: Sequence[str]) -> AddFieldToImgMetas:
+    """A step that says, of images that do not say it themselves, which classes they have annotated."""
+    return AddFieldToImgMetas(fields=[LABELED_CLASSES], values=[classes], replace=False)
 
 
 def check_names(argument: str, entries: Any, entries_too: bool = True) -> None:

@@ -20,7 +20,6 @@ from mmdet.models.utils.weights import run_block
 # Default arguments, never written to.
 BATCH_NORM = dict(type='BN')
 
-__all__ = ['TridentBottleneck', 'TridentConv', 'TridentResNet', 'make_trident_res_layer']
 
 ALL_BRANCHES = -1  # test_branch_idx that keeps all branches
 

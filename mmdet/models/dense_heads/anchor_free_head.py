@@ -19,7 +19,6 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
-from mmdet.models.directives import mask_scores, weigh_targets
 
 # Default arguments, never written to.
 RARE_CLASSES = rare_classes('conv_cls')
@@ -201,9 +200,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         images = torch.arange(len(img_metas), device=labels.device)
         image_of_row = torch.cat([images.repeat_interleave(len(level)) for level in points])
         flat_points = torch.cat(list(points))
-        return weigh_targets(
-            self, targets, image_of_row, img_metas, lambda i: inside_objects(flat_points, gt_bboxes[i])
-        )
+        return self.weigh_rows(targets, image_of_row, img_metas, lambda i: inside_objects(flat_points, gt_bboxes[i]))
 
     def point_scores_for_loss(
         self, cls_scores: Sequence[Tensor], targets: Targets, img_metas: Sequence[dict]
@@ -215,7 +212,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         scores = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels) for m in cls_scores])
         images = torch.arange(len(img_metas), device=scores.device)
         image_of_row = torch.cat([images.repeat_interleave(m.shape[-2:].numel()) for m in cls_scores])
-        return mask_scores(self, scores, targets.labels, targets.label_weights, image_of_row, img_metas)
+        return self.row_scores_for_loss(scores, targets.labels, targets.label_weights, image_of_row, img_metas)
 
     def _get_points_single(
         self,

@@ -11,6 +11,7 @@ from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.builder import BBOX_SAMPLERS, build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.bbox.samplers.custom_sampler import taking_all
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
@@ -115,7 +116,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         takes_all = is_pseudo_sampler(sampler['type'])
         if not takes_all and loss_type in LOSSES_OVER_ALL_ANCHORS:
             # a loss over all anchors can leave the negatives of an image out all the same
-            pseudo = 'PseudoSamplerWithIgnore' if sampler['type'].endswith('WithIgnore') else 'PseudoSampler'
+            pseudo = taking_all(sampler['type'])
             warnings.warn(
                 f'{loss_type} takes all anchors: the sampler {sampler["type"]} is not used. Leave train_cfg.sampler '
                 f'out, or say sampler=dict(type={pseudo!r})',

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
-from mmdet.models.directives import directives_of, mask_scores, masks_scores, weigh_targets
+from mmdet.models.directives import directives_of, mask_scores, masks_scores, weigh_targets, weights_of_rows
 from mmdet.ops import batched_nms
 
 HALF_TYPES = (torch.float16, torch.bfloat16)
@@ -71,12 +71,20 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
     def loss(self, **kwargs: Any) -> dict:
         """Losses by name, each a tensor or a list of tensors (one a level)."""
 
+    def serve_as_first_stage(self) -> None:
+        """Read the keys of a first stage, whatever slot the class is made for."""
+        directives_of(self).names = ('rpn_head',)
+
     def follow_iter(self, iteration: int) -> None:
         """Say how far the training is; policies of negatives with a warm-up ask for it."""
         directives_of(self).iteration = iteration
 
     def weigh(
-        self, targets: Targets, img_metas: list[dict] | None, overlaps: Callable[[int], Tensor] | None = None
+        self,
+        targets: Targets,
+        img_metas: list[dict] | None,
+        overlaps: Callable[[int], Tensor] | None = None,
+        sampled: bool | None = None,
     ) -> Targets:
         """Targets (N, R, ...) of a batch, weighed as its images say; the very same where they say nothing.
 
@@ -84,9 +92,25 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
             targets: of N images.
             img_metas: meta information of the N images.
             overlaps: gives the greatest IoU (R,) of the rows of an image, whose number it gets, with an object.
+            sampled: whether a sampler has left out negatives that are to be ignored; None: as the head has it.
         """
         images = torch.arange(len(targets.labels), device=targets.labels.device)[:, None]
-        return weigh_targets(self, targets, images, img_metas, overlaps)
+        return self.weigh_rows(targets, images, img_metas, overlaps, sampled)
+
+    def weigh_rows(
+        self,
+        targets: Targets,
+        image_of_row: Tensor,
+        img_metas: list[dict] | None,
+        overlaps: Callable[[int], Tensor] | None = None,
+        sampled: bool | None = None,
+    ) -> Targets:
+        """As :meth:`weigh`, of rows in any order; ``image_of_row`` is the number of each row's image."""
+        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, sampled)
+
+    def image_weights(self, img_metas: list[dict], device: torch.device) -> Tensor | None:
+        """(N,) loss weights of the images, for losses that are not over targets; None: all are 1."""
+        return weights_of_rows(self, img_metas, [1] * len(img_metas), device)
 
     def scores_for_loss(
         self,
@@ -110,8 +134,20 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         """
         images = torch.arange(len(scores), device=scores.device)[:, None].expand_as(labels).flatten()
         rows = scores.flatten(0, 1), labels.flatten(), label_weights.flatten()
-        rows, weights = mask_scores(self, *rows, images, img_metas, class_wise)
+        rows, weights = self.row_scores_for_loss(*rows, images, img_metas, class_wise)
         return rows.view_as(scores), weights.view_as(label_weights)
+
+    def row_scores_for_loss(
+        self,
+        scores: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        image_of_row: Tensor,
+        img_metas: list[dict],
+        class_wise: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """As :meth:`scores_for_loss`, of rows (n, C) in any order; ``image_of_row`` (n,) is their image's number."""
+        return mask_scores(self, scores, labels, label_weights, image_of_row, img_metas, class_wise)
 
     def score_maps_for_loss(
         self,

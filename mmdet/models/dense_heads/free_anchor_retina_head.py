@@ -16,7 +16,6 @@ from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.pisa_retinanet_head import flatten_batch
 from mmdet.models.dense_heads.retina_head import RetinaHead
-from mmdet.models.directives import weights_of_rows
 
 EPS = 1e-12  # keeps quotients and logarithms finite
 
@@ -114,7 +113,7 @@ class FreeAnchorRetinaHead(RetinaHead):
                 found.append(found_by_class(boxes, *image[2:], self.cls_out_channels, self.bbox_thr))
         count = sum(len(gts) for gts in gt_bboxes)
         negatives = self.negative_bag_loss(probs, torch.stack(found))
-        weights = weights_of_rows(self, img_metas, [1] * num, negatives.device)
+        weights = self.image_weights(img_metas, negatives.device)
         if weights is not None:  # the losses are logged by source
             bags = [image * weight for image, weight in zip(bags, weights)]
             negatives = negatives * weights[:, None, None]

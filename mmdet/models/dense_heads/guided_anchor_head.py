@@ -25,7 +25,6 @@ from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_
 from mmdet.models.dense_heads.functional import guided_anchors, guided_targets
 from mmdet.models.dense_heads.functional.feature_adaption import FeatureAdaption
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
-from mmdet.models.directives import weigh_targets, weights_of_rows
 from mmdet.ops import MaskedConv2d
 
 # Default arguments; every builder copies them.
@@ -195,9 +194,8 @@ class GuidedAnchorHead(AnchorHead):
         """
         labels = torch.where(targets.flatten(1) > 0, 0, self.num_classes)
         rows = Targets(labels, weights.flatten(1), *[weights.flatten(1)[..., None]] * 2)
-        images = torch.arange(len(labels), device=labels.device)[:, None]
         whole = labels.new_full(labels.shape[1:], float('inf'), dtype=weights.dtype)
-        weighed = weigh_targets(self, rows, images, img_metas, lambda _: whole, sampled=False)
+        weighed = self.weigh(rows, img_metas, lambda _: whole, sampled=False)
         return weighed.label_weights.view_as(weights)
 
     def _ga_loc_target_single(
@@ -244,7 +242,7 @@ class GuidedAnchorHead(AnchorHead):
         images = (gt_bboxes_list, img_metas, gt_bboxes_ignore_list)
         of_batch = guided_targets.shape_targets_of_batch
         squares, gts, weights, *counts = of_batch(self._ga_shape_target_single, *anchors, *images, unmap_outputs)
-        of_images = weights_of_rows(self, img_metas, [1] * len(img_metas), weights[0].device)
+        of_images = self.image_weights(img_metas, weights[0].device)
         if of_images is not None:
             weights = [level * of_images[:, None, None] for level in weights]
         return squares, gts, weights, *counts

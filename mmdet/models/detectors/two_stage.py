@@ -6,9 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmdet.models.builder import DETECTORS, build_head
-from mmdet.models.dense_heads.base_dense_head import as_config
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
 from mmdet.models.detectors.base import BaseDetector, stage_configs
-from mmdet.models.directives import serve_as_first_stage
 
 DUMMY_PROPOSALS = 1000  # regions that the second stage gets when only operations are counted
 
@@ -52,7 +51,8 @@ class TwoStageDetector(BaseDetector):
         self.test_cfg = as_config(test_cfg)
         if rpn_head is not None:
             self.rpn_head = build_head({**rpn_head, **stage_configs(self.train_cfg, self.test_cfg, 'rpn')})
-            serve_as_first_stage(self.rpn_head)
+            if isinstance(self.rpn_head, BaseDenseHead):
+                self.rpn_head.serve_as_first_stage()
         if roi_head is not None:
             stage = stage_configs(self.train_cfg, self.test_cfg, 'rcnn')
             if pretrained:

@@ -10,7 +10,7 @@ from torch import Tensor
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi, clip_boxes
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
-from mmdet.models.directives import directives_of, weights_of_rows
+from mmdet.models.roi_heads.functional.image_rows import weights_of_either
 from mmdet.models.roi_heads.functional.training_batch import num_positives
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features, scale_tensor, view_boxes
@@ -89,8 +89,8 @@ class GridRoIHead(StandardRoIHead):
         grid_pred = self._grid_forward(x, rois[chosen])
         targets = self.grid_head.get_targets(jittered_results, self.train_cfg)[chosen]
         # the points make the boxes: they weigh here as in the box head
-        head = self.grid_head if directives_of(self.grid_head).enabled else self.bbox_head
-        weights = weights_of_rows(head, img_metas, num_positives(sampling_results), targets.device)
+        heads = (self.grid_head, self.bbox_head)
+        weights = weights_of_either(heads, img_metas, num_positives(sampling_results), targets.device)
         loss_grid = self.grid_head.loss(grid_pred, targets, None if weights is None else weights[chosen])
         bbox_results['loss_bbox'].update(loss_grid)
         return bbox_results

@@ -67,7 +67,7 @@ class StandardRoIHeadWithExtraBBoxHead(StandardRoIHead):
         params = merge_params(DEFAULTS, extra_head_params, 'extra_head_params')
         self.extra_label_name = params['_extra_label']
         self.with_grad_reversal = params['with_grad_reversal']
-        self.negative_weight, self.positive_weight = params['image_instance_weight']
+        self.weight_of_negatives, self.weight_of_positives = params['image_instance_weight']
         self.default_lambda = params['lambda_params']['default_lambda']
         self.grl_schedule = lambda_schedule(params['lambda_params'])
         self.set_iter(params['lambda_params']['_curr_iter'])
@@ -154,7 +154,7 @@ class StandardRoIHeadWithExtraBBoxHead(StandardRoIHead):
         # without img_metas: per-image weights are not meant for this head
         _, _, *box_targets = self.extra_bbox_head.get_targets(relabelled, gt_bboxes, gt_extra_labels, self.train_cfg)
         labels = extra_labels(relabelled, self._image_labels(img_metas))
-        label_weights = instance_weights(relabelled, self.negative_weight, self.positive_weight)
+        label_weights = instance_weights(relabelled, self.weight_of_negatives, self.weight_of_positives)
         losses = self.extra_bbox_head.loss(cls_score, bbox_pred, rois, labels, label_weights, *box_targets)
         if self.keep_debug_results:
             self.debug_results['extra_labels'] = to_numpy(labels)

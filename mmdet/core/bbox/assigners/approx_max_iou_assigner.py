@@ -40,6 +40,3 @@ class ApproxMaxIoUAssigner(MaxIoUAssigner):
         all_overlaps = self.iou_calculator(gt_bboxes, approxs)
         overlaps = all_overlaps.reshape(len(gt_bboxes), len(squares), approxs_per_octave).amax(dim=2)
         return self.assign_or_ignore(overlaps, squares, gt_bboxes_ignore, gt_labels, device)
-
-
-__all__ = ['ApproxMaxIoUAssigner']

@@ -30,6 +30,3 @@ class AscendAssignResult:
         self.batch_max_overlaps = batch_max_overlaps
         self.batch_anchor_gt_indes = batch_anchor_gt_indes
         self.batch_anchor_gt_labels = batch_anchor_gt_labels
-
-
-__all__ = ['AscendAssignResult']

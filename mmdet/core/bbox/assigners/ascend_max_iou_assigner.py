@@ -95,6 +95,3 @@ class AscendMaxIoUAssigner(BaseAssigner):
         matches = matches & (best >= self.min_pos_iou) & (best > 0)
         ranks = torch.arange(1, batch_overlaps.size(1) + 1, device=batch_overlaps.device)
         return (matches * ranks[:, None]).amax(dim=1)
-
-
-__all__ = ['AscendMaxIoUAssigner']

@@ -95,6 +95,3 @@ def labels_of(gt_inds: Tensor, gt_labels: Tensor) -> Tensor:
     """
     padded = torch.cat([gt_labels.new_full((1,), -1), gt_labels])  # index 0 serves boxes without ground truth
     return padded[gt_inds.clamp(min=0)]
-
-
-__all__ = ['AssignResult', 'labels_of']

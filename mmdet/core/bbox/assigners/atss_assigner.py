@@ -118,6 +118,3 @@ class ATSSAssigner(BaseAssigner):
         if self.ignore_iof_thr <= 0 or gt_bboxes_ignore is None or not len(gt_bboxes_ignore):
             return torch.zeros(len(bboxes), dtype=torch.bool, device=bboxes.device)
         return self.iou_calculator(bboxes, gt_bboxes_ignore, mode='iof').amax(dim=1) > self.ignore_iof_thr
-
-
-__all__ = ['ATSSAssigner', 'nearest_of_each_level']

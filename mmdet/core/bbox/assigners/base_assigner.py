@@ -21,6 +21,3 @@ class BaseAssigner(metaclass=ABCMeta):
         gt_labels: Tensor | None = None,
     ) -> AssignResult:
         """Assign boxes (n, 4) to ground truth (G, 4); boxes in ``gt_bboxes_ignore`` (I, 4) are left out."""
-
-
-__all__ = ['IOU_CALCULATOR', 'BaseAssigner']

@@ -37,6 +37,3 @@ def rows_to_mask(rows: Tensor, num_rows: int) -> Tensor:
     """(k, G) long row numbers -> (num_rows, G) bool: whether the column lists the row."""
     mask = torch.zeros(num_rows, rows.size(1), dtype=torch.bool, device=rows.device)
     return mask.scatter(0, rows, True)
-
-
-__all__ = ['NO_OVERLAP', 'centers_of', 'depth_inside', 'resolve_by_overlap', 'rows_to_mask']

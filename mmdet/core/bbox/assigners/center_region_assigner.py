@@ -141,6 +141,3 @@ class CenterRegionAssigner(BaseAssigner):
         lost = is_bbox_in_gt_core.scatter(1, best_gt[:, None], False)
         shadowed = torch.cat([is_bbox_in_gt_shadow.nonzero(), lost.nonzero()])
         return gt_inds, shadowed + shadowed.new_tensor([0, 1])
-
-
-__all__ = ['CenterRegionAssigner', 'bboxes_area', 'is_located_in', 'scale_boxes']

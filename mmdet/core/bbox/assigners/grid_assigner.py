@@ -74,6 +74,3 @@ class GridAssigner(BaseAssigner):
         gt_inds = torch.where((max_overlaps > self.pos_iou_thr) & responsible, best_gt + 1, gt_inds)
         forced = low_quality_matches(overlaps, self.min_pos_iou, self.gt_max_assign_all, strict=True)
         return max_overlaps, torch.where((forced > 0) & responsible, forced, gt_inds)
-
-
-__all__ = ['GridAssigner']

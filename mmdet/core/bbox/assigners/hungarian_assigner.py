@@ -95,6 +95,3 @@ class HungarianAssigner(BaseAssigner):
             + self.iou_cost(bbox_cxcywh_to_xyxy(bbox_pred) * size, gt_bboxes)
         )
         return matched_result(cost, gt_labels)
-
-
-__all__ = ['CLS_COST', 'HungarianAssigner', 'check_no_ignored', 'match_at_least_cost', 'matched_result']

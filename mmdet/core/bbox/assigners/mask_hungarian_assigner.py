@@ -63,6 +63,3 @@ class MaskHungarianAssigner(BaseAssigner):
             if mask_cost.weight != 0:
                 cost = cost + mask_cost(mask_pred, gt_mask)
         return matched_result(cost, gt_labels)
-
-
-__all__ = ['MaskHungarianAssigner']

@@ -207,6 +207,3 @@ class MaxIoUAssigner(BaseAssigner):
         gt_inds = negative.long() - 1
         gt_inds = torch.where(max_overlaps >= self.pos_iou_thr, best_gt + 1, gt_inds)
         return gt_inds if forced is None else torch.where(forced > 0, forced, gt_inds)
-
-
-__all__ = ['MaxIoUAssigner', 'low_quality_matches']

@@ -22,6 +22,3 @@ class OwnBestMaxIoUAssigner(MaxIoUAssigner):
             forced = low_quality_matches(overlaps, self.min_pos_iou, self.gt_max_assign_all) > 0
             gt_inds = torch.where(forced, overlaps.argmax(dim=0) + 1, gt_inds)
         return max_overlaps, gt_inds
-
-
-__all__ = ['OwnBestMaxIoUAssigner']

@@ -63,6 +63,3 @@ class PointAssigner(BaseAssigner):
         offsets = (points[:, None, :2] - centers_of(gt_bboxes)) / sizes
         distances = torch.linalg.vector_norm(offsets, dim=-1)
         return distances.masked_fill(levels[:, None] != gt_levels, torch.inf)
-
-
-__all__ = ['PointAssigner']

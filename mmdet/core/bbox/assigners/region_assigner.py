@@ -167,6 +167,3 @@ def object_levels(gt_bboxes: Tensor, min_side: float, num_levels: int) -> Tensor
     sizes = gt_bboxes[:, 2:4] - gt_bboxes[:, :2]
     levels = (sizes.prod(dim=1).sqrt() / min_side).log2() + 0.5
     return levels.floor().clamp(min=0, max=num_levels - 1).long()
-
-
-__all__ = ['RegionAssigner', 'anchor_ctr_inside_region_flags', 'calc_region', 'object_levels']

@@ -151,6 +151,3 @@ def classification_cost(scores: Tensor, gt_labels: Tensor) -> Tensor:
     targets = F.one_hot(gt_labels.long(), scores.size(1)).float().expand_as(roots)
     with torch.autocast(scores.device.type, enabled=False):  # it forbids this function
         return F.binary_cross_entropy(roots, targets, reduction='none').sum(dim=-1)
-
-
-__all__ = ['SimOTAAssigner', 'classification_cost']

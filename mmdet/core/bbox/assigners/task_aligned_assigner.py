@@ -75,6 +75,3 @@ class TaskAlignedAssigner(BaseAssigner):
         result = AssignResult(num_gts, gt_inds, max_overlaps, labels)
         result.assign_metrics = metrics
         return result
-
-
-__all__ = ['TaskAlignedAssigner']

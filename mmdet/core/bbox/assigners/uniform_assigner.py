@@ -92,6 +92,3 @@ def last_match(rows: Tensor, values: Tensor, others: Tensor) -> Tensor:
     places = torch.arange(1, len(rows) + 1, device=rows.device)
     last = torch.zeros_like(others).scatter_reduce(0, rows, places, 'amax')
     return torch.where(last > 0, values[(last - 1).clamp(min=0)], others)
-
-
-__all__ = ['UniformAssigner', 'last_match', 'nearest_boxes']

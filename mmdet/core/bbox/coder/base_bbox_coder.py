@@ -19,6 +19,3 @@ class BaseBBoxCoder(metaclass=ABCMeta):
     @abstractmethod
     def decode(self, bboxes: Tensor, bboxes_pred: Tensor) -> Tensor:
         """Boxes that predictions lead to from ``bboxes`` (n, 4)."""
-
-
-__all__ = ['BaseBBoxCoder']

@@ -154,6 +154,3 @@ class BucketingBBoxCoder(BaseBBoxCoder):
         return bucket2bbox(
             bboxes, cls_preds, offset_preds, self.num_buckets, self.scale_factor, max_shape, self.clip_border
         )
-
-
-__all__ = ['BucketingBBoxCoder', 'bbox2bucket', 'bucket2bbox', 'generate_buckets']

@@ -168,6 +168,3 @@ class DeltaXYWHBBoxCoder(BaseBBoxCoder):
             self.add_ctr_clamp,
             self.ctr_clamp,
         )
-
-
-__all__ = ['DeltaXYWHBBoxCoder', 'bbox2delta', 'delta2bbox', 'onnx_delta2bbox']

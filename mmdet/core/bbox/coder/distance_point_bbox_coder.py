@@ -31,6 +31,3 @@ class DistancePointBBoxCoder(BaseBBoxCoder):
         """(..., 4) boxes from ``points`` (..., 2) and distances (..., 4); see :func:`distance2bbox`."""
         check_same_number(points, pred_bboxes, 'decode')
         return distance2bbox(points, pred_bboxes, max_shape if self.clip_border else None)
-
-
-__all__ = ['DistancePointBBoxCoder']

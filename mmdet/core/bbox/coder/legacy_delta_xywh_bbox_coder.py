@@ -50,6 +50,3 @@ class LegacyDeltaXYWHBBoxCoder(BaseBBoxCoder):
         """(n, 4k) boxes from ``bboxes`` (n, 4) and deltas (n, 4k)."""
         check_same_number(bboxes, pred_bboxes, 'decode')
         return delta2bbox(bboxes, pred_bboxes, self.means, self.stds, max_shape, wh_ratio_clip, extent=LAST_PIXEL)
-
-
-__all__ = ['LegacyDeltaXYWHBBoxCoder']

@@ -17,6 +17,3 @@ class PseudoBBoxCoder(BaseBBoxCoder):
     def decode(self, bboxes: Tensor, pred_bboxes: Tensor) -> Tensor:
         """``pred_bboxes``."""
         return pred_bboxes
-
-
-__all__ = ['PseudoBBoxCoder']

@@ -86,6 +86,3 @@ class TBLRBBoxCoder(BaseBBoxCoder):
         """(..., n, 4) boxes from ``bboxes`` (..., n, 4) and distances (..., n, 4)."""
         check_same_number(bboxes, pred_bboxes, 'decode')
         return tblr2bboxes(bboxes, pred_bboxes, self.normalizer, max_shape=max_shape, clip_border=self.clip_border)
-
-
-__all__ = ['TBLRBBoxCoder', 'bboxes2tblr', 'tblr2bboxes']

@@ -40,6 +40,3 @@ class YOLOBBoxCoder(BaseBBoxCoder):
         centers = centers + (pred_bboxes[..., :2] - 0.5) * stride
         half = sizes * 0.5 * pred_bboxes[..., 2:].exp()
         return torch.cat([centers - half, centers + half], dim=-1)
-
-
-__all__ = ['YOLOBBoxCoder']

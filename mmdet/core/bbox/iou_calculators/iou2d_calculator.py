@@ -119,6 +119,3 @@ class BboxOverlaps2D:
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(scale={self.scale}, dtype={self.dtype})'
-
-
-__all__ = ['BboxOverlaps2D', 'bbox_overlaps', 'box_area', 'cast_tensor_type', 'fp16_clamp']

@@ -190,13 +190,3 @@ class CrossEntropyLossCost:
     def __call__(self, cls_pred: Tensor, gt_labels: Tensor) -> Tensor:
         """As :meth:`_binary_cross_entropy`, times the weight."""
         return self._binary_cross_entropy(cls_pred, gt_labels) * self.weight
-
-
-__all__ = [
-    'BBoxL1Cost',
-    'ClassificationCost',
-    'CrossEntropyLossCost',
-    'DiceCost',
-    'FocalLossCost',
-    'IoUCost',
-]

@@ -100,6 +100,3 @@ class BaseSampler(metaclass=ABCMeta):
         """Most negatives beside ``num_pos`` positives."""
         num_neg = self.num - num_pos
         return num_neg if self.neg_pos_ub < 0 else min(num_neg, int(self.neg_pos_ub * max(1, num_pos)))
-
-
-__all__ = ['BaseSampler', 'indices', 'negatives', 'positives']

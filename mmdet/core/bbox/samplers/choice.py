@@ -39,6 +39,3 @@ def balanced_choice(gallery: Tensor, groups: Tensor, quota: int, num: int) -> Te
     ranks = places - torch.searchsorted(by_group.values, by_group.values)  # 0, 1, ... in each group
     over_quota = torch.empty_like(ranks).scatter(0, by_group.indices, (ranks >= quota).to(ranks.dtype))
     return gallery[order[over_quota.sort(stable=True).indices[:num]]]
-
-
-__all__ = ['at_most', 'balanced_choice', 'random_choice']

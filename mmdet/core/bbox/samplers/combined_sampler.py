@@ -28,6 +28,3 @@ class CombinedSampler(BaseSampler):
 
     def _sample_neg(self, *args: Any, **kwargs: Any) -> Tensor:
         return self.neg_sampler._sample_neg(*args, **kwargs)
-
-
-__all__ = ['CombinedSampler']

@@ -66,4 +66,7 @@ def __getattr__(name: str) -> type:
 
 BBOX_SAMPLERS.add_derivation(SUFFIX, with_ignore, unsupported_reason)
 
-__all__ = ['BasicSamplerWithIgnore', 'RandomSamplerWithIgnore', 'OHEMSamplerWithIgnore']
+
+def taking_all(sampler: str) -> str:
+    """The name of the sampler that takes all boxes and reads directives as the one of the name ``sampler`` does."""
+    return 'PseudoSampler' + (SUFFIX if sampler.endswith(SUFFIX) else '')

@@ -22,6 +22,3 @@ class InstanceBalancedPosSampler(RandomSampler):
         gt_inds = assign_result.gt_inds[inds]
         quota = round(num_expected / len(gt_inds.unique())) + 1
         return balanced_choice(inds, gt_inds, quota, num_expected)
-
-
-__all__ = ['InstanceBalancedPosSampler']

@@ -75,6 +75,3 @@ class IoUBalancedNegSampler(RandomSampler):
     def below_floor(self, overlaps: Tensor) -> Tensor:
         """(n,) bool: which overlaps (n,) lie on the floor."""
         return overlaps == 0 if self.floor_thr == 0 else overlaps < self.floor_thr
-
-
-__all__ = ['IoUBalancedNegSampler']

@@ -17,6 +17,3 @@ class MaskPseudoSampler(PseudoSampler):
     def sample(self, assign_result: AssignResult, masks: Tensor, gt_masks: Tensor, **kwargs: Any) -> MaskSamplingResult:
         """All predictions (n, h, w) of one image that were not left out, with ground truth (G, h, w)."""
         return self.take_all(MaskSamplingResult, assign_result, masks, gt_masks, **kwargs)
-
-
-__all__ = ['MaskPseudoSampler']

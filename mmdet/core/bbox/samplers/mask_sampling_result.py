@@ -42,6 +42,3 @@ class MaskSamplingResult(SamplingResult):
     def masks(self) -> Tensor:
         """(P + M, h, w): the positives, then the negatives."""
         return torch.cat([self.pos_masks, self.neg_masks])
-
-
-__all__ = ['MaskSamplingResult']

@@ -101,6 +101,3 @@ class OHEMSampler(BaseSampler):
             return inds
         background = torch.full_like(inds, self.bbox_head.num_classes)
         return self.hard_mining(inds, num_expected, bboxes[inds], background, feats)
-
-
-__all__ = ['OHEMSampler', 'forward_boxes', 'losses_each', 'of_stage']

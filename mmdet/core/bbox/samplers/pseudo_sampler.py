@@ -38,6 +38,3 @@ class PseudoSampler(BaseSampler):
         neg_inds = self._sample_neg(assign_result, None, **kwargs)
         gt_flags = torch.zeros(len(candidates), dtype=torch.uint8, device=candidates.device)
         return kind(pos_inds, neg_inds, candidates, gts, assign_result, gt_flags)
-
-
-__all__ = ['PseudoSampler']

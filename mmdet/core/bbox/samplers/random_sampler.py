@@ -32,6 +32,3 @@ class RandomSampler(BaseSampler):
 
     def _sample_neg(self, assign_result: AssignResult, num_expected: int, **kwargs: Any) -> Tensor:
         return at_most(negatives(assign_result), num_expected)
-
-
-__all__ = ['RandomSampler']

@@ -79,6 +79,3 @@ class SamplingResult:
         gt_bboxes, bboxes = corners.flatten(1).split([assigned.num_gts, assigned.num_preds])
         pos_inds, neg_inds = ((assigned.gt_inds > 0).nonzero()[:, 0], (assigned.gt_inds == 0).nonzero()[:, 0])
         return cls(pos_inds, neg_inds, bboxes, gt_bboxes, assigned, torch.zeros(len(bboxes), dtype=torch.uint8))
-
-
-__all__ = ['SamplingResult']

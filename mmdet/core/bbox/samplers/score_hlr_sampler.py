@@ -146,6 +146,3 @@ class ScoreHLRSampler(BaseSampler):
         num_neg = self.num_expected_negatives(len(pos_inds))
         neg_inds, weights = self._sample_neg(assign_result, num_neg, **kwargs)
         return SamplingResult(pos_inds, neg_inds, bboxes, gt_bboxes, assign_result, gt_flags), weights
-
-
-__all__ = ['ScoreHLRSampler', 'hierarchical_rank', 'rank_weights']

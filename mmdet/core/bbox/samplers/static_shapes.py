@@ -123,16 +123,3 @@ def unmap_sample(sample: MaskSample, targets: Targets, num_rows: int, background
         return out.scatter_(1, places, values)[:, :num_rows]
 
     return Targets(*(put(part, other) for part, other in zip(targets, (background, 0, 0, 0))))
-
-
-__all__ = [
-    'MaskSample',
-    'draw_sample',
-    'matched_targets',
-    'pad_rows',
-    'random_topk',
-    'take_all',
-    'take_rows',
-    'unmap_sample',
-    'without_ignored_negatives',
-]

@@ -17,8 +17,8 @@ class CopyPaste:
 
     The data set around it (``MultiImageMixDataset``) gives the other image in ``mix_results``, which then holds what of
     it was pasted. Objects that get covered are cut; they are left out where little of them is to be seen. Images
-    without masks take their boxes for masks. Training directives are merged: the pasted pixels count for the other
-    image, the remaining ones for this one.
+    without masks take their boxes for masks. What images say of their training is merged: the pasted pixels count for
+    the other image, the remaining ones for this one.
 
     Args:
         max_num_pasted: most objects that are pasted.

@@ -1,7 +1,7 @@
 """Mosaic and MixUp: images made of several (YOLOX, https://arxiv.org/abs/2107.08430).
 
 The data set around them (``MultiImageMixDataset``) asks a step's ``get_indexes`` for the other images and puts their
-results into ``mix_results``. Training directives of the images are merged by the area that is seen of each.
+results into ``mix_results``. What images say of their training is merged by the area that is seen of each.
 """
 
 from collections.abc import Sequence

@@ -143,6 +143,3 @@ def _suppress_together(boxes: Tensor, scores: Tensor, level_ids: Tensor, cfg: Co
     places = torch.where(rank < most, of_image * most + rank, num * most)  # a row behind the last takes the others
     out = functional.pad(dets.new_zeros(num * most + 1, 4), (0, 1), value=PAD_SCORE)
     return list(out.index_copy(0, places, dets)[:-1].view(num, most, 5))
-
-
-__all__ = ['PAD_SCORE', 'batch_proposals', 'batch_targets']

@@ -4,7 +4,7 @@ n: sampled boxes (or RoIs) of the whole batch; n_i: those of image i; K: classes
 Boxes are xyxy px of the network input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import directives_of, images_of_rows, mask_scores, masks_scores, weigh_targets
+from mmdet.models.directives import directives_of, images_of_rows, mask_scores, weigh_targets
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels, refined_rows, unscale_boxes
 from mmdet.models.roi_heads.functional.compat import attached_zero, takes_img_metas
@@ -224,8 +224,7 @@ class BBoxHead(BaseModule):
         targets = multi_apply(self._image_targets, sampling_results, metas, cfgs)
         counts = [len(labels) for labels in targets[0]]
         targets, rest = Targets(*map(torch.cat, targets[:4])), tuple(map(torch.cat, targets[4:]))
-        targets = weigh_targets(
-            self,
+        targets = self.weigh(
             targets,
             images_of_rows(counts, targets.labels.device),
             img_metas,
@@ -234,6 +233,32 @@ class BBoxHead(BaseModule):
         if concat:
             return (*targets, *rest) if rest else targets
         return tuple(list(part.split(counts)) for part in (*targets, *rest))
+
+    def weigh(
+        self,
+        targets: Targets,
+        image_of_row: Tensor,
+        img_metas: Sequence[dict] | None,
+        overlaps: Callable[[int], Tensor] | None = None,
+    ) -> Targets:
+        """Targets (n, ...) weighed as the images of the rows say; the very same where they say nothing."""
+        return weigh_targets(self, targets, image_of_row, img_metas, overlaps)
+
+    def scores_for_loss(
+        self,
+        cls_score: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        image_of_row: Tensor | None,
+        img_metas: Sequence[dict] | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (n, C) and label weights (n,) as the classification loss takes them: negatives say what they may.
+
+        ``image_of_row`` (n,) may be None where there is no meta information.
+        """
+        if image_of_row is None:
+            return cls_score, label_weights
+        return mask_scores(self, cls_score, labels, label_weights, image_of_row, img_metas)
 
     def _row_boxes(self, sampling_result: Any) -> Tensor:
         """Boxes (n_i, 4) px of the rows of one image's targets."""
@@ -274,9 +299,8 @@ class BBoxHead(BaseModule):
         """
         losses = {}
         if cls_score is not None:
-            if masks_scores(self, img_metas, cls_score.device):
-                images = rois[:, 0].long()
-                cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
+            images = rois[:, 0].long() if img_metas else None
+            cls_score, label_weights = self.scores_for_loss(cls_score, labels, label_weights, images, img_metas)
             losses.update(self._cls_losses(cls_score, labels, label_weights, reduction_override, valid))
         if bbox_pred is not None:
             losses['loss_bbox'] = self._bbox_loss(

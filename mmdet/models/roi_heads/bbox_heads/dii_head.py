@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from mmdet.core.targets import Targets, sampled_targets, scatter_rows
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import mask_scores
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
 from mmdet.models.roi_heads.functional.compat import attached_zero
@@ -177,7 +176,7 @@ class DIIHead(BBoxHead):
         if cls_score is not None:
             per_image = len(labels) // max(len(img_metas or ()), 1)
             images = torch.arange(len(labels), device=labels.device) // max(per_image, 1)
-            cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
+            cls_score, label_weights = self.scores_for_loss(cls_score, labels, label_weights, images, img_metas)
             losses['loss_cls'] = self.loss_cls(cls_score, labels, label_weights, **common)
             losses['pos_acc'] = accuracy(cls_score[positive], labels[positive])
         if bbox_pred is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mmdet.core.utils.misc import names_parameter
@@ -42,4 +43,9 @@ def loss_of_rows(
     return head.loss(*args)
 
 
-__all__ = ['Losses', 'loss_of_rows']
+def weights_of_either(
+    heads: Sequence[nn.Module], img_metas: Sequence[dict] | None, counts: Sequence[int], device: torch.device
+) -> Tensor | None:
+    """(R,) weights of rows as the first of the heads reads them that weighs its images, else the last; None: all 1."""
+    head = next((head for head in heads if directives_of(head).enabled), heads[-1])
+    return weights_of_rows(head, img_metas, counts, device)

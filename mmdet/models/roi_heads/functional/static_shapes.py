@@ -14,7 +14,6 @@ from mmdet.core.bbox.samplers import static_shapes
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.targets import Targets
-from mmdet.models.directives import weigh_targets
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
 
 
@@ -61,7 +60,7 @@ def batch_box_targets(bbox_head: Any, rois: RoIBatch, batch: TrainingBatch, pos_
     overlaps = rois.overlaps.gather(1, sample.rows)
     images = torch.arange(len(overlaps), device=overlaps.device)[:, None].expand_as(sample.rows)
     images = images.masked_fill(~sample.valid, -1)
-    targets = weigh_targets(bbox_head, targets, images, batch.img_metas, lambda i: overlaps[i])
+    targets = bbox_head.weigh(targets, images, batch.img_metas, lambda i: overlaps[i])
     return Targets(*(part.flatten(0, 1) for part in targets))
 
 
@@ -107,6 +106,3 @@ def batch_losses(roi_head: Any, batch: TrainingBatch, proposals: Sequence[Tensor
         masks = roi_head._mask_forward_train(batch.x, sampled, feats, batch.gt_masks, batch.img_metas)
         losses |= masks['loss_mask']
     return losses
-
-
-__all__ = ['batch_losses']
