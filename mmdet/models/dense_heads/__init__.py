@@ -25,9 +25,11 @@ from mmdet.models.dense_heads.retina_sepbn_head import RetinaSepBNHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.dense_heads.sabl_retina_head import SABLRetinaHead
 from mmdet.models.dense_heads.ssd_head import SSDHead
+from mmdet.models.dense_heads.yolo_head import YOLOV3Head
 from mmdet.models.dense_heads.yolox_head import YOLOXHead
 
 __all__ = [
+    'YOLOV3Head',
     'YOLOXHead',
     'DeformableDETRHead',
     'DETRHead',

@@ -27,9 +27,11 @@ from mmdet.models.detectors.single_stage import SingleStageDetector
 from mmdet.models.detectors.sparse_rcnn import SparseRCNN
 from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
 from mmdet.models.detectors.two_stage import TwoStageDetector
+from mmdet.models.detectors.yolo import YOLOV3
 from mmdet.models.detectors.yolox import YOLOX
 
 __all__ = [
+    'YOLOV3',
     'YOLOX',
     'DeformableDETR',
     'DETR',

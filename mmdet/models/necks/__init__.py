@@ -10,9 +10,11 @@ from mmdet.models.necks.nas_fpn import NASFPN
 from mmdet.models.necks.pafpn import PAFPN
 from mmdet.models.necks.rfp import RFP
 from mmdet.models.necks.ssd_neck import SSDNeck
+from mmdet.models.necks.yolo_neck import YOLOV3Neck
 from mmdet.models.necks.yolox_pafpn import YOLOXPAFPN
 
 __all__ = [
+    'YOLOV3Neck',
     'BFP',
     'ChannelMapper',
     'FPG',

@@ -6,15 +6,26 @@ fewer levels takes the first maps.
 
 GROUPS = dict(type='GN', num_groups=2)
 FOCAL = dict(type='FocalLoss', use_sigmoid=True)
+SUMMED = ('loss_cls', 'loss_conf', 'loss_xy')
 CASES = dict(
     YOLOXHead=dict(
         num_classes=3, in_channels=4, feat_channels=4, stacked_convs=1, strides=(8, 16), norm_cfg=GROUPS,
         train_cfg=dict(assigner=dict(type='SimOTAAssigner')),
         test_cfg=dict(score_thr=0.01, nms=dict(type='nms', iou_threshold=0.65)),
     ),
+    YOLOV3Head=dict(
+        num_classes=3, in_channels=(4, 4), out_channels=(4, 4), featmap_strides=(8, 16), norm_cfg=GROUPS,
+        anchor_generator=dict(
+            type='YOLOAnchorGenerator', base_sizes=[[(10, 10), (14, 20)], [(20, 12), (24, 24)]], strides=[8, 16]
+        ),
+        train_cfg=dict(assigner=dict(type='GridAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0)),
+        test_cfg=dict(score_thr=0.05, conf_thr=0.005, nms=dict(type='nms', iou_threshold=0.45), max_per_img=100),
+        **{loss: dict(type='CrossEntropyLoss', use_sigmoid=True, reduction='sum') for loss in SUMMED},
+        loss_wh=dict(type='MSELoss', reduction='sum'),
+    ),
 )  # fmt: skip
 LEVELS = {}  # number of levels where it is not 2
 # the losses that negatives enter
-OF_NEGATIVES = {'YOLOXHead': 'loss_obj'}
+OF_NEGATIVES = {'YOLOXHead': 'loss_obj', 'YOLOV3Head': 'loss_conf'}
 # the loss of "an object or not" knows no classes
-OBJECTNESS = ('YOLOXHead',)
+OBJECTNESS = ('YOLOXHead', 'YOLOV3Head')
