@@ -26,9 +26,11 @@ from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.dense_heads.sabl_retina_head import SABLRetinaHead
 from mmdet.models.dense_heads.ssd_head import SSDHead
 from mmdet.models.dense_heads.yolo_head import YOLOV3Head
+from mmdet.models.dense_heads.yolof_head import YOLOFHead
 from mmdet.models.dense_heads.yolox_head import YOLOXHead
 
 __all__ = [
+    'YOLOFHead',
     'YOLOV3Head',
     'YOLOXHead',
     'DeformableDETRHead',

@@ -28,9 +28,11 @@ from mmdet.models.detectors.sparse_rcnn import SparseRCNN
 from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
 from mmdet.models.detectors.two_stage import TwoStageDetector
 from mmdet.models.detectors.yolo import YOLOV3
+from mmdet.models.detectors.yolof import YOLOF
 from mmdet.models.detectors.yolox import YOLOX
 
 __all__ = [
+    'YOLOF',
     'YOLOV3',
     'YOLOX',
     'DeformableDETR',

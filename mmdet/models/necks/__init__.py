@@ -2,6 +2,7 @@
 
 from mmdet.models.necks.bfp import BFP
 from mmdet.models.necks.channel_mapper import ChannelMapper
+from mmdet.models.necks.dilated_encoder import DilatedEncoder
 from mmdet.models.necks.fpg import FPG
 from mmdet.models.necks.fpn import FPN
 from mmdet.models.necks.fpn_carafe import FPN_CARAFE
@@ -14,6 +15,7 @@ from mmdet.models.necks.yolo_neck import YOLOV3Neck
 from mmdet.models.necks.yolox_pafpn import YOLOXPAFPN
 
 __all__ = [
+    'DilatedEncoder',
     'YOLOV3Neck',
     'BFP',
     'ChannelMapper',

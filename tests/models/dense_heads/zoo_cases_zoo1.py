@@ -7,6 +7,7 @@ fewer levels takes the first maps.
 GROUPS = dict(type='GN', num_groups=2)
 FOCAL = dict(type='FocalLoss', use_sigmoid=True)
 SUMMED = ('loss_cls', 'loss_conf', 'loss_xy')
+BEST = dict(nms_pre=100, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100)
 CASES = dict(
     YOLOXHead=dict(
         num_classes=3, in_channels=4, feat_channels=4, stacked_convs=1, strides=(8, 16), norm_cfg=GROUPS,
@@ -23,9 +24,20 @@ CASES = dict(
         **{loss: dict(type='CrossEntropyLoss', use_sigmoid=True, reduction='sum') for loss in SUMMED},
         loss_wh=dict(type='MSELoss', reduction='sum'),
     ),
+    YOLOFHead=dict(
+        num_classes=3, in_channels=4, num_cls_convs=1, num_reg_convs=1, norm_cfg=GROUPS, reg_decoded_bbox=True,
+        anchor_generator=dict(type='AnchorGenerator', ratios=[1.0], scales=[1, 2], strides=[8]),
+        bbox_coder=dict(type='DeltaXYWHBBoxCoder', add_ctr_clamp=True, ctr_clamp=32),
+        loss_cls=FOCAL, loss_bbox=dict(type='GIoULoss'),
+        train_cfg=dict(
+            assigner=dict(type='UniformAssigner', pos_ignore_thr=0.15, neg_ignore_thr=0.7), allowed_border=-1,
+            pos_weight=-1, sampler=dict(type='PseudoSamplerWithIgnore'),
+        ),
+        test_cfg=BEST,
+    ),
 )  # fmt: skip
-LEVELS = {}  # number of levels where it is not 2
+LEVELS = {'YOLOFHead': 1}  # number of levels where it is not 2
 # the losses that negatives enter
-OF_NEGATIVES = {'YOLOXHead': 'loss_obj', 'YOLOV3Head': 'loss_conf'}
+OF_NEGATIVES = {'YOLOXHead': 'loss_obj', 'YOLOV3Head': 'loss_conf', 'YOLOFHead': 'loss_cls'}
 # the loss of "an object or not" knows no classes
 OBJECTNESS = ('YOLOXHead', 'YOLOV3Head')
