@@ -2,6 +2,7 @@
 
 from mmdet.models.necks.bfp import BFP
 from mmdet.models.necks.channel_mapper import ChannelMapper
+from mmdet.models.necks.ct_resnet_neck import CTResNetNeck
 from mmdet.models.necks.dilated_encoder import DilatedEncoder
 from mmdet.models.necks.fpg import FPG
 from mmdet.models.necks.fpn import FPN
@@ -15,6 +16,7 @@ from mmdet.models.necks.yolo_neck import YOLOV3Neck
 from mmdet.models.necks.yolox_pafpn import YOLOXPAFPN
 
 __all__ = [
+    'CTResNetNeck',
     'DilatedEncoder',
     'YOLOV3Neck',
     'BFP',

@@ -35,9 +35,17 @@ CASES = dict(
         ),
         test_cfg=BEST,
     ),
+    CenterNetHead=dict(
+        in_channel=4, feat_channel=4, num_classes=3, test_cfg=dict(topk=8, local_maximum_kernel=3, max_per_img=8)
+    ),
 )  # fmt: skip
-LEVELS = {'YOLOFHead': 1}  # number of levels where it is not 2
+LEVELS = {'YOLOFHead': 1, 'CenterNetHead': 1}  # number of levels where it is not 2
 # the losses that negatives enter
-OF_NEGATIVES = {'YOLOXHead': 'loss_obj', 'YOLOV3Head': 'loss_conf', 'YOLOFHead': 'loss_cls'}
+OF_NEGATIVES = {
+    'YOLOXHead': 'loss_obj',
+    'YOLOV3Head': 'loss_conf',
+    'YOLOFHead': 'loss_cls',
+    'CenterNetHead': 'loss_center_heatmap',
+}
 # the loss of "an object or not" knows no classes
 OBJECTNESS = ('YOLOXHead', 'YOLOV3Head')
