@@ -5,6 +5,7 @@ from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.cascade_rpn_head import AdaptiveConv, CascadeRPNHead, StageCascadeRPNHead
+from mmdet.models.dense_heads.centernet_head import CenterNetHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage, RPNHeadWithWeightPerImage
 from mmdet.models.dense_heads.deformable_detr_head import DeformableDETRHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
@@ -25,8 +26,15 @@ from mmdet.models.dense_heads.retina_sepbn_head import RetinaSepBNHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.dense_heads.sabl_retina_head import SABLRetinaHead
 from mmdet.models.dense_heads.ssd_head import SSDHead
+from mmdet.models.dense_heads.yolo_head import YOLOV3Head
+from mmdet.models.dense_heads.yolof_head import YOLOFHead
+from mmdet.models.dense_heads.yolox_head import YOLOXHead
 
 __all__ = [
+    'CenterNetHead',
+    'YOLOFHead',
+    'YOLOV3Head',
+    'YOLOXHead',
     'DeformableDETRHead',
     'DETRHead',
     'EmbeddingRPNHead',

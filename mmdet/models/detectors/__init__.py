@@ -3,6 +3,7 @@
 from mmdet.models.detectors.atss import ATSS
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.cascade_rcnn import CascadeRCNN
+from mmdet.models.detectors.centernet import CenterNet
 from mmdet.models.detectors.deformable_detr import DeformableDETR
 from mmdet.models.detectors.detr import DETR
 from mmdet.models.detectors.fast_rcnn import FastRCNN
@@ -27,8 +28,15 @@ from mmdet.models.detectors.single_stage import SingleStageDetector
 from mmdet.models.detectors.sparse_rcnn import SparseRCNN
 from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
 from mmdet.models.detectors.two_stage import TwoStageDetector
+from mmdet.models.detectors.yolo import YOLOV3
+from mmdet.models.detectors.yolof import YOLOF
+from mmdet.models.detectors.yolox import YOLOX
 
 __all__ = [
+    'CenterNet',
+    'YOLOF',
+    'YOLOV3',
+    'YOLOX',
     'DeformableDETR',
     'DETR',
     'PanopticFPN',
