@@ -25,8 +25,10 @@ from mmdet.models.dense_heads.retina_sepbn_head import RetinaSepBNHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.dense_heads.sabl_retina_head import SABLRetinaHead
 from mmdet.models.dense_heads.ssd_head import SSDHead
+from mmdet.models.dense_heads.vfnet_head import VFNetHead
 
 __all__ = [
+    'VFNetHead',
     'DeformableDETRHead',
     'DETRHead',
     'EmbeddingRPNHead',

@@ -3,6 +3,7 @@
 from mmdet.models.detectors.atss import ATSS
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.cascade_rcnn import CascadeRCNN
+from mmdet.models.detectors.ddod import DDOD
 from mmdet.models.detectors.deformable_detr import DeformableDETR
 from mmdet.models.detectors.detr import DETR
 from mmdet.models.detectors.fast_rcnn import FastRCNN
@@ -16,6 +17,7 @@ from mmdet.models.detectors.htc import HybridTaskCascade
 from mmdet.models.detectors.keypoint_rcnn import KeypointRCNN
 from mmdet.models.detectors.mask_rcnn import MaskRCNN
 from mmdet.models.detectors.mask_scoring_rcnn import MaskScoringRCNN
+from mmdet.models.detectors.paa import PAA
 from mmdet.models.detectors.panoptic_fpn import PanopticFPN
 from mmdet.models.detectors.panoptic_two_stage_segmentor import TwoStagePanopticSegmentor
 from mmdet.models.detectors.point_rend import PointRend
@@ -27,8 +29,12 @@ from mmdet.models.detectors.single_stage import SingleStageDetector
 from mmdet.models.detectors.sparse_rcnn import SparseRCNN
 from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
 from mmdet.models.detectors.two_stage import TwoStageDetector
+from mmdet.models.detectors.vfnet import VFNet
 
 __all__ = [
+    'DDOD',
+    'PAA',
+    'VFNet',
     'DeformableDETR',
     'DETR',
     'PanopticFPN',
