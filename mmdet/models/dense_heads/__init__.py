@@ -18,6 +18,7 @@ from mmdet.models.dense_heads.ga_retina_head import GARetinaHead
 from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
 from mmdet.models.dense_heads.gfl_head import GFLHead, Integral
 from mmdet.models.dense_heads.guided_anchor_head import FeatureAdaption, GuidedAnchorHead
+from mmdet.models.dense_heads.paa_head import PAAHead
 from mmdet.models.dense_heads.pisa_retinanet_head import PISARetinaHead
 from mmdet.models.dense_heads.pisa_ssd_head import PISASSDHead
 from mmdet.models.dense_heads.retina_head import RetinaHead
@@ -28,6 +29,7 @@ from mmdet.models.dense_heads.ssd_head import SSDHead
 from mmdet.models.dense_heads.vfnet_head import VFNetHead
 
 __all__ = [
+    'PAAHead',
     'VFNetHead',
     'DeformableDETRHead',
     'DETRHead',
