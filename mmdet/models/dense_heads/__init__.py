@@ -6,6 +6,7 @@ from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.cascade_rpn_head import AdaptiveConv, CascadeRPNHead, StageCascadeRPNHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage, RPNHeadWithWeightPerImage
+from mmdet.models.dense_heads.ddod_head import DDODHead
 from mmdet.models.dense_heads.deformable_detr_head import DeformableDETRHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.detr_head import DETRHead
@@ -26,9 +27,12 @@ from mmdet.models.dense_heads.retina_sepbn_head import RetinaSepBNHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.dense_heads.sabl_retina_head import SABLRetinaHead
 from mmdet.models.dense_heads.ssd_head import SSDHead
+from mmdet.models.dense_heads.tood_head import TOODHead
 from mmdet.models.dense_heads.vfnet_head import VFNetHead
 
 __all__ = [
+    'DDODHead',
+    'TOODHead',
     'PAAHead',
     'VFNetHead',
     'DeformableDETRHead',

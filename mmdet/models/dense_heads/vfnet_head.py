@@ -18,7 +18,7 @@ from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
 from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
 from mmdet.models.dense_heads.fcos_head import REGRESS_RANGES, FCOSHead
-from mmdet.models.dense_heads.functional.star_points import star_offsets
+from mmdet.models.dense_heads.functional.star_points import kernel_points, star_offsets
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, GROUP_NORM, rare_classes
 from mmdet.models.losses.iou_loss import aligned_iou
 from mmdet.ops import DeformConv2d
@@ -130,6 +130,8 @@ class VFNetHead(ATSSHead, FCOSHead):
             self.assigner = build_assigner(self.train_cfg.assigner)
             self.sampler = build_sampler(self.train_cfg.get('sampler') or dict(type='PseudoSampler'), context=self)
 
+    num_dconv_points, dcn_kernel, dcn_pad = 9, 3, 1  # of the deformable convolutions
+
     @property
     def anchor_generator(self) -> Any:
         """Old name of ``atss_prior_generator``."""
@@ -139,6 +141,11 @@ class VFNetHead(ATSSHead, FCOSHead):
     def num_anchors(self) -> int:
         """Old name of ``num_base_priors``: points a cell."""
         return self.num_base_priors
+
+    @property
+    def dcn_base_offset(self) -> Tensor:
+        """(1, 18, 1, 1) y and x of the nine points of the deformable convolutions' kernels, cells."""
+        return kernel_points(self.dcn_kernel).view(1, -1, 1, 1)
 
     def _init_layers(self) -> None:
         self._init_cls_convs()

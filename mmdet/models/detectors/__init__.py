@@ -27,11 +27,13 @@ from mmdet.models.detectors.rpn import RPN
 from mmdet.models.detectors.scnet import SCNet
 from mmdet.models.detectors.single_stage import SingleStageDetector
 from mmdet.models.detectors.sparse_rcnn import SparseRCNN
+from mmdet.models.detectors.tood import TOOD
 from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
 from mmdet.models.detectors.two_stage import TwoStageDetector
 from mmdet.models.detectors.vfnet import VFNet
 
 __all__ = [
+    'TOOD',
     'DDOD',
     'PAA',
     'VFNet',

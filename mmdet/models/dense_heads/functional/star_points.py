@@ -18,6 +18,11 @@ def star_offsets(distances: Tensor, gradient_mul: float, stride: float) -> Tenso
     distances = (distances.detach() * (1 - gradient_mul) + distances * gradient_mul) / stride
     left, top, right, bottom = distances.unbind(1)
     zero = torch.zeros_like(left)
-    # the kernel's own points are one cell away
-    rows, columns = (1 - top, zero, bottom - 1), (1 - left, zero, right - 1)
-    return torch.stack([offset for y in rows for x in columns for offset in (y, x)], dim=1)
+    points = [position for y in (-top, zero, bottom) for x in (-left, zero, right) for position in (y, x)]
+    return torch.stack(points, dim=1) - kernel_points(3).to(left).view(1, -1, 1, 1)
+
+
+def kernel_points(size: int) -> Tensor:
+    """(2 * size * size,) y and x of the cells of a square kernel, row by row, in cells from its middle."""
+    steps = torch.arange(size, dtype=torch.float32) - size // 2
+    return torch.stack(torch.meshgrid(steps, steps, indexing='ij'), dim=-1).flatten()
