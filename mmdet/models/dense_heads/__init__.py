@@ -19,6 +19,8 @@ from mmdet.models.dense_heads.ga_retina_head import GARetinaHead
 from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
 from mmdet.models.dense_heads.gfl_head import GFLHead, Integral
 from mmdet.models.dense_heads.guided_anchor_head import FeatureAdaption, GuidedAnchorHead
+from mmdet.models.dense_heads.lad_head import LADHead
+from mmdet.models.dense_heads.ld_head import LDHead
 from mmdet.models.dense_heads.paa_head import PAAHead
 from mmdet.models.dense_heads.pisa_retinanet_head import PISARetinaHead
 from mmdet.models.dense_heads.pisa_ssd_head import PISASSDHead
@@ -31,6 +33,8 @@ from mmdet.models.dense_heads.tood_head import TOODHead
 from mmdet.models.dense_heads.vfnet_head import VFNetHead
 
 __all__ = [
+    'LADHead',
+    'LDHead',
     'DDODHead',
     'TOODHead',
     'PAAHead',

@@ -194,8 +194,12 @@ class PAAHead(ATSSHead):
         boxes = self.bbox_coder.decode(anchors[rows], self._rows(bbox_preds, 4)[images, rows])
         ious = aligned_iou(boxes.detach(), wanted)
         loss_iou = self.loss_centerness(self._rows(iou_preds, 1)[images, rows, 0], ious, weights, avg_factor=num_pos)
-        loss_bbox = self.loss_bbox(boxes, wanted, ious.clamp(min=MIN_IOU) * weights, avg_factor=ious.sum())
+        loss_bbox = self._box_loss(boxes, wanted, ious, weights, num_pos)
         return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_iou=loss_iou)
+
+    def _box_loss(self, boxes: Tensor, wanted: Tensor, ious: Tensor, weights: Tensor, num_pos: Tensor) -> Tensor:
+        """Loss of the positives' boxes (P, 4), which count by their IoUs (P,); ``weights`` (P,) are of their images."""
+        return self.loss_bbox(boxes, wanted, ious.clamp(min=MIN_IOU) * weights, avg_factor=ious.sum())
 
     def get_pos_loss(
         self,

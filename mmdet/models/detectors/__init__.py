@@ -14,7 +14,9 @@ from mmdet.models.detectors.fsaf import FSAF
 from mmdet.models.detectors.gfl import GFL
 from mmdet.models.detectors.grid_rcnn import GridRCNN
 from mmdet.models.detectors.htc import HybridTaskCascade
+from mmdet.models.detectors.kd_one_stage import KnowledgeDistillationSingleStageDetector
 from mmdet.models.detectors.keypoint_rcnn import KeypointRCNN
+from mmdet.models.detectors.lad import LAD
 from mmdet.models.detectors.mask_rcnn import MaskRCNN
 from mmdet.models.detectors.mask_scoring_rcnn import MaskScoringRCNN
 from mmdet.models.detectors.paa import PAA
@@ -33,6 +35,8 @@ from mmdet.models.detectors.two_stage import TwoStageDetector
 from mmdet.models.detectors.vfnet import VFNet
 
 __all__ = [
+    'LAD',
+    'KnowledgeDistillationSingleStageDetector',
     'TOOD',
     'DDOD',
     'PAA',
