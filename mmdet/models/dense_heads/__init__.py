@@ -2,6 +2,9 @@
 
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
 from mmdet.models.dense_heads.anchor_head import AnchorHead
+from mmdet.models.dense_heads.ascend_anchor_head import AscendAnchorHead
+from mmdet.models.dense_heads.ascend_retina_head import AscendRetinaHead
+from mmdet.models.dense_heads.ascend_ssd_head import AscendSSDHead
 from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.cascade_rpn_head import AdaptiveConv, CascadeRPNHead, StageCascadeRPNHead
@@ -33,6 +36,9 @@ from mmdet.models.dense_heads.tood_head import TOODHead
 from mmdet.models.dense_heads.vfnet_head import VFNetHead
 
 __all__ = [
+    'AscendSSDHead',
+    'AscendRetinaHead',
+    'AscendAnchorHead',
     'LADHead',
     'LDHead',
     'DDODHead',
