@@ -34,8 +34,12 @@ from mmdet.models.dense_heads.sabl_retina_head import SABLRetinaHead
 from mmdet.models.dense_heads.ssd_head import SSDHead
 from mmdet.models.dense_heads.tood_head import TOODHead
 from mmdet.models.dense_heads.vfnet_head import VFNetHead
+from mmdet.models.dense_heads.yolact_head import YOLACTHead, YOLACTProtonet, YOLACTSegmHead
 
 __all__ = [
+    'YOLACTHead',
+    'YOLACTProtonet',
+    'YOLACTSegmHead',
     'AscendSSDHead',
     'AscendRetinaHead',
     'AscendAnchorHead',

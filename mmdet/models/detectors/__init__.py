@@ -33,8 +33,10 @@ from mmdet.models.detectors.tood import TOOD
 from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
 from mmdet.models.detectors.two_stage import TwoStageDetector
 from mmdet.models.detectors.vfnet import VFNet
+from mmdet.models.detectors.yolact import YOLACT
 
 __all__ = [
+    'YOLACT',
     'LAD',
     'KnowledgeDistillationSingleStageDetector',
     'TOOD',
