@@ -7,6 +7,7 @@ from mmdet.models.dense_heads.ascend_retina_head import AscendRetinaHead
 from mmdet.models.dense_heads.ascend_ssd_head import AscendSSDHead
 from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.dense_heads.cascade_rpn_head import AdaptiveConv, CascadeRPNHead, StageCascadeRPNHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage, RPNHeadWithWeightPerImage
 from mmdet.models.dense_heads.ddod_head import DDODHead
@@ -31,12 +32,19 @@ from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.dense_heads.retina_sepbn_head import RetinaSepBNHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.dense_heads.sabl_retina_head import SABLRetinaHead
+from mmdet.models.dense_heads.solo_head import DecoupledSOLOHead, DecoupledSOLOLightHead, SOLOHead
+from mmdet.models.dense_heads.solov2_head import SOLOV2Head
 from mmdet.models.dense_heads.ssd_head import SSDHead
 from mmdet.models.dense_heads.tood_head import TOODHead
 from mmdet.models.dense_heads.vfnet_head import VFNetHead
 from mmdet.models.dense_heads.yolact_head import YOLACTHead, YOLACTProtonet, YOLACTSegmHead
 
 __all__ = [
+    'SOLOV2Head',
+    'BaseMaskHead',
+    'SOLOHead',
+    'DecoupledSOLOHead',
+    'DecoupledSOLOLightHead',
     'YOLACTHead',
     'YOLACTProtonet',
     'YOLACTSegmHead',

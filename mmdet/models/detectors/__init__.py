@@ -28,6 +28,9 @@ from mmdet.models.detectors.retinanet import RetinaNet
 from mmdet.models.detectors.rpn import RPN
 from mmdet.models.detectors.scnet import SCNet
 from mmdet.models.detectors.single_stage import SingleStageDetector
+from mmdet.models.detectors.single_stage_instance_seg import SingleStageInstanceSegmentor
+from mmdet.models.detectors.solo import SOLO
+from mmdet.models.detectors.solov2 import SOLOv2
 from mmdet.models.detectors.sparse_rcnn import SparseRCNN
 from mmdet.models.detectors.tood import TOOD
 from mmdet.models.detectors.trident_faster_rcnn import TridentFasterRCNN
@@ -36,6 +39,9 @@ from mmdet.models.detectors.vfnet import VFNet
 from mmdet.models.detectors.yolact import YOLACT
 
 __all__ = [
+    'SingleStageInstanceSegmentor',
+    'SOLOv2',
+    'SOLO',
     'YOLACT',
     'LAD',
     'KnowledgeDistillationSingleStageDetector',
