@@ -4,6 +4,7 @@ from mmdet.models.necks.bfp import BFP
 from mmdet.models.necks.channel_mapper import ChannelMapper
 from mmdet.models.necks.ct_resnet_neck import CTResNetNeck
 from mmdet.models.necks.dilated_encoder import DilatedEncoder
+from mmdet.models.necks.dyhead import DyHead
 from mmdet.models.necks.fpg import FPG
 from mmdet.models.necks.fpn import FPN
 from mmdet.models.necks.fpn_carafe import FPN_CARAFE
@@ -16,11 +17,11 @@ from mmdet.models.necks.yolo_neck import YOLOV3Neck
 from mmdet.models.necks.yolox_pafpn import YOLOXPAFPN
 
 __all__ = [
-    'CTResNetNeck',
-    'DilatedEncoder',
-    'YOLOV3Neck',
     'BFP',
+    'CTResNetNeck',
     'ChannelMapper',
+    'DilatedEncoder',
+    'DyHead',
     'FPG',
     'FPN',
     'FPN_CARAFE',
@@ -29,5 +30,6 @@ __all__ = [
     'PAFPN',
     'RFP',
     'SSDNeck',
+    'YOLOV3Neck',
     'YOLOXPAFPN',
 ]

@@ -3,7 +3,7 @@
 N images, L levels, R anchors of each image; boxes are xyxy px of the network's input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,15 +28,18 @@ def batch_targets(
     img_metas: Sequence[dict],
     gt_bboxes_ignore: Sequence[Tensor] | None,
     gt_labels: Sequence[Tensor] | None,
+    assign: Callable[..., tuple[Tensor, Tensor]] | None = None,
 ) -> tuple:
     """What ``AnchorHead.get_targets`` gives; arguments as there.
+
+    ``assign`` is called as :func:`_assign`, which is the default.
 
     Returns:
         labels, label weights (L times (N, R_l)), box targets, box weights (L times (N, R_l, 4)), numbers of positives
         and of negatives (tensors without dimensions; each image counts at least one of both).
     """
     anchors = torch.stack([torch.cat(list(levels)) for levels in anchor_list])
-    gt_inds, overlaps = _assign(head, anchors, valid_flag_list, gt_bboxes, img_metas, gt_bboxes_ignore)
+    gt_inds, overlaps = (assign or _assign)(head, anchors, valid_flag_list, gt_bboxes, img_metas, gt_bboxes_ignore)
     sample = static_shapes.draw_sample(gt_inds, head.sampler) if head.sampling else static_shapes.take_all(gt_inds)
     pos_weight = head.train_cfg.get('pos_weight', -1)
     targets = static_shapes.matched_targets(sample, gt_inds, anchors, gt_bboxes, gt_labels, head, pos_weight)

@@ -1,0 +1,8 @@
+_base_ = './vfnet_r50_fpn_mdconv_c3-c5_mstrain_2x_coco.py'
+model = dict(
+    backbone=dict(
+        type='ResNeXt',
+        depth=101,
+        init_cfg=dict(checkpoint='open-mmlab://resnext101_32x4d'),
+        groups=32,
+        base_width=4))

@@ -1,0 +1,418 @@
+"""Probabilistic anchor assignment: a mixture of two Gaussians over losses says what is positive (arXiv:2007.08103)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps, greatest_overlaps
+from mmdet.core.post_processing.bbox_nms import multiclass_nms
+from mmdet.core.targets import Targets
+from mmdet.core.utils.misc import multi_apply
+from mmdet.models.builder import HEADS
+from mmdet.models.dense_heads.anchor_head import AnchorHead
+from mmdet.models.dense_heads.atss_head import ATSSHead
+from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
+from mmdet.models.dense_heads.functional.gaussian_mixture import COVARIANCE_TYPES, likely_members
+from mmdet.models.losses.iou_loss import aligned_iou
+
+MIN_IOU = 1e-12  # least weight of a positive's box loss
+VOTING_IOU = 0.01  # boxes that overlap a detection less have no vote in it
+VOTING_VARIANCE = 0.025
+
+
+def levels_to_images(mlvl_tensor: Sequence[Tensor]) -> list[Tensor]:
+    """L maps (N, C, H, W) -> N tensors (sum of H * W, C)."""
+    return list(torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in mlvl_tensor], dim=1))
+
+
+def lowest_of_each_level(
+    losses: Tensor, gt_inds: Tensor, level_sizes: Sequence[int], num_gts: int, topk: int
+) -> tuple[Tensor, Tensor]:
+    """The candidates of each object with the lowest losses, ``topk`` of each level.
+
+    Args:
+        losses: (P,) of the candidates, level after level.
+        gt_inds: (P,) their objects.
+        level_sizes: how many are of each level.
+        num_gts: G.
+        topk: greatest number of each object and level.
+
+    Returns:
+        losses (G, M), ascending, infinite where there are fewer than M; numbers of the candidates (G, M).
+    """
+    own = gt_inds == torch.arange(num_gts, device=losses.device)[:, None]
+    table = torch.where(own, losses, torch.inf)
+    values, places, start = [], [], 0
+    for level in table.split(list(level_sizes), dim=1):
+        lowest = level.topk(min(topk, level.size(1)), dim=1, largest=False)
+        values.append(lowest.values)
+        places.append(lowest.indices + start)
+        start += level.size(1)
+    values, order = torch.cat(values, dim=1).sort(dim=1, stable=True)
+    return values, torch.cat(places, dim=1).gather(1, order)
+
+
+def vote(det_bboxes: Tensor, det_labels: Tensor, bboxes: Tensor, scores: Tensor, score_thr: float) -> Tensor:
+    """Detections whose boxes are means of all boxes of their class around them.
+
+    Args:
+        det_bboxes: (k, 5) with scores.
+        det_labels: (k,).
+        bboxes: (n, 4) all boxes.
+        scores: (n, K) of each box and class.
+        score_thr: pairs with lower scores have no vote.
+
+    Returns:
+        (k, 5), with the scores of the detections.
+    """
+    rows, labels = (scores > score_thr).nonzero(as_tuple=True)
+    candidates = bboxes[rows]
+    ious = bbox_overlaps(det_bboxes[:, :4], candidates)
+    votes = (-(1 - ious).square() / VOTING_VARIANCE).exp() * scores[rows, labels]
+    votes = votes * ((ious > VOTING_IOU) & (det_labels[:, None] == labels))
+    return torch.cat([votes @ candidates / votes.sum(1, keepdim=True), det_bboxes[:, 4:]], dim=1)
+
+
+@HEADS.register_module()
+class PAAHead(ATSSHead):
+    """ATSS's layers, with the IoU of the box in place of the centreness, and positives chosen by their losses.
+
+    An assigner by overlaps gives candidates. Of each object's candidates those are positives whose losses belong to
+    the better of two Gaussians. Images' weights have no part in this choice: they weigh the losses of what is chosen.
+    A negative is every anchor that is no positive in the end, candidates that were not chosen included.
+
+    Args:
+        args: positional arguments of :class:`ATSSHead`.
+        topk: candidates of each object and level.
+        score_voting: boxes of detections are means of all boxes around them.
+        covariance_type: ``'spherical'``, ``'diag'``, ``'full'`` or ``'tied'``, of the Gaussians.
+        kwargs: other arguments of :class:`ATSSHead`.
+
+    Raises:
+        ValueError: unknown ``covariance_type``.
+    """
+
+    has_sampler = False  # candidates that are not chosen become negatives after sampling
+
+    def __init__(
+        self,
+        *args: Any,
+        topk: int = 9,
+        score_voting: bool = True,
+        covariance_type: str = 'diag',
+        **kwargs: Any,
+    ) -> None:
+        if covariance_type not in COVARIANCE_TYPES:
+            raise ValueError(f'covariance_type: expected one of {COVARIANCE_TYPES}, got {covariance_type!r}')
+        self.topk = topk
+        self.with_score_voting = score_voting
+        self.covariance_type = covariance_type
+        super().__init__(*args, **kwargs)
+
+    def loss(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        iou_preds: Sequence[Tensor],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore: list[Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """``loss_cls``, ``loss_bbox`` and ``loss_iou``.
+
+        Args:
+            cls_scores: L maps (N, A * C, H, W).
+            bbox_preds: L maps (N, A * 4, H, W).
+            iou_preds: L maps (N, A, H, W).
+            gt_bboxes: N times (G, 4).
+            gt_labels: N times (G,).
+            img_metas: meta information of the N images.
+            gt_bboxes_ignore: N times (G', 4), or None.
+        """
+        maps = [to_full_precision(level) for level in (cls_scores, bbox_preds, iou_preds)]
+        anchors, targets = self.choose_targets(*maps[:2], gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        return self.loss_of_targets(*maps, anchors, targets, gt_bboxes, img_metas)
+
+    def choose_targets(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore: list[Tensor] | None,
+    ) -> tuple[Tensor, Targets]:
+        """Anchors (R, 4) and targets (N, R, ...) of a batch, not weighed; arguments as of :meth:`loss`."""
+        sizes = [level.shape[-2:] for level in cls_scores]
+        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
+        labels, label_weights, bbox_targets, bbox_weights, pos_inds, gt_inds = self.get_targets(
+            anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
+        )
+        with torch.no_grad():
+            scores, deltas = self._rows(cls_scores, self.cls_out_channels), self._rows(bbox_preds, 4)
+            (losses,) = multi_apply(
+                self.get_pos_loss, anchors, scores, deltas, labels, label_weights, bbox_targets, bbox_weights, pos_inds
+            )
+            labels, label_weights, bbox_weights, _ = multi_apply(
+                self.paa_reassign, losses, labels, label_weights, bbox_weights, pos_inds, gt_inds, anchors
+            )
+        chosen = map(torch.stack, (labels, label_weights, bbox_targets, bbox_weights))
+        return torch.cat(anchors[0]), Targets(*chosen)
+
+    def _rows(self, maps: Sequence[Tensor], width: int) -> Tensor:
+        """L maps (N, A * width, H, W) -> (N, R, width)."""
+        return torch.cat([m.permute(0, 2, 3, 1).reshape(len(m), -1, width) for m in maps], dim=1)
+
+    def loss_of_targets(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        iou_preds: Sequence[Tensor],
+        anchors: Tensor,
+        targets: Targets,
+        gt_bboxes: list[Tensor],
+        img_metas: list[dict],
+    ) -> dict[str, Tensor]:
+        """Losses against chosen ``targets`` (N, R, ...) of ``anchors`` (R, 4); see :meth:`loss`."""
+        positive = (targets.labels >= 0) & (targets.labels < self.num_classes)
+        num_pos = positive.sum()
+        targets = self.weigh(targets, img_metas, lambda i: greatest_overlaps(anchors, gt_bboxes[i]))
+        scores, label_weights = self.scores_for_loss(
+            self._rows(cls_scores, self.cls_out_channels), targets.labels, targets.label_weights, img_metas
+        )
+        loss_cls = self.loss_cls(
+            scores.flatten(0, 1),
+            targets.labels.flatten(),
+            label_weights.flatten(),
+            avg_factor=num_pos.clamp(min=len(img_metas)),
+        )
+        images, rows = positive.nonzero(as_tuple=True)
+        wanted, weights = targets.bbox_targets[images, rows], targets.bbox_weights[images, rows, 0]
+        boxes = self.bbox_coder.decode(anchors[rows], self._rows(bbox_preds, 4)[images, rows])
+        ious = aligned_iou(boxes.detach(), wanted)
+        loss_iou = self.loss_centerness(self._rows(iou_preds, 1)[images, rows, 0], ious, weights, avg_factor=num_pos)
+        loss_bbox = self._box_loss(boxes, wanted, ious, weights, num_pos)
+        return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_iou=loss_iou)
+
+    def _box_loss(self, boxes: Tensor, wanted: Tensor, ious: Tensor, weights: Tensor, num_pos: Tensor) -> Tensor:
+        """Loss of the positives' boxes (P, 4), which count by their IoUs (P,); ``weights`` (P,) are of their images."""
+        return self.loss_bbox(boxes, wanted, ious.clamp(min=MIN_IOU) * weights, avg_factor=ious.sum())
+
+    def get_pos_loss(
+        self,
+        anchors: list[Tensor],
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        label: Tensor,
+        label_weight: Tensor,
+        bbox_target: Tensor,
+        bbox_weight: Tensor,
+        pos_inds: Tensor,
+    ) -> tuple[Tensor]:
+        """Losses (P,) of one image's candidates ``pos_inds`` (P,), as the only item of a tuple.
+
+        Args:
+            anchors: L times (H * W * A, 4).
+            cls_score: (R, C).
+            bbox_pred: (R, 4).
+            label: (R,).
+            label_weight: (R,).
+            bbox_target: (R, 4).
+            bbox_weight: (R, 4).
+            pos_inds: (P,).
+        """
+        if not len(pos_inds):
+            return (cls_score.new_zeros(0),)
+        loss_cls = self.loss_cls(
+            cls_score[pos_inds], label[pos_inds], label_weight[pos_inds], reduction_override='none'
+        )
+        boxes = self.bbox_coder.decode(torch.cat(anchors)[pos_inds], bbox_pred[pos_inds])
+        loss_bbox = self.loss_bbox(boxes, bbox_target[pos_inds], bbox_weight[pos_inds, 0], reduction_override='none')
+        return (loss_cls.sum(-1) + loss_bbox,)
+
+    def paa_reassign(
+        self,
+        pos_losses: Tensor,
+        label: Tensor,
+        label_weight: Tensor,
+        bbox_weight: Tensor,
+        pos_inds: Tensor,
+        pos_gt_inds: Tensor,
+        anchors: list[Tensor],
+    ) -> tuple[Tensor, Tensor, Tensor, int]:
+        """Targets of one image in which only the likely candidates are positives.
+
+        Args:
+            pos_losses: (P,) of the candidates.
+            label: (R,).
+            label_weight: (R,).
+            bbox_weight: (R, 4).
+            pos_inds: (P,) rows of the candidates, ascending.
+            pos_gt_inds: (P,) their objects.
+            anchors: L times (H * W * A, 4).
+
+        Returns:
+            labels, label weights, box weights, and the number of positives.
+        """
+        if not len(pos_inds):
+            return label, label_weight, bbox_weight, 0
+        ends = torch.tensor([len(level) for level in anchors]).cumsum(0).to(pos_inds.device)
+        sizes = torch.bucketize(pos_inds, ends, right=True).bincount(minlength=len(anchors)).tolist()
+        num_gts = int(pos_gt_inds.max()) + 1
+        losses, places = lowest_of_each_level(pos_losses, pos_gt_inds, sizes, num_gts, self.topk)
+        members = likely_members(losses, losses.isfinite(), self.covariance_type)
+        rejected = torch.ones_like(pos_inds, dtype=torch.bool)
+        rejected[places[members]] = False
+        rows = pos_inds[rejected]
+        label, bbox_weight = label.clone(), bbox_weight.clone()
+        label[rows], bbox_weight[rows] = self.num_classes, 0
+        return label, label_weight, bbox_weight, len(pos_inds) - len(rows)
+
+    def gmm_separation_scheme(
+        self, gmm_assignment: Tensor, scores: Tensor, pos_inds_gmm: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Positives of one object; :meth:`paa_reassign` does this for all objects at once.
+
+        Args:
+            gmm_assignment: (n,) component of each candidate, in ascending order of their losses.
+            scores: (n,) log likelihoods.
+            pos_inds_gmm: (n,) rows of the candidates.
+
+        Returns:
+            rows of the candidates of component 0 up to the likeliest one, and of those left out of the loss (none).
+        """
+        first = gmm_assignment == 0
+        nothing = pos_inds_gmm[:0]
+        if not first.any():
+            return nothing, nothing
+        return pos_inds_gmm[first][: int(scores[first].argmax()) + 1], nothing
+
+    def get_targets(
+        self,
+        anchor_list: list[list[Tensor]],
+        valid_flag_list: list[list[Tensor]],
+        gt_bboxes_list: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore_list: list[Tensor] | None = None,
+        gt_labels_list: list[Tensor] | None = None,
+        label_channels: int = 1,
+        unmap_outputs: bool = True,
+    ) -> tuple[list[Tensor], ...]:
+        """Targets of each image whose positives are candidates, not weighed; arguments as of :class:`AnchorHead`.
+
+        Returns:
+            N times: labels (R,), label weights (R,), box targets (R, 4), box weights (R, 4), rows of the candidates
+            (P,) and their objects (P,).
+        """
+        num_imgs = len(img_metas)
+        *targets, _, _, sampled = multi_apply(
+            self._get_targets_single,
+            [torch.cat(anchors) for anchors in anchor_list],
+            [torch.cat(flags) for flags in valid_flag_list],
+            gt_bboxes_list,
+            gt_bboxes_ignore_list or [None] * num_imgs,
+            gt_labels_list or [None] * num_imgs,
+            img_metas,
+            label_channels=label_channels,
+            unmap_outputs=unmap_outputs,
+        )
+        positives = [((t >= 0) & (t < self.num_classes)).nonzero().squeeze(1) for t in targets[0]]
+        return (*targets, positives, [result.pos_assigned_gt_inds for result in sampled])
+
+    # all levels at once, as in AnchorHead
+    _get_targets_single = AnchorHead._get_targets_single
+
+    def get_bboxes(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        score_factors: Sequence[Tensor] | None = None,
+        img_metas: list[dict] | None = None,
+        cfg: dict | None = None,
+        rescale: bool = False,
+        with_nms: bool = True,
+        **kwargs: Any,
+    ) -> list:
+        """Maps to boxes; see :meth:`BaseDenseHead.get_bboxes`.
+
+        Raises:
+            ValueError: ``with_nms`` is False: boxes vote within one image, so there is no test with augmentation.
+        """
+        if not with_nms:
+            raise ValueError(
+                f'{type(self).__name__} gives boxes after suppression only (with_nms=True): it has no test with '
+                'augmentation'
+            )
+        return super().get_bboxes(cls_scores, bbox_preds, score_factors, img_metas, cfg, rescale, with_nms, **kwargs)
+
+    def _get_bboxes_single(
+        self,
+        cls_score_list: list[Tensor],
+        bbox_pred_list: list[Tensor],
+        score_factor_list: list[Tensor],
+        mlvl_priors: list[Tensor],
+        img_meta: dict,
+        cfg: dict | None,
+        rescale: bool = False,
+        with_nms: bool = True,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes of one image; see :meth:`BaseDenseHead.get_bboxes`."""
+        cfg = as_config(self.test_cfg if cfg is None else cfg)
+        scores, boxes, factors = [], [], []
+        for cls_score, bbox_pred, factor, priors in zip(cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors):
+            level = self._class_scores(flatten_map(cls_score, self.cls_out_channels))
+            deltas, factor = flatten_map(bbox_pred, 4), flatten_map(factor, 1).squeeze(1).sigmoid()
+            limit = cfg.get('nms_pre', -1)
+            if 0 < limit < len(level):
+                best = (level * factor[:, None]).amax(1).topk(limit).indices
+                level, deltas, factor, priors = level[best], deltas[best], factor[best], priors[best]
+            scores.append(level)
+            boxes.append(self.bbox_coder.decode(priors, deltas, max_shape=img_meta['img_shape']))
+            factors.append(factor)
+        return self._bbox_post_process(scores, boxes, img_meta.get('scale_factor'), cfg, rescale, with_nms, factors)
+
+    def _bbox_post_process(
+        self,
+        mlvl_scores: list[Tensor],
+        mlvl_bboxes: list[Tensor],
+        scale_factor: Any,
+        cfg: dict,
+        rescale: bool = False,
+        with_nms: bool = True,
+        mlvl_score_factors: list[Tensor] | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor]:
+        """Join the levels of one image, rescale, suppress, vote.
+
+        Args:
+            mlvl_scores: L times (k, K).
+            mlvl_bboxes: L times (k, 4).
+            scale_factor: network input / original image.
+            cfg: keys ``score_thr``, ``nms`` and ``max_per_img``.
+            rescale: divide the boxes by ``scale_factor``.
+            with_nms: must be True.
+            mlvl_score_factors: L times (k,) predicted IoUs; scores are geometric means of both.
+            kwargs: not used.
+
+        Returns:
+            boxes with scores (k, 5), labels (k,).
+        """
+        bboxes = torch.cat(mlvl_bboxes)
+        if rescale:
+            bboxes = bboxes / bboxes.new_tensor(scale_factor)
+        scores = (torch.cat(mlvl_scores) * torch.cat(mlvl_score_factors)[:, None]).sqrt()
+        padded = torch.cat([scores, scores.new_zeros(len(scores), 1)], dim=1)  # a column for background
+        dets, labels = multiclass_nms(bboxes, padded, cfg.score_thr, cfg.nms, cfg.max_per_img)
+        if self.with_score_voting and len(dets):
+            dets, labels = self.score_voting(dets, labels, bboxes, scores, cfg.score_thr)
+        return dets, labels
+
+    def score_voting(
+        self, det_bboxes: Tensor, det_labels: Tensor, mlvl_bboxes: Tensor, mlvl_nms_scores: Tensor, score_thr: float
+    ) -> tuple[Tensor, Tensor]:
+        """Detections after :func:`vote`, and their labels."""
+        return vote(det_bboxes, det_labels, mlvl_bboxes, mlvl_nms_scores, score_thr), det_labels

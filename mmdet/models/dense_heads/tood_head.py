@@ -1,0 +1,401 @@
+"""TOOD: scores and boxes that agree, by shared features and by positives where they do (arXiv:2108.07755)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmcv.cnn import ConvModule, Scale, bias_init_with_prob, normal_init
+from torch import Tensor, nn
+
+from mmdet.core.bbox.builder import build_assigner
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.bbox.transforms import distance2bbox
+from mmdet.core.targets import Targets, sampled_targets, scatter_rows
+from mmdet.core.utils.dist_utils import reduce_mean
+from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
+from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.dense_heads.atss_head import ATSSHead
+from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
+from mmdet.models.dense_heads.functional.task_alignment import (
+    TaskDecomposition,
+    keep_valid_boxes,
+    normalised_alignment,
+    sample_channels,
+)
+from mmdet.models.directives import masks_scores
+from mmdet.models.utils.misc import sigmoid_geometric_mean
+
+# Default argument; every builder copies it.
+ACTIVATED_FOCAL_LOSS = dict(type='FocalLoss', use_sigmoid=True, activated=True, gamma=2.0, alpha=0.25, loss_weight=1.0)
+ANCHOR_TYPES = ('anchor_free', 'anchor_based')
+DEFORMABLE = dict(type='DCNv2', deform_groups=4)
+
+
+@HEADS.register_module()
+class TOODHead(ATSSHead):
+    """Class scores in [0, 1] and boxes in strides, both from one tower and adjusted to each other.
+
+    In the first epochs ATSS assigns; then positives are the anchors whose score and box agree best with an object, and
+    the target of their score is this alignment. Every other anchor is a negative, whatever its alignment. Images'
+    weights have no part in the assignment.
+
+    Args:
+        num_classes: K, without background.
+        in_channels: channels of the feature maps.
+        num_dcn: the first so many layers of the tower are modulated deformable convolutions.
+        anchor_type: boxes are distances from the anchors' centres (``'anchor_free'``) or deltas of anchors
+            (``'anchor_based'``).
+        initial_loss_cls: config of the classification loss of the first epochs.
+        kwargs: other arguments of :class:`ATSSHead`; ``train_cfg`` has the further keys ``initial_epoch`` (number of
+            epochs with ATSS), ``initial_assigner``, ``alpha`` and ``beta`` (powers of score and IoU).
+
+    Attributes:
+        epoch: of the training, set by ``SetEpochInfoHook``.
+
+    Raises:
+        ValueError: unknown ``anchor_type``.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        num_dcn: int = 0,
+        anchor_type: str = 'anchor_free',
+        initial_loss_cls: dict = ACTIVATED_FOCAL_LOSS,
+        **kwargs: Any,
+    ) -> None:
+        if anchor_type not in ANCHOR_TYPES:
+            raise ValueError(f'anchor_type: expected one of {ANCHOR_TYPES}, got {anchor_type!r}')
+        self.num_dcn = num_dcn
+        self.anchor_type = anchor_type
+        self.epoch = 0
+        super().__init__(num_classes, in_channels, **kwargs)
+        if self.train_cfg:
+            self.initial_epoch = self.train_cfg.initial_epoch
+            self.initial_loss_cls = build_loss(initial_loss_cls)
+            self.alignment_assigner = self.assigner
+            self.assigner = self.initial_assigner = build_assigner(self.train_cfg.initial_assigner)
+            self.alpha, self.beta = self.train_cfg.alpha, self.train_cfg.beta
+
+    def _init_layers(self) -> None:
+        channels, stacked, self.relu = self.feat_channels, self.stacked_convs, nn.ReLU(inplace=True)
+        self.inter_convs = nn.ModuleList(
+            ConvModule(
+                channels if i else self.in_channels,
+                channels,
+                3,
+                padding=1,
+                conv_cfg=DEFORMABLE if i < self.num_dcn else self.conv_cfg,
+                norm_cfg=self.norm_cfg,
+            )
+            for i in range(stacked)
+        )
+        decomposition = (channels, stacked, stacked * 8, self.conv_cfg, self.norm_cfg)
+        self.cls_decomp = TaskDecomposition(*decomposition)
+        self.reg_decomp = TaskDecomposition(*decomposition)
+        self.tood_cls = nn.Conv2d(channels, self.num_base_priors * self.cls_out_channels, 3, padding=1)
+        self.tood_reg = nn.Conv2d(channels, self.num_base_priors * 4, 3, padding=1)
+        self.cls_prob_module, self.reg_offset_module = (
+            nn.Sequential(
+                nn.Conv2d(channels * stacked, channels // 4, 1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(channels // 4, width, 3, padding=1),
+            )
+            for width in (1, 4 * 2)
+        )
+        self.scales = nn.ModuleList(Scale(1.0) for _ in self.prior_generator.strides)
+
+    def init_weights(self) -> None:
+        """Small normal weights; the classes start at a probability of 0.01."""
+        rare = bias_init_with_prob(0.01)
+        super().init_weights()
+        self.cls_decomp.init_weights()
+        self.reg_decomp.init_weights()
+        for layers, std in ((self.cls_prob_module, 0.01), (self.reg_offset_module, 0.001)):
+            for layer in (layers[0], layers[2]):
+                normal_init(layer, std=std)
+        for layer, bias in ((self.cls_prob_module[2], rare), (self.tood_cls, rare), (self.tood_reg, 0)):
+            normal_init(layer, std=0.01, bias=bias)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """L feature maps -> L maps of both kinds of :meth:`forward_single`."""
+        priors = [
+            self.prior_generator.single_level_grid_priors(x.shape[-2:], level, device=x.device)
+            for level, x in enumerate(feats)
+        ]
+        return multi_apply(self.forward_single, feats, self.scales, priors, self.prior_generator.strides)
+
+    def forward_single(
+        self, x: Tensor, scale: nn.Module, priors: Tensor, stride: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """One level -> class scores in [0, 1] (N, C, H, W), boxes in strides (N, 4, H, W).
+
+        Args:
+            x: features (N, in_channels, H, W).
+            scale: the level's factor of the box predictions.
+            priors: (H * W, 4) its anchors, pixels.
+            stride: pixels of its cells.
+        """
+        stages = []
+        for layer in self.inter_convs:
+            x = layer(x)
+            stages.append(x)
+        feat = torch.cat(stages, dim=1)
+        average = feat.mean(dim=(2, 3), keepdim=True)
+        logits = self.tood_cls(self.cls_decomp(feat, average))
+        scores = sigmoid_geometric_mean(logits, self.cls_prob_module(feat))
+        predicted = self.tood_reg(self.reg_decomp(feat, average))
+        boxes = self._boxes(predicted, scale, priors, stride)
+        offsets = self.reg_offset_module(feat).to(boxes.dtype)
+        return scores, keep_valid_boxes(self.deform_sampling(boxes, offsets), boxes)
+
+    def _boxes(self, predicted: Tensor, scale: nn.Module, priors: Tensor, stride: tuple[int, int]) -> Tensor:
+        """Predictions (N, 4, H, W) of one level as boxes in strides, (N, 4, H, W); see :meth:`forward_single`."""
+        free = self.anchor_type == 'anchor_free'
+        predicted = scale(predicted.exp() if free else predicted).float()
+        rows = predicted.permute(0, 2, 3, 1).flatten(1, 2)
+        if free:
+            boxes = distance2bbox(self.anchor_center(priors) / stride[0], rows)
+        else:
+            all_priors = priors.expand(len(rows), -1, -1).flatten(0, 1)
+            boxes = self.bbox_coder.decode(all_priors, rows.flatten(0, 1)).view_as(rows) / stride[0]
+        return boxes.unflatten(1, predicted.shape[-2:]).permute(0, 3, 1, 2).contiguous()
+
+    def deform_sampling(self, feat: Tensor, offset: Tensor) -> Tensor:
+        """See :func:`sample_channels`."""
+        return sample_channels(feat, offset)
+
+    def anchor_center(self, anchors: Tensor) -> Tensor:
+        """Anchors (..., 4) -> centres (..., 2), x and y."""
+        return (anchors[..., :2] + anchors[..., 2:]) / 2
+
+    @property
+    def _assigns_initially(self) -> bool:
+        return self.epoch < self.initial_epoch
+
+    def loss_single(
+        self,
+        anchors: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        alignment_metrics: Tensor,
+        stride: tuple[int, int],
+        bbox_weights: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Losses of one level.
+
+        Args:
+            anchors: (N, H * W, 4).
+            cls_score: (N, C, H, W) in [0, 1].
+            bbox_pred: (N, 4, H, W), strides.
+            labels: (N, H * W).
+            label_weights: (N, H * W).
+            bbox_targets: (N, H * W, 4), pixels.
+            alignment_metrics: (N, H * W).
+            stride: pixels of a cell.
+            bbox_weights: (N, H * W, 4), of the box loss; None: 1.
+
+        Returns:
+            classification loss and box loss (sums), and the divisors of both.
+        """
+        anchors, bbox_targets = anchors.reshape(-1, 4), bbox_targets.reshape(-1, 4)
+        cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
+        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)
+        labels, metrics, label_weights = labels.flatten(), alignment_metrics.flatten(), label_weights.flatten()
+        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        if self._assigns_initially:
+            loss_cls = self.initial_loss_cls(cls_score, labels, label_weights, avg_factor=1.0)
+            qualities = self.centerness_target(anchors[pos], bbox_targets[pos])
+        else:
+            loss_cls = self.loss_cls(cls_score, (labels, metrics), label_weights, avg_factor=1.0)
+            qualities = metrics[pos]
+        weights = qualities if bbox_weights is None else qualities * bbox_weights.reshape(-1, 4)[pos, 0]
+        loss_bbox = self.loss_bbox(bbox_pred[pos], bbox_targets[pos] / stride[0], weight=weights, avg_factor=1.0)
+        return loss_cls, loss_bbox, metrics.sum(), qualities.sum()
+
+    def loss(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore: list[Tensor] | None = None,
+    ) -> dict[str, list[Tensor]]:
+        """``loss_cls`` and ``loss_bbox``, one tensor a level each.
+
+        Args:
+            cls_scores: L maps (N, C, H, W) in [0, 1].
+            bbox_preds: L maps (N, 4, H, W), strides.
+            gt_bboxes: N times (G, 4).
+            gt_labels: N times (G,).
+            img_metas: meta information of the N images.
+            gt_bboxes_ignore: N times (G', 4), or None.
+        """
+        cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
+        strides = self.prior_generator.strides
+        sizes = [level.shape[-2:] for level in cls_scores]
+        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
+        scores, boxes = (
+            torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps], dim=1)
+            for maps in (cls_scores, [level * stride[0] for level, stride in zip(bbox_preds, strides)])
+        )
+        by_level = self.get_targets(
+            scores, boxes, anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
+        )
+        anchors, labels, label_weights, bbox_targets, metrics, bbox_weights = by_level
+        cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
+        targets = (labels, label_weights, bbox_targets, metrics)
+        losses_cls, losses_bbox, divisors_cls, divisors_bbox = multi_apply(
+            self.loss_single, anchors, cls_scores, bbox_preds, *targets, strides, bbox_weights
+        )
+        divisor_cls, divisor_bbox = (reduce_mean(sum(d)).clamp(min=1) for d in (divisors_cls, divisors_bbox))
+        return dict(
+            loss_cls=[level / divisor_cls for level in losses_cls],
+            loss_bbox=[level / divisor_bbox for level in losses_bbox],
+        )
+
+    def scores_for_loss(
+        self,
+        scores: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        img_metas: list[dict],
+        class_wise: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """As of :class:`BaseDenseHead`, of scores in [0, 1]; 0 where a negative says nothing of a class."""
+        if not masks_scores(self, img_metas, scores.device):
+            return scores, label_weights
+        logits = scores.detach().logit()
+        masked, label_weights = super().scores_for_loss(logits, labels, label_weights, img_metas, class_wise)
+        return scores.masked_fill(masked != logits, 0), label_weights
+
+    def get_targets(
+        self,
+        cls_scores: Tensor,
+        bbox_preds: Tensor,
+        anchor_list: list[list[Tensor]],
+        valid_flag_list: list[list[Tensor]],
+        gt_bboxes_list: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore_list: list[Tensor] | None = None,
+        gt_labels_list: list[Tensor] | None = None,
+        label_channels: int = 1,
+        unmap_outputs: bool = True,
+    ) -> tuple[list[Tensor], ...]:
+        """Targets of a batch, by level.
+
+        Args:
+            cls_scores: (N, R, C) in [0, 1].
+            bbox_preds: (N, R, 4), pixels.
+            anchor_list: N times L times (H * W, 4).
+            valid_flag_list: N times L times (H * W,).
+            gt_bboxes_list: N times (G, 4).
+            img_metas: meta information of the N images.
+            gt_bboxes_ignore_list: N times (G', 4), or None.
+            gt_labels_list: N times (G,).
+            label_channels: handed on.
+            unmap_outputs: give a row for each anchor, otherwise for those that ``allowed_border`` leaves.
+
+        Returns:
+            L times, for all images: anchors (N, H * W, 4), labels and label weights (N, H * W), box targets
+            (N, H * W, 4), alignments (N, H * W) of positives (0 of others, 1 in the first epochs), and box weights
+            (N, H * W, 4).
+        """
+        num_imgs, level_sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
+        anchors, flags = ([torch.cat(levels) for levels in found] for found in (anchor_list, valid_flag_list))
+        of_images = (
+            gt_bboxes_list,
+            gt_bboxes_ignore_list or [None] * num_imgs,
+            gt_labels_list or [None] * num_imgs,
+            img_metas,
+        )
+        options = dict(label_channels=label_channels, unmap_outputs=unmap_outputs)
+        if self._assigns_initially:
+            single, sizes = super()._get_target_single, [level_sizes] * num_imgs
+            anchors, labels, weights, boxes, positive, *_ = multi_apply(
+                single, anchors, flags, sizes, *of_images, **options
+            )
+            metrics = [p[..., 0] for p in positive]
+        else:
+            anchors, labels, weights, boxes, metrics = multi_apply(
+                self._get_target_single, cls_scores.detach(), bbox_preds.detach(), anchors, flags, *of_images, **options
+            )
+        labels, boxes, metrics = torch.stack(labels), torch.stack(boxes), torch.stack(metrics)
+        positive = (labels != self.num_classes)[..., None].expand_as(boxes).to(boxes)
+        targets = self.weigh(
+            Targets(labels, torch.stack(weights), boxes, positive),
+            img_metas,
+            lambda i: greatest_overlaps(anchors[i], gt_bboxes_list[i]),
+        )
+        parts = (torch.stack(anchors), *targets[:3], metrics, targets.bbox_weights)
+        return tuple(list(part.split(level_sizes, dim=1)) for part in parts)
+
+    def _get_target_single(
+        self,
+        cls_scores: Tensor,
+        bbox_preds: Tensor,
+        flat_anchors: Tensor,
+        valid_flags: Tensor,
+        gt_bboxes: Tensor,
+        gt_bboxes_ignore: Tensor | None,
+        gt_labels: Tensor | None,
+        img_meta: dict,
+        label_channels: int = 1,
+        unmap_outputs: bool = True,
+    ) -> tuple[Tensor, ...]:
+        """Targets of one image by alignment, (R, ...): anchors, labels, label weights, box targets, alignments."""
+        rows = self._rows_inside(flat_anchors, valid_flags, img_meta)
+        anchors = flat_anchors[rows]
+        assigned = self.alignment_assigner.assign(
+            cls_scores[rows], bbox_preds[rows], anchors, gt_bboxes, gt_bboxes_ignore, gt_labels, self.alpha, self.beta
+        )
+        # The sampler needs the image's directives, such as ignored negatives.
+        sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
+        pos, gts = sampled.pos_inds, sampled.pos_assigned_gt_inds
+        metrics = normalised_alignment(assigned.assign_metrics[pos], assigned.max_overlaps[pos], gts, len(gt_bboxes))
+        count = len(flat_anchors) if unmap_outputs else len(anchors)
+        rows = rows if unmap_outputs else torch.arange(len(anchors), device=anchors.device)
+        labels, weights, boxes, _ = sampled_targets(
+            count,
+            rows[pos],
+            rows[sampled.neg_inds],
+            0 if gt_labels is None else gt_labels[gts],
+            sampled.pos_gt_bboxes,
+            self.num_classes,
+            self.train_cfg.pos_weight,
+        )
+        all_anchors = flat_anchors if unmap_outputs else anchors
+        return all_anchors, labels, weights, boxes, scatter_rows(metrics, count, rows[pos])
+
+    def _get_bboxes_single(
+        self,
+        cls_score_list: list[Tensor],
+        bbox_pred_list: list[Tensor],
+        score_factor_list: list[Tensor | None],
+        mlvl_priors: list[Tensor],
+        img_meta: dict,
+        cfg: dict | None,
+        rescale: bool = False,
+        with_nms: bool = True,
+        **kwargs: Any,
+    ) -> tuple[Tensor, ...]:
+        """Boxes of one image; see :meth:`BaseDenseHead.get_bboxes`."""
+        cfg = as_config(self.test_cfg if cfg is None else cfg)
+        scores, labels, boxes = [], [], []
+        for cls_score, bbox_pred, stride in zip(cls_score_list, bbox_pred_list, self.prior_generator.strides):
+            level, limit = flatten_map(cls_score, self.cls_out_channels), cfg.get('nms_pre', -1)
+            rows = dict(boxes=flatten_map(bbox_pred, 4) * stride[0])
+            level, level_labels, _, kept = filter_scores_and_topk(
+                level, cfg.get('score_thr', 0), limit if limit > 0 else level.numel(), rows
+            )
+            scores.append(level)
+            labels.append(level_labels)
+            boxes.append(kept['boxes'])
+        return self._bbox_post_process(
+            scores, labels, boxes, img_meta.get('scale_factor'), cfg, rescale, with_nms, **kwargs
+        )
