@@ -21,11 +21,12 @@ export MPLBACKEND := Agg
 PIP_INSTALL := $(PIP) install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 INSTALL_MMCV := bash tools/misc/install_mmcv.sh
 
-.PHONY: help install test test-mmcv-full test-matrix demo lint format bench clean
+.PHONY: help install test coverage test-mmcv-full test-matrix demo lint format bench clean
 
 help:
 	@echo 'make demo     draw a data set, train on it, test, and write $(WORK)/report.md'
 	@echo 'make test     run the test suite'
+	@echo 'make coverage the same, and which lines of mmdet it does not reach'
 	@echo 'make install  only prepare $(VENV) (PYTHON=python3.13; MMCV=mmcv-full builds the compiled kind of mmcv)'
 	@echo 'make test-mmcv-full  the suite with a compiled mmcv, in an environment of its own (an hour on two cores)'
 	@echo 'make test-matrix     the suite on each of PYTHONS, and with the oldest releases that are supported'
@@ -47,6 +48,10 @@ $(STAMP): $(wildcard requirements/*.txt) setup.py tools/misc/install_mmcv.sh too
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(shell nproc) --dist worksteal tests
+
+coverage: $(STAMP)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(shell nproc) --dist worksteal --cov=mmdet/ --cov-branch \
+	  --cov-report=term-missing:skip-covered tests
 
 test-mmcv-full:
 	$(MAKE) test MMCV=mmcv-full VENV=$(VENVS)/mmcv-full
