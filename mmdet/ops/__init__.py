@@ -1,6 +1,7 @@
 """Operators behind one face: torchvision's kernels with mmcv's arguments, names and conventions."""
 
 from mmdet.ops.carafe import CARAFE, CARAFEPack, carafe
+from mmdet.ops.corner_pool import CornerPool, corner_pool
 from mmdet.ops.deform_conv import (
     DeformConv2d,
     DeformConv2dPack,
@@ -30,6 +31,7 @@ __all__ = [
     'CARAFE',
     'CARAFEPack',
     'ConcatCell',
+    'CornerPool',
     'DeformConv2d',
     'DeformConv2dPack',
     'DeformRoIPool',
@@ -48,6 +50,7 @@ __all__ = [
     'SumCell',
     'batched_nms',
     'carafe',
+    'corner_pool',
     'deform_conv2d',
     'deform_roi_pool',
     'masked_conv2d',

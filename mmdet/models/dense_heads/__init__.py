@@ -6,6 +6,8 @@ from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.cascade_rpn_head import AdaptiveConv, CascadeRPNHead, StageCascadeRPNHead
 from mmdet.models.dense_heads.centernet_head import CenterNetHead
+from mmdet.models.dense_heads.centripetal_head import CentripetalHead
+from mmdet.models.dense_heads.corner_head import CornerHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage, RPNHeadWithWeightPerImage
 from mmdet.models.dense_heads.deformable_detr_head import DeformableDETRHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
@@ -31,6 +33,8 @@ from mmdet.models.dense_heads.yolof_head import YOLOFHead
 from mmdet.models.dense_heads.yolox_head import YOLOXHead
 
 __all__ = [
+    'CentripetalHead',
+    'CornerHead',
     'CenterNetHead',
     'YOLOFHead',
     'YOLOV3Head',

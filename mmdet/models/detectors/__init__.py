@@ -4,6 +4,7 @@ from mmdet.models.detectors.atss import ATSS
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.cascade_rcnn import CascadeRCNN
 from mmdet.models.detectors.centernet import CenterNet
+from mmdet.models.detectors.cornernet import CornerNet
 from mmdet.models.detectors.deformable_detr import DeformableDETR
 from mmdet.models.detectors.detr import DETR
 from mmdet.models.detectors.fast_rcnn import FastRCNN
@@ -33,6 +34,7 @@ from mmdet.models.detectors.yolof import YOLOF
 from mmdet.models.detectors.yolox import YOLOX
 
 __all__ = [
+    'CornerNet',
     'CenterNet',
     'YOLOF',
     'YOLOV3',
