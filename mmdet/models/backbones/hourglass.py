@@ -112,7 +112,8 @@ class HourglassNet(BaseModule):
         )
         # between one hourglass and the next
         between = range(num_stacks - 1)
-        self.inters = ModuleList(BasicBlock(channels, channels, **settings) for _ in between)
+        # one at least, though a single hourglass uses none: checkpoints have its keys
+        self.inters = ModuleList(BasicBlock(channels, channels, **settings) for _ in range(max(num_stacks - 1, 1)))
         self.conv1x1s = ModuleList(ConvModule(channels, channels, 1, act_cfg=None, **settings) for _ in between)
         self.remap_convs = ModuleList(ConvModule(feat_channel, channels, 1, act_cfg=None, **settings) for _ in between)
         self.relu = nn.ReLU(inplace=True)

@@ -10,6 +10,8 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.dense_heads.cascade_rpn_head import AdaptiveConv, CascadeRPNHead, StageCascadeRPNHead
 from mmdet.models.dense_heads.centernet_head import CenterNetHead
+from mmdet.models.dense_heads.centripetal_head import CentripetalHead
+from mmdet.models.dense_heads.corner_head import CornerHead
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage, RPNHeadWithWeightPerImage
 from mmdet.models.dense_heads.ddod_head import DDODHead
 from mmdet.models.dense_heads.deformable_detr_head import DeformableDETRHead
@@ -56,6 +58,8 @@ __all__ = [
     'BaseMaskHead',
     'CascadeRPNHead',
     'CenterNetHead',
+    'CentripetalHead',
+    'CornerHead',
     'DDODHead',
     'DETRHead',
     'DecoupledSOLOHead',

@@ -4,6 +4,7 @@ from mmdet.models.detectors.atss import ATSS
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.cascade_rcnn import CascadeRCNN
 from mmdet.models.detectors.centernet import CenterNet
+from mmdet.models.detectors.cornernet import CornerNet
 from mmdet.models.detectors.ddod import DDOD
 from mmdet.models.detectors.deformable_detr import DeformableDETR
 from mmdet.models.detectors.detr import DETR
@@ -47,6 +48,7 @@ __all__ = [
     'BaseDetector',
     'CascadeRCNN',
     'CenterNet',
+    'CornerNet',
     'DDOD',
     'DETR',
     'DeformableDETR',

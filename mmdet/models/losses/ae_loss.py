@@ -51,8 +51,15 @@ class AssociativeEmbeddingLoss(nn.Module):
         self.pull_weight = pull_weight
         self.push_weight = push_weight
 
-    def forward(self, pred: Tensor, target: Tensor, match: Sequence) -> tuple[Tensor, Tensor]:
-        """Tags of top-left and of bottom-right corners (N, 1, H, W), and ``match`` of each image -> pull, push."""
+    def forward(
+        self, pred: Tensor, target: Tensor, match: Sequence, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Tags of top-left and of bottom-right corners (N, 1, H, W), and ``match`` of each image -> pull, push.
+
+        ``weights`` (N,) are factors of the images' losses; None: 1.
+        """
         losses = [ae_loss_per_image(tl, br, boxes) for tl, br, boxes in zip(pred, target, match)]
+        if weights is not None:
+            losses = [(pull * weight, push * weight) for (pull, push), weight in zip(losses, weights)]
         pull, push = (sum(part) for part in zip(*losses))
         return self.pull_weight * pull, self.push_weight * push

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
-from zoo_cases_zoo1 import CASES, LEVELS, OBJECTNESS, OF_NEGATIVES
+from zoo_cases_zoo1 import CASES, LEVELS, OF_NEGATIVES, OF_PAIRS
 
 from mmdet.core.directives import IGNORE_NEGATIVES, LABELED_CLASSES, NEGATIVES, UNLABELED_CLASSES
 from mmdet.models.builder import HEADS
@@ -19,7 +19,6 @@ SHAPE = dict(img_shape=(32, 32, 3), pad_shape=(32, 32, 3), scale_factor=[1.0] * 
 SHAPE['batch_input_shape'] = (32, 32)
 WEIGHT, OF_NEGATIVE = 'bbox_head.loss_weight', 'bbox_head.negative_weight'
 HEAD = pytest.mark.parametrize('name', CASES)
-CLASS_WISE = pytest.mark.parametrize('name', [name for name in CASES if name not in OBJECTNESS])
 
 
 def make(name, weighted=True):
@@ -28,7 +27,10 @@ def make(name, weighted=True):
     with torch.no_grad():
         for p in (p for p in head.parameters() if p.dim() > 1):
             p.copy_(torch.randn_like(p) * 0.2)
-    return head.train()
+    head.train()
+    for layer in (m for m in head.modules() if isinstance(m, nn.BatchNorm2d)):
+        layer.eval()  # batch statistics would mix the images
+    return head
 
 
 def maps(name, num=2):
@@ -76,7 +78,7 @@ def test_losses_and_gradients_are_linear_in_the_weights_and_the_other_image_is_l
         close(got.grads, {k: v * a + w * second.grads[k] for k, a in first.grads.items()}, rtol=1e-3, atol=1e-4)
     assert not first.images[1].any() and not second.images[0].any()
     assert first.images[0].any() and second.images[1].any()
-    assert all(value > 0 for value in second.losses.values()), second.losses
+    assert all(value > 0 for key, value in second.losses.items() if key not in OF_PAIRS), second.losses
 
 
 @HEAD
@@ -164,7 +166,7 @@ def test_parts_of_sources_add_up(name):
         parts = [entries[f'{key}/{source}'] for source in ('real', 'synthetic')]
         whole = float(total(losses[key]).detach())
         assert sum(parts) == pytest.approx(whole, rel=1e-4, abs=1e-6), key
-        assert all(part > 0 for part in parts), (key, parts)
+        assert key in OF_PAIRS or all(part > 0 for part in parts), (key, parts)
 
 
 @HEAD
@@ -176,4 +178,4 @@ def test_images_are_tested_alike_alone_and_in_a_batch(name):
     for got, want in zip(both[1], alone[0]):
         torch.testing.assert_close(got, want)
     assert all(dets.size(1) == 5 and len(dets) == len(labels) for dets, labels in both)
-    assert len(both[0][0]) > 0
+    assert name.startswith('C') or len(both[0][0]) > 0  # few pairs of random corners are boxes

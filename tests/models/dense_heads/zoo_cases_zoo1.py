@@ -8,6 +8,10 @@ GROUPS = dict(type='GN', num_groups=2)
 FOCAL = dict(type='FocalLoss', use_sigmoid=True)
 SUMMED = ('loss_cls', 'loss_conf', 'loss_xy')
 BEST = dict(nms_pre=100, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100)
+PAIRS = dict(
+    corner_topk=8, local_maximum_kernel=3, distance_threshold=9.0, max_per_img=8,
+    nms=dict(type="nms", iou_threshold=0.9),
+)  # fmt: skip
 CASES = dict(
     YOLOXHead=dict(
         num_classes=3, in_channels=4, feat_channels=4, stacked_convs=1, strides=(8, 16), norm_cfg=GROUPS,
@@ -38,14 +42,26 @@ CASES = dict(
     CenterNetHead=dict(
         in_channel=4, feat_channel=4, num_classes=3, test_cfg=dict(topk=8, local_maximum_kernel=3, max_per_img=8)
     ),
+    CornerHead=dict(num_classes=3, in_channels=4, num_feat_levels=1, test_cfg=PAIRS),
+    CentripetalHead=dict(num_classes=3, in_channels=4, num_feat_levels=1, corner_emb_channels=0, test_cfg=PAIRS),
 )  # fmt: skip
-LEVELS = {'YOLOFHead': 1, 'CenterNetHead': 1}  # number of levels where it is not 2
+# number of levels where it is not 2
+LEVELS = {
+    'YOLOFHead': 1,
+    'CenterNetHead': 1,
+    'CornerHead': 1,
+    'CentripetalHead': 1,
+}
 # the losses that negatives enter
 OF_NEGATIVES = {
     'YOLOXHead': 'loss_obj',
     'YOLOV3Head': 'loss_conf',
     'YOLOFHead': 'loss_cls',
     'CenterNetHead': 'loss_center_heatmap',
+    'CornerHead': 'det_loss',
+    'CentripetalHead': 'det_loss',
 }
 # the loss of "an object or not" knows no classes
 OBJECTNESS = ('YOLOXHead', 'YOLOV3Head')
+# losses that an image with a single object does not have
+OF_PAIRS = ('push_loss',)

@@ -1,0 +1,404 @@
+"""CornerNet: objects are pairs of corners whose tags agree (https://arxiv.org/abs/1808.01244)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmcv.cnn import ConvModule, bias_init_with_prob
+from torch import Tensor, nn
+
+from mmdet.core.utils.misc import multi_apply
+from mmdet.models.builder import HEADS, build_loss
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
+from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.functional.bi_corner_pool import BiCornerPool
+from mmdet.models.dense_heads.functional.corners import (
+    REJECTED,
+    best_corners,
+    best_pairs,
+    corner_targets,
+    off_centre,
+    pair_boxes,
+)
+from mmdet.models.dense_heads.functional.heatmaps import border_of, heatmap_weights, suppress
+from mmdet.models.directives import weights_of_rows
+from mmdet.models.utils.gaussian_target import transpose_and_gather_feat
+
+# Default arguments; every builder copies them.
+HEATMAP_LOSS = dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=1)
+TAG_LOSS = dict(type='AssociativeEmbeddingLoss', pull_weight=0.25, push_weight=0.25)
+OFFSET_LOSS = dict(type='SmoothL1Loss', beta=1.0, loss_weight=1)
+FIRST_PROBABILITY = 0.1  # of each class at the start
+CORNERS = ('topleft', 'bottomright')
+
+
+@HEADS.register_module()
+class CornerHead(BaseDenseHead, BBoxTestMixin):
+    """Heat maps of both corners for each class, their offsets in the cells, and tags that tell which belong together.
+
+    The levels are the outputs of hourglasses of one size; all have losses, the last one makes the detections. See
+    :func:`heatmap_weights` for what is a negative to the directives.
+
+    Args:
+        num_classes: K, without background.
+        in_channels: channels of the feature maps.
+        num_feat_levels: number of feature maps.
+        corner_emb_channels: numbers of a tag; 0: no tags.
+        train_cfg: not used.
+        test_cfg: keys ``corner_topk`` (corners of each kind), ``local_maximum_kernel``, ``distance_threshold`` (of
+            tags), ``nms``, ``max_per_img``.
+        loss_heatmap: config of the loss of the heat maps.
+        loss_embedding: config of the loss of the tags.
+        loss_offset: config of the loss of the offsets.
+        init_cfg: initialisation of the weights.
+    """
+
+    has_sampler = False  # all cells count, so that the head reads ignored negatives itself
+    use_sigmoid_cls = True
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        num_feat_levels: int = 2,
+        corner_emb_channels: int = 1,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        loss_heatmap: dict = HEATMAP_LOSS,
+        loss_embedding: dict = TAG_LOSS,
+        loss_offset: dict = OFFSET_LOSS,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.corner_emb_channels = corner_emb_channels
+        self.with_corner_emb = corner_emb_channels > 0
+        self.corner_offset_channels = 2
+        self.num_feat_levels = num_feat_levels
+        self.loss_heatmap = build_loss(loss_heatmap) if loss_heatmap is not None else None
+        self.loss_embedding = build_loss(loss_embedding) if loss_embedding is not None else None
+        self.loss_offset = build_loss(loss_offset) if loss_offset is not None else None
+        self.train_cfg = as_config(train_cfg)
+        self.test_cfg = as_config(test_cfg)
+        self._init_layers()
+
+    def _make_layers(self, out_channels: int, in_channels: int = 256, feat_channels: int = 256) -> nn.Sequential:
+        return nn.Sequential(
+            ConvModule(in_channels, feat_channels, 3, padding=1),
+            ConvModule(feat_channels, out_channels, 1, norm_cfg=None, act_cfg=None),
+        )
+
+    def _per_level(self, out_channels: int) -> nn.ModuleList:
+        width = self.in_channels
+        return nn.ModuleList(self._make_layers(out_channels, width) for _ in range(self.num_feat_levels))
+
+    def _init_corner_kpt_layers(self) -> None:
+        width, levels = self.in_channels, range(self.num_feat_levels)
+        self.tl_pool = nn.ModuleList(BiCornerPool(width, ['top', 'left'], out_channels=width) for _ in levels)
+        self.br_pool = nn.ModuleList(BiCornerPool(width, ['bottom', 'right'], out_channels=width) for _ in levels)
+        self.tl_heat, self.br_heat = self._per_level(self.num_classes), self._per_level(self.num_classes)
+        self.tl_off = self._per_level(self.corner_offset_channels)
+        self.br_off = self._per_level(self.corner_offset_channels)
+
+    def _init_corner_emb_layers(self) -> None:
+        self.tl_emb = self._per_level(self.corner_emb_channels)
+        self.br_emb = self._per_level(self.corner_emb_channels)
+
+    def _init_layers(self) -> None:
+        self._init_corner_kpt_layers()
+        if self.with_corner_emb:
+            self._init_corner_emb_layers()
+
+    def init_weights(self) -> None:
+        """Torch's own values of the last convolutions; classes start at a probability of 0.1."""
+        super().init_weights()
+        names = ['tl_heat', 'br_heat', 'tl_off', 'br_off'] + ['tl_emb', 'br_emb'] * self.with_corner_emb
+        for layers in (layers for name in names for layers in getattr(self, name)):
+            layers[-1].conv.reset_parameters()
+        for layers in (*self.tl_heat, *self.br_heat):
+            nn.init.constant_(layers[-1].conv.bias, bias_init_with_prob(FIRST_PROBABILITY))
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[list, ...]:
+        """L feature maps -> L times each of the items of :meth:`forward_single`."""
+        return multi_apply(self.forward_single, feats, list(range(self.num_feat_levels)))
+
+    def forward_single(self, x: Tensor, lvl_ind: int, return_pool: bool = False) -> list[Tensor | None]:
+        """One level (N, in_channels, h, w) -> its maps, top-left before bottom-right.
+
+        Args:
+            x: features.
+            lvl_ind: number of the level.
+            return_pool: also give the pooled features.
+
+        Returns:
+            class logits (N, K, h, w) twice, tags (N, E, h, w) twice (None without tags), offsets (N, 2, h, w) twice,
+            and if asked for the pooled features twice.
+        """
+        tl_pool, br_pool = self.tl_pool[lvl_ind](x), self.br_pool[lvl_ind](x)
+        tags = [None, None]
+        if self.with_corner_emb:
+            tags = [self.tl_emb[lvl_ind](tl_pool), self.br_emb[lvl_ind](br_pool)]
+        heats = [self.tl_heat[lvl_ind](tl_pool), self.br_heat[lvl_ind](br_pool)]
+        offsets = [self.tl_off[lvl_ind](tl_pool), self.br_off[lvl_ind](br_pool)]
+        return [*heats, *tags, *offsets] + [tl_pool, br_pool] * return_pool
+
+    def get_targets(
+        self,
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        feat_shape: Sequence[int],
+        img_shape: Sequence[int],
+        with_corner_emb: bool = False,
+        with_guiding_shift: bool = False,
+        with_centripetal_shift: bool = False,
+    ) -> dict[str, Any]:
+        """Targets of a batch.
+
+        Args:
+            gt_bboxes: N times (G, 4).
+            gt_labels: N times (G,).
+            feat_shape: (N, K, h, w).
+            img_shape: (h, w[, c]) of the padded images, pixels.
+            with_corner_emb: also give ``corner_embedding``: for each image, for each object row and column of both
+                corners.
+            with_guiding_shift: also give the guiding shifts.
+            with_centripetal_shift: also give the centripetal shifts.
+
+        Returns:
+            see :func:`corner_targets`.
+        """
+        targets = corner_targets(gt_bboxes, gt_labels, feat_shape, img_shape)
+        cells = targets.pop('cells')
+        kinds = ['heatmap', 'offset'] + ['guiding_shift'] * with_guiding_shift
+        kinds += ['centripetal_shift'] * with_centripetal_shift
+        targets = {f'{corner}_{kind}': targets[f'{corner}_{kind}'] for kind in kinds for corner in CORNERS}
+        if with_corner_emb:
+            by_image = cells[:, [1, 0, 3, 2]].view(-1, 2, 2).split([len(boxes) for boxes in gt_bboxes])
+            targets['corner_embedding'] = list(by_image)
+        return targets
+
+    def _weighed(
+        self,
+        targets: dict[str, Any],
+        tl_heat: Tensor,
+        br_heat: Tensor,
+        gt_bboxes: list[Tensor],
+        img_metas: list[dict],
+    ) -> dict[str, Any]:
+        """Targets with the weights of one level, as the images say: ``..._class_weight`` and ``..._weight``."""
+        weights, shape = {}, img_metas[0]['pad_shape']
+        for corner, heat in zip(CORNERS, (tl_heat, br_heat)):
+            found = heatmap_weights(self, heat.sigmoid(), targets[f'{corner}_heatmap'], gt_bboxes, img_metas, shape)
+            weights |= dict(zip((f'{corner}_class_weight', f'{corner}_weight'), found))
+        of_images = weights_of_rows(self, img_metas, [1] * len(img_metas), tl_heat.device)
+        return targets | weights | dict(image_weights=of_images)
+
+    def loss(
+        self,
+        tl_heats: Sequence[Tensor],
+        br_heats: Sequence[Tensor],
+        tl_embs: Sequence[Tensor | None],
+        br_embs: Sequence[Tensor | None],
+        tl_offs: Sequence[Tensor],
+        br_offs: Sequence[Tensor],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor],
+        img_metas: list[dict],
+        gt_bboxes_ignore: list[Tensor] | None = None,
+    ) -> dict[str, list[Tensor]]:
+        """``det_loss``, ``off_loss`` and, with tags, ``pull_loss`` and ``push_loss``, one tensor a level each.
+
+        Args:
+            tl_heats, br_heats: L maps (N, K, h, w).
+            tl_embs, br_embs: L maps (N, E, h, w) or None.
+            tl_offs, br_offs: L maps (N, 2, h, w).
+            gt_bboxes: N times (G, 4).
+            gt_labels: N times (G,).
+            img_metas: meta information of the N images; all have the ``pad_shape`` of the first.
+            gt_bboxes_ignore: not used.
+        """
+        tl_heats, br_heats, tl_offs, br_offs = map(to_full_precision, (tl_heats, br_heats, tl_offs, br_offs))
+        shape = img_metas[0]['pad_shape']
+        targets = self.get_targets(gt_bboxes, gt_labels, tl_heats[-1].shape, shape, self.with_corner_emb)
+        of_levels = [self._weighed(targets, *heats, gt_bboxes, img_metas) for heats in zip(tl_heats, br_heats)]
+        maps = tl_heats, br_heats, tl_embs, br_embs, tl_offs, br_offs
+        det, pull, push, off = multi_apply(self.loss_single, *maps, of_levels)
+        return dict(det_loss=det, off_loss=off) | (dict(pull_loss=pull, push_loss=push) if self.with_corner_emb else {})
+
+    def loss_single(
+        self,
+        tl_hmp: Tensor,
+        br_hmp: Tensor,
+        tl_emb: Tensor | None,
+        br_emb: Tensor | None,
+        tl_off: Tensor,
+        br_off: Tensor,
+        targets: dict[str, Any],
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
+        """Detection, pull, push and offset loss of one level; the maps as of :meth:`loss`, the targets weighed."""
+        det = self._corner_losses(self._class_loss, 'heatmap', tl_hmp, br_hmp, targets)
+        off = self._corner_losses(self._shift_loss(self.loss_offset), 'offset', tl_off, br_off, targets)
+        pull = push = None
+        if self.with_corner_emb:
+            tags = tl_emb, br_emb, targets['corner_embedding']
+            pull, push = self.loss_embedding(*tags, weights=targets.get('image_weights'))
+        return det, pull, push, off
+
+    @staticmethod
+    def _corner_losses(loss: Any, kind: str, tl_map: Tensor, br_map: Tensor, targets: dict[str, Any]) -> Tensor:
+        """Mean of a loss of both corners."""
+        losses = []
+        for corner, predicted in zip(CORNERS, (tl_map, br_map)):
+            peaks = targets[f'{corner}_heatmap'].eq(1)
+            of_rows = targets.get(f'{corner}_weight', peaks.any(dim=1, keepdim=True).to(predicted))
+            weights = targets.get(f'{corner}_class_weight', torch.ones_like(of_rows)), of_rows
+            losses.append(loss(predicted, targets[f'{corner}_{kind}'], *weights, peaks))
+        return sum(losses) / 2
+
+    def _class_loss(self, logits: Tensor, target: Tensor, of_classes: Tensor, of_rows: Tensor, peaks: Tensor) -> Tensor:
+        """Loss of the heat maps, divided by the number of peaks."""
+        return self.loss_heatmap(logits.sigmoid(), target, of_classes, avg_factor=peaks.sum().clamp(min=1))
+
+    @staticmethod
+    def _shift_loss(criterion: nn.Module) -> Any:
+        """A loss of vectors at corners, divided by the number of cells with a corner."""
+
+        def loss(pred: Tensor, target: Tensor, of_classes: Tensor, of_rows: Tensor, peaks: Tensor) -> Tensor:
+            return criterion(pred, target, of_rows, avg_factor=peaks.any(dim=1).sum().clamp(min=1))
+
+        return loss
+
+    def get_bboxes(
+        self,
+        tl_heats: Sequence[Tensor],
+        br_heats: Sequence[Tensor],
+        tl_embs: Sequence[Tensor],
+        br_embs: Sequence[Tensor],
+        tl_offs: Sequence[Tensor],
+        br_offs: Sequence[Tensor],
+        img_metas: list[dict],
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Maps of the last level to boxes with scores (k, 5) and labels (k,) of each image.
+
+        Args:
+            tl_heats, br_heats: L maps (N, K, h, w).
+            tl_embs, br_embs: L maps (N, E, h, w).
+            tl_offs, br_offs: L maps (N, 2, h, w).
+            img_metas: meta information of the N images.
+            rescale: give boxes in pixels of the original image.
+            with_nms: False gives what would enter the suppression.
+        """
+        maps = tl_heats[-1], br_heats[-1], tl_offs[-1], br_offs[-1]
+        tags = dict(tl_emb=tl_embs[-1], br_emb=br_embs[-1])
+        return self._images_bboxes(maps, tags, img_metas, rescale, with_nms)
+
+    def _images_bboxes(
+        self, maps: Sequence[Tensor], pairing: dict[str, Tensor], img_metas: list[dict], rescale: bool, with_nms: bool
+    ) -> list[tuple[Tensor, Tensor]]:
+        """:meth:`_get_bboxes_single` of each image; ``pairing``: the maps that tell which corners belong together."""
+        maps = to_full_precision(maps)
+        pairing = dict(zip(pairing, to_full_precision(list(pairing.values()))))
+        results = []
+        for i, meta in enumerate(img_metas):
+            own = {name: level[i : i + 1] for name, level in pairing.items()}
+            image = (level[i : i + 1] for level in maps)
+            results.append(self._get_bboxes_single(*image, meta, rescale=rescale, with_nms=with_nms, **own))
+        return results
+
+    def _get_bboxes_single(
+        self,
+        tl_heat: Tensor,
+        br_heat: Tensor,
+        tl_off: Tensor,
+        br_off: Tensor,
+        img_meta: dict,
+        tl_emb: Tensor | None = None,
+        br_emb: Tensor | None = None,
+        tl_centripetal_shift: Tensor | None = None,
+        br_centripetal_shift: Tensor | None = None,
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes of one image from its maps (1, ., h, w)."""
+        boxes, scores, classes = self.decode_heatmap(
+            tl_heat.sigmoid(),
+            br_heat.sigmoid(),
+            tl_off,
+            br_off,
+            tl_emb,
+            br_emb,
+            tl_centripetal_shift,
+            br_centripetal_shift,
+            img_meta,
+            k=self.test_cfg.corner_topk,
+            kernel=self.test_cfg.local_maximum_kernel,
+            distance_threshold=self.test_cfg.distance_threshold,
+        )
+        boxes = boxes[0] / boxes.new_tensor(img_meta['scale_factor']) if rescale else boxes[0]
+        dets = torch.cat([boxes, scores[0]], dim=1)
+        valid = dets[:, 4] > REJECTED / 10
+        dets, labels = dets[valid], classes[0, valid, 0]
+        return self._bboxes_nms(dets, labels, self.test_cfg) if with_nms else (dets, labels)
+
+    def _bboxes_nms(self, bboxes: Tensor, labels: Tensor, cfg: dict) -> tuple[Tensor, Tensor]:
+        return suppress(bboxes, labels, cfg)
+
+    def decode_heatmap(
+        self,
+        tl_heat: Tensor,
+        br_heat: Tensor,
+        tl_off: Tensor,
+        br_off: Tensor,
+        tl_emb: Tensor | None = None,
+        br_emb: Tensor | None = None,
+        tl_centripetal_shift: Tensor | None = None,
+        br_centripetal_shift: Tensor | None = None,
+        img_meta: dict | None = None,
+        k: int = 100,
+        kernel: int = 3,
+        distance_threshold: float = 0.5,
+        num_dets: int = 1000,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes of the best pairs of corners.
+
+        Args:
+            tl_heat, br_heat: (N, K, h, w) probabilities.
+            tl_off, br_off: (N, 2, h, w).
+            tl_emb, br_emb: (N, 1, h, w) tags; or
+            tl_centripetal_shift, br_centripetal_shift: (N, 2, h, w) logarithms of the way to the centre.
+            img_meta: ``batch_input_shape`` and ``border`` are read.
+            k: corners of each kind.
+            kernel: a peak is the greatest of so many by so many cells.
+            distance_threshold: pairs whose tags, or centres, lie further apart are no boxes.
+            num_dets: how many pairs.
+
+        Returns:
+            boxes (N, n, 4) in pixels of the image; scores (N, n, 1), -1 of what is no box; classes (N, n, 1).
+
+        Raises:
+            ValueError: neither tags nor shifts are given, or both.
+        """
+        tags, shifts = (tl_emb, br_emb), (tl_centripetal_shift, br_centripetal_shift)
+        with_tags, with_shifts = (all(m is not None for m in pair) for pair in (tags, shifts))
+        if with_tags == with_shifts:
+            raise ValueError('decode_heatmap: either tags or centripetal shifts of both corners must be given')
+        first, second = best_corners(tl_heat, tl_off, k, kernel), best_corners(br_heat, br_off, k, kernel)
+        height, width = tl_heat.shape[2:]
+        input_h, input_w = img_meta['batch_input_shape']
+        frame = tl_heat.new_tensor([input_w / width, input_h / height]), tl_heat.new_tensor(border_of(img_meta))
+        boxes = pair_boxes(first.points, second.points, *frame)
+        if with_tags:
+            tl_tags, br_tags = (transpose_and_gather_feat(m, c.cells)[..., 0] for m, c in zip(tags, (first, second)))
+            rejected = (tl_tags[:, :, None] - br_tags[:, None]).abs() > distance_threshold
+        else:
+            ways = (transpose_and_gather_feat(m, c.cells).exp() for m, c in zip(shifts, (first, second)))
+            centres = (c.points + sign * way for c, way, sign in zip((first, second), ways, (1, -1)))
+            distances, outside = off_centre(boxes, pair_boxes(*centres, *frame))
+            rejected = outside | (distances > distance_threshold)
+        return best_pairs(first, second, boxes, rejected, num_dets)
+
+
+__all__ = ['BiCornerPool', 'CornerHead']
