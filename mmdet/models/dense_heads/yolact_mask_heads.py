@@ -103,7 +103,7 @@ class YOLACTSegmHead(BaseModule):
         losses = self.loss_segm(
             logits, masks.transpose(1, 2).flatten(0, 1), weights[:, None], reduction_override='none'
         )
-        return dict(loss_segm=list(losses.view(num, -1).sum(1) / labels.numel()))
+        return dict(loss_segm=list(losses.reshape(num, -1).sum(1) / labels.numel()))
 
     @torch.no_grad()
     def get_targets(self, segm_pred: Tensor, gt_masks: Tensor, gt_labels: Tensor) -> Tensor | None:
