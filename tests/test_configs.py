@@ -25,6 +25,7 @@ def without_checkpoints(node):
     """A model config with nothing to download."""
     if isinstance(node, dict):
         drop = ('init_cfg',) if (node.get('init_cfg') or {}).get('type') == 'Pretrained' else ()
+        drop += ('teacher_ckpt',)
         return {k: None if k in drop else without_checkpoints(v) for k, v in node.items()}
     return type(node)(map(without_checkpoints, node)) if isinstance(node, (list, tuple)) else node
 

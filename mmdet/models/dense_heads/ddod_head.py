@@ -78,7 +78,7 @@ class DDODHead(AnchorHead):
         self.cls_convs, self.reg_convs = (
             nn.ModuleList(
                 [
-                    *conv_tower(self.in_channels, self.feat_channels, first, DEFORMABLE, self.norm_cfg),
+                    *conv_tower(self.in_channels, self.feat_channels, first, DEFORMABLE, self.norm_cfg, False),
                     *conv_tower(
                         self.feat_channels if first else self.in_channels,
                         self.feat_channels,

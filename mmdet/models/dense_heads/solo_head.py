@@ -222,7 +222,7 @@ class SOLOHead(BaseMaskHead):
             sizes: (h, w) of each level's masks.
         """
         truth = zip(gt_bboxes, gt_labels, gt_masks)
-        found = [self._get_targets_single(*image, sizes) for image in truth]
+        found = [self._targets_of_image(*image, sizes) for image in truth]
         labels = torch.stack([torch.cat([grid.labels for grid in image]) for image in found])
         counts = [grid.labels.numel() for grid in found[0]]
         positive = labels < self.num_classes
@@ -257,7 +257,7 @@ class SOLOHead(BaseMaskHead):
         return [stride / 2 for stride in self.strides]
 
     @torch.no_grad()
-    def _get_targets_single(
+    def _targets_of_image(
         self, gt_bboxes: Tensor, gt_labels: Tensor, gt_masks: Tensor, featmap_sizes: Sequence[tuple[int, int]]
     ) -> list[GridTargets]:
         """Targets of one image, one for each level.
@@ -279,6 +279,16 @@ class SOLOHead(BaseMaskHead):
             cells = centre_cells(truth[0], truth[2], num_grid, self.pos_scale, covered)
             out.append(grid_targets(*truth, cells, stride, size, self.num_classes, self.last_object_only))
         return out
+
+    def _get_targets_single(
+        self,
+        gt_bboxes: Tensor,
+        gt_labels: Tensor,
+        gt_masks: Tensor,
+        featmap_sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> list[GridTargets]:
+        """Old name of :meth:`_targets_of_image`; ``featmap_sizes`` must be given."""
+        return self._targets_of_image(gt_bboxes, gt_labels, gt_masks, featmap_sizes)
 
     def get_results(
         self, mlvl_mask_preds: Sequence[Tensor], mlvl_cls_scores: Sequence[Tensor], img_metas: list[dict], **kwargs: Any

@@ -14,7 +14,7 @@ from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional.grid_masks import only_local_maxima
+from mmdet.models.dense_heads.functional.grid_masks import GridTargets, only_local_maxima
 from mmdet.models.dense_heads.solo_head import SOLOHead, rare
 
 SMALL_NORMAL, SOLOV2_INIT = rare(), rare('conv_cls')
@@ -204,6 +204,12 @@ class SOLOV2Head(SOLOHead):
 
         sizes = [features.shape[-2:]] * self.num_levels
         return self._losses(masks_of, sizes, mlvl_cls_preds, gt_bboxes, gt_labels, gt_masks, img_metas)
+
+    def _get_targets_single(
+        self, gt_bboxes: Tensor, gt_labels: Tensor, gt_masks: Tensor, featmap_size: tuple[int, int] | None = None
+    ) -> list[GridTargets]:
+        """As of :class:`SOLOHead`, with the one size of all masks, which must be given."""
+        return self._targets_of_image(gt_bboxes, gt_labels, gt_masks, [featmap_size] * self.num_levels)
 
     def get_results(
         self,

@@ -349,9 +349,20 @@ class VFNetHead(ATSSHead, FCOSHead):
         """Targets of one image, in the way of the parent that assigns."""
         return (ATSSHead if self.use_atss else FCOSHead)._get_target_single(self, *args, **kwargs)
 
-    def _load_from_state_dict(self, *args: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: dict,
+        prefix: str,
+        local_metadata: dict,
+        strict: bool,
+        missing_keys: list,
+        unexpected_keys: list,
+        error_msgs: list,
+    ) -> None:
         """Load; the keys are the same in all versions."""
-        BaseDenseHead._load_from_state_dict(self, *args)
+        BaseDenseHead._load_from_state_dict(
+            self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     def _get_points_single(
         self,

@@ -116,7 +116,7 @@ class SingleStageInstanceSegmentor(BaseDetector):
         num_classes = self.mask_head.num_classes
         labels, masks = results.labels.cpu().numpy(), results.masks.cpu().numpy()
         boxes = results.bboxes if 'bboxes' in results else results.scores.new_zeros(len(results.scores), 4)
-        dets = torch.cat([boxes[:, :4], results.scores[:, None]], dim=1).cpu().numpy()
+        dets = torch.cat([boxes[:, :4], results.scores[:, None]], dim=1).detach().cpu().numpy()
         return [dets[labels == k] for k in range(num_classes)], [list(masks[labels == k]) for k in range(num_classes)]
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = False) -> list:
