@@ -246,9 +246,11 @@ def _bin_weights(
     x_weights, xs = axis_weights(start[:, 0], size[:, 0], bins_w, geometry.sampling_ratio, width)
     y_weights, ys = axis_weights(start[:, 1], size[:, 1], bins_h, geometry.sampling_ratio, height)
     values = y_weights[:, :, None, :, None] * x_weights[:, None, :, None, :]  # (n, h, w, cells down, cells across)
+    # int32 holds them, as pays() has checked, and halves what the product reads
     lines = (batch[:, None, None].int() * height + ys) * width
     cells = lines[:, :, None, :, None] + xs[:, None, :, None, :]
     bins = values.flatten(0, 2).flatten(1)
+    # at borders and in small bins many weights are 0: the product reads a whole vector for each that stays
     used = bins.flatten().nonzero().squeeze(1)
     return cells.flatten()[used], bins.flatten()[used], bins.count_nonzero(1)
 
@@ -280,6 +282,7 @@ def axis_weights(start: Tensor, size: Tensor, bins: int, ratio: int, cells: int)
     place = (low - first).long()
     reach = int(place.max()) + 2 if place.numel() else 0
     weights = start.new_zeros(*place.shape[:2], reach)
+    # bilinear: a sample shares its fraction between the cell at its left and the one at its right
     weights.scatter_add_(2, place, fraction - upper_fraction)
     weights.scatter_add_(2, place + 1, upper_fraction)
     numbers = (first.int() + torch.arange(reach, dtype=torch.int32)).clamp(max=cells - 1)

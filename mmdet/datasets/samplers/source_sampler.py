@@ -161,6 +161,7 @@ class SourceRatioBatchSampler(SourceBatchSampler):
         behind = np.zeros_like(self.group_fractions)  # images that each group of each source is owed
         patience = PATIENCE * self.batch_size
         for counts in compositions(self.fractions, self.batch_size, self.num_batches):
+            # every group of a source is owed its part of the images that this batch takes of it
             behind += counts[:, None] * self.group_fractions
             group = int((behind * (counts > 0)[:, None]).sum(0).argmax())
             batch = []
@@ -209,6 +210,7 @@ def compositions(fractions: np.ndarray, batch_size: int, num_batches: int) -> np
         num_batches: how many batches.
     """
     expected = fractions * batch_size
+    # 0.3 * 10 is a little below 3 in floating point
     whole = np.floor(expected + 1e-9).astype(np.int64)
     remainder = expected - whole
     remainder[np.abs(remainder) < 1e-9] = 0
@@ -217,6 +219,7 @@ def compositions(fractions: np.ndarray, batch_size: int, num_batches: int) -> np
     owed = np.zeros_like(expected)
     for row in out if left else ():
         owed += remainder
+        # by what is owed, then by the remainder, then by number: the same in all processes
         best = np.lexsort((-remainder, -np.where(remainder > 0, owed.round(9), -np.inf)))[:left]
         row[best] += 1
         owed[best] -= 1
@@ -273,6 +276,7 @@ class SourceRepeatBatchSampler(SourceBatchSampler):
         for group, counts in enumerate(self.group_counts):
             drawn = [_repeated(own[self.flag[own] == group], count, rng) for own, count in zip(self.members, counts)]
             order = rng.permutation(np.concatenate(drawn))
+            # whole steps of all processes, so that none of them waits for another at the end
             runs.append(np.resize(order, math.ceil(len(order) / step) * step) if len(order) else order)
         batches = np.concatenate(runs).astype(np.int64).reshape(-1, self.batch_size)
         yield from batches[rng.permutation(len(batches))]

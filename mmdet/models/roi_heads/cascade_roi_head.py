@@ -242,6 +242,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
                 img_metas=batch.img_metas,
                 **context,
             )
+            # what the last stage refines has no reader, but where the mask branch looks at refined boxes
             if self.interleaved or stage + 1 < self.num_stages:
                 proposals = refine_proposals(self.bbox_head[stage], results, sampled, batch.img_metas)
             stage_losses = {
@@ -261,6 +262,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         """Losses of a stage's mask branch; empty without one."""
         if not self.with_mask:
             return {}
+        # the refined boxes overlap objects better than what this stage's sample was drawn from: match them anew
         if self.interleaved:
             sampled = self._sample(stage, batch, refined)
         cfg = self.train_cfg[stage]

@@ -5,6 +5,8 @@ import copy
 import pytest
 import torch
 from test_source_parts_of_dense_heads import BOXES, BY_IOU, CASES, FOCAL, GUIDED, LABELS, LEVELS, PLAIN
+from zoo_cases_zoo1 import CASES as SWEPT_1
+from zoo_cases_zoo2 import CASES as SWEPT_2
 
 from mmdet.core.directives import (
     IGNORE_NEGATIVES,
@@ -117,7 +119,7 @@ def test_every_dense_head_is_here_or_says_why_it_cannot_weigh_images():
     dense = {n for n in dense if HEADS.get(n).__module__.startswith('mmdet.models.dense_heads') and 'PerImage' not in n}
     reasons = {n: unsupported_reason(HEADS.get(n)) for n in dense}
     able = {n for n, reason in reasons.items() if reason is None}
-    assert able - set(PER_IMAGE) == {'StageCascadeRPNHead'}  # which is there as two stages
+    assert able - {*PER_IMAGE, *SWEPT_1, *SWEPT_2} == {'StageCascadeRPNHead'}  # which is there as two stages
     refused = {n: reason for n, reason in reasons.items() if reason is not None}
     assert set(refused) == {'FSAFHead', 'FreeAnchorRetinaHead', 'CascadeRPNHead', 'AnchorFreeHead'}
     assert 'weights would change that choice' in refused['FSAFHead']

@@ -49,12 +49,16 @@ def best_overlaps(gt_bboxes: Tensor, bboxes: Tensor, least: float = 0.0) -> Best
     best_blocks = []
     for blocks, gts in groups(columns, gt_bboxes):
         overlaps = bbox_overlaps(picked(gt_columns, gts), picked(columns, blocks))  # (b, g, BLOCK)
+        # a block is in one group only, so that these rows are written once
         of_box[blocks] = best = overlaps.amax(1)
         rows, places = ((best >= least) & (best > 0)).nonzero(as_tuple=True)
+        # argmax takes the first of equals, which the dense assigner takes as well
         first = overlaps[rows, :, places].argmax(1)
         gt_of_box[blocks[rows], places] = gts[rows, first]
+        # a ground truth meets blocks of several groups: its maximum grows from group to group
         best = overlaps.amax(2)
         of_gt.scatter_reduce_(0, gts.flatten(), best.flatten(), 'amax')
+        # the best so far; those that a later group beats fall out at the end
         rows, places = ((best >= of_gt.take(gts)) & (best > 0)).nonzero(as_tuple=True)
         best_blocks.append((blocks[rows], gts[rows, places], best[rows, places]))
     empty = gt_of_box.new_zeros(0)
@@ -78,6 +82,7 @@ def ranks_of_best_boxes(found: BestOverlaps, gt_bboxes: Tensor, ranks: Tensor, a
     needed = ranks[found.gts] > 0
     blocks, gts = (numbers[needed].split(max(PAIRS // BLOCK, 1)) for numbers in (found.blocks, found.gts))
     for some, with_gts in zip(blocks, gts):
+        # computed again and not kept: one overlap for each box of a block would be as large as the matrix
         overlaps = bbox_overlaps(gt_bboxes[with_gts, None], picked(found.columns, some)).squeeze(1)
         rows, places = (overlaps == found.of_gt[with_gts, None]).nonzero(as_tuple=True)
         boxes, of_gts = some[rows] * BLOCK + places, with_gts[rows]
@@ -86,6 +91,7 @@ def ranks_of_best_boxes(found: BestOverlaps, gt_bboxes: Tensor, ranks: Tensor, a
         else:
             first_box.scatter_reduce_(0, of_gts, boxes, 'amin')
     if assign_all:
+        # one that meets no box is equally far, at 0, from all of them
         out.clamp_(min=int(torch.where(found.of_gt > 0, 0, ranks).amax()))
     else:
         out.scatter_reduce_(0, first_box[ranks > 0], ranks[ranks > 0], 'amax')
@@ -123,6 +129,7 @@ def groups(columns: Tensor, gt_bboxes: Tensor) -> Iterator[tuple[Tensor, Tensor]
         rows, gts = meetings(columns[:, start : start + step], gt_bboxes)
         blocks, counts = rows.unique_consecutive(return_counts=True)
         offsets = counts.cumsum(0) - counts
+        # blocks that meet about as many ground truths stand together: little of the filled-up table is repetition
         counts, order = counts.sort(descending=True)
         blocks, offsets, end = blocks[order] + start, offsets[order], 0
         while end < len(blocks):
