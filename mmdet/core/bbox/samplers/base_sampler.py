@@ -10,19 +10,14 @@ from mmdet.core.bbox.assigners.assign_result import AssignResult
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 
 
-def indices(mask: Tensor) -> Tensor:
-    """(n,) bool -> (k,) long, ascending."""
-    return mask.nonzero(as_tuple=True)[0]
-
-
 def positives(assign_result: AssignResult) -> Tensor:
-    """(k,) long: boxes that belong to a ground truth."""
-    return indices(assign_result.gt_inds > 0)
+    """(k,) long: boxes that belong to a ground truth, ascending."""
+    return assign_result.rows.positives
 
 
 def negatives(assign_result: AssignResult) -> Tensor:
-    """(k,) long: boxes that belong to the background."""
-    return indices(assign_result.gt_inds == 0)
+    """(k,) long: boxes that belong to the background, ascending."""
+    return assign_result.rows.negatives
 
 
 class BaseSampler(metaclass=ABCMeta):
@@ -102,4 +97,4 @@ class BaseSampler(metaclass=ABCMeta):
         return num_neg if self.neg_pos_ub < 0 else min(num_neg, int(self.neg_pos_ub * max(1, num_pos)))
 
 
-__all__ = ['BaseSampler', 'indices', 'negatives', 'positives']
+__all__ = ['BaseSampler', 'negatives', 'positives']
