@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.utils.running.device_copy import tensor_like
 
 
@@ -31,9 +33,9 @@ def refined_rows(rois: Tensor, pos_is_gts: Sequence[Tensor]) -> list[Tensor]:
     Returns:
         N times (m_i,) long.
     """
-    rows = []
+    kept = []
     for i, is_gt in enumerate(pos_is_gts):
-        inds = (rois[:, 0] == i).nonzero().squeeze(1)
-        positives, negatives = inds[: len(is_gt)], inds[len(is_gt) :]
-        rows.append(torch.cat([positives[is_gt == 0], negatives]))
-    return rows
+        of_image = rois[:, 0] == i
+        place = (of_image.cumsum(0) - 1).clamp(min=0, max=len(is_gt))  # in the image; negatives come last
+        kept.append(of_image & ~F.pad(is_gt != 0, (0, 1))[place])
+    return rows_of(kept)
