@@ -1,4 +1,4 @@
-"""Copies from the host to a device for which the host does not wait."""
+"""What the host sends to a device without waiting for it, and whether what it knows of a tensor still holds."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,4 +25,9 @@ def tensor_like(values: Sequence[Any] | np.ndarray | Tensor | float, like: Tenso
     return values.to(like) if isinstance(values, Tensor) else to_device(values, like.dtype, like.device)
 
 
-__all__ = ['tensor_like', 'to_device']
+def version_of(tensor: Tensor) -> int:
+    """A number that grows with each change in place; -1 for tensors of ``torch.inference_mode``, which have none."""
+    return -1 if tensor.is_inference() else tensor._version
+
+
+__all__ = ['tensor_like', 'to_device', 'version_of']

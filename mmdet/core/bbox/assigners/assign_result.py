@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mmdet.utils.running.device_copy import version_of
+
 
 class Rows(NamedTuple):
     """Rows of an assignment, ascending."""
@@ -128,11 +130,6 @@ def labels_of(gt_inds: Tensor, gt_labels: Tensor) -> Tensor:
     return padded[gt_inds.clamp(min=0)]
 
 
-def version_of(tensor: Tensor) -> int:
-    """A number that grows with each change in place; tensors of ``torch.inference_mode`` have none."""
-    return -1 if tensor.is_inference() else tensor._version
-
-
 def find_rows(results: Sequence[AssignResult]) -> None:
     """Find the rows of several images, so that the host waits for the device once for all of them."""
     masks = [mask for result in results for mask in (result.gt_inds > 0, result.gt_inds == 0)]
@@ -141,11 +138,14 @@ def find_rows(results: Sequence[AssignResult]) -> None:
         result.rows = Rows(*pair)
 
 
-def rows_of(masks: Sequence[Tensor]) -> list[Tensor]:
-    """Where each of several masks (n_i,) is true, (k_i,) long, ascending, with one host-device synchronisation."""
+def rows_of(masks: Sequence[Tensor], counts: Sequence[int] | None = None) -> list[Tensor]:
+    """Where each of several masks (n_i,) is true, (k_i,) long, ascending.
+
+    The host waits for the device once, and not where the numbers k_i are given as ``counts``.
+    """
     if not masks or is_on_cpu(masks[0]):  # nothing to wait for, and a third of the time
         return [mask.nonzero().squeeze(1) for mask in masks]
-    counts = torch.stack([mask.sum() for mask in masks]).tolist()
+    counts = torch.stack([mask.sum() for mask in masks]).tolist() if counts is None else counts
     return [_rows_of_known_number(mask, count) for mask, count in zip(masks, counts)]
 
 

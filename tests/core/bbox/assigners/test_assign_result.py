@@ -45,6 +45,7 @@ def test_rows_of_masks_are_ascending_and_may_be_none(on_cpu, monkeypatch):
     monkeypatch.setattr(assign_result, 'is_on_cpu', lambda tensor: on_cpu)
     masks = [torch.tensor(mask, dtype=torch.bool) for mask in ([0, 1, 1, 0, 1], [0, 0], [1, 1, 1], [])]
     assert [rows.tolist() for rows in rows_of(masks)] == [[1, 2, 4], [], [0, 1, 2], []]
+    assert [rows.tolist() for rows in rows_of(masks[:2], [3, 0])] == [[1, 2, 4], []]
     assert rows_of([]) == []
 
 
