@@ -5,7 +5,6 @@ import torch
 from torch.testing import assert_close
 
 from mmdet.core.anchor import build_prior_generator
-from mmdet.core.anchor.grid import join_flags, number_of
 from mmdet.core.anchor.anchor_generator import (
     AnchorGenerator,
     LegacyAnchorGenerator,
@@ -13,6 +12,7 @@ from mmdet.core.anchor.anchor_generator import (
     YOLOAnchorGenerator,
     ssd_sizes,
 )
+from mmdet.core.anchor.grid import join_flags, number_of
 
 GENERATORS = {
     'anchor': dict(type='AnchorGenerator', strides=[4, (8, 16)], ratios=[0.5, 1.0, 2.0], scales=[2, 4]),
