@@ -196,7 +196,7 @@ class ATSSHead(AnchorHead):
         """Targets of one image, as of :meth:`AnchorHead._get_targets_single`; ``valid_flags`` are L tensors."""
         rows = self._rows_inside(flat_anchors, torch.cat(list(valid_flags)), img_meta)
         inside = torch.zeros_like(flat_anchors[:, 0], dtype=torch.bool)
-        inside[rows] = True
+        inside.index_fill_(0, rows, True)
         anchors, level_sizes = flat_anchors[rows], num_inside([len(flags) for flags in valid_flags], inside)
         assigned = self.assigner.assign(anchors, level_sizes, gt_bboxes, gt_bboxes_ignore, gt_labels)
         # samplers read the image's meta information
