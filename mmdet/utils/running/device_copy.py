@@ -25,9 +25,18 @@ def tensor_like(values: Sequence[Any] | np.ndarray | Tensor | float, like: Tenso
     return values.to(like) if isinstance(values, Tensor) else to_device(values, like.dtype, like.device)
 
 
+def send(host: Tensor, device: torch.device | str) -> Tensor:
+    """A tensor of the host on a device. For a GPU it goes through page-locked memory, so that the host does not wait.
+
+    What is larger than 64 KB and not page-locked is copied when all that the GPU has been given before is done.
+    """
+    pinned = host.pin_memory() if torch.device(device).type == 'cuda' else host
+    return pinned.to(device, non_blocking=True)
+
+
 def version_of(tensor: Tensor) -> int:
     """A number that grows with each change in place; -1 for tensors of ``torch.inference_mode``, which have none."""
     return -1 if tensor.is_inference() else tensor._version
 
 
-__all__ = ['tensor_like', 'to_device', 'version_of']
+__all__ = ['send', 'tensor_like', 'to_device', 'version_of']

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmdet.utils.running.device_copy import tensor_like, to_device
+from mmdet.utils.running.device_copy import send, tensor_like, to_device
 from mmdet.utils.running.host_syncs import count_host_syncs
 
 
@@ -22,3 +22,11 @@ def test_the_values_are_those_of_new_tensor_and_no_copy_is_waited_for(values, dt
 def test_tensors_are_taken_too():
     got = tensor_like(torch.tensor([1, 2]), torch.zeros(1))
     assert got.dtype == torch.float32 and got.tolist() == [1, 2]
+
+
+def test_a_tensor_that_is_sent_is_page_locked_for_a_gpu_alone(monkeypatch):
+    sent, kept = [], torch.arange(3)
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda tensor: sent.append(tensor) or tensor)
+    assert torch.equal(send(kept, 'cpu'), kept) and not sent
+    monkeypatch.setattr(torch.Tensor, 'to', lambda tensor, device, non_blocking: (device, non_blocking))
+    assert send(kept, 'cuda:0') == ('cuda:0', True) and sent[0] is kept
