@@ -17,6 +17,7 @@ from functools import partial
 from unittest import mock
 
 import mmdet.ops.nms  # noqa: F401 - the package has a function of that name
+from mmdet.core.bbox.assigners import assign_result
 from mmdet.ops import roi
 from mmdet.utils.running.host_syncs import count_host_syncs
 
@@ -32,6 +33,7 @@ def without_cpu_branches() -> Iterator[None]:
     with (
         mock.patch.object(roi, '_roi_align_levels', lambda *args: None),
         mock.patch.object(roi, 'pays', lambda *args: False),
+        mock.patch.object(assign_result, 'is_on_cpu', lambda tensor: False),
         mock.patch.object(sys.modules['mmdet.ops.nms'], '_LEAST_FOR_GROUPS', float('inf')),
     ):
         yield

@@ -70,11 +70,12 @@ def sampled_targets(
         pos_bbox_weights: (P, D); None: 1.
     """
     labels = pos_rows.new_full((count,), background)
-    labels[pos_rows] = pos_labels
-    sampled = torch.zeros_like(labels, dtype=torch.bool)
-    sampled[neg_rows] = True
-    positive = torch.zeros_like(sampled)
-    positive[pos_rows] = True
+    if isinstance(pos_labels, Tensor):
+        labels[pos_rows] = pos_labels
+    else:  # a number assigned to an index list is a copy that a GPU's host waits for; one that fills is not
+        labels.index_fill_(0, pos_rows, pos_labels)
+    nothing = torch.zeros_like(labels, dtype=torch.bool)
+    sampled, positive = nothing.index_fill(0, neg_rows, True), nothing.index_fill(0, pos_rows, True)
     boxes = scatter_rows(pos_targets, count, pos_rows)
     weights = None if pos_bbox_weights is None else scatter_rows(pos_bbox_weights, count, pos_rows)
     return masked_targets(positive, sampled, labels, boxes, background, pos_weight, weights)

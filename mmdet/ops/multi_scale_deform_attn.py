@@ -14,6 +14,7 @@ from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
 from mmdet.ops.compiled import mmcv_class, register_layer
+from mmdet.utils.running.device_copy import tensor_like
 
 
 def multi_scale_deformable_attn(
@@ -168,7 +169,7 @@ class MultiScaleDeformableAttention(mmcv_class('MultiScaleDeformableAttention', 
         """Reference points (N, Q, L, 2 or 4) and offsets (N, Q, M, L, P, 2) -> points (N, Q, M, L, P, 2)."""
         reference = reference[:, :, None, :, None]
         if reference.size(-1) == 2:
-            size_wh = offsets.new_tensor([(w, h) for h, w in shapes_hw])
+            size_wh = tensor_like([(w, h) for h, w in shapes_hw], offsets)
             return reference + offsets / size_wh[:, None]
         if reference.size(-1) == 4:
             return reference[..., :2] + offsets / self.num_points * reference[..., 2:] * 0.5

@@ -40,6 +40,8 @@ class CudaMeansSim(torch.overrides.TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is torch.device:
             return func(*args, **kwargs)
+        if func is torch.Tensor.pin_memory:
+            return args[0]
         if func is torch.Tensor.cuda:
             return args[0].to(DEVICE, non_blocking=kwargs.get('non_blocking', False))
         args = tuple(swapped(value) if type(value) in (str, torch.device) else value for value in args)

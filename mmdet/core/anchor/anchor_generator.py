@@ -19,8 +19,10 @@ from mmdet.core.anchor.grid import (
     cell_positions,
     check_num_levels,
     meshgrid,
+    number_of,
     valid_cells,
     valid_size,
+    with_number,
 )
 from mmdet.core.anchor.utils import Device, usable_device
 
@@ -212,7 +214,8 @@ class AnchorGenerator:
         self, featmap_size: Pair, valid_size: Pair, num_base_anchors: int, device: Device = 'cuda'
     ) -> Tensor:
         """(h * w * A,) bool: anchors of cells inside the upper left ``valid_size`` (h, w) of the feature map."""
-        return valid_cells(featmap_size, valid_size, usable_device(device)).repeat_interleave(num_base_anchors)
+        cells = valid_cells(featmap_size, valid_size, usable_device(device))
+        return with_number(cells.repeat_interleave(num_base_anchors), number_of(cells) * num_base_anchors)
 
     def __repr__(self) -> str:
         fields = ', '.join(f'{name}={value}' for name, value in vars(self).items() if name != 'base_anchors')

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmdet.utils.running.device_copy import version_of
+
 Pair = tuple[int, int]
 
 
@@ -44,7 +46,7 @@ def cell_positions(cells: Tensor, featmap_size: Pair, stride: Pair, offset: floa
 
 
 def valid_cells(featmap_size: Pair, valid_size: Pair, device: torch.device) -> Tensor:
-    """(h * w,) bool: cells in the upper left corner of ``valid_size`` (h, w).
+    """(h * w,) bool: cells in the upper left corner of ``valid_size`` (h, w); see :func:`with_number`.
 
     Raises:
         ValueError: the valid part is larger than the feature map.
@@ -55,7 +57,26 @@ def valid_cells(featmap_size: Pair, valid_size: Pair, device: torch.device) -> T
         raise ValueError(f'valid_size {tuple(valid_size)} (h, w) exceeds the feature map {tuple(featmap_size)}')
     rows = torch.arange(height, device=device) < valid_height
     columns = torch.arange(width, device=device) < valid_width
-    return (rows[:, None] & columns).reshape(-1)
+    return with_number((rows[:, None] & columns).reshape(-1), valid_height * valid_width)
+
+
+def with_number(flags: Tensor, number: int | None) -> Tensor:
+    """``flags`` (n,) bool that know how many of them are true, so that no device need be asked; None: they do not."""
+    if number is not None:
+        flags.number_and_version = (number, version_of(flags))
+    return flags
+
+
+def number_of(flags: Tensor) -> int | None:
+    """How many of the flags are true, as :func:`with_number` has it; None: unknown, or they were changed since."""
+    number, version = getattr(flags, 'number_and_version', (None, None))
+    return number if version == version_of(flags) else None
+
+
+def join_flags(levels: Sequence[Tensor]) -> Tensor:
+    """L tensors (n_l,) bool -> (sum of n_l,), with their number where that of all levels is known."""
+    numbers = [number_of(flags) for flags in levels]
+    return with_number(torch.cat(list(levels)), None if None in numbers else sum(numbers))
 
 
 def valid_size(featmap_size: Pair, stride: Pair, pad_shape: Sequence[int]) -> Pair:

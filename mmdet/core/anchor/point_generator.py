@@ -17,6 +17,7 @@ from mmdet.core.anchor.grid import (
     valid_size,
 )
 from mmdet.core.anchor.utils import Device, usable_device
+from mmdet.utils.running.device_copy import tensor_like
 
 
 @PRIOR_GENERATORS.register_module()
@@ -87,7 +88,7 @@ class MlvlPointGenerator:
         """Points of one level; see :meth:`grid_priors`."""
         stride = self.strides[level_idx]
         points = grid_positions(featmap_size, stride, usable_device(device), dtype, self.offset)
-        return torch.cat([points, points.new_tensor(stride).expand_as(points)], dim=1) if with_stride else points
+        return torch.cat([points, tensor_like(stride, points).expand_as(points)], dim=1) if with_stride else points
 
     def valid_flags(
         self, featmap_sizes: Sequence[Pair], pad_shape: Sequence[int], device: Device = 'cuda'

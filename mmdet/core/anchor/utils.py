@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from mmdet.utils.running.device_copy import tensor_like
+
 Device = str | torch.device
 
 
@@ -68,6 +70,6 @@ def calc_region(
     region = torch.cat([first, last])
     if featmap_size is not None:
         height, width = featmap_size
-        region = region.clamp(min=0).minimum(region.new_tensor([width, height, width, height]))
+        region = region.clamp(min=0).minimum(tensor_like([width, height, width, height], region))
     x1, y1, x2, y2 = region.unbind()
     return x1, y1, x2, y2

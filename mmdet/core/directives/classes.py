@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mmdet.core.directives.keys import CLASS_KEYS, LABELED_CLASSES
 from mmdet.core.directives.weights import first_entry
 from mmdet.utils.registry import did_you_mean
+from mmdet.utils.running.device_copy import to_device
 
 NEVER = -1e4  # a logit whose probability is 0 in float32, and whose gradient is
 
@@ -47,17 +47,6 @@ def unlabelled_mask(img_metas: Sequence[Mapping[str, Any]], num_classes: int, de
     if not any(unlabelled):
         return None
     return to_device([[label in labels for label in range(num_classes)] for labels in unlabelled], torch.bool, device)
-
-
-def to_device(values: Sequence[Any], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Numbers as a tensor on a device; the host does not wait for the copy.
-
-    They are written into memory of the host, so that ``mmdet.utils.running.host_syncs``, which counts tensors made of
-    numbers as copies that are waited for, does not count them.
-    """
-    host = torch.empty(np.shape(values), dtype=dtype)
-    host.numpy()[...] = values
-    return host.to(device, non_blocking=True)
 
 
 def background_or_any(logits: Tensor, classes: Tensor) -> Tensor:

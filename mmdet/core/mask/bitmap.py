@@ -20,6 +20,7 @@ from mmdet.core.mask.base import (
     translation_matrix,
 )
 from mmdet.ops import roi_align
+from mmdet.utils.running.device_copy import send
 
 FLIP_AXES = dict(horizontal=2, vertical=1, diagonal=(1, 2))
 
@@ -107,7 +108,7 @@ class BitmapMasks(BaseInstanceMasks):
         boxes = torch.as_tensor(bboxes, device=device).float()
         if len(self) == 0 or len(boxes) == 0:
             return boxes.new_zeros((0, *out_shape))
-        masks = torch.from_numpy(self.masks.astype(np.uint8, copy=False)).to(device)
+        masks = send(torch.from_numpy(self.masks.astype(np.uint8, copy=False)), device)
         rois = torch.cat([torch.arange(len(boxes), device=device).to(boxes)[:, None], boxes], dim=1)
         # each box gets a copy of its mask as the "image" of its own in the batch
         picked = masks[torch.as_tensor(inds, device=device).long()].to(boxes)[:, None]

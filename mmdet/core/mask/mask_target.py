@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.modules.utils import _pair
 
 from mmdet.core.mask.base import BaseInstanceMasks
+from mmdet.utils.running.device_copy import tensor_like
 
 
 def mask_target(
@@ -38,7 +39,7 @@ def mask_target_single(
     mask_size = _pair(cfg['mask_size'])
     if len(pos_proposals) == 0:
         return pos_proposals.new_zeros((0, *mask_size))
-    limits = pos_proposals.new_tensor([gt_masks.width, gt_masks.height]).repeat(2)
+    limits = tensor_like([gt_masks.width, gt_masks.height] * 2, pos_proposals)
     boxes = torch.minimum(pos_proposals.detach().clamp(min=0), limits)
     return gt_masks.crop_and_resize_tensor(
         boxes,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox_mapping_back
 from mmdet.ops.nms import nms
+from mmdet.utils.running.device_copy import tensor_like
 
 
 def _proposal_cfg(cfg: Mapping) -> ConfigDict:
@@ -114,7 +115,7 @@ def merge_aug_masks(
         stacked = torch.stack(upright)
         if weights is None:
             return stacked.mean(0)
-        fractions = stacked.new_tensor(weights) / sum(weights)
+        fractions = tensor_like(weights, stacked) / sum(weights)
         return (stacked * fractions.view(-1, *[1] * (stacked.ndim - 1))).sum(0)
     return np.average(np.stack(upright), axis=0, weights=weights)
 

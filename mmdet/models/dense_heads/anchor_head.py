@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
+from mmdet.core.anchor.grid import join_flags, number_of
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
+from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.core.bbox.builder import BBOX_SAMPLERS, build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.samplers.custom_sampler import taking_all
@@ -211,7 +213,8 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         """(R',) rows of the valid anchors that ``allowed_border`` leaves; a warning where there is none."""
         border = self.train_cfg.allowed_border
         inside = anchor_inside_flags(flat_anchors, valid_flags, img_meta['img_shape'][:2], border)
-        inside = inside.nonzero().squeeze(1)
+        number = number_of(valid_flags) if border < 0 else None
+        (inside,) = rows_of([inside], None if number is None else [number])
         if not len(inside):
             warnings.warn(
                 f'no anchor lies inside the image {img_meta.get("filename", "")} of shape {img_meta["img_shape"]}: it '
@@ -275,7 +278,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         results = multi_apply(
             self._get_targets_single,
             flat_anchors,
-            [torch.cat(flags) for flags in valid_flag_list],
+            [join_flags(flags) for flags in valid_flag_list],
             gt_bboxes_list,
             gt_bboxes_ignore_list or [None] * num_imgs,
             gt_labels_list or [None] * num_imgs,

@@ -162,7 +162,7 @@ class ATSSHead(AnchorHead):
             label_channels=channels,
         )
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
-        num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
+        num_samples = reduce_mean(cls_scores[0].new_full((), num_pos)).clamp(min=1)
         maps = (cls_scores, bbox_preds, centernesses)
         counts = [num_samples] * len(anchors)
         losses_cls, losses_bbox, losses_centerness, divisors = multi_apply(
@@ -196,7 +196,7 @@ class ATSSHead(AnchorHead):
         """Targets of one image, as of :meth:`AnchorHead._get_targets_single`; ``valid_flags`` are L tensors."""
         rows = self._rows_inside(flat_anchors, torch.cat(list(valid_flags)), img_meta)
         inside = torch.zeros_like(flat_anchors[:, 0], dtype=torch.bool)
-        inside[rows] = True
+        inside.index_fill_(0, rows, True)
         anchors, level_sizes = flat_anchors[rows], num_inside([len(flags) for flags in valid_flags], inside)
         assigned = self.assigner.assign(anchors, level_sizes, gt_bboxes, gt_bboxes_ignore, gt_labels)
         # samplers read the image's meta information

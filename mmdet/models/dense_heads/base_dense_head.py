@@ -19,6 +19,7 @@ from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import directives_of, mask_scores, masks_scores, weigh_targets, weights_of_rows
 from mmdet.ops import batched_nms
+from mmdet.utils.running.device_copy import tensor_like
 
 HALF_TYPES = (torch.float16, torch.bfloat16)
 
@@ -342,7 +343,7 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         """
         bboxes, scores, labels = torch.cat(mlvl_bboxes), torch.cat(mlvl_scores), torch.cat(mlvl_labels)
         if rescale:
-            bboxes = bboxes / bboxes.new_tensor(scale_factor)
+            bboxes = bboxes / tensor_like(scale_factor, bboxes)
         if mlvl_score_factors is not None:
             scores = scores * torch.cat(mlvl_score_factors)
         if not with_nms:

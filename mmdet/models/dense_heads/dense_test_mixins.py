@@ -10,6 +10,7 @@ from torch import Tensor
 from mmdet.core.bbox.transforms import bbox_mapping_back
 from mmdet.core.post_processing.merge_augs import merge_aug_proposals
 from mmdet.ops import batched_nms
+from mmdet.utils.running.device_copy import tensor_like
 
 
 class BBoxTestMixin:
@@ -68,7 +69,7 @@ class BBoxTestMixin:
         dets, keep = batched_nms(bboxes, scores, labels, self.test_cfg.nms)
         dets, labels = dets[: self.test_cfg.max_per_img], labels[keep][: self.test_cfg.max_per_img]
         if not rescale:
-            scale = dets.new_tensor(img_metas[0][0]['scale_factor'])
+            scale = tensor_like(img_metas[0][0]['scale_factor'], dets)
             dets = torch.cat([dets[:, :4] * scale, dets[:, 4:]], 1)
         return [(dets, labels)]
 

@@ -22,6 +22,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
 from mmdet.models.dense_heads.functional.detr import best, image_sizes, padding_mask
 from mmdet.models.utils.builder import build_transformer
+from mmdet.utils.running.device_copy import tensor_like
 
 # Defaults of the constructor, which are part of its signature; never written to.
 POSITIONAL_ENCODING = dict(type='SinePositionalEncoding', num_feats=128, normalize=True)
@@ -372,10 +373,10 @@ class DETRHead(BaseDenseHead):
             scores, labels = cls_score.softmax(-1)[..., :-1].max(-1)
             scores, rows = best(scores, limit)
             labels = labels[rows]
-        size = bbox_pred.new_tensor([img_shape[1], img_shape[0]] * 2)
+        size = tensor_like([img_shape[1], img_shape[0]] * 2, bbox_pred)
         boxes = (bbox_cxcywh_to_xyxy(bbox_pred[rows]) * size).clamp(min=0).minimum(size)
         if rescale:
-            boxes = boxes / boxes.new_tensor(scale_factor)
+            boxes = boxes / tensor_like(scale_factor, boxes)
         return torch.cat([boxes, scores[:, None]], -1), labels
 
     def simple_test_bboxes(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy
 from mmdet.models.builder import HEADS
+from mmdet.utils.running.device_copy import tensor_like
 
 
 @HEADS.register_module()
@@ -102,5 +103,5 @@ class EmbeddingRPNHead(BaseModule):
 
 def image_whwh(img_metas: Sequence[dict], like: Tensor) -> Tensor:
     """(N, 1, 4) width, height, width, height px of each image, with the type and device of ``like``."""
-    sizes = like.new_tensor([meta['img_shape'][:2] for meta in img_metas]).reshape(-1, 2)
+    sizes = tensor_like([meta['img_shape'][:2] for meta in img_metas], like).reshape(-1, 2)
     return sizes.flip(1).repeat(1, 2)[:, None]

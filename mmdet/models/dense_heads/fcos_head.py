@@ -13,6 +13,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import IOU_LOSS, AnchorFreeHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, FOCAL_LOSS, GROUP_NORM, rare_classes
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments, never written to.
 RARE_CLASSES = rare_classes('conv_cls')
@@ -173,7 +174,7 @@ class FCOSHead(AnchorFreeHead):
             for maps, width in ((bbox_preds, 4), (centernesses, 1))
         )
         pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
-        num_pos = reduce_mean(scores.new_tensor(float(len(pos)))).clamp(min=1)
+        num_pos = reduce_mean(scores.new_full((), len(pos))).clamp(min=1)
         centres = self.centerness_target(bbox_targets[pos])
         box_weights = targets.bbox_weights[pos, 0]
         points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
@@ -206,7 +207,7 @@ class FCOSHead(AnchorFreeHead):
         """
         if len(points) != len(self.regress_ranges):
             raise ValueError(f'{len(points)} levels, but {len(self.regress_ranges)} regress_ranges')
-        ranges = [level.new_tensor(limits).expand_as(level) for level, limits in zip(points, self.regress_ranges)]
+        ranges = [tensor_like(limits, level).expand_as(level) for level, limits in zip(points, self.regress_ranges)]
         counts = [len(level) for level in points]
         targets = multi_apply(
             self._get_target_single,

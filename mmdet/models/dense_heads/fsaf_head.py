@@ -218,8 +218,9 @@ class FSAFHead(RetinaHead):
         rows = (assigned_gt_inds >= 0).nonzero().squeeze(1)
         others = rows[min_levels[assigned_gt_inds[rows]] != level]
         cls_weight, reg_weight = torch.ones_like(cls_loss), torch.ones_like(reg_loss)
-        cls_weight[others, labels[others]] = 0  # they stay negatives of all other classes
-        reg_weight[others] = 0
+        # they stay negatives of all other classes
+        cls_weight.index_put_((others, labels[others]), cls_weight.new_zeros(()))
+        reg_weight.index_fill_(0, others, 0)
         positive = (assigned_gt_inds >= 0).index_fill(0, others, False)
         return (
             weight_reduce_loss(cls_loss, cls_weight, reduction='sum'),

@@ -201,7 +201,7 @@ class GFLHead(AnchorHead):
             label_channels=channels,
         )
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
-        num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
+        num_samples = reduce_mean(cls_scores[0].new_full((), num_pos)).clamp(min=1)
         targets, counts = (labels, label_weights, bbox_targets), [num_samples] * len(anchors)
         losses_cls, losses_bbox, losses_dfl, divisors = multi_apply(
             self.loss_single,

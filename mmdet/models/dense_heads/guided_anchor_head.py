@@ -26,6 +26,7 @@ from mmdet.models.dense_heads.functional import guided_anchors, guided_targets
 from mmdet.models.dense_heads.functional.feature_adaption import FeatureAdaption
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.ops import MaskedConv2d
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 SHAPE_LOSS = dict(type='BoundedIoULoss', beta=0.2, loss_weight=1.0)
@@ -400,6 +401,6 @@ class GuidedAnchorHead(AnchorHead):
         )
         scores, boxes = guided_anchors.best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
         if rescale:
-            boxes = boxes / boxes.new_tensor(scale_factor)
+            boxes = boxes / tensor_like(scale_factor, boxes)
         # multiclass_nms wants a last column for the background
         return multiclass_nms(boxes, functional.pad(scores, (0, 1)), cfg.score_thr, cfg.nms, cfg.max_per_img)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdet.models.builder import LOSSES
 from mmdet.models.losses.utils import ReducedLoss, full_precision, weight_reduce_loss
+from mmdet.utils.running.device_copy import to_device
 
 _NO_INDEX = -100  # torch's own "no label is ignored"
 
@@ -194,7 +195,10 @@ class CrossEntropyLoss(ReducedLoss):
         class_weight = self.class_weight
         if class_weight is not None:
             dtype = full_precision(cls_score)[0].dtype
-            class_weight = torch.as_tensor(class_weight, dtype=dtype, device=cls_score.device)
+            if isinstance(class_weight, Tensor):
+                class_weight = class_weight.to(cls_score.device, dtype)
+            else:
+                class_weight = to_device(class_weight, dtype, cls_score.device)
         loss = self.cls_criterion(
             cls_score,
             label,

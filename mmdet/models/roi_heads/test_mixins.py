@@ -10,6 +10,7 @@ from torch import Tensor
 from mmdet.core.bbox.transforms import bbox2roi, bbox_mapping
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes, merge_aug_masks
+from mmdet.utils.running.device_copy import tensor_like
 
 Features = Sequence[Tensor]  # feature maps (N, C, H_l, W_l), finest first
 Masks = list[list[np.ndarray]]  # for each class the masks (H, W) of its detections
@@ -215,4 +216,4 @@ def network_boxes(det_bboxes: Sequence[Tensor], img_metas: Sequence[dict], resca
 
 def scale_tensor(scale_factor: Any, like: Tensor) -> Tensor:
     """A number or (w, h, w, h) -> tensor with the type and device of ``like``."""
-    return torch.as_tensor(scale_factor, dtype=like.dtype, device=like.device)
+    return tensor_like(scale_factor, like)

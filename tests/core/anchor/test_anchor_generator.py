@@ -12,6 +12,7 @@ from mmdet.core.anchor.anchor_generator import (
     YOLOAnchorGenerator,
     ssd_sizes,
 )
+from mmdet.core.anchor.grid import join_flags, number_of
 
 GENERATORS = {
     'anchor': dict(type='AnchorGenerator', strides=[4, (8, 16)], ratios=[0.5, 1.0, 2.0], scales=[2, 4]),
@@ -75,6 +76,16 @@ def test_valid_flags_cover_the_padded_image_rounded_up():
     (flags,) = generator.valid_flags([(3, 3)], (9, 8, 3), device='cpu')
     cells = torch.tensor([[True, False, False], [True, False, False], [False, False, False]])
     assert torch.equal(flags, cells.reshape(-1).repeat_interleave(2))
+
+
+@pytest.mark.parametrize('kind', GENERATORS)
+def test_flags_know_how_many_of_them_are_true_until_they_are_changed(kind):
+    flags = build_prior_generator(GENERATORS[kind]).valid_flags([(3, 5), (2, 2)], (18, 17), device='cpu')
+    joined = join_flags(flags)
+    assert [number_of(level) for level in [*flags, joined]] == [int(level.sum()) for level in [*flags, joined]]
+    joined[0] = False
+    assert number_of(joined) is None
+    assert number_of(join_flags([flags[0], torch.tensor([True])])) is None
 
 
 def test_legacy_base_anchors_end_at_the_last_pixel():

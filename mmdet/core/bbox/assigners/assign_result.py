@@ -1,9 +1,19 @@
 """What an assigner finds out about one image."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from mmdet.utils.running.device_copy import version_of
+
+
+class Rows(NamedTuple):
+    """Rows of an assignment, ascending."""
+
+    positives: Tensor  # (P,) long: boxes that belong to a ground truth
+    negatives: Tensor  # (M,) long: boxes that belong to the background
 
 
 class AssignResult:
@@ -15,6 +25,8 @@ class AssignResult:
         max_overlaps: (n,) overlap with the best ground truth; None for assigners that do not go by overlap.
         labels: (n,) long; class of the assigned ground truth, -1 for other boxes; None where no labels were given.
     """
+
+    _rows: tuple[tuple[Tensor, int], Rows] | None = None  # the state of gt_inds, and the rows that it then has
 
     def __init__(
         self, num_gts: int, gt_inds: Tensor, max_overlaps: Tensor | None, labels: Tensor | None = None
@@ -29,6 +41,25 @@ class AssignResult:
     def num_preds(self) -> int:
         """Number of boxes."""
         return len(self.gt_inds)
+
+    @property
+    def rows(self) -> Rows:
+        """Rows of positives and of negatives; the host waits for the device once, and not where they are known."""
+        if not self.rows_known:
+            find_rows([self])
+        return self._rows[1]
+
+    @rows.setter
+    def rows(self, rows: Rows) -> None:
+        self._rows = ((self.gt_inds, version_of(self.gt_inds)), rows)
+
+    @property
+    def rows_known(self) -> bool:
+        """Whether :attr:`rows` were found or set, and ``gt_inds`` is as it was then."""
+        if self._rows is None:
+            return False
+        gt_inds, version = self._rows[0]
+        return gt_inds is self.gt_inds and version == version_of(gt_inds)
 
     def set_extra_property(self, key: str, value: Any) -> None:
         """Keep one more finding of an assigner.
@@ -77,9 +108,11 @@ class AssignResult:
         Args:
             gt_labels: (num_gts,) long.
         """
-        count = len(gt_labels)
+        count, known = len(gt_labels), self.rows if self.rows_known else None
         own = torch.arange(1, count + 1, dtype=self.gt_inds.dtype, device=self.gt_inds.device)
         self.gt_inds = torch.cat([own, self.gt_inds])
+        if known is not None:
+            self.rows = Rows(torch.cat([own - 1, known.positives + count]), known.negatives + count)
         if self.max_overlaps is not None:
             self.max_overlaps = torch.cat([self.max_overlaps.new_ones(count), self.max_overlaps])
         if self.labels is not None:
@@ -95,3 +128,33 @@ def labels_of(gt_inds: Tensor, gt_labels: Tensor) -> Tensor:
     """
     padded = torch.cat([gt_labels.new_full((1,), -1), gt_labels])  # index 0 serves boxes without ground truth
     return padded[gt_inds.clamp(min=0)]
+
+
+def find_rows(results: Sequence[AssignResult]) -> None:
+    """Find the rows of several images, so that the host waits for the device once for all of them."""
+    masks = [mask for result in results for mask in (result.gt_inds > 0, result.gt_inds == 0)]
+    rows = rows_of(masks)
+    for result, *pair in zip(results, rows[::2], rows[1::2]):
+        result.rows = Rows(*pair)
+
+
+def rows_of(masks: Sequence[Tensor], counts: Sequence[int] | None = None) -> list[Tensor]:
+    """Where each of several masks (n_i,) is true, (k_i,) long, ascending.
+
+    The host waits for the device once, and not where the numbers k_i are given as ``counts``.
+    """
+    if not masks or is_on_cpu(masks[0]):  # nothing to wait for, and a third of the time
+        return [mask.nonzero().squeeze(1) for mask in masks]
+    counts = torch.stack([mask.sum() for mask in masks]).tolist() if counts is None else counts
+    return [_rows_of_known_number(mask, count) for mask, count in zip(masks, counts)]
+
+
+def is_on_cpu(tensor: Tensor) -> bool:
+    """Whether the host waits for nothing to know the tensor's values."""
+    return tensor.device.type == 'cpu'
+
+
+def _rows_of_known_number(mask: Tensor, count: int) -> Tensor:
+    places = torch.where(mask, mask.cumsum(0) - 1, count)  # a place behind the last takes the other rows
+    rows = torch.arange(len(mask), device=mask.device)
+    return rows.new_empty(count + 1).scatter_(0, places, rows)[:count]

@@ -10,6 +10,7 @@ from mmdet.core.bbox.builder import BBOX_ASSIGNERS
 from mmdet.core.bbox.iou_calculators.builder import build_iou_calculator
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import box_area
 from mmdet.core.bbox.transforms import bbox_rescale
+from mmdet.utils.running.device_copy import tensor_like
 
 
 def scale_boxes(bboxes: Tensor, scale: float) -> Tensor:
@@ -140,4 +141,4 @@ class CenterRegionAssigner(BaseAssigner):
         gt_inds = torch.where(best >= 0, best_gt + 1, 0)
         lost = is_bbox_in_gt_core.scatter(1, best_gt[:, None], False)
         shadowed = torch.cat([is_bbox_in_gt_shadow.nonzero(), lost.nonzero()])
-        return gt_inds, shadowed + shadowed.new_tensor([0, 1])
+        return gt_inds, shadowed + tensor_like([0, 1], shadowed)

@@ -1,13 +1,15 @@
 """One-to-one assignment at the least cost (DETR, https://arxiv.org/abs/2005.12872)."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mmdet.core.bbox.assigners.assign_result import AssignResult, labels_of
+from mmdet.core.bbox.assigners.assign_result import AssignResult, Rows, labels_of
 from mmdet.core.bbox.assigners.base_assigner import BaseAssigner
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS
 from mmdet.core.bbox.match_costs.builder import build_match_cost
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy
+from mmdet.utils.running.device_copy import tensor_like, to_device
 
 # Defaults of the public signatures; never written to.
 CLS_COST = dict(type='ClassificationCost', weight=1.0)
@@ -15,23 +17,31 @@ REG_COST = dict(type='BBoxL1Cost', weight=1.0)
 IOU_COST = dict(type='IoUCost', iou_mode='giou', weight=1.0)
 
 
-def match_at_least_cost(cost: Tensor) -> Tensor:
-    """(P, G) costs -> (P,) long: number of the ground truth from 1 that the prediction is matched with, or 0.
+def match_at_least_cost(cost: Tensor) -> tuple[Tensor, Rows]:
+    """Match predictions with ground truths by their costs (P, G).
 
-    min(P, G) predictions are matched. The work is done on the CPU.
+    min(P, G) predictions are matched. The work is done on the CPU: one copy to it makes the host wait.
+
+    Returns:
+        (P,) long, number of the ground truth from 1 that the prediction is matched with, or 0; the rows that are
+        matched and the others.
     """
     from scipy.optimize import linear_sum_assignment  # slow to import, and needed by this kind of detector only
 
     rows, columns = linear_sum_assignment(cost.detach().float().cpu().numpy())
-    gt_inds = torch.zeros(len(cost), dtype=torch.long)
-    gt_inds[torch.from_numpy(rows)] = torch.from_numpy(columns) + 1
-    return gt_inds.to(cost.device)
+    gt_inds = np.zeros(len(cost), dtype=np.int64)
+    gt_inds[rows] = columns + 1
+    order = np.concatenate([np.flatnonzero(gt_inds), np.flatnonzero(gt_inds == 0)])
+    gt_inds, order = to_device(np.stack([gt_inds, order]), torch.long, cost.device)  # one copy for both
+    return gt_inds, Rows(order[: len(rows)], order[len(rows) :])
 
 
 def matched_result(cost: Tensor, gt_labels: Tensor) -> AssignResult:
     """Result of matching by costs (P, G)."""
-    gt_inds = match_at_least_cost(cost)
-    return AssignResult(cost.size(1), gt_inds, None, labels_of(gt_inds, gt_labels))
+    gt_inds, rows = match_at_least_cost(cost)
+    result = AssignResult(cost.size(1), gt_inds, None, labels_of(gt_inds, gt_labels))
+    result.rows = rows
+    return result
 
 
 def check_no_ignored(gt_bboxes_ignore: Tensor | None, name: str) -> None:
@@ -88,7 +98,7 @@ class HungarianAssigner(BaseAssigner):
         """
         check_no_ignored(gt_bboxes_ignore, type(self).__name__)
         height, width = img_meta['img_shape'][:2]
-        size = gt_bboxes.new_tensor([width, height, width, height])
+        size = tensor_like([width, height, width, height], gt_bboxes)
         cost = (
             self.cls_cost(cls_pred, gt_labels)
             + self.reg_cost(bbox_pred, gt_bboxes / size)

@@ -10,19 +10,14 @@ from mmdet.core.bbox.assigners.assign_result import AssignResult
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 
 
-def indices(mask: Tensor) -> Tensor:
-    """(n,) bool -> (k,) long, ascending."""
-    return mask.nonzero(as_tuple=True)[0]
-
-
 def positives(assign_result: AssignResult) -> Tensor:
-    """(k,) long: boxes that belong to a ground truth."""
-    return indices(assign_result.gt_inds > 0)
+    """(k,) long: boxes that belong to a ground truth, ascending."""
+    return assign_result.rows.positives
 
 
 def negatives(assign_result: AssignResult) -> Tensor:
-    """(k,) long: boxes that belong to the background."""
-    return indices(assign_result.gt_inds == 0)
+    """(k,) long: boxes that belong to the background, ascending."""
+    return assign_result.rows.negatives
 
 
 class BaseSampler(metaclass=ABCMeta):
@@ -45,11 +40,11 @@ class BaseSampler(metaclass=ABCMeta):
 
     @abstractmethod
     def _sample_pos(self, assign_result: AssignResult, num_expected: int, **kwargs: Any) -> Tensor:
-        """At most ``num_expected`` indices of positives."""
+        """At most ``num_expected`` indices of positives, each once, in any order."""
 
     @abstractmethod
     def _sample_neg(self, assign_result: AssignResult, num_expected: int, **kwargs: Any) -> Tensor:
-        """At most ``num_expected`` indices of negatives."""
+        """At most ``num_expected`` indices of negatives, each once, in any order."""
 
     def sample(
         self,
@@ -78,9 +73,9 @@ class BaseSampler(metaclass=ABCMeta):
         bboxes, gt_flags = self.candidates(assign_result, bboxes, gt_bboxes, gt_labels)
         kwargs['bboxes'] = bboxes
         num_pos = int(self.num * self.pos_fraction)
-        pos_inds = self._sample_pos(assign_result, num_pos, **kwargs).unique()
+        pos_inds = self._sample_pos(assign_result, num_pos, **kwargs).sort().values
         num_neg = self.num_expected_negatives(len(pos_inds))
-        neg_inds = self._sample_neg(assign_result, num_neg, **kwargs).unique()
+        neg_inds = self._sample_neg(assign_result, num_neg, **kwargs).sort().values
         return SamplingResult(pos_inds, neg_inds, bboxes, gt_bboxes, assign_result, gt_flags)
 
     def candidates(

@@ -142,7 +142,7 @@ class ScoreHLRSampler(BaseSampler):
         bboxes, gt_flags = self.candidates(assign_result, bboxes, gt_bboxes, gt_labels)
         kwargs.update(bboxes=bboxes, img_meta=img_meta)
         num_pos = int(self.num * self.pos_fraction)
-        pos_inds = self._sample_pos(assign_result, num_pos, **kwargs).unique()
+        pos_inds = self._sample_pos(assign_result, num_pos, **kwargs).sort().values
         num_neg = self.num_expected_negatives(len(pos_inds))
         neg_inds, weights = self._sample_neg(assign_result, num_neg, **kwargs)
         return SamplingResult(pos_inds, neg_inds, bboxes, gt_bboxes, assign_result, gt_flags), weights

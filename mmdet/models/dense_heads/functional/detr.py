@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdet.utils.running.device_copy import tensor_like, to_device
+
 
 def best(scores: Tensor, limit: int) -> tuple[Tensor, Tensor]:
     """The ``limit`` highest of (n,) scores, descending, and their places."""
@@ -14,7 +16,7 @@ def best(scores: Tensor, limit: int) -> tuple[Tensor, Tensor]:
 
 def image_sizes(img_metas: Sequence[dict], like: Tensor) -> Tensor:
     """(N, 4) width, height, width, height px of each image, with the type and device of ``like``."""
-    return like.new_tensor([[meta['img_shape'][1], meta['img_shape'][0]] * 2 for meta in img_metas])
+    return tensor_like([[meta['img_shape'][1], meta['img_shape'][0]] * 2 for meta in img_metas], like)
 
 
 def padding_mask(img_metas: Sequence[dict], size_hw: Sequence[int], device: torch.device) -> Tensor:
@@ -32,7 +34,7 @@ def padding_mask(img_metas: Sequence[dict], size_hw: Sequence[int], device: torc
 def batch_mask(img_metas: Sequence[dict], device: torch.device) -> Tensor:
     """(N, H, W) bool, True for pixels of the batch that are padding."""
     height, width = img_metas[0].get('batch_input_shape') or img_metas[0]['pad_shape'][:2]
-    sizes = torch.tensor([meta['img_shape'][:2] for meta in img_metas], device=device)
+    sizes = to_device([meta['img_shape'][:2] for meta in img_metas], torch.long, device)
     below = torch.arange(height, device=device) >= sizes[:, :1]
     right = torch.arange(width, device=device) >= sizes[:, 1:]
     return below[:, :, None] | right[:, None]

@@ -171,6 +171,7 @@ class DIIHead(BBoxHead):
         """
         losses = {}
         positive = (labels >= 0) & (labels < self.num_classes)
+        rows = positive.nonzero().squeeze(1)  # a mask as an index would be looked through anew each time
         avg_factor = reduce_mean(positive.sum().float()).clamp(min=1)
         common = dict(avg_factor=avg_factor, reduction_override=reduction_override)
         if cls_score is not None:
@@ -178,12 +179,12 @@ class DIIHead(BBoxHead):
             images = torch.arange(len(labels), device=labels.device) // max(per_image, 1)
             cls_score, label_weights = self.scores_for_loss(cls_score, labels, label_weights, images, img_metas)
             losses['loss_cls'] = self.loss_cls(cls_score, labels, label_weights, **common)
-            losses['pos_acc'] = accuracy(cls_score[positive], labels[positive])
+            losses['pos_acc'] = accuracy(cls_score[rows], labels[rows])
         if bbox_pred is not None:
-            pred, target, weight = bbox_pred[positive], bbox_targets[positive], bbox_weights[positive]
+            pred, target, weight = bbox_pred[rows], bbox_targets[rows], bbox_weights[rows]
             if not len(pred):
                 return {**losses, 'loss_bbox': attached_zero(bbox_pred), 'loss_iou': attached_zero(bbox_pred)}
-            whwh = imgs_whwh.reshape(-1, 4)[positive]
+            whwh = imgs_whwh.reshape(-1, 4)[rows]
             losses['loss_bbox'] = self.loss_bbox(pred / whwh, target / whwh, weight, **common)
             losses['loss_iou'] = self.loss_iou(pred, target, weight, **common)
         return losses

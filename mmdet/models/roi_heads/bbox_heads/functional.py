@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from mmdet.core.bbox.assigners.assign_result import rows_of
+from mmdet.utils.running.device_copy import tensor_like
 
 
 def boxes_of_labels(bbox_pred: Tensor, labels: Tensor) -> Tensor:
@@ -15,7 +19,7 @@ def boxes_of_labels(bbox_pred: Tensor, labels: Tensor) -> Tensor:
 
 def unscale_boxes(boxes: Tensor, scale_factor: Any) -> Tensor:
     """(n, 4 K) px of the network input -> px of the original image; ``scale_factor``: number or (w, h, w, h)."""
-    scale = torch.as_tensor(scale_factor, dtype=boxes.dtype, device=boxes.device)
+    scale = tensor_like(scale_factor, boxes)
     return (boxes.unflatten(1, (boxes.size(1) // 4, 4)) / scale).flatten(1)
 
 
@@ -29,9 +33,9 @@ def refined_rows(rois: Tensor, pos_is_gts: Sequence[Tensor]) -> list[Tensor]:
     Returns:
         N times (m_i,) long.
     """
-    rows = []
+    kept = []
     for i, is_gt in enumerate(pos_is_gts):
-        inds = (rois[:, 0] == i).nonzero().squeeze(1)
-        positives, negatives = inds[: len(is_gt)], inds[len(is_gt) :]
-        rows.append(torch.cat([positives[is_gt == 0], negatives]))
-    return rows
+        of_image = rois[:, 0] == i
+        place = (of_image.cumsum(0) - 1).clamp(min=0, max=len(is_gt))  # in the image; negatives come last
+        kept.append(of_image & ~F.pad(is_gt != 0, (0, 1))[place])
+    return rows_of(kept)

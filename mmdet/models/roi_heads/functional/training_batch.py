@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from mmdet.core.bbox.assigners.assign_result import find_rows
 from mmdet.models.roi_heads.test_mixins import Features
 
 
@@ -41,19 +42,19 @@ def assign_and_sample(
     Returns:
         N assign results (with the ground truth, where the sampler adds it) and N sampling results.
     """
-    assigned, sampled = [], []
-    for i, proposals in enumerate(proposal_list):
-        ignored = batch.gt_bboxes_ignore[i] if batch.gt_bboxes_ignore is not None else None
-        result = assigner.assign(proposals, batch.gt_bboxes[i], ignored, batch.gt_labels[i])
-        assigned.append(result)
-        sampled.append(
-            sampler.sample(
-                result,
-                proposals,
-                batch.gt_bboxes[i],
-                batch.gt_labels[i],
-                feats=batch.features_of(i),
-                img_metas=batch.img_metas[i],  # one image's dict, which samplers read
-            )
+    ignored = batch.gt_bboxes_ignore or [None] * len(proposal_list)
+    images = zip(proposal_list, batch.gt_bboxes, ignored, batch.gt_labels)
+    assigned = [assigner.assign(*image) for image in images]
+    find_rows(assigned)  # which the samplers of all images ask for
+    sampled = [
+        sampler.sample(
+            result,
+            proposals,
+            batch.gt_bboxes[i],
+            batch.gt_labels[i],
+            feats=batch.features_of(i),
+            img_metas=batch.img_metas[i],  # one image's dict, which samplers read
         )
+        for i, (result, proposals) in enumerate(zip(assigned, proposal_list))
+    ]
     return assigned, sampled

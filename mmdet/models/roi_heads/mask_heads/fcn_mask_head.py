@@ -17,6 +17,7 @@ from mmdet.models.roi_heads.functional.compat import attached_zero
 from mmdet.models.roi_heads.mask_heads.paste import EXACT, image_masks, masks_of_labels
 from mmdet.models.roi_heads.mask_heads.paste import paste_masks as _do_paste_mask  # noqa: F401 - the name that mmdetection 2.x code imports
 from mmdet.utils.registry import did_you_mean
+from mmdet.utils.running.device_copy import tensor_like
 
 # Defaults of the constructor, which are part of its signature; never written to.
 DECONV = dict(type='deconv', scale_factor=2)
@@ -211,11 +212,13 @@ class FCNMaskHead(BaseModule):
             For each of ``num_classes`` classes a list of arrays (H, W), bool, or uint8 for soft masks.
         """
         logits = isinstance(mask_pred, Tensor)
-        mask_pred = mask_pred if logits else det_bboxes.new_tensor(mask_pred)
+        mask_pred = mask_pred if logits else tensor_like(mask_pred, det_bboxes)
         mask_pred = masks_of_labels(mask_pred, det_labels)[:, None]
         mask_pred = mask_pred.sigmoid() if logits else mask_pred
-        scale = torch.as_tensor(scale_factor, dtype=torch.float32, device=det_bboxes.device).expand(4)
-        bboxes = det_bboxes[:, :4] / scale if rescale else det_bboxes[:, :4]
+        scale = torch.as_tensor(scale_factor, dtype=torch.float32).expand(4)
+        bboxes = det_bboxes[:, :4]
+        if rescale:
+            bboxes = bboxes / scale.to(bboxes.device, non_blocking=True)
         img_h, img_w = ori_shape[:2]
         if not rescale:
             w_scale, h_scale = scale[:2].tolist()

@@ -17,7 +17,7 @@ def classes_present(labels: Sequence[Tensor], like: Tensor) -> Tensor:
     """N times labels (g_i,) in ``[0, K)`` -> (N, K), shaped as ``like``: 1 for the classes an image has, else 0."""
     present = like.new_zeros(like.shape)
     for row, of_image in zip(present, labels):
-        row[of_image] = 1
+        row.index_fill_(0, of_image, 1)
     return present
 
 

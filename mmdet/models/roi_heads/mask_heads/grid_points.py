@@ -8,6 +8,8 @@ in which that point can be (Grid R-CNN Plus, https://arxiv.org/abs/1906.05688). 
 import torch
 from torch import Tensor
 
+from mmdet.utils.running.device_copy import tensor_like
+
 Region = tuple[int, int, int, int]  # x0, y0, x1, y1 in cells of the whole map, ends not included
 
 
@@ -62,7 +64,7 @@ def heatmap_targets(
     corner, sides = enlarged(rois)
     fractions = (point_positions(objects, grid_size) - corner[:, None]) / sides[:, None]
     cells = (fractions * whole_size).trunc()  # (n, P, 2)
-    starts = cells.new_tensor(regions)[:, :2]  # (P, 2)
+    starts = tensor_like(regions, cells)[:, :2]  # (P, 2)
     axis = torch.arange(whole_size // 4 * 2, dtype=cells.dtype, device=cells.device)
     offsets = axis + starts[..., None] - cells[..., None]  # (n, P, 2, S / 2)
     squares = offsets**2
@@ -87,7 +89,7 @@ def boxes_from_heatmaps(boxes: Tensor, heatmaps: Tensor, regions: list[Region], 
     """
     half = heatmaps.size(-1)
     scores, cells = heatmaps.flatten(2).max(dim=2)  # (n, P)
-    positions = torch.stack([cells % half, cells // half], dim=2) + cells.new_tensor(regions)[:, :2]
+    positions = torch.stack([cells % half, cells // half], dim=2) + tensor_like(regions, cells)[:, :2]
     corner, sides = enlarged(boxes)
     points = (positions + 0.5) / (2 * half) * sides[:, None] + corner[:, None]  # (n, P, 2) px
     # (n, g columns, g rows): x is voted for along the outer columns, y along the outer rows

@@ -11,6 +11,7 @@ from torch import Tensor
 import mmdet.ops as ops
 from mmdet.ops.compiled import compiled_ops
 from mmdet.utils.registry import did_you_mean
+from mmdet.utils.running.device_copy import tensor_like
 
 
 class BaseRoIExtractor(BaseModule, metaclass=ABCMeta):
@@ -67,7 +68,7 @@ class BaseRoIExtractor(BaseModule, metaclass=ABCMeta):
         """
         h_scale, w_scale = scale_factor if isinstance(scale_factor, Sequence) else (scale_factor, scale_factor)
         centre = (rois[:, 1:3] + rois[:, 3:5]) / 2
-        half_size = (rois[:, 3:5] - rois[:, 1:3]) * rois.new_tensor([w_scale, h_scale]) / 2
+        half_size = (rois[:, 3:5] - rois[:, 1:3]) * tensor_like([w_scale, h_scale], rois) / 2
         return torch.cat([rois[:, :1], centre - half_size, centre + half_size], dim=1)
 
     @abstractmethod

@@ -16,6 +16,7 @@ from mmdet.models.utils.builder import TRANSFORMER
 from mmdet.models.utils.positional_encoding import sine_cosine
 from mmdet.models.utils.transformers.detr_transformer import Transformer
 from mmdet.ops.multi_scale_deform_attn import MultiScaleDeformableAttention
+from mmdet.utils.running.device_copy import tensor_like, to_device
 
 TWO_PI = 6.283185307179586
 PROPOSAL_SIZE = 0.05  # fraction of the image that a box proposed at a cell of the finest map has; doubles with each map
@@ -162,13 +163,13 @@ class DeformableDetrTransformer(Transformer):
         """
         levels = []
         for level, shape in enumerate(spatial_shapes.tolist()):
-            size_wh = valid_ratios.new_tensor(shape[::-1])
+            size_wh = tensor_like(shape[::-1], valid_ratios)
             levels.append(cell_middles(*shape, device) / (valid_ratios[:, None, level] * size_wh))
         return torch.cat(levels, 1)[:, :, None] * valid_ratios[:, None]
 
     def get_valid_ratio(self, mask: Tensor) -> Tensor:
         """``mask`` (N, H, W), True on padding -> (N, 2) fraction of width and of height that is no padding."""
-        return valid_size_wh(mask) / mask.new_tensor(mask.shape[:0:-1], dtype=torch.float32)
+        return valid_size_wh(mask) / to_device(mask.shape[:0:-1], torch.float32, mask.device)
 
     def get_proposal_pos_embed(self, proposals: Tensor, num_pos_feats: int = 128, temperature: float = 10000) -> Tensor:
         """Unactivated boxes (N, Q, 4) -> encodings (N, Q, 4 * num_pos_feats)."""

@@ -6,7 +6,7 @@ from torch import nn
 from mmdet.models.builder import HEADS, LOSSES, build_head
 from mmdet.models.roi_heads.bbox_heads.bbox_head import BBoxHead
 from mmdet.models.roi_heads.bbox_heads.convfc_bbox_head import Shared2FCBBoxHead
-from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels, unscale_boxes
+from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels, refined_rows, unscale_boxes
 
 CFG = ConfigDict(pos_weight=-1)
 IDENTITY_CODER = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4, target_stds=[1.0] * 4)
@@ -252,3 +252,10 @@ def test_double_head_classifies_and_regresses_from_different_features():
     torch.testing.assert_close(head(a, b)[0], head(a, a)[0])
     torch.testing.assert_close(head(a, b)[1], head(b, b)[1])
     assert [out.shape for out in head(a, b)] == [(3, 3), (3, 8)]
+
+
+def test_refined_rows_of_images_in_any_order_leave_ground_truth_out():
+    rois = torch.zeros(7, 5)
+    rois[:, 0] = torch.tensor([1.0, 0, 1, 0, 1, 0, 2])
+    is_gts = [torch.tensor([1, 0], dtype=torch.uint8), torch.tensor([0, 1, 1]), torch.zeros(0), torch.ones(2)]
+    assert [rows.tolist() for rows in refined_rows(rois, is_gts)] == [[3, 5], [0], [6], []]
