@@ -248,3 +248,11 @@ def worker_init_fn(worker_id: int, num_workers: int, rank: int, seed: int) -> No
     np.random.seed(worker_seed % 2**32)  # numpy takes no larger one
     random.seed(worker_seed)
     torch.manual_seed(worker_seed % 2**63)
+
+
+def __getattr__(name: str) -> Any:
+    from mmdet.datasets import samplers  # they stand on pipelines, which register themselves here
+
+    if name in samplers.__all__:
+        return getattr(samplers, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -9,8 +9,6 @@ from mmdet.models.necks.hrfpn import HRFPN
 from mmdet.models.necks.nas_fpn import NASFPN
 from mmdet.models.necks.pafpn import PAFPN
 from mmdet.models.necks.rfp import RFP
-
-__all__ = ['BFP', 'ChannelMapper', 'FPG', 'FPN', 'FPN_CARAFE', 'HRFPN', 'NASFPN', 'PAFPN', 'RFP']
 from mmdet.models.necks.ssd_neck import SSDNeck
 
-__all__ = ['BFP', 'ChannelMapper', 'FPN', 'HRFPN', 'PAFPN', 'SSDNeck']
+__all__ = ['BFP', 'ChannelMapper', 'FPG', 'FPN', 'FPN_CARAFE', 'HRFPN', 'NASFPN', 'PAFPN', 'RFP', 'SSDNeck']
