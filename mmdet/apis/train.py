@@ -31,6 +31,7 @@ from mmdet.core.utils.dist_utils import sync_random_seed
 from mmdet.datasets.builder import build_dataloader, build_dataset
 from mmdet.datasets.mixing.sources import find_sources
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
+from mmdet.datasets.utils import replace_ImageToTensor  # noqa: F401 - 2.x has it here as well
 from mmdet.models.source_log import SourceLog
 from mmdet.utils.checkpoints.checkpoint import (
     CheckpointMismatchError,

@@ -1,6 +1,8 @@
 """What detectors are made of, without modules that learn."""
 
 from mmdet.core.anchor import (
+    ANCHOR_GENERATORS,
+    PRIOR_GENERATORS,
     AnchorGenerator,
     LegacyAnchorGenerator,
     MlvlPointGenerator,
@@ -52,11 +54,13 @@ from mmdet.core.bbox import (
 )
 from mmdet.core.data_structures import GeneralData, InstanceData
 from mmdet.core.evaluation import (
+    INSTANCE_OFFSET,
     DistEvalHook,
     EvalHook,
     average_precision,
     cityscapes_classes,
     coco_classes,
+    dataset_aliases,
     eval_map,
     eval_recalls,
     get_classes,
@@ -93,7 +97,7 @@ from mmdet.core.mask import (
     mask_target,
     split_combined_polys,
 )
-from mmdet.core.optimizers import LearningRateDecayOptimizerConstructor, build_optimizer
+from mmdet.core.optimizers import OPTIMIZER_BUILDERS, LearningRateDecayOptimizerConstructor, build_optimizer
 from mmdet.core.post_processing import (
     fast_nms,
     mask_matrix_nms,
@@ -120,6 +124,7 @@ from mmdet.core.utils import (
 )
 
 __all__ = [
+    'ANCHOR_GENERATORS',
     'AnchorGenerator',
     'AssignResult',
     'BaseAssigner',
@@ -138,6 +143,7 @@ __all__ = [
     'EvalHook',
     'ExpMomentumEMAHook',
     'GeneralData',
+    'INSTANCE_OFFSET',
     'InstanceBalancedPosSampler',
     'InstanceData',
     'IoUBalancedNegSampler',
@@ -149,6 +155,8 @@ __all__ = [
     'MemoryProfilerHook',
     'MlvlPointGenerator',
     'OHEMSampler',
+    'OPTIMIZER_BUILDERS',
+    'PRIOR_GENERATORS',
     'PointGenerator',
     'PolygonMasks',
     'PseudoBBoxCoder',
@@ -188,6 +196,7 @@ __all__ = [
     'center_of_mass',
     'cityscapes_classes',
     'coco_classes',
+    'dataset_aliases',
     'distance2bbox',
     'encode_mask_results',
     'eval_map',

@@ -240,4 +240,12 @@ def worker_init_fn(worker_id: int, num_workers: int, rank: int, seed: int) -> No
     torch.manual_seed(worker_seed % 2**63)
 
 
+def __getattr__(name: str) -> Any:
+    from mmdet.datasets import samplers  # they stand on pipelines, which register themselves here
+
+    if name in samplers.__all__:
+        return getattr(samplers, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
 __all__ = ['DATASETS', 'PIPELINES', 'build_dataloader', 'build_dataset', 'worker_init_fn']

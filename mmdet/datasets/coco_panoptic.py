@@ -9,6 +9,7 @@ import mmcv
 import numpy as np
 
 from mmdet.core.evaluation import class_lists
+from mmdet.core.evaluation.panoptic_utils import INSTANCE_OFFSET, VOID, id2rgb
 from mmdet.datasets.api_wrappers import COCO, COCOPanoptic, pq_compute_multi_core
 from mmdet.datasets.audit.annotation_rules import fill_annotations, format_list, repeated_ids
 from mmdet.datasets.coco import CocoDataset, xyxy_of
@@ -301,4 +302,12 @@ class CocoPanopticDataset(CocoDataset):
         return things.evaluate_det_segm(results, files, COCO(self.ins_ann_file), metrics, logger, classwise, **kwargs)
 
 
-__all__ = ['COCOPanoptic', 'CocoPanopticDataset', 'parse_pq_results', 'print_panoptic_table']
+__all__ = [
+    'COCOPanoptic',
+    'CocoPanopticDataset',
+    'INSTANCE_OFFSET',
+    'VOID',
+    'id2rgb',
+    'parse_pq_results',
+    'print_panoptic_table',
+]

@@ -8,8 +8,10 @@ from typing import Any
 from mmcv.runner.hooks import HOOKS, Hook
 from torch import nn
 
+from mmdet.datasets.pipelines.loading import LoadAnnotations, LoadImageFromFile, LoadPanopticAnnotations
+
 # Steps that load an image or its annotations and leave both as they are.
-LOADING_STEPS = ('LoadImageFromFile', 'LoadAnnotations', 'LoadPanopticAnnotations')
+LOADING_STEPS = tuple(step.__name__ for step in (LoadImageFromFile, LoadAnnotations, LoadPanopticAnnotations))
 
 # Parts of a model, with all below them, and kinds of module, with those derived from them, whose num_classes counts
 # something else than the data set's classes.

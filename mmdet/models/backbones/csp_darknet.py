@@ -102,13 +102,13 @@ class SPPBottleneck(BaseModule):
         settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.kernel_sizes = kernel_sizes
         self.conv1 = ConvModule(in_channels, mid_channels, 1, **settings)
+        self.poolings = nn.ModuleList(nn.MaxPool2d(size, stride=1, padding=size // 2) for size in kernel_sizes)
         self.conv2 = ConvModule(mid_channels * (len(kernel_sizes) + 1), out_channels, 1, **settings)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, out_channels, H, W)``."""
         x = self.conv1(x)
-        maxima = [F.max_pool2d(x, size, stride=1, padding=size // 2) for size in self.kernel_sizes]
-        return self.conv2(torch.cat([x, *maxima], dim=1))
+        return self.conv2(torch.cat([x, *(pooling(x) for pooling in self.poolings)], dim=1))
 
 
 @BACKBONES.register_module()

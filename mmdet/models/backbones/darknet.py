@@ -95,6 +95,7 @@ class Darknet(BaseModule):
         if not -1 <= frozen_stages <= outputs:
             raise ValueError(f'frozen_stages: expected a number in [-1, {outputs}], got {frozen_stages}')
         self.depth = depth
+        self.layers, self.channels = blocks, channels
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval

@@ -11,7 +11,7 @@ from mmdet.models.backbones.resnet import ResNet
 from mmdet.models.builder import BACKBONES
 from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer as PlainResLayer
-from mmdet.models.utils.weights import run_block
+from mmdet.models.utils.weights import pretrained_path, run_block
 
 # Default arguments, never written to.
 BATCH_NORM = dict(type='BN')
@@ -43,6 +43,7 @@ class Bottleneck(ResNetBottleneck):
         if sac is not None and kwargs.get('dcn') is not None:
             raise ValueError('sac and dcn both choose the 3x3 convolution; keep one')
         self.sac = sac  # before the parent's constructor, which builds the convolutions
+        self.with_sac = sac is not None
         super().__init__(inplanes, planes, init_cfg=init_cfg, **kwargs)
         self.rfp_conv = None
         self.rfp_inplanes = None
@@ -154,6 +155,7 @@ class DetectoRS_ResNet(ResNet):
         self.rfp_inplanes = rfp_inplanes
         self.output_img = output_img
         super().__init__(pretrained=pretrained, init_cfg=init_cfg, **kwargs)
+        self.pretrained = pretrained_path(self.init_cfg)
 
     def _check_settings(self, max_stages: int) -> None:
         super()._check_settings(max_stages)

@@ -218,7 +218,8 @@ class EfficientNet(BaseModule):
         if arch not in self.arch_settings:
             known = ', '.join(self.arch_settings)
             raise KeyError(f'arch: {arch!r} is unknown{did_you_mean(arch, self.arch_settings)} Known: {known}')
-        self.layer_setting = model_scaling(self.layer_settings[arch[:1]], self.arch_settings[arch])
+        self.arch_setting = self.arch_settings[arch]
+        self.layer_setting = model_scaling(self.layer_settings[arch[:1]], self.arch_setting)
         layers = len(self.layer_setting)
         if not out_indices or not set(out_indices) <= set(range(layers)):
             raise ValueError(f'out_indices: expected numbers in [0, {layers}), got {out_indices}')
@@ -229,10 +230,13 @@ class EfficientNet(BaseModule):
         self.drop_path_rate = drop_path_rate
         self.norm_eval = norm_eval
         self.with_cp = with_cp
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
         self.act_cfg = act_cfg
         self.settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         stem = self.layer_setting[0][0]
         self.in_channels = stem.out_channels
+        self.out_channels = self.layer_setting[-1][0].out_channels
         self.layers = nn.ModuleList()
         self.layers.append(
             ConvModule(
@@ -246,7 +250,6 @@ class EfficientNet(BaseModule):
         )
         self.make_layer()
         if max(out_indices) == layers - 1:
-            self.out_channels = self.layer_setting[-1][0].out_channels
             self.layers.append(ConvModule(self.in_channels, self.out_channels, 1, **self.settings))
 
     def make_layer(self) -> None:

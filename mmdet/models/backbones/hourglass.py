@@ -46,7 +46,8 @@ class HourglassModule(BaseModule):
                 f'got {stage_channels} and {stage_blocks}'
             )
         self.depth = depth
-        self.up_size_cfg = upsample_cfg
+        self.upsample_cfg = upsample_cfg
+        self.up2 = F.interpolate
         (channels, inner), (blocks, inner_blocks) = stage_channels[:2], stage_blocks[:2]
         settings = dict(norm_cfg=norm_cfg)
         self.up1 = ResLayer(BasicBlock, channels, channels, blocks, **settings)
@@ -62,8 +63,8 @@ class HourglassModule(BaseModule):
         """``(N, C, H, W)`` to the same shape."""
         kept = self.up1(x)
         low = self.low3(self.low2(self.low1(x)))
-        size = {} if 'scale_factor' in self.up_size_cfg else dict(size=kept.shape[-2:])
-        return kept + F.interpolate(low, **size, **self.up_size_cfg)
+        size = {} if 'scale_factor' in self.upsample_cfg else dict(size=kept.shape[-2:])
+        return kept + self.up2(low, **size, **self.upsample_cfg)
 
 
 @BACKBONES.register_module()

@@ -199,7 +199,10 @@ class HRNet(BaseModule):
     ) -> None:
         super().__init__(resolve_init_cfg(init_cfg, pretrained, scratch_init_cfg()))
         self._check_extra(extra)
+        self.pretrained = pretrained
         self.extra = extra
+        self.stage1_cfg, self.stage2_cfg = extra['stage1'], extra['stage2']
+        self.stage3_cfg, self.stage4_cfg = extra['stage3'], extra['stage4']
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg
         self.norm_eval = norm_eval

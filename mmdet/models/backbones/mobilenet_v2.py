@@ -64,6 +64,7 @@ class MobileNetV2(MobileNetBase):
     ) -> None:
         init_cfg = resolve_init_cfg(init_cfg, pretrained, scratch_init_cfg())
         super().__init__(len(self.arch_settings), NUM_OUTPUTS, out_indices, frozen_stages, norm_eval, init_cfg)
+        self.pretrained = pretrained
         self.widen_factor = widen_factor
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg

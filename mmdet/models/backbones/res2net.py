@@ -48,12 +48,13 @@ class Bottle2neck(Bottleneck):
             )
         self.scales = scales
         self.stage_type = stage_type
-        self.slice_width = int(planes * base_width / base_channels)
-        super().__init__(inplanes, planes, width=self.slice_width * scales, **kwargs)
+        self.width = int(planes * base_width / base_channels)
+        super().__init__(inplanes, planes, width=self.width * scales, **kwargs)
         self._make_slices()
 
     def _make_middle(self, width: int, groups: int) -> None:
-        """Nothing: in the order of checkpoint keys the slices come last."""
+        """No layer: in the order of checkpoint keys the slices come last; the name of the norm that 2.x reserves."""
+        self.norm2_name = build_norm_layer(self.norm_cfg, width, postfix=2)[0]
 
     def _make_slices(self) -> None:
         """Build a 3x3 convolution and a norm for each slice but the last."""
@@ -61,8 +62,8 @@ class Bottle2neck(Bottleneck):
         self.convs = nn.ModuleList(
             build_conv_layer(
                 conv_cfg,
-                self.slice_width,
-                self.slice_width,
+                self.width,
+                self.width,
                 kernel_size=3,
                 stride=self.conv2_stride,
                 padding=self.dilation,
@@ -71,12 +72,12 @@ class Bottle2neck(Bottleneck):
             )
             for _ in range(self.scales - 1)
         )
-        self.bns = nn.ModuleList(build_norm_layer(self.norm_cfg, self.slice_width)[1] for _ in range(self.scales - 1))
+        self.bns = nn.ModuleList(build_norm_layer(self.norm_cfg, self.width)[1] for _ in range(self.scales - 1))
         if self.stage_type == 'stage' and self.conv2_stride != 1:
             self.pool = nn.AvgPool2d(kernel_size=3, stride=self.conv2_stride, padding=1)
 
     def _middle(self, x: Tensor) -> Tensor:
-        *slices, last = x.split(self.slice_width, dim=1)
+        *slices, last = x.split(self.width, dim=1)
         outs: list[Tensor] = []
         for piece, conv, norm in zip(slices, self.convs, self.bns):
             sees_previous = outs and self.stage_type == 'normal'

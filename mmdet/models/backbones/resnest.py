@@ -78,6 +78,8 @@ class SplitAttentionConv2d(BaseModule):
         self.radix = radix
         self.groups = groups
         self.channels = channels
+        self.dcn = dcn
+        self.with_dcn = dcn is not None
         self.conv = build_conv_layer(
             choose_conv_cfg(conv_cfg, dcn),
             in_channels,

@@ -54,7 +54,7 @@ class TridentConv(BaseModule):
         self.test_branch_idx = test_branch_idx
         self.stride = _pair(stride)
         self.kernel_size = _pair(kernel_size)
-        self.dilations = trident_dilations
+        self.dilations = self.paddings = trident_dilations
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *self.kernel_size))
@@ -101,6 +101,7 @@ class TridentBottleneck(Bottleneck):
     ) -> None:
         super().__init__(**kwargs)
         self.trident_dilations = trident_dilations
+        self.num_branch = len(trident_dilations)
         self.test_branch_idx = test_branch_idx
         self.concat_output = concat_output
         self.conv2 = TridentConv(

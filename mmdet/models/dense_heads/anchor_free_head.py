@@ -242,12 +242,6 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
             levels = zip(featmap_sizes, self.strides)
             return [self._get_points_single(size, stride, dtype, device, flatten) for size, stride in levels]
 
-    def aug_test(
-        self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[dict]], rescale: bool = False
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Detections of one image, merged over its augmented versions; see :meth:`aug_test_bboxes`."""
-        return self.aug_test_bboxes(feats, img_metas, rescale=rescale)
-
 
 def inside_objects(points: Tensor, gt_bboxes: Tensor) -> Tensor:
     """(R,) 1 for points (R, 2) that lie inside one of the boxes (G, 4), 0 for the others."""

@@ -387,9 +387,3 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             num_total_samples=num_pos + num_neg if self.sampling else num_pos,
         )
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox)
-
-    def aug_test(
-        self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[dict]], rescale: bool = False
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Detections of one image, merged over its augmented versions; see :meth:`aug_test_bboxes`."""
-        return self.aug_test_bboxes(feats, img_metas, rescale=rescale)

@@ -59,6 +59,7 @@ class ATSSHead(AnchorHead):
         self.loss_centerness = build_loss(loss_centerness)
 
     def _init_layers(self) -> None:
+        self.relu = nn.ReLU(inplace=True)
         tower = (self.in_channels, self.feat_channels, self.stacked_convs, self.conv_cfg, self.norm_cfg)
         self.cls_convs = conv_tower(*tower)
         self.reg_convs = conv_tower(*tower)

@@ -18,6 +18,7 @@ from torch import Tensor
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import directives_of, mask_scores, masks_scores, weigh_targets, weights_of_rows
+from mmdet.models.utils.export import refuse_export
 from mmdet.ops import batched_nms
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -351,10 +352,4 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         dets, keep = batched_nms(bboxes, scores, labels, cfg.nms)
         return dets[: cfg.max_per_img], labels[keep][: cfg.max_per_img]
 
-    def onnx_export(self, *args: Any, **kwargs: Any) -> None:
-        """Not offered.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError(f'{type(self).__name__} cannot be exported to ONNX')
+    onnx_export = refuse_export

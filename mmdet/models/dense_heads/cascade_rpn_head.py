@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from mmcv import ConfigDict
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mmdet.core.bbox.assigners.region_assigner import RegionAssigner
 from mmdet.core.bbox.builder import build_assigner, build_sampler
@@ -78,6 +77,7 @@ class StageCascadeRPNHead(RPNHead):
         self.sampler = build_sampler(sampler or dict(type='PseudoSampler'), context=self)
 
     def _init_layers(self) -> None:
+        self.relu = nn.ReLU(inplace=True)
         self.rpn_conv = AdaptiveConv(self.in_channels, self.feat_channels, **self.adapt_cfg)
         if self.with_cls:
             self.rpn_cls = nn.Conv2d(self.feat_channels, self.num_base_priors * self.cls_out_channels, 1)
@@ -85,7 +85,7 @@ class StageCascadeRPNHead(RPNHead):
 
     def forward_single(self, x: Tensor, offset: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
         """One level (N, in_channels, H, W) -> features for the next stage, scores (or None), box deltas."""
-        features = functional.relu(self.rpn_conv(x, offset))
+        features = self.relu(self.rpn_conv(x, offset))
         scores = self.rpn_cls(features) if self.with_cls else None
         return features if self.bridged_feature else x, scores, self.rpn_reg(features)
 

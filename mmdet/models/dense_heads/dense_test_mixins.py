@@ -73,6 +73,12 @@ class BBoxTestMixin:
             dets = torch.cat([dets[:, :4] * scale, dets[:, 4:]], 1)
         return [(dets, labels)]
 
+    def aug_test(
+        self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[dict]], rescale: bool = False
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Detections of one image, merged over its augmented versions; see :meth:`aug_test_bboxes`."""
+        return self.aug_test_bboxes(feats, img_metas, rescale=rescale)
+
     def merge_aug_bboxes(
         self, aug_bboxes: list[Tensor], aug_scores: list[Tensor] | None, img_metas: list[list[dict]]
     ) -> Any:

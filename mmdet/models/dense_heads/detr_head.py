@@ -20,8 +20,10 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
+from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.detr import best, image_sizes, padding_mask
 from mmdet.models.utils.builder import build_transformer
+from mmdet.models.utils.export import refuse_export
 from mmdet.utils.running.device_copy import tensor_like
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -50,7 +52,7 @@ OLD_NAMES = (
 
 
 @HEADS.register_module()
-class DETRHead(BaseDenseHead):
+class DETRHead(BaseDenseHead, BBoxTestMixin):
     """Queries that a transformer lets look at the image; each becomes a box or nothing.
 
     Args:
@@ -384,3 +386,17 @@ class DETRHead(BaseDenseHead):
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image; see :meth:`get_bboxes`."""
         return self.get_bboxes(*self(feats, img_metas), img_metas, rescale=rescale)
+
+    def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[dict]) -> list[Tensor]:
+        """The boxes of :meth:`simple_test_bboxes` as proposals of a second stage: (k, 5) with scores, best first."""
+        return [dets for dets, _ in self.simple_test_bboxes(x, img_metas)]
+
+    def get_points(self, *args: Any, **kwargs: Any) -> None:
+        """Not offered.
+
+        Raises:
+            NotImplementedError: always; queries stand at no points.
+        """
+        raise NotImplementedError(f'{type(self).__name__} has queries, which stand at no points of a feature map')
+
+    forward_onnx = forward_single_onnx = refuse_export

@@ -47,10 +47,11 @@ class FeatureAlign(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.conv_offset, self.conv_adaption = adaption_layers(4, in_channels, out_channels, kernel_size, deform_groups)
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, shape: Tensor) -> Tensor:
         """Features (N, in_channels, H, W) and distances (N, 4, H, W) -> (N, out_channels, H, W) >= 0."""
-        return functional.relu(self.conv_adaption(x, self.conv_offset(shape)))
+        return self.relu(self.conv_adaption(x, self.conv_offset(shape)))
 
 
 def fovea_masks(gt_bboxes: Tensor, sigma: float, stride: float, featmap_size: tuple[int, int]) -> Tensor:

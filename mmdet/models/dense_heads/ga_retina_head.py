@@ -51,6 +51,7 @@ class GARetinaHead(GuidedAnchorHead):
         super().__init__(num_classes, in_channels, init_cfg=init_cfg or RARE_OBJECTS_AND_LOCATIONS, **kwargs)
 
     def _init_layers(self) -> None:
+        self.relu = nn.ReLU(inplace=True)
         channels, priors = self.feat_channels, self.num_base_priors
         tower = (self.in_channels, channels, self.stacked_convs, self.conv_cfg, self.norm_cfg)
         self.cls_convs = conv_tower(*tower)

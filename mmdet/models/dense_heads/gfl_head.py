@@ -88,6 +88,7 @@ class GFLHead(AnchorHead):
         self.loss_dfl = build_loss(loss_dfl)
 
     def _init_layers(self) -> None:
+        self.relu = nn.ReLU(inplace=True)
         if self.num_base_priors != 1 or any(x != y for x, y in self.prior_generator.strides):
             raise ValueError(
                 f'{type(self).__name__} needs one anchor a cell and square cells; its anchor generator has '

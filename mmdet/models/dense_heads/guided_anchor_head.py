@@ -100,6 +100,7 @@ class GuidedAnchorHead(AnchorHead):
         self.square_anchor_generator = self.prior_generator
         self.approxs_per_octave = self.approx_anchor_generator.num_base_priors[0]
         self.anchor_coder = build_bbox_coder(anchor_coder)
+        self.loc_focal_loss = loss_loc['type'] == 'FocalLoss'
         self.loss_loc = build_loss(loss_loc)
         self.loss_shape = build_loss(loss_shape)
         self.ga_sampling = bool(self.train_cfg) and self.train_cfg.get('ga_sampler') is not None
@@ -115,6 +116,7 @@ class GuidedAnchorHead(AnchorHead):
         return self.square_anchor_generator.num_base_priors[0]
 
     def _init_layers(self) -> None:
+        self.relu = nn.ReLU(inplace=True)
         self.conv_loc = nn.Conv2d(self.in_channels, 1, 1)
         self.conv_shape = nn.Conv2d(self.in_channels, self.num_base_priors * 2, 1)
         self.feature_adaption = FeatureAdaption(

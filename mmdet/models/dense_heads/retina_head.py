@@ -53,6 +53,7 @@ class RetinaHead(AnchorHead):
         super().__init__(num_classes, in_channels, anchor_generator=anchor_generator, init_cfg=init_cfg, **kwargs)
 
     def _init_layers(self) -> None:
+        self.relu = nn.ReLU(inplace=True)
         self.cls_convs = conv_tower(
             self.in_channels, self.feat_channels, self.stacked_convs, self.conv_cfg, self.norm_cfg
         )

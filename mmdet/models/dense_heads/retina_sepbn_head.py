@@ -54,6 +54,7 @@ class RetinaSepBNHead(AnchorHead):
         super().__init__(num_classes, in_channels, init_cfg=init_cfg, **kwargs)
 
     def _init_layers(self) -> None:
+        self.relu = nn.ReLU(inplace=True)
         self.cls_convs = self._build_towers()
         self.reg_convs = self._build_towers()
         self.retina_cls = nn.Conv2d(self.feat_channels, self.num_base_priors * self.cls_out_channels, 3, padding=1)

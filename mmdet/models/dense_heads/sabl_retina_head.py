@@ -107,7 +107,8 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             )
         self.reg_decoded_bbox = reg_decoded_bbox
         self.bbox_coder = build_bbox_coder(bbox_coder)
-        self.side_num = math.ceil(self.bbox_coder.num_buckets / 2)
+        self.num_buckets = self.bbox_coder.num_buckets
+        self.side_num = math.ceil(self.num_buckets / 2)
         self.use_sigmoid_cls = loss_cls.get('use_sigmoid', False)
         self.cls_out_channels = num_classes if self.use_sigmoid_cls else num_classes + 1
         self.loss_cls = build_loss(loss_cls)
@@ -129,6 +130,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         return self.num_base_priors
 
     def _init_layers(self) -> None:
+        self.relu = nn.ReLU(inplace=True)
         tower = (self.in_channels, self.feat_channels, self.stacked_convs, self.conv_cfg, self.norm_cfg)
         self.cls_convs = conv_tower(*tower)
         self.reg_convs = conv_tower(*tower)

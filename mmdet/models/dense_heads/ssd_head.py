@@ -102,6 +102,7 @@ class SSDHead(AnchorHead):
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg
         self.act_cfg = act_cfg
+        self.cls_focal_loss = False  # the hardest negatives are picked instead
         super().__init__(
             num_classes,
             in_channels,

@@ -16,6 +16,7 @@ from mmdet.models.builder import build_backbone, build_neck
 from mmdet.models.detectors.loss_log import parse_losses
 from mmdet.models.options.static_shapes import use_static_shapes
 from mmdet.models.utils.directive_report import check_directives_were_read
+from mmdet.models.utils.export import refuse_export
 
 
 def stack_results(result: list | tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -293,10 +294,4 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         )
         return None if show or out_file else picture
 
-    def onnx_export(self, img: Tensor, img_metas: list[dict], **kwargs: Any) -> None:
-        """Not offered.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError(f'{type(self).__name__} cannot be exported to ONNX')
+    onnx_export = refuse_export

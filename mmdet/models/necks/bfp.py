@@ -53,6 +53,8 @@ class BFP(BaseModule):
         self.num_levels = num_levels
         self.refine_level = refine_level
         self.refine_type = refine_type
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
         settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
         if refine_type == 'conv':
             self.refine = ConvModule(in_channels, in_channels, 3, padding=1, **settings)

@@ -201,6 +201,8 @@ class FPG(BaseModule):
         self.backbone_end_level = used.stop
         self.add_extra_convs = bool(add_extra_convs)
         self.norm_cfg = norm_cfg
+        self.with_bias = norm_cfg is None
+        self.relu = nn.ReLU(inplace=False)
         self.same_down_trans = same_down_trans
         self.same_up_trans = same_up_trans
         self.across_lateral_trans = across_lateral_trans

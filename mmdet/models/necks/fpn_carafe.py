@@ -101,6 +101,7 @@ class FPN_CARAFE(BaseModule):
         for _ in range(num_outs - len(used)):
             laterals.append(ConvModule(width, out_channels, 3, stride=2, padding=1, **settings))
             width = out_channels
+        self.relu = nn.ReLU(inplace=False)
         self.lateral_convs = nn.ModuleList(laterals)
         self.fpn_convs = nn.ModuleList(
             ConvModule(out_channels, out_channels, 3, padding=1, **settings) for _ in range(num_outs)

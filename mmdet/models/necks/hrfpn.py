@@ -51,6 +51,8 @@ class HRFPN(BaseModule):
         self.num_ins = len(in_channels)
         self.num_outs = num_outs
         self.with_cp = with_cp
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
         settings = dict(conv_cfg=conv_cfg, act_cfg=None)
         self.reduction_conv = ConvModule(sum(in_channels), out_channels, kernel_size=1, **settings)
         self.fpn_convs = nn.ModuleList(

@@ -36,6 +36,7 @@ class ASPP(BaseModule):
         super().__init__(init_cfg)
         if dilations[-1] != 1:
             raise ValueError(f'dilations: the last branch sees one cell, so its dilation must be 1, got {dilations}')
+        self.gap = nn.AdaptiveAvgPool2d(1)
         self.aspp = nn.ModuleList(
             nn.Conv2d(in_channels, out_channels, 1)
             if dilation == 1
@@ -47,7 +48,7 @@ class ASPP(BaseModule):
         """(N, in_channels, H, W) -> (N, len(dilations) * out_channels, H, W)."""
         *local, whole = self.aspp
         outs = [F.relu(conv(x)) for conv in local]
-        mean = F.relu(whole(F.adaptive_avg_pool2d(x, 1)))
+        mean = F.relu(whole(self.gap(x)))
         return torch.cat([*outs, mean.expand(-1, -1, *x.shape[-2:])], dim=1)
 
 

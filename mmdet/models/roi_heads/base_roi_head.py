@@ -9,6 +9,7 @@ from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.models.builder import build_shared_head
+from mmdet.models.utils.export import refuse_export
 
 
 class BaseRoIHead(BaseModule, metaclass=ABCMeta):
@@ -25,6 +26,7 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
     """
 
     no_weight_per_image = 'it has no loss of its own: name its bbox_head, mask_head or keypoint_head so'
+    onnx_export = bbox_onnx_export = mask_onnx_export = refuse_export
 
     def __init__(
         self,

@@ -333,11 +333,3 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         if not self.with_mask:
             return [bbox_result]
         return [(bbox_result, self.aug_test_mask(features, img_metas, dets, labels, contexts))]
-
-    def onnx_export(self, x: Features, proposals: list[Tensor], img_metas: list[dict]) -> None:
-        """Not offered.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError(f'{type(self).__name__} cannot be exported to ONNX')

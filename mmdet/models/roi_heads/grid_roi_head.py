@@ -44,6 +44,7 @@ class GridRoIHead(StandardRoIHead):
 
     def __init__(self, grid_roi_extractor: dict | None, grid_head: dict, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.share_roi_extractor = grid_roi_extractor is None
         self.grid_roi_extractor = (
             self.bbox_roi_extractor if grid_roi_extractor is None else build_roi_extractor(grid_roi_extractor)
         )

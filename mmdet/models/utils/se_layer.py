@@ -75,8 +75,9 @@ class DyReLU(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.channels = channels
+        self.expansion = 4  # numbers that describe the two lines of a channel
         self.global_avgpool = nn.AdaptiveAvgPool2d(1)
-        self.conv1, self.conv2 = squeeze_convs(channels, ratio, channels * 4, conv_cfg, act_cfg)
+        self.conv1, self.conv2 = squeeze_convs(channels, ratio, channels * self.expansion, conv_cfg, act_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to the same shape."""

@@ -37,6 +37,8 @@ class BaseSampler(metaclass=ABCMeta):
         self.pos_fraction = pos_fraction
         self.neg_pos_ub = neg_pos_ub
         self.add_gt_as_proposals = add_gt_as_proposals
+        self.pos_sampler = self  # who picks; CombinedSampler has two others
+        self.neg_sampler = self
 
     @abstractmethod
     def _sample_pos(self, assign_result: AssignResult, num_expected: int, **kwargs: Any) -> Tensor:

@@ -74,6 +74,10 @@ class ScoreHLRSampler(BaseSampler):
         super().__init__(num, pos_fraction, neg_pos_ub, add_gt_as_proposals)
         self.context = context
         self.bbox_head = of_stage(context, 'bbox_head')
+        self.bbox_roi_extractor = of_stage(context, 'bbox_roi_extractor')
+        self.with_shared_head = context.with_shared_head
+        if self.with_shared_head:
+            self.shared_head = context.shared_head
         self.k = k
         self.bias = bias
         self.score_thr = score_thr

@@ -42,7 +42,9 @@ class MixFFN(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        hidden = feedforward_channels
+        self.embed_dims = embed_dims
+        self.feedforward_channels = hidden = feedforward_channels
+        self.act_cfg = act_cfg
         position = [nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)] if use_conv else []
         self.layers = nn.Sequential(
             nn.Conv2d(embed_dims, hidden, 1),
@@ -95,6 +97,9 @@ class SpatialReductionAttention(BaseModule):
         super().__init__(init_cfg)
         if not batch_first:
             raise ValueError('batch_first: sequences here are (N, H * W, C), so that only True is accepted')
+        self.embed_dims = embed_dims
+        self.num_heads = num_heads
+        self.batch_first = batch_first
         self.sr_ratio = sr_ratio
         self.attn = nn.MultiheadAttention(embed_dims, num_heads, attn_drop, bias=qkv_bias, batch_first=True)
         self.proj_drop = nn.Dropout(proj_drop)
@@ -110,6 +115,8 @@ class SpatialReductionAttention(BaseModule):
             seen = self.norm(nchw_to_nlc(self.sr(nlc_to_nchw(x, hw_shape))))
         out = self.attn(x, seen, seen, need_weights=False)[0]
         return (x if identity is None else identity) + self.dropout_layer(self.proj_drop(out))
+
+    legacy_forward = forward  # 2.x had a second way for versions of mmcv before 1.3.17
 
 
 class PVTEncoderLayer(BaseModule):

@@ -173,6 +173,9 @@ class Bottleneck(BaseModule):
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg
         self.dcn = dcn
+        self.with_dcn = dcn is not None
+        self.with_modulated_dcn = False  # never more than this in 2.x, whose subclasses read it
+        self.plugins = plugins
         self.conv1_stride, self.conv2_stride = (1, stride) if style == 'pytorch' else (stride, 1)
 
         self.conv1 = build_conv_layer(conv_cfg, inplanes, width, 1, stride=self.conv1_stride, bias=False)
@@ -219,10 +222,9 @@ class Bottleneck(BaseModule):
                     f'position of a plugin: expected one of {PLUGIN_POSITIONS}, got {plugin["position"]!r}'
                 )
         self.with_plugins = bool(plugins)
-        names = [
-            self.make_block_plugins(width, [p['cfg'] for p in plugins if p['position'] == position])
-            for position, width in zip(PLUGIN_POSITIONS, channels)
-        ]
+        by_position = [[p['cfg'] for p in plugins if p['position'] == position] for position in PLUGIN_POSITIONS]
+        self.after_conv1_plugins, self.after_conv2_plugins, self.after_conv3_plugins = by_position
+        names = [self.make_block_plugins(width, cfgs) for width, cfgs in zip(channels, by_position)]
         self.after_conv1_plugin_names, self.after_conv2_plugin_names, self.after_conv3_plugin_names = names
 
     def make_block_plugins(self, in_channels: int, plugins: list[dict]) -> list[str]:

@@ -92,6 +92,7 @@ class WindowMSA(BaseModule):
         self.attn_drop = nn.Dropout(attn_drop_rate)
         self.proj = nn.Linear(embed_dims, embed_dims)
         self.proj_drop = nn.Dropout(proj_drop_rate)
+        self.softmax = nn.Softmax(dim=-1)  # for a forward of users'; the one here is a fused kernel
 
     def init_weights(self) -> None:
         """Draw the biases of relative positions from a truncated normal distribution."""

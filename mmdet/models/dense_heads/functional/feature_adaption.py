@@ -2,7 +2,6 @@
 
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mmdet.ops import DeformConv2d
 
@@ -44,10 +43,11 @@ class FeatureAdaption(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.conv_offset, self.conv_adaption = adaption_layers(2, in_channels, out_channels, kernel_size, deform_groups)
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, shape: Tensor) -> Tensor:
         """Features (N, in_channels, H, W) and shapes (N, 2, H, W), log of w and h -> (N, out_channels, H, W) >= 0.
 
         No gradient goes back into the shapes.
         """
-        return functional.relu(self.conv_adaption(x, self.conv_offset(shape.detach())))
+        return self.relu(self.conv_adaption(x, self.conv_offset(shape.detach())))

@@ -26,6 +26,7 @@ from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels, refined_rows, unscale_boxes
 from mmdet.models.roi_heads.functional.compat import attached_zero, takes_img_metas
 from mmdet.models.utils.builder import build_linear_layer
+from mmdet.models.utils.export import refuse_export
 
 # Defaults of the constructor, which are part of its signature. They are copied before use, never written to.
 BBOX_CODER = dict(
@@ -57,6 +58,7 @@ class BBoxHead(BaseModule):
 
     has_static_shapes = True
     directive_head, directive_fallback = 'bbox_head', 'roi_head'
+    onnx_export = refuse_export
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -97,6 +99,7 @@ class BBoxHead(BaseModule):
         self.bbox_coder = build_bbox_coder(bbox_coder)
         self.loss_cls = build_loss(loss_cls)
         self.loss_bbox = build_loss(loss_bbox)
+        self.debug_imgs = None  # users' code puts images here to look at
         features = in_channels * (1 if with_avg_pool else self.roi_feat_area)
         if with_avg_pool:
             self.avg_pool = nn.AvgPool2d(self.roi_feat_size)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch.nn as nn
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
@@ -46,10 +45,11 @@ class BasicResBlock(BaseModule):
         self.conv1 = ConvModule(in_channels, in_channels, 3, padding=1, bias=False, **layers)
         self.conv2 = ConvModule(in_channels, out_channels, 1, bias=False, act_cfg=None, **layers)
         self.conv_identity = ConvModule(in_channels, out_channels, 1, act_cfg=None, **layers)
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in_channels, h, w) -> (n, out_channels, h, w)."""
-        return F.relu(self.conv2(self.conv1(x)) + self.conv_identity(x))
+        return self.relu(self.conv2(self.conv1(x)) + self.conv_identity(x))
 
 
 @HEADS.register_module()
@@ -96,6 +96,7 @@ class DoubleConvFCBBoxHead(BBoxHead):
         self.res_block = BasicResBlock(self.in_channels, conv_out_channels, conv_cfg, norm_cfg)
         self.conv_branch = self._add_conv_branch()
         self.fc_branch = self._add_fc_branch()
+        self.relu = nn.ReLU(inplace=True)
         self._build_predictors(fc_out_channels, conv_out_channels)
 
     def _add_conv_branch(self) -> nn.ModuleList:
@@ -118,5 +119,5 @@ class DoubleConvFCBBoxHead(BBoxHead):
             x_reg = conv(x_reg)
         x_cls = x_cls.flatten(1)
         for fc in self.fc_branch:
-            x_cls = F.relu(fc(x_cls))
+            x_cls = self.relu(fc(x_cls))
         return self.fc_cls(x_cls), self.fc_reg(self.avg_pool(x_reg).flatten(1))

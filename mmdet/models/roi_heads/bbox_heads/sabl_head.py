@@ -98,12 +98,21 @@ class SABLHead(BaseModule):
         if not reg_class_agnostic:
             raise ValueError('SABLHead predicts one box for all classes: reg_class_agnostic must be True')
         self.num_classes = num_classes
-        self.reg_in_channels = reg_in_channels
+        self.cls_in_channels, self.reg_in_channels = cls_in_channels, reg_in_channels
+        self.cls_out_channels = cls_out_channels
+        self.reg_offset_out_channels, self.reg_cls_out_channels = reg_offset_out_channels, reg_cls_out_channels
+        self.num_cls_fcs, self.num_reg_fcs = num_cls_fcs, num_reg_fcs
         self.reg_class_agnostic = reg_class_agnostic
+        self.roi_feat_size = int(roi_feat_size)
         self.reg_feat_up_ratio = reg_feat_up_ratio
+        self.up_reg_feat_size = reg_feat_up_ratio * self.roi_feat_size
+        self.reg_pre_kernel, self.reg_pre_num = reg_pre_kernel, reg_pre_num
+        self.reg_post_kernel, self.reg_post_num = reg_post_kernel, reg_post_num
+        self.norm_cfg = norm_cfg
         self.with_cls = self.with_reg = True
         self.bbox_coder = build_bbox_coder(bbox_coder)
-        self.side_num = math.ceil(self.bbox_coder.num_buckets / 2)
+        self.num_buckets = self.bbox_coder.num_buckets
+        self.side_num = math.ceil(self.num_buckets / 2)
         self.loss_cls = build_loss(loss_cls)
         self.loss_bbox_cls = build_loss(loss_bbox_cls)
         self.loss_bbox_reg = build_loss(loss_bbox_reg)

@@ -62,7 +62,7 @@ class CoarseMaskHead(FCNMaskHead):
                 norm_cfg=self.norm_cfg,
             )
             channels = self.conv_out_channels
-        area = self.output_size[0] * self.output_size[1]
+        self.output_area = area = self.output_size[0] * self.output_size[1]
         widths = [channels * area] + [fc_out_channels] * num_fcs
         self.fcs = nn.ModuleList(nn.Linear(*pair) for pair in zip(widths, widths[1:]))
         self.fc_logits = nn.Linear(widths[-1], (1 if self.class_agnostic else self.num_classes) * area)

@@ -16,6 +16,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
 from mmdet.models.roi_heads.mask_heads.paste import EXACT, image_masks, masks_of_labels
 from mmdet.models.roi_heads.mask_heads.paste import paste_masks as _do_paste_mask  # noqa: F401 - the name that mmdetection 2.x code imports
+from mmdet.models.utils.export import refuse_export
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -50,6 +51,7 @@ class FCNMaskHead(BaseModule):
     """
 
     directive_head, directive_fallback = 'mask_head', 'roi_head'
+    onnx_export = refuse_export
 
     def __init__(
         self,
@@ -70,6 +72,8 @@ class FCNMaskHead(BaseModule):
         if init_cfg is not None:
             raise ValueError(f'{type(self).__name__} initialises itself; init_cfg must be None, got {init_cfg!r}')
         super().__init__(init_cfg)
+        self.debug_imgs = None  # users' code puts images here to look at
+        self.upsample_cfg = upsample_cfg
         self.upsample_method = upsample_cfg.get('type')
         self.scale_factor = upsample_cfg.get('scale_factor')
         if self.upsample_method not in (None, *UPSAMPLINGS):

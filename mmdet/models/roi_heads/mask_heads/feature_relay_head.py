@@ -37,6 +37,7 @@ class FeatureRelayHead(BaseModule):
         self.in_channels = in_channels
         self.out_conv_channels = out_conv_channels
         self.roi_feat_size = roi_feat_size
+        self.scale_factor = scale_factor
         self.out_channels = roi_feat_size**2 * out_conv_channels
         self.fc = nn.Linear(in_channels, self.out_channels)
         self.upsample = nn.Upsample(scale_factor=scale_factor, mode='bilinear', align_corners=True)

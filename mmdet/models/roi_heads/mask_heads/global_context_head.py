@@ -51,8 +51,14 @@ class GlobalContextHead(BaseModule):
         init_cfg: dict | list[dict] | None = INIT_CFG,
     ) -> None:
         super().__init__(init_cfg)
+        self.num_convs = num_convs
+        self.in_channels = in_channels
+        self.conv_out_channels = conv_out_channels
         self.num_classes = num_classes
         self.loss_weight = loss_weight
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg
+        self.conv_to_res = conv_to_res
         build = residual_convs if conv_to_res else plain_convs
         self.convs = build(num_convs, in_channels, conv_out_channels, conv_cfg, norm_cfg)
         self.pool = nn.AdaptiveAvgPool2d(1)

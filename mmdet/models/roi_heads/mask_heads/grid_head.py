@@ -90,6 +90,7 @@ class GridHead(BaseModule):
         self.whole_map_size = roi_feat_size * 4
         self.sub_regions = self.calc_sub_regions()
         self.neighbor_points = grid_neighbours(self.grid_size)
+        self.num_edges = sum(map(len, self.neighbor_points))
 
         self.convs = self._build_convs()
         enlarge = dict(stride=2, padding=(deconv_kernel_size - 2) // 2, groups=grid_points)

@@ -74,17 +74,19 @@ class MaskIoUHead(BaseModule):
         fc_widths = [features] + [fc_out_channels] * num_fcs
         self.fcs = nn.ModuleList(nn.Linear(*pair) for pair in zip(fc_widths, fc_widths[1:]))
         self.fc_mask_iou = nn.Linear(fc_widths[-1], num_classes)
+        self.relu = nn.ReLU()
+        self.max_pool = nn.MaxPool2d(2, 2)
         self.loss_iou = build_loss(loss_iou)
 
     def forward(self, mask_feat: Tensor, mask_pred: Tensor) -> Tensor:
         """RoI features (p, C, h, w) and mask logits (p, 2 h, 2 w) of one class -> IoUs (p, K)."""
-        pooled = F.max_pool2d(mask_pred.sigmoid()[:, None], 2)
+        pooled = self.max_pool(mask_pred.sigmoid()[:, None])
         x = torch.cat([mask_feat, pooled], dim=1)
         for conv in self.convs:
-            x = F.relu(conv(x))
+            x = self.relu(conv(x))
         x = x.flatten(1)
         for fc in self.fcs:
-            x = F.relu(fc(x))
+            x = self.relu(fc(x))
         return self.fc_mask_iou(x)
 
     def loss(self, mask_iou_pred: Tensor, mask_iou_targets: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:

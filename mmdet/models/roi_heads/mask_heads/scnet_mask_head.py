@@ -24,6 +24,8 @@ class SCNetMaskHead(FCNMaskHead):
     def __init__(self, conv_to_res: bool = True, **kwargs: Any) -> None:
         self.conv_to_res = conv_to_res  # the parent's constructor builds the convolutions
         super().__init__(**kwargs)
+        if conv_to_res:
+            self.num_res_blocks = self.num_convs // 2
 
     def _build_convs(self) -> nn.Module:
         if not self.conv_to_res:

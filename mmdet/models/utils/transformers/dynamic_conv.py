@@ -41,6 +41,7 @@ class DynamicConv(BaseModule):
         super().__init__(init_cfg)
         self.in_channels = in_channels
         self.feat_channels = feat_channels
+        self.out_channels_raw = out_channels
         self.out_channels = out_channels or in_channels
         self.input_feat_shape = to_2tuple(input_feat_shape)
         self.with_proj = with_proj

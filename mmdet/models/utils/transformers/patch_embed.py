@@ -197,6 +197,7 @@ class PatchMerging(BaseModule):
         stride = kernel_size if stride is None else stride
         self.adap_padding, self.padding = window_padding(padding, kernel_size, stride, dilation)
         self.kernel_size, self.stride, self.dilation = _pair(kernel_size), _pair(stride), _pair(dilation)
+        self.sampler = nn.Unfold(self.kernel_size, self.dilation, self.padding, self.stride)
         window_dims = self.kernel_size[0] * self.kernel_size[1] * in_channels
         self.norm = None if norm_cfg is None else build_norm_layer(norm_cfg, window_dims)[1]
         self.reduction = nn.Linear(window_dims, out_channels, bias=bias)
@@ -214,6 +215,6 @@ class PatchMerging(BaseModule):
         feature_map = nlc_to_nchw(x, input_size)
         if self.adap_padding is not None:
             feature_map = self.adap_padding(feature_map)
-        windows = F.unfold(feature_map, self.kernel_size, self.dilation, self.padding, self.stride).transpose(1, 2)
+        windows = self.sampler(feature_map).transpose(1, 2)
         size = window_steps(feature_map.shape[-2:], self.padding, self.dilation, self.kernel_size, self.stride)
         return self.reduction(windows if self.norm is None else self.norm(windows)), size
