@@ -22,6 +22,7 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.directives import SUFFIX, switch_directives_on, unsupported_reason
 from mmdet.models.utils.directive_report import directive_readers
 
+ASCEND = dict(type='AscendMaxIoUAssigner', pos_iou_thr=0.2, neg_iou_thr=0.2, min_pos_iou=0.0)
 ON_ANCHORS = dict(PLAIN, anchor_generator=LEVELS, train_cfg=BY_IOU)
 PER_IMAGE = {
     name: dict(settings, type=settings.get('type', name))
@@ -30,14 +31,21 @@ PER_IMAGE = {
 } | dict(
     AnchorHead={**ON_ANCHORS, 'type': 'AnchorHead', 'loss_cls': FOCAL},
     softmax={**ON_ANCHORS, 'type': 'AnchorHead', 'loss_cls': dict(type='CrossEntropyLoss', use_sigmoid=False)},
+    AscendAnchorHead={
+        **ON_ANCHORS, 'type': 'AscendAnchorHead', 'loss_cls': FOCAL, 'train_cfg': dict(BY_IOU, assigner=ASCEND),
+    },
+    AscendSSDHead=CASES['SSDHead']
+    | dict(type='AscendSSDHead', train_cfg=dict(CASES['SSDHead']['train_cfg'], assigner=ASCEND)),
     RPNHead=dict(type='RPNHead', in_channels=4, feat_channels=4, anchor_generator=LEVELS, train_cfg=BY_IOU),
     GuidedAnchorHead=dict(GUIDED, type='GuidedAnchorHead', num_classes=3, loss_cls=FOCAL),
     RetinaSepBNHead=dict(ON_ANCHORS, type='RetinaSepBNHead', num_ins=2, loss_cls=FOCAL, norm_cfg=dict(type='BN')),
 )  # fmt: skip
-for name in ('AnchorHead', 'softmax'):
+for name in ('AnchorHead', 'softmax', 'AscendAnchorHead'):
     PER_IMAGE[name].pop('stacked_convs')
 PROPOSERS = ('GARPNHead', 'CascadeRPNHead', 'RPNHead')
-SIGMOID = [n for n in PER_IMAGE if n not in (*PROPOSERS, 'softmax', 'SSDHead', 'PISASSDHead', 'DETRHead')]
+SIGMOID = [
+    n for n in PER_IMAGE if n not in (*PROPOSERS, 'softmax', 'SSDHead', 'PISASSDHead', 'AscendSSDHead', 'DETRHead')
+]
 POINTS = ('FCOSHead', 'FoveaHead')
 MIXING = ('RetinaSepBNHead', 'PISARetinaHead', 'PISASSDHead')  # by a norm of the batch, by the mean of loss_carl
 EVERY = dict(type='recalibrate', score_thr=1e-9, warmup=0)  # every negative scores more
@@ -119,7 +127,10 @@ def test_every_dense_head_is_here_or_says_why_it_cannot_weigh_images():
     dense = {n for n in dense if HEADS.get(n).__module__.startswith('mmdet.models.dense_heads') and 'PerImage' not in n}
     reasons = {n: unsupported_reason(HEADS.get(n)) for n in dense}
     able = {n for n, reason in reasons.items() if reason is None}
-    assert able - {*PER_IMAGE, *SWEPT_1, *SWEPT_2} == {'StageCascadeRPNHead'}  # which is there as two stages
+    assert able - {*PER_IMAGE, *SWEPT_1, *SWEPT_2} == {
+        'StageCascadeRPNHead',  # which is there as two stages
+        'YOLACTHead',  # in test_zoo_detectors
+    }
     refused = {n: reason for n, reason in reasons.items() if reason is not None}
     assert set(refused) == {'FSAFHead', 'FreeAnchorRetinaHead', 'CascadeRPNHead', 'AnchorFreeHead'}
     assert 'weights would change that choice' in refused['FSAFHead']
@@ -220,7 +231,7 @@ def test_negatives_are_evidence_against_the_labelled_classes_alone(name):
     assert changed > 0
 
 
-@pytest.mark.parametrize('name', ['softmax', 'SSDHead', 'PISASSDHead', 'DETRHead'])
+@pytest.mark.parametrize('name', ['softmax', 'SSDHead', 'PISASSDHead', 'AscendSSDHead', 'DETRHead'])
 def test_softmax_counts_the_unlabelled_classes_as_background(name):
     plain, some, none = (run(name, {UNLABELED_CLASSES: c}, {}).of_classes for c in ([], [1], [0, 1, 2]))
     assert plain > some > none
