@@ -135,6 +135,100 @@ def images_of_rows(counts: Sequence[int], device: torch.device) -> Tensor:
     return images.to(device, non_blocking=True)
 
 
+class DirectedHead(nn.Module):
+    """What a head inherits to take part: its base class, or the second one of it."""
+
+    # whose keys of the images' meta information count; the fallback's, where an image has none of the first
+    directive_head: str = 'bbox_head'
+    directive_fallback: str | None = 'rpn_head'
+
+    def serve_as_first_stage(self) -> None:
+        """Read the keys of a first stage, whatever slot the class is made for."""
+        directives_of(self).names = ('rpn_head',)
+
+    def follow_iter(self, iteration: int) -> None:
+        """Say how far the training is; policies of negatives with a warm-up ask for it."""
+        directives_of(self).iteration = iteration
+
+    def weigh(
+        self,
+        targets: Targets,
+        img_metas: Sequence[ImgMeta] | None,
+        overlaps: Callable[[int], Tensor] | None = None,
+        sampled: bool | None = None,
+    ) -> Targets:
+        """Targets (N, R, ...) of a batch, weighed as its images say; the very same where they say nothing.
+
+        Args:
+            targets: of N images.
+            img_metas: meta information of the N images.
+            overlaps: gives the greatest IoU (R,) of the rows of an image, whose number it gets, with an object.
+            sampled: whether a sampler has left out negatives that are to be ignored; None: as the head has it.
+        """
+        images = torch.arange(len(targets.labels), device=targets.labels.device)[:, None]
+        return self.weigh_rows(targets, images, img_metas, overlaps, sampled)
+
+    def weigh_rows(
+        self,
+        targets: Targets,
+        image_of_row: Tensor,
+        img_metas: Sequence[ImgMeta] | None,
+        overlaps: Callable[[int], Tensor] | None = None,
+        sampled: bool | None = None,
+    ) -> Targets:
+        """As :meth:`weigh`, of rows in any order; ``image_of_row`` is the number of each row's image."""
+        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, sampled)
+
+    def image_weights(
+        self, img_metas: Sequence[ImgMeta], device: torch.device, counts: Sequence[int] | None = None
+    ) -> Tensor | None:
+        """Loss weights for losses that are not over targets; None: all are 1.
+
+        They are (N,), or (sum of ``counts``,) for ``counts[i]`` rows of image i, image after image.
+        """
+        return weights_of_rows(self, img_metas, counts or [1] * len(img_metas), device)
+
+    def masks_scores(self, img_metas: Sequence[ImgMeta] | None, device: torch.device) -> bool:
+        """Whether :meth:`scores_for_loss` has something to do, for heads whose scores must be rearranged for it."""
+        return masks_scores(self, img_metas, device)
+
+    def scores_for_loss(
+        self,
+        scores: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        img_metas: Sequence[ImgMeta],
+        class_wise: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """Class scores and label weights as the classification loss takes them: negatives say no more than they may.
+
+        A ``loss`` calls this once it has its targets; where the images say nothing, it gets back what it gave.
+
+        Args:
+            scores: (N, r, C) logits.
+            labels: (N, r) in [0, K], K for background.
+            label_weights: (N, r).
+            img_metas: meta information of the N images.
+            class_wise: whether the labels are those of classes, or only tell objects from background.
+        """
+        images = torch.arange(len(scores), device=scores.device)[:, None].expand_as(labels).flatten()
+        rows = scores.flatten(0, 1), labels.flatten(), label_weights.flatten()
+        rows, weights = self.row_scores_for_loss(*rows, images, img_metas, class_wise)
+        return rows.view_as(scores), weights.view_as(label_weights)
+
+    def row_scores_for_loss(
+        self,
+        scores: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        image_of_row: Tensor,
+        img_metas: Sequence[ImgMeta],
+        class_wise: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """As :meth:`scores_for_loss`, of rows (n, C) in any order; ``image_of_row`` (n,) is their image's number."""
+        return mask_scores(self, scores, labels, label_weights, image_of_row, img_metas, class_wise)
+
+
 # ---- classes and the switch
 
 

@@ -12,7 +12,6 @@ from mmdet.core.directives import loss_weight_key
 from mmdet.models import directives
 from mmdet.models.builder import HEADS, build_detector
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.custom_rpn_head import RPNHeadWithWeightPerImage
 from mmdet.models.directives import (
     SUFFIX,
@@ -22,15 +21,9 @@ from mmdet.models.directives import (
 )
 
 NAMES = [name for name, head in sorted(HEADS.module_dict.items()) if unsupported_reason(head) is None]
-# their arguments differ; the tests of each of them have this sweep's assertion
-ELSEWHERE = {
-    'ATSSHead', 'GFLHead', 'SSDHead', 'PISASSDHead', 'DETRHead', 'DeformableDETRHead', 'RetinaSepBNHead',
-    'GuidedAnchorHead', 'GARPNHead', 'GARetinaHead', 'StageCascadeRPNHead',
-    'SABLRetinaHead', 'FCOSHead', 'FoveaHead',
-}  # fmt: skip
-DENSE = [name for name in NAMES if issubclass(HEADS.get(name), BaseDenseHead) and name not in ELSEWHERE]
 FOCAL = dict(loss_cls=dict(type='FocalLoss', use_sigmoid=True))
 SOFTMAX = dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False))
+# the heads whose arguments differ are swept in tests/models/dense_heads
 ARGS = dict(RetinaHead=[FOCAL | dict(stacked_convs=1)], AnchorHead=[FOCAL, SOFTMAX, {}], RPNHead=[{}, SOFTMAX])
 SETTINGS = dict(
     in_channels=4,
@@ -149,7 +142,7 @@ def test_directives_of_a_head_are_its_own():
     assert directives_of(one).iteration == 7 and directives_of(other).iteration is None
 
 
-@pytest.mark.parametrize(('name', 'args'), [(name, args) for name in DENSE for args in ARGS.get(name, [{}])])
+@pytest.mark.parametrize(('name', 'args'), [(name, args) for name in ARGS for args in ARGS[name]])
 def test_dense_head_is_linear_in_the_weight_of_each_image(name, args):
     cfg = copy.deepcopy(SETTINGS) | args
     if name != 'RPNHead':

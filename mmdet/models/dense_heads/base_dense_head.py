@@ -6,7 +6,7 @@ of the network's input.
 """
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,9 +15,8 @@ from mmcv.cnn import constant_init
 from mmcv.runner import BaseModule
 from torch import Tensor
 
-from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
-from mmdet.models.directives import directives_of, mask_scores, masks_scores, weigh_targets, weights_of_rows
+from mmdet.models.directives import DirectedHead
 from mmdet.models.utils.export import refuse_export
 from mmdet.ops import batched_nms
 from mmdet.utils.running.device_copy import tensor_like
@@ -40,7 +39,7 @@ def as_config(cfg: dict | None) -> ConfigDict | None:
     return cfg if cfg is None or isinstance(cfg, ConfigDict) else ConfigDict(cfg)
 
 
-class BaseDenseHead(BaseModule, metaclass=ABCMeta):
+class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
     """Base of the heads that predict at every cell of their feature maps.
 
     A subclass gives ``forward``, ``loss`` and, for :meth:`get_bboxes`, the attributes ``prior_generator``,
@@ -53,10 +52,6 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
     Args:
         init_cfg: initialisation of the weights, as mmcv's ``BaseModule`` takes it.
     """
-
-    # whose keys of the images' meta information count; the fallback's, where an image has none of the first
-    directive_head: str = 'bbox_head'
-    directive_fallback: str | None = 'rpn_head'
 
     def __init__(self, init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
@@ -73,84 +68,6 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
     def loss(self, **kwargs: Any) -> dict:
         """Losses by name, each a tensor or a list of tensors (one a level)."""
 
-    def serve_as_first_stage(self) -> None:
-        """Read the keys of a first stage, whatever slot the class is made for."""
-        directives_of(self).names = ('rpn_head',)
-
-    def follow_iter(self, iteration: int) -> None:
-        """Say how far the training is; policies of negatives with a warm-up ask for it."""
-        directives_of(self).iteration = iteration
-
-    def weigh(
-        self,
-        targets: Targets,
-        img_metas: list[dict] | None,
-        overlaps: Callable[[int], Tensor] | None = None,
-        sampled: bool | None = None,
-    ) -> Targets:
-        """Targets (N, R, ...) of a batch, weighed as its images say; the very same where they say nothing.
-
-        Args:
-            targets: of N images.
-            img_metas: meta information of the N images.
-            overlaps: gives the greatest IoU (R,) of the rows of an image, whose number it gets, with an object.
-            sampled: whether a sampler has left out negatives that are to be ignored; None: as the head has it.
-        """
-        images = torch.arange(len(targets.labels), device=targets.labels.device)[:, None]
-        return self.weigh_rows(targets, images, img_metas, overlaps, sampled)
-
-    def weigh_rows(
-        self,
-        targets: Targets,
-        image_of_row: Tensor,
-        img_metas: list[dict] | None,
-        overlaps: Callable[[int], Tensor] | None = None,
-        sampled: bool | None = None,
-    ) -> Targets:
-        """As :meth:`weigh`, of rows in any order; ``image_of_row`` is the number of each row's image."""
-        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, sampled)
-
-    def image_weights(self, img_metas: list[dict], device: torch.device) -> Tensor | None:
-        """(N,) loss weights of the images, for losses that are not over targets; None: all are 1."""
-        return weights_of_rows(self, img_metas, [1] * len(img_metas), device)
-
-    def scores_for_loss(
-        self,
-        scores: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        img_metas: list[dict],
-        class_wise: bool = True,
-    ) -> tuple[Tensor, Tensor]:
-        """Class scores and label weights as the classification loss takes them: negatives say no more than they may.
-
-        A ``loss`` calls this, or :meth:`score_maps_for_loss`, once it has its targets; where the images say nothing,
-        it gets back what it gave.
-
-        Args:
-            scores: (N, r, C) logits.
-            labels: (N, r) in [0, K], K for background.
-            label_weights: (N, r).
-            img_metas: meta information of the N images.
-            class_wise: whether the labels are those of classes, or only tell objects from background.
-        """
-        images = torch.arange(len(scores), device=scores.device)[:, None].expand_as(labels).flatten()
-        rows = scores.flatten(0, 1), labels.flatten(), label_weights.flatten()
-        rows, weights = self.row_scores_for_loss(*rows, images, img_metas, class_wise)
-        return rows.view_as(scores), weights.view_as(label_weights)
-
-    def row_scores_for_loss(
-        self,
-        scores: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        image_of_row: Tensor,
-        img_metas: list[dict],
-        class_wise: bool = True,
-    ) -> tuple[Tensor, Tensor]:
-        """As :meth:`scores_for_loss`, of rows (n, C) in any order; ``image_of_row`` (n,) is their image's number."""
-        return mask_scores(self, scores, labels, label_weights, image_of_row, img_metas, class_wise)
-
     def score_maps_for_loss(
         self,
         cls_scores: Sequence[Tensor],
@@ -159,7 +76,7 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         img_metas: list[dict],
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """As :meth:`scores_for_loss`, of L maps (N, A * C, H, W) with L times labels and weights (N, H * W * A)."""
-        if not masks_scores(self, img_metas, cls_scores[0].device):
+        if not self.masks_scores(img_metas, cls_scores[0].device):
             return cls_scores, label_weights  # rearranging the maps would copy them
         flat = [m.permute(0, 2, 3, 1).reshape(len(m), -1, self.cls_out_channels) for m in cls_scores]
         rows = [self.scores_for_loss(*level, img_metas) for level in zip(flat, labels, label_weights)]

@@ -7,8 +7,11 @@ from typing import Any
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.models.directives import DirectedHead
+from mmdet.models.utils.export import refuse_export
 
-class BaseMaskHead(BaseModule, metaclass=ABCMeta):
+
+class BaseMaskHead(BaseModule, DirectedHead, metaclass=ABCMeta):
     """The way through training and testing; a subclass gives ``forward``, ``loss`` and ``get_results``.
 
     Args:
@@ -81,10 +84,4 @@ class BaseMaskHead(BaseModule, metaclass=ABCMeta):
         outs = self(feats) if instances_list is None else self(feats, instances_list=instances_list)
         return self.get_results(*outs, img_metas, rescale=rescale, instances_list=instances_list, **kwargs)
 
-    def onnx_export(self, img: Tensor, img_metas: list[dict]) -> None:
-        """Not offered.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError(f'{type(self).__name__} cannot be exported to ONNX')
+    onnx_export = refuse_export

@@ -33,7 +33,7 @@ FIRST_PROBABILITY = 0.1  # of each class at the start
 class CenterNetHead(BaseDenseHead, BBoxTestMixin):
     """A heat map of centres for each class, the sizes of boxes in cells and the offsets of centres in their cells.
 
-    See :func:`heatmap_weights` for what is a negative to the directives.
+    See :func:`heatmap_weights` for what a negative is.
 
     Args:
         in_channel: channels of the feature map.

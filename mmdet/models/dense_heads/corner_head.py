@@ -21,7 +21,6 @@ from mmdet.models.dense_heads.functional.corners import (
     pair_boxes,
 )
 from mmdet.models.dense_heads.functional.heatmaps import border_of, heatmap_weights, suppress
-from mmdet.models.directives import weights_of_rows
 from mmdet.models.utils.gaussian_target import transpose_and_gather_feat
 
 # Default arguments; every builder copies them.
@@ -37,7 +36,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
     """Heat maps of both corners for each class, their offsets in the cells, and tags that tell which belong together.
 
     The levels are the outputs of hourglasses of one size; all have losses, the last one makes the detections. See
-    :func:`heatmap_weights` for what is a negative to the directives.
+    :func:`heatmap_weights` for what a negative is.
 
     Args:
         num_classes: K, without background.
@@ -191,7 +190,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         for corner, heat in zip(CORNERS, (tl_heat, br_heat)):
             found = heatmap_weights(self, heat.sigmoid(), targets[f'{corner}_heatmap'], gt_bboxes, img_metas, shape)
             weights |= dict(zip((f'{corner}_class_weight', f'{corner}_weight'), found))
-        of_images = weights_of_rows(self, img_metas, [1] * len(img_metas), tl_heat.device)
+        of_images = self.image_weights(img_metas, tl_heat.device)
         return targets | weights | dict(image_weights=of_images)
 
     def loss(

@@ -366,7 +366,7 @@ class DDODHead(AnchorHead):
             cls_scores[rows],
             self.bbox_coder.decode(anchors, bbox_preds[rows]),
         )
-        # The sampler needs the image's directives, such as ignored negatives.
+        # the sampler reads what the image says of its negatives
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         count = len(flat_anchors)
         if not unmap_outputs:

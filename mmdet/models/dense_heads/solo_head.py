@@ -9,7 +9,6 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmdet.core.data_structures.instance_data import InstanceData
-from mmdet.core.directives import BBOX_HEAD, MASK_HEAD
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS, build_loss
@@ -24,7 +23,6 @@ from mmdet.models.dense_heads.functional.grid_masks import (
     values_of_cells,
 )
 from mmdet.models.dense_heads.functional.towers import GROUP_NORM
-from mmdet.models.directives import mask_scores, weigh_targets
 
 SCALE_RANGES = ((8, 32), (16, 64), (32, 128), (64, 256), (128, 512))
 NUM_GRIDS = [40, 36, 24, 16, 12]
@@ -63,7 +61,7 @@ class SOLOHead(BaseMaskHead):
         init_cfg: initialisation of the weights.
     """
 
-    directive_head, directive_fallback = BBOX_HEAD, MASK_HEAD
+    directive_fallback = 'mask_head'
     has_sampler = False
     last_object_only = True  # whose mask a cell learns that several objects share
 
@@ -226,19 +224,11 @@ class SOLOHead(BaseMaskHead):
         labels = torch.stack([torch.cat([grid.labels for grid in image]) for image in found])
         counts = [grid.labels.numel() for grid in found[0]]
         positive = labels < self.num_classes
-        images = torch.arange(len(labels), device=labels.device)
         ones = torch.ones_like(labels, dtype=torch.float32)
         targets = Targets(labels, ones, ones[..., None], positive[..., None].float())
-        targets = weigh_targets(self, targets, images[:, None], img_metas)
+        targets = self.weigh(targets, img_metas)
         scores = torch.cat([m.permute(0, 2, 3, 1).flatten(1, 2) for m in to_full_precision(mlvl_cls_preds)], dim=1)
-        scores, weights = mask_scores(
-            self,
-            scores.flatten(0, 1),
-            labels.flatten(),
-            targets.label_weights.flatten(),
-            images.repeat_interleave(labels.size(1)),
-            img_metas,
-        )
+        scores, weights = self.scores_for_loss(scores, labels, targets.label_weights, img_metas)
         num_pos = positive.sum()
         losses = []
         for level, mask_weights in enumerate(targets.bbox_weights[..., 0].split(counts, dim=1)):
@@ -248,7 +238,7 @@ class SOLOHead(BaseMaskHead):
             wanted = torch.cat([grid.masks for grid in grids])
             of_masks = self.loss_mask(masks_of(level, of_image, cells), wanted, reduction_override='none')
             losses.append((of_masks * mask_weights[of_image, cells]).sum())
-        loss_cls = self.loss_cls(scores, labels.flatten(), weights, avg_factor=num_pos + 1)
+        loss_cls = self.loss_cls(scores.flatten(0, 1), labels.flatten(), weights.flatten(), avg_factor=num_pos + 1)
         return dict(loss_mask=sum(losses) / num_pos.clamp(min=1), loss_cls=loss_cls)
 
     @property

@@ -22,7 +22,6 @@ from mmdet.models.dense_heads.functional.task_alignment import (
     normalised_alignment,
     sample_channels,
 )
-from mmdet.models.directives import masks_scores
 from mmdet.models.utils.misc import sigmoid_geometric_mean
 
 # Default argument; every builder copies it.
@@ -268,7 +267,7 @@ class TOODHead(ATSSHead):
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """As of :class:`BaseDenseHead`, of scores in [0, 1]; 0 where a negative says nothing of a class."""
-        if not masks_scores(self, img_metas, scores.device):
+        if not self.masks_scores(img_metas, scores.device):
             return scores, label_weights
         logits = scores.detach().logit()
         masked, label_weights = super().scores_for_loss(logits, labels, label_weights, img_metas, class_wise)
@@ -354,7 +353,7 @@ class TOODHead(ATSSHead):
         assigned = self.alignment_assigner.assign(
             cls_scores[rows], bbox_preds[rows], anchors, gt_bboxes, gt_bboxes_ignore, gt_labels, self.alpha, self.beta
         )
-        # The sampler needs the image's directives, such as ignored negatives.
+        # the sampler reads what the image says of its negatives
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         pos, gts = sampled.pos_inds, sampled.pos_assigned_gt_inds
         metrics = normalised_alignment(assigned.assign_metrics[pos], assigned.max_overlaps[pos], gts, len(gt_bboxes))

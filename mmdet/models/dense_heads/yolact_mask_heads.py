@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
-from mmdet.core.directives import BBOX_HEAD, MASK_HEAD
 from mmdet.core.targets import Targets
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
@@ -20,7 +19,7 @@ from mmdet.models.dense_heads.functional.prototypes import (
     resize_masks,
     sanitize_coordinates,
 )
-from mmdet.models.directives import mask_scores, weigh_targets, weights_of_rows
+from mmdet.models.directives import DirectedHead
 
 # Default arguments; every builder copies them.
 SIGMOID_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
@@ -31,7 +30,7 @@ PROTO_KERNELS = (3, 3, 3, -2, 3, 1)
 
 
 @HEADS.register_module()
-class YOLACTSegmHead(BaseModule):
+class YOLACTSegmHead(BaseModule, DirectedHead):
     """Which classes are at each pixel, from features; an additional loss that is not needed in tests.
 
     A pixel of no object is a negative. Images without objects have no part in the loss.
@@ -43,7 +42,7 @@ class YOLACTSegmHead(BaseModule):
         init_cfg: initialisation of the weights.
     """
 
-    directive_head = BBOX_HEAD
+    directive_fallback = None
     has_sampler = False
 
     def __init__(
@@ -90,18 +89,14 @@ class YOLACTSegmHead(BaseModule):
         labels = torch.where(masks.amax(1) > 0, 0, classes)
         teaches = masks.new_tensor([target is not None for target in found])[:, None].expand(labels.shape)
         nothing = masks.new_zeros(*labels.shape, 0)  # there are no boxes
-        images = torch.arange(num, device=labels.device)[:, None]
-        targets = weigh_targets(self, Targets(labels, teaches, nothing, nothing), images, img_metas)
-        logits, weights = mask_scores(
-            self,
-            segm_pred.flatten(2).transpose(1, 2).flatten(0, 1),
-            labels.flatten(),
-            targets.label_weights.flatten(),
-            images.expand_as(labels).flatten(),
-            img_metas,
-        )
+        targets = self.weigh(Targets(labels, teaches, nothing, nothing), img_metas)
+        logits = segm_pred.flatten(2).transpose(1, 2)
+        logits, weights = self.scores_for_loss(logits, labels, targets.label_weights, img_metas)
         losses = self.loss_segm(
-            logits, masks.transpose(1, 2).flatten(0, 1), weights[:, None], reduction_override='none'
+            logits.flatten(0, 1),
+            masks.transpose(1, 2).flatten(0, 1),
+            weights.flatten()[:, None],
+            reduction_override='none',
         )
         return dict(loss_segm=list(losses.reshape(num, -1).sum(1) / labels.numel()))
 
@@ -138,7 +133,7 @@ class InterpolateModule(BaseModule):
 
 
 @HEADS.register_module()
-class YOLACTProtonet(BaseModule):
+class YOLACTProtonet(BaseModule, DirectedHead):
     """Prototypes from features, and masks from prototypes and coefficients.
 
     Args:
@@ -154,7 +149,7 @@ class YOLACTProtonet(BaseModule):
         init_cfg: initialisation of the weights.
     """
 
-    directive_head, directive_fallback = MASK_HEAD, BBOX_HEAD
+    directive_head, directive_fallback = 'mask_head', 'bbox_head'
 
     def __init__(
         self,
@@ -244,7 +239,7 @@ class YOLACTProtonet(BaseModule):
             sampling_results: of the N images.
         """
         losses, total = [], 0
-        weights = weights_of_rows(self, img_meta, [1] * len(img_meta), mask_pred[0].device)
+        weights = self.image_weights(img_meta, mask_pred[0].device)
         for masks, gts, boxes, meta, sampled in zip(mask_pred, gt_masks, gt_bboxes, img_meta, sampling_results):
             gt_inds = sampled.pos_assigned_gt_inds
             if not len(gt_inds):

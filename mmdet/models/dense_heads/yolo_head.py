@@ -44,9 +44,9 @@ RARE = 0.01  # probability of each class at the start
 class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
     """For each anchor a box, whether it is an object, and of which class; levels from the coarsest to the finest.
 
-    A row has 5 + K numbers: centre in the cell (logits), logarithms of the size, objectness and class scores. To the
-    directives a negative is an anchor that the assigner gives no object; it enters ``loss_conf`` alone. See
-    :func:`mask_objectness` for unlabelled classes.
+    A row has 5 + K numbers: centre in the cell (logits), logarithms of the size, objectness and class scores. A
+    negative is an anchor that the assigner gives no object; it enters ``loss_conf`` alone. See :func:`mask_objectness`
+    for unlabelled classes.
 
     Args:
         num_classes: K, without background.

@@ -14,7 +14,6 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.directives import weights_of_rows
 
 MAX_EXP = 1e8  # upper bound of exp() in the joint score; published weights expect it
 RARE = 0.01  # probability of each class at the start
@@ -41,7 +40,7 @@ class YOLOFHead(AnchorHead):
     """Class scores times an objectness that has no loss of its own, and boxes, on one level.
 
     The box loss compares what the assigner matches with each object, predictions that an object is near to as well as
-    its anchors, whatever their labels. To the directives a negative is an anchor that the sampler takes as one.
+    its anchors, whatever their labels. A negative is an anchor that the sampler takes as one.
 
     Args:
         num_classes: K, without background.
@@ -197,7 +196,7 @@ class YOLOFHead(AnchorHead):
             for name in ('pos_idx', 'pos_predicted_boxes', 'target_boxes')
         )
         box_weights = torch.cat(counted).to(weights)
-        of_rows = weights_of_rows(self, img_metas, [len(rows) for rows in counted], weights.device)
+        of_rows = self.image_weights(img_metas, weights.device, [len(rows) for rows in counted])
         if of_rows is not None:
             box_weights = box_weights * of_rows
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
@@ -230,7 +229,7 @@ class YOLOFHead(AnchorHead):
             gt_bboxes_ignore,
             None if self.sampling else gt_labels,
         )
-        # The sampler needs the image's directives, such as ignored negatives.
+        # the sampler reads what the image says of its negatives
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         pos, neg = sampled.pos_inds, sampled.neg_inds
         labels = gt_bboxes.new_full((len(anchors),), self.num_classes, dtype=torch.long)

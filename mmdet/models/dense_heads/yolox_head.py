@@ -37,9 +37,9 @@ RARE = 0.01  # probability of an object, and of each class, at the start
 class YOLOXHead(BaseDenseHead, BBoxTestMixin):
     """Class scores, boxes and objectness of each cell, with layers of each level's own.
 
-    To the directives a negative is a point that SimOTA gives no object; it enters the loss of the objectness alone. The
-    assignment itself looks at predictions and ignores directives. See :func:`mask_objectness` for unlabelled classes;
-    to the policy that looks at overlaps, a point inside an object overlaps it by 1 and any other by 0.
+    A negative is a point that SimOTA gives no object; it enters the loss of the objectness alone. The assignment itself
+    looks at predictions, whatever the images weigh. See :func:`mask_objectness` for unlabelled classes; to the policy
+    that looks at overlaps, a point inside an object overlaps it by 1 and any other by 0.
 
     Attributes:
         use_l1: whether ``loss_l1`` is computed; ``YOLOXModeSwitchHook`` switches it on.
