@@ -22,14 +22,26 @@ Detection = tuple[float, str, np.ndarray, dict]  # score, class, box (4,) xyxy p
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads plain values and numpy arrays only: the files come from the web, and a pickle may run any code."""
+    """Reads plain values and numpy arrays only: the files come from the web, and a pickle may run any code.
+
+    Files of Python 2 are read as well: their bytes become text, and theirs of arrays are written as text of Latin-1.
+    """
 
     _ALLOWED = {'_reconstruct', 'scalar', 'ndarray', 'dtype'}
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split('.')[0] == 'numpy' and name in self._ALLOWED:
             return super().find_class(module, name)
+        if (module, name) == ('_codecs', 'encode'):
+            return _latin1
         raise pickle.UnpicklingError(f'{module}.{name} is neither a plain value nor an array of numpy')
+
+
+def _latin1(text: str, encoding: str = 'latin1') -> bytes:
+    """Bytes that a pickle holds as text."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'bytes written as text of {encoding!r}; pickles write latin1')
+    return text.encode(encoding)
 
 
 def read_objects(path: str) -> list[Sequence]:
@@ -40,7 +52,10 @@ def read_objects(path: str) -> list[Sequence]:
     """
     content = mmcv.FileClient.infer_client(uri=path).get(path)
     try:
-        entries = json.loads(content) if path.endswith('.json') else _PlainUnpickler(io.BytesIO(content)).load()
+        if path.endswith('.json'):
+            entries = json.loads(content)
+        else:
+            entries = _PlainUnpickler(io.BytesIO(content), encoding='latin1').load()
     except (pickle.UnpicklingError, EOFError, json.JSONDecodeError) as err:
         raise ValueError(f'{path}: {err}') from err
     if not isinstance(entries, list) or not entries or any(len(entry) < 5 for entry in entries):
@@ -154,7 +169,10 @@ class OccludedSeparatedCocoDataset(CocoDataset):
             KeyError: an object's image is not in the data set.
         """
         correct = 0
+        without_folder = {osp.basename(name): name for name in result_dict}
         for name, _, filename, _, mask in (entry[:5] for entry in gt_ann):
+            if filename not in result_dict:  # the published files name images without their folder
+                filename = without_folder.get(filename, filename)
             if filename not in result_dict:
                 raise KeyError(f'{filename}: there is no such image in {self.ann_file}, but it has an object')
             name = name if isinstance(name, str) else self.CLASSES[name]

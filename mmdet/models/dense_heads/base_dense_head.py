@@ -18,6 +18,7 @@ from torch import Tensor
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import DirectedHead
 from mmdet.models.utils.export import refuse_export
+from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -32,11 +33,6 @@ def to_full_precision(maps: Sequence[Tensor]) -> list[Tensor]:
 def flatten_map(level_map: Tensor, width: int) -> Tensor:
     """One image's map (A * width, H, W) as one row for each anchor, (H * W * A, width)."""
     return level_map.permute(1, 2, 0).reshape(-1, width)
-
-
-def as_config(cfg: dict | None) -> ConfigDict | None:
-    """A plain dict as ``ConfigDict`` (keys readable as attributes); a ``ConfigDict`` or None as it is."""
-    return cfg if cfg is None or isinstance(cfg, ConfigDict) else ConfigDict(cfg)
 
 
 class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
