@@ -47,7 +47,7 @@ def text():
         "[dict(assigner=dict(type='HungarianAssigner')),"
         " dict(rpn=dict(assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3),"
         " sampler=dict(type='RandomSampler', num=64, pos_fraction=0.5, add_gt_as_proposals=False),"
-        " allowed_border=-1, pos_weight=-1), rpn_proposal=dict(nms_pre=100, max_per_img=50, nms=nms),"
+        ' allowed_border=-1, pos_weight=-1), rpn_proposal=dict(nms_pre=100, max_per_img=50, nms=nms),'
         " rcnn=dict(assigner=matching, sampler=dict(type='RandomSampler', num=32, pos_fraction=0.25), pos_weight=-1)),"
         " dict(assigner=dict(type='ATSSAssigner', topk=9), allowed_border=-1, pos_weight=-1)]"
     )

@@ -24,7 +24,9 @@ class JointQueryHead(DETRHead):
         self.max_aux_queries = max_aux_queries
         self.aux_query = nn.Linear(4, self.embed_dims)
 
-    def forward_train(self, x, img_metas, gt_bboxes, gt_labels=None, gt_bboxes_ignore=None, proposal_cfg=None, **kwargs):
+    def forward_train(
+        self, x, img_metas, gt_bboxes, gt_labels=None, gt_bboxes_ignore=None, proposal_cfg=None, **kwargs
+    ):
         outs = self(x, img_metas)
         return self.loss(*outs, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore=gt_bboxes_ignore), x
 
@@ -50,13 +52,20 @@ class JointQueryHead(DETRHead):
 
 @HEADS.register_module()
 class JointATSSHead(ATSSHead):
-    def forward_train(self, x, img_metas, gt_bboxes, gt_labels=None, gt_bboxes_ignore=None, proposal_cfg=None, **kwargs):
+    def forward_train(
+        self, x, img_metas, gt_bboxes, gt_labels=None, gt_bboxes_ignore=None, proposal_cfg=None, **kwargs
+    ):
         outs = self(x)
         losses = self.loss(*outs, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore=gt_bboxes_ignore)
         sizes = [level.size()[-2:] for level in outs[0]]
         anchors, flags = self.get_anchors(sizes, img_metas, device=outs[0][0].device)
         anchors, labels, _, targets, _, num_pos, _ = self.get_targets(
-            anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore_list=gt_bboxes_ignore, gt_labels_list=gt_labels,
+            anchors,
+            flags,
+            gt_bboxes,
+            img_metas,
+            gt_bboxes_ignore_list=gt_bboxes_ignore,
+            gt_labels_list=gt_labels,
             label_channels=self.cls_out_channels,
         )
         anchors, labels, targets = (torch.cat(levels, 1) for levels in (anchors, labels, targets))
@@ -82,8 +91,19 @@ class JointRoIHead(StandardRoIHead):
 
 @DETECTORS.register_module()
 class JointDetector(BaseDetector):
-    def __init__(self, backbone, neck, query_head, rpn_head, roi_head, bbox_head, train_cfg=None, test_cfg=None,
-                 eval_module='query', init_cfg=None):
+    def __init__(
+        self,
+        backbone,
+        neck,
+        query_head,
+        rpn_head,
+        roi_head,
+        bbox_head,
+        train_cfg=None,
+        test_cfg=None,
+        eval_module='query',
+        init_cfg=None,
+    ):
         super().__init__(init_cfg)
         self.eval_module = eval_module
         self.backbone, self.neck = build_backbone(backbone), build_neck(neck)
@@ -115,7 +135,11 @@ class JointDetector(BaseDetector):
         losses, x = self.query_head.forward_train(feats, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore)
         positives = []
         rpn_losses, proposals = self.rpn_head.forward_train(
-            x, img_metas, gt_bboxes, gt_labels=None, gt_bboxes_ignore=gt_bboxes_ignore,
+            x,
+            img_metas,
+            gt_bboxes,
+            gt_labels=None,
+            gt_bboxes_ignore=gt_bboxes_ignore,
             proposal_cfg=self.train_cfg[1].rpn_proposal,
         )
         losses.update(rpn_losses)
