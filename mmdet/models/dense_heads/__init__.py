@@ -3,6 +3,7 @@
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.atss_head import ATSSHead
+from mmdet.models.dense_heads.autoassign_head import AutoAssignHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.cascade_rpn_head import AdaptiveConv, CascadeRPNHead, StageCascadeRPNHead
 from mmdet.models.dense_heads.centernet_head import CenterNetHead
@@ -21,8 +22,10 @@ from mmdet.models.dense_heads.ga_retina_head import GARetinaHead
 from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
 from mmdet.models.dense_heads.gfl_head import GFLHead, Integral
 from mmdet.models.dense_heads.guided_anchor_head import FeatureAdaption, GuidedAnchorHead
+from mmdet.models.dense_heads.nasfcos_head import NASFCOSHead
 from mmdet.models.dense_heads.pisa_retinanet_head import PISARetinaHead
 from mmdet.models.dense_heads.pisa_ssd_head import PISASSDHead
+from mmdet.models.dense_heads.reppoints_head import RepPointsHead
 from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.dense_heads.retina_sepbn_head import RetinaSepBNHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
@@ -33,6 +36,9 @@ from mmdet.models.dense_heads.yolof_head import YOLOFHead
 from mmdet.models.dense_heads.yolox_head import YOLOXHead
 
 __all__ = [
+    'RepPointsHead',
+    'NASFCOSHead',
+    'AutoAssignHead',
     'CentripetalHead',
     'CornerHead',
     'CenterNetHead',

@@ -9,6 +9,7 @@ from mmdet.models.necks.fpn import FPN
 from mmdet.models.necks.fpn_carafe import FPN_CARAFE
 from mmdet.models.necks.hrfpn import HRFPN
 from mmdet.models.necks.nas_fpn import NASFPN
+from mmdet.models.necks.nasfcos_fpn import NASFCOS_FPN
 from mmdet.models.necks.pafpn import PAFPN
 from mmdet.models.necks.rfp import RFP
 from mmdet.models.necks.ssd_neck import SSDNeck
@@ -16,6 +17,7 @@ from mmdet.models.necks.yolo_neck import YOLOV3Neck
 from mmdet.models.necks.yolox_pafpn import YOLOXPAFPN
 
 __all__ = [
+    'NASFCOS_FPN',
     'CTResNetNeck',
     'DilatedEncoder',
     'YOLOV3Neck',
