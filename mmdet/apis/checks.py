@@ -19,7 +19,7 @@ AUDIT_KEYS = ('enable', 'strict', 'sample_files')
 def audit(dataset: Dataset, model: nn.Module, cfg: Config, logger: logging.Logger, training: bool = False) -> None:
     """Check a data set against itself, its files and the model, unless ``cfg.audit.enable`` is False.
 
-    Before a training it also says which parts of the model heed directives, and stops on one that none heeds.
+    Before a training it also says which parts of the model read directives, and stops on one that none reads.
 
     Raises:
         ValueError: ``cfg.audit`` has an unknown key, or the audit has found something (``AuditError``).

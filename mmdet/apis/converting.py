@@ -1,4 +1,4 @@
-"""What converters of checkpoints share: renamed weights, and files of them."""
+"""What converters of checkpoints have in common: renamed weights, and files of them."""
 
 import argparse
 import re

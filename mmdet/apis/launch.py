@@ -1,4 +1,4 @@
-"""What the command-line tools share: options, configs, processes, and errors without a traceback."""
+"""What the command-line tools have in common: options, configs, processes, and errors without a traceback."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""What the tools that look at written results share: the test data and the results of it."""
+"""What the tools that look at written results have in common: the test data and the results of it."""
 
 import contextlib
 import copy

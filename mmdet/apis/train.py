@@ -46,6 +46,7 @@ from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.logger import get_root_logger
 from mmdet.utils.misc import checkpoints_in
 from mmdet.utils.registry import build_from_cfg
+from mmdet.utils.running.elastic import restarted_job_start
 from mmdet.utils.running.run_lock import run_lock
 from mmdet.utils.running.runner import build_runner
 from mmdet.utils.util_distribution import build_ddp, build_dp, get_device
@@ -87,7 +88,7 @@ def auto_scale_lr(cfg: Config, distributed: bool, logger: logging.Logger) -> Non
     Args:
         cfg: changed.
         distributed: one process a GPU; else the GPUs are counted in ``cfg.gpu_ids``.
-        logger: is told.
+        logger: gets the old and the new rate.
     """
     settings = cfg.get('auto_scale_lr') or {}
     if not settings.get('enable', False):
@@ -273,21 +274,31 @@ def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, di
 def resume_point(cfg: Config) -> str | None:
     """The checkpoint that a run goes on from: ``resume_from``, else with ``auto_resume`` the newest whole one.
 
+    Where torchrun has restarted the processes, the newest that the job itself has written comes first.
+
     Raises:
         DamagedCheckpointError: ``resume_from`` is damaged, or no checkpoint of the work dir is whole.
     """
+    since = restarted_job_start()
+    own = None if since is None else whole_checkpoint(cfg.work_dir, since)
+    if own is not None:
+        return own
     if cfg.get('resume_from'):
         return str(cfg.resume_from)
     return whole_checkpoint(cfg.work_dir) if cfg.get('auto_resume') else None
 
 
-def whole_checkpoint(work_dir: str) -> str | None:
+def whole_checkpoint(work_dir: str, since: float = 0.0) -> str | None:
     """The newest checkpoint of a folder that is whole; damaged ones are named in the log. None where there is none.
+
+    Args:
+        work_dir: the folder.
+        since: seconds of the epoch; files that are older do not count.
 
     Raises:
         DamagedCheckpointError: there are checkpoints, and all are damaged.
     """
-    found = checkpoints_in(work_dir)
+    found = [path for path in checkpoints_in(work_dir) if path.stat().st_mtime >= since]
     path, problems = newest_whole(found)
     if path is None and problems:
         raise DamagedCheckpointError(f'no checkpoint of {work_dir} is whole: {"; ".join(problems)}')

@@ -62,7 +62,7 @@ class Derivation(NamedTuple):
     """How a registry makes ``NAME + suffix`` of a class that is registered as ``NAME``."""
 
     derive: Callable[[type], type]
-    why_not: Callable[[type], str | None]  # what a class lacks to be derived from; None: it can be
+    unsupported_reason: Callable[[type], str | None]  # what a class lacks to be derived from; None: it can be
 
 
 class Registry(_MMCVRegistry):
@@ -100,16 +100,16 @@ class Registry(_MMCVRegistry):
         _registries.add(self)
 
     def add_derivation(
-        self, suffix: str, derive: Callable[[type], type], why_not: Callable[[type], str | None]
+        self, suffix: str, derive: Callable[[type], type], unsupported_reason: Callable[[type], str | None]
     ) -> None:
         """Let ``NAME + suffix`` mean ``derive(class registered as NAME)``, made once.
 
         Args:
             suffix: end of the names.
             derive: makes the class.
-            why_not: says what a class lacks to be derived from; None where it can be.
+            unsupported_reason: says what a class lacks to be derived from; None where it can be.
         """
-        self._derivations = {**self._derivations, suffix: Derivation(derive, why_not)}
+        self._derivations = {**self._derivations, suffix: Derivation(derive, unsupported_reason)}
 
     def get(self, key: str) -> type | None:
         """The class of that name; None where there is no such and none can be derived.
@@ -126,7 +126,7 @@ class Registry(_MMCVRegistry):
             base = self._module_dict.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
             if base is None:
                 continue
-            reason = rule.why_not(base)
+            reason = rule.unsupported_reason(base)
             if reason:
                 raise TypeError(f'there is no {name!r}: {base.__name__} (in {base.__module__}) {reason}')
             if (suffix, base) not in self._derived:
@@ -143,7 +143,7 @@ class Registry(_MMCVRegistry):
         base = self.get(name)
         if base is None or suffix not in self._derivations:
             raise KeyError(f'the {self.name} registry has no {name!r} or derives no names that end in {suffix!r}')
-        return self._derivations[suffix].why_not(base)
+        return self._derivations[suffix].unsupported_reason(base)
 
     def known_names(self) -> list[str]:
         """All names that :meth:`get` finds, those of derived classes among them, sorted."""
@@ -151,7 +151,7 @@ class Registry(_MMCVRegistry):
             name + suffix
             for suffix, rule in self._derivations.items()
             for name, base in self._module_dict.items()
-            if not rule.why_not(base)
+            if not rule.unsupported_reason(base)
         }
         return sorted(derived.union(self._module_dict))
 
