@@ -29,13 +29,13 @@ from mmdet.utils.logger import get_root_logger
 from mmdet.utils.running.amp import amp_dtype, enable_autocast
 from mmdet.utils.running.parallel import module_device, unpack
 
-Image = str | os.PathLike | np.ndarray
+Image = str | os.PathLike[str] | np.ndarray
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.mpg', '.mpeg', '.m4v', '.wmv', '.flv')
 ALLOW_PARTIAL = 'Give the checkpoint of this config; allow_partial=True takes it all the same.'
 
 
 def init_detector(
-    config: str | os.PathLike | Config,
+    config: str | os.PathLike[str] | Config,
     checkpoint: str | None = None,
     device: str = 'cuda:0',
     cfg_options: dict[str, Any] | None = None,

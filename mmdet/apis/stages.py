@@ -174,7 +174,7 @@ class StagedTraining:
                 mine, files = files[:count], files[count:]
                 leaf.proposal_file = mine if isinstance(leaf.ann_file, (list, tuple)) else mine[0]
 
-    def _detect(self, model: nn.Module, dataset_cfg: Any) -> list | None:
+    def _detect(self, model: nn.Module, dataset_cfg: Any) -> list[Any] | None:
         """Results of all images; None on other processes than the first."""
         cfg = self.cfg
         args = loader_args(

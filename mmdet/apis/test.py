@@ -25,7 +25,7 @@ from mmdet.utils.running.progress import progress_bar
 @torch.no_grad()
 def single_gpu_test(
     model: nn.Module,
-    data_loader: DataLoader,
+    data_loader: DataLoader[Any],
     show: bool = False,
     out_dir: str | None = None,
     show_score_thr: float = 0.3,
@@ -57,7 +57,7 @@ def single_gpu_test(
 
 @torch.no_grad()
 def multi_gpu_test(
-    model: nn.Module, data_loader: DataLoader, tmpdir: str | None = None, gpu_collect: bool = False
+    model: nn.Module, data_loader: DataLoader[Any], tmpdir: str | None = None, gpu_collect: bool = False
 ) -> list[Any] | None:
     """Detections of every image of a data set, worked out by all processes together.
 

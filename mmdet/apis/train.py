@@ -106,7 +106,7 @@ def auto_scale_lr(cfg: Config, distributed: bool, logger: logging.Logger) -> Non
 
 def train_detector(
     model: nn.Module,
-    dataset: Dataset | list[Dataset],
+    dataset: Dataset[Any] | list[Dataset[Any]],
     cfg: Config,
     distributed: bool = False,
     validate: bool = False,
@@ -159,7 +159,7 @@ def train_detector(
         runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
 
 
-def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> list[DataLoader]:
+def _build_loaders(datasets: list[Dataset[Any]], cfg: Config, distributed: bool) -> list[DataLoader[Any]]:
     """One loader for each entry of the workflow; validation losses need no shuffling."""
     workflow = cfg.get('workflow', [('train', 1)])
     if len(datasets) != len(workflow):
@@ -179,7 +179,7 @@ def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> l
     return [build_dataloader(part, **(plain if mode == 'val' else args)) for part, (mode, _) in zip(datasets, workflow)]
 
 
-def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: logging.Logger) -> DataLoader:
+def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: logging.Logger) -> DataLoader[Any]:
     args = loader_args(
         cfg.data.val_dataloader,
         samples_per_gpu=1,
@@ -258,7 +258,7 @@ def _optimizer_hook(cfg: Config) -> Any:
         return build_from_cfg({'type': optimizer_hook_type(cfg), **config, **fp16}, HOOKS)
 
 
-def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, distributed: bool) -> None:
+def _register_evaluation(runner: BaseRunner, loader: DataLoader[Any], cfg: Config, distributed: bool) -> None:
     settings = dict(cfg.get('evaluation') or {})
     settings.setdefault('by_epoch', not isinstance(runner, IterBasedRunner))
     hook = DistEvalHook if distributed else EvalHook

@@ -132,7 +132,7 @@ def optimizer_hook_type(cfg: Config) -> str:
     return 'GradientCumulativeAmpOptimizerHook' if cumulative else 'AmpOptimizerHook'
 
 
-def _of_policy(name: str, cfg: dict, suffix: str) -> dict:
+def _of_policy(name: str, cfg: dict[str, Any], suffix: str) -> dict[str, Any]:
     """The hook that mmcv makes of a schedule: ``policy='step'`` is the type ``StepLrUpdaterHook``."""
     settings = dict(cfg)
     policy = settings.pop('policy', None)
@@ -147,7 +147,7 @@ def _of_policy(name: str, cfg: dict, suffix: str) -> dict:
     return {'type': title + suffix, **settings}
 
 
-def _check_hook(name: str, cfg: dict) -> None:
+def _check_hook(name: str, cfg: dict[str, Any]) -> None:
     cls, arguments = _check(name, cfg, HOOKS)
     # most hooks of mmcv hand their **kwargs to the parent; a user's own may do otherwise
     accepted = inherited_arguments(cls) if cls.__module__.startswith(('mmcv.', 'mmdet.')) else None
@@ -164,6 +164,6 @@ def _check_hook(name: str, cfg: dict) -> None:
             )
 
 
-def _check(name: str, cfg: Any, registry: Registry, provided: dict | None = None) -> Any:
+def _check(name: str, cfg: Any, registry: Registry, provided: dict[str, Any] | None = None) -> Any:
     with config_key(name), building(cfg):
         return resolve(cfg, registry, provided)

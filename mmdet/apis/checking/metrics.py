@@ -173,7 +173,7 @@ def _default_metric(cls: type) -> str:
     return inspect.signature(cls.evaluate).parameters['metric'].default
 
 
-def _as_list(names: Any) -> list:
+def _as_list(names: Any) -> list[Any]:
     if names is None:
         return []
     return list(names) if isinstance(names, list | tuple) else [names]
