@@ -12,7 +12,7 @@ from mmcv import Config, ConfigDict
 from mmcv.runner import HOOKS, BaseRunner, DistSamplerSeedHook, EpochBasedRunner, IterBasedRunner, get_dist_info
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
@@ -29,6 +29,7 @@ from mmdet.core.hook.schedules.set_progress_hook import SetProgressHook
 from mmdet.core.optimizers.builder import build_optimizer
 from mmdet.core.utils.dist_utils import sync_random_seed
 from mmdet.datasets.builder import build_dataloader, build_dataset
+from mmdet.datasets.detection_dataset import DetectionDataset
 from mmdet.datasets.mixing.sources import find_sources
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 from mmdet.models.source_log import SourceLog
@@ -106,7 +107,7 @@ def auto_scale_lr(cfg: Config, distributed: bool, logger: logging.Logger) -> Non
 
 def train_detector(
     model: nn.Module,
-    dataset: Dataset[Any] | list[Dataset[Any]],
+    dataset: DetectionDataset | list[DetectionDataset],
     cfg: Config,
     distributed: bool = False,
     validate: bool = False,
@@ -135,14 +136,14 @@ def train_detector(
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     datasets = dataset if isinstance(dataset, (list, tuple)) else [dataset]
     if getattr(model, 'CLASSES', None) is None:
-        model.CLASSES = getattr(datasets[0], 'CLASSES', None)
+        model.CLASSES = getattr(datasets[0], 'CLASSES', None)  # type: ignore[assignment]
     # every check that can fail comes before the first step
     for part in datasets:
         audit(part, model, cfg, logger, training=True)
     loaders = _build_loaders(datasets, cfg, distributed)
     val_loader = _build_val_loader(model, cfg, distributed, logger) if validate else None
     if cfg.get('per_source_log', False):
-        model.source_log = SourceLog(model, find_sources(datasets[0]).names)
+        model.source_log = SourceLog(model, find_sources(datasets[0]).names)  # type: ignore[assignment]
 
     freeze_as_hooks_will(model, cfg.get('custom_hooks') or ())
     model = _wrap(model, cfg, distributed)
@@ -159,7 +160,7 @@ def train_detector(
         runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
 
 
-def _build_loaders(datasets: list[Dataset[Any]], cfg: Config, distributed: bool) -> list[DataLoader[Any]]:
+def _build_loaders(datasets: list[DetectionDataset], cfg: Config, distributed: bool) -> list[DataLoader[Any]]:
     """One loader for each entry of the workflow; validation losses need no shuffling."""
     workflow = cfg.get('workflow', [('train', 1)])
     if len(datasets) != len(workflow):

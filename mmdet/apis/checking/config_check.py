@@ -156,7 +156,7 @@ def _check_hook(name: str, cfg: dict[str, Any]) -> None:
         own = inspect.signature(CheckpointHook).parameters.values()
         accepted = [*(p.name for p in own if p.kind is not p.VAR_KEYWORD), *SAVE_KEYS]
     unknown = [key for key in arguments if accepted is not None and key not in accepted]
-    if unknown:
+    if accepted is not None and unknown:
         with config_key(name):
             raise ConfigTypeError(
                 f'{cls.__name__} (in {cls.__module__}) does not take {unknown[0]!r}'

@@ -156,8 +156,8 @@ def mmdet_to_torchvision(state_dict: dict[str, Tensor], model: str, num_classes:
     }
     rules, out = rules_for(set(template)), OrderedDict()
     for name, wanted in template.items():
-        target, change = rename(name, rules)
-        if target not in state_dict:
+        target, change = rename(name, rules) or (None, None)
+        if target is None or target not in state_dict:
             if name.endswith('num_batches_tracked'):
                 continue
             raise ConversionError(f'{target!r} is missing, which becomes {name!r} of {model}')
