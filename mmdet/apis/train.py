@@ -12,7 +12,7 @@ from mmcv import Config, ConfigDict
 from mmcv.runner import HOOKS, BaseRunner, DistSamplerSeedHook, EpochBasedRunner, IterBasedRunner, get_dist_info
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
@@ -29,6 +29,7 @@ from mmdet.core.hook.schedules.set_progress_hook import SetProgressHook
 from mmdet.core.optimizers.builder import build_optimizer
 from mmdet.core.utils.dist_utils import sync_random_seed
 from mmdet.datasets.builder import build_dataloader, build_dataset
+from mmdet.datasets.detection_dataset import DetectionDataset
 from mmdet.datasets.mixing.sources import find_sources
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 from mmdet.datasets.utils import replace_ImageToTensor  # noqa: F401 - 2.x has it here as well
@@ -108,7 +109,7 @@ def auto_scale_lr(cfg: Config, distributed: bool, logger: logging.Logger) -> Non
 
 def train_detector(
     model: nn.Module,
-    dataset: Dataset | list[Dataset],
+    dataset: DetectionDataset | list[DetectionDataset],
     cfg: Config,
     distributed: bool = False,
     validate: bool = False,
@@ -137,14 +138,14 @@ def train_detector(
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     datasets = dataset if isinstance(dataset, (list, tuple)) else [dataset]
     if getattr(model, 'CLASSES', None) is None:
-        model.CLASSES = getattr(datasets[0], 'CLASSES', None)
+        model.CLASSES = getattr(datasets[0], 'CLASSES', None)  # type: ignore[assignment]
     # every check that can fail comes before the first step
     for part in datasets:
         audit(part, model, cfg, logger, training=True)
     loaders = _build_loaders(datasets, cfg, distributed)
     val_loader = _build_val_loader(model, cfg, distributed, logger) if validate else None
     if cfg.get('per_source_log', False):
-        model.source_log = SourceLog(model, find_sources(datasets[0]).names)
+        model.source_log = SourceLog(model, find_sources(datasets[0]).names)  # type: ignore[assignment]
 
     freeze_as_hooks_will(model, cfg.get('custom_hooks') or ())
     model = _wrap(model, cfg, distributed)
@@ -161,7 +162,7 @@ def train_detector(
         runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
 
 
-def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> list[DataLoader]:
+def _build_loaders(datasets: list[DetectionDataset], cfg: Config, distributed: bool) -> list[DataLoader[Any]]:
     """One loader for each entry of the workflow; validation losses need no shuffling."""
     workflow = cfg.get('workflow', [('train', 1)])
     if len(datasets) != len(workflow):
@@ -181,7 +182,7 @@ def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> l
     return [build_dataloader(part, **(plain if mode == 'val' else args)) for part, (mode, _) in zip(datasets, workflow)]
 
 
-def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: logging.Logger) -> DataLoader:
+def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: logging.Logger) -> DataLoader[Any]:
     args = loader_args(
         cfg.data.val_dataloader,
         samples_per_gpu=1,
@@ -260,7 +261,7 @@ def _optimizer_hook(cfg: Config) -> Any:
         return build_from_cfg({'type': optimizer_hook_type(cfg), **config, **fp16}, HOOKS)
 
 
-def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, distributed: bool) -> None:
+def _register_evaluation(runner: BaseRunner, loader: DataLoader[Any], cfg: Config, distributed: bool) -> None:
     settings = dict(cfg.get('evaluation') or {})
     settings.setdefault('by_epoch', not isinstance(runner, IterBasedRunner))
     hook = DistEvalHook if distributed else EvalHook

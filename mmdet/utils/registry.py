@@ -22,13 +22,13 @@ _UNEXPECTED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argumen
 _MISSING = re.compile(r'(\w+)\.__init__\(\) missing \d+ required (?:positional|keyword-only) arguments?: (.+)')
 
 
-def nearest(name: str, known: Iterable, limit: int = 3) -> list[str]:
+def nearest(name: str, known: Iterable[Any], limit: int = 3) -> list[str]:
     """Up to ``limit`` names of ``known`` that look like ``name``, best first, letter case ignored."""
     by_lower = {str(k).lower(): str(k) for k in known}
     return [by_lower[m] for m in difflib.get_close_matches(name.lower(), by_lower, n=limit, cutoff=0.6)]
 
 
-def did_you_mean(name: str, known: Iterable, limit: int = 3) -> str:
+def did_you_mean(name: str, known: Iterable[Any], limit: int = 3) -> str:
     """``"; did you mean 'A' or 'B'?"``, or a full stop where nothing is near: it ends a sentence."""
     names = nearest(name, known, limit)
     return f'; did you mean {" or ".join(map(repr, names))}?' if names else '.'
@@ -88,7 +88,7 @@ class Registry(_MMCVRegistry):
     def __init__(
         self,
         name: str,
-        build_func: Callable | None = None,
+        build_func: Callable[..., Any] | None = None,
         parent: _MMCVRegistry | None = None,
         scope: str | None = None,
     ) -> None:
@@ -161,7 +161,7 @@ class Registry(_MMCVRegistry):
             return super().build(cfg, *args, **kwargs)
 
 
-def build_from_cfg(cfg: dict, registry: _MMCVRegistry, default_args: dict | None = None) -> Any:
+def build_from_cfg(cfg: dict[str, Any], registry: _MMCVRegistry, default_args: dict[str, Any] | None = None) -> Any:
     """Build one object; mmcv's function of that name, with the errors of :class:`Registry` over any registry.
 
     Args:
@@ -185,7 +185,9 @@ def build_from_cfg(cfg: dict, registry: _MMCVRegistry, default_args: dict | None
             raise ConfigTypeError(problem) from None
 
 
-def resolve(cfg: dict, registry: _MMCVRegistry, default_args: dict | None = None) -> tuple[Any, dict[str, Any]]:
+def resolve(
+    cfg: dict[str, Any], registry: _MMCVRegistry, default_args: dict[str, Any] | None = None
+) -> tuple[Any, dict[str, Any]]:
     """What :func:`build_from_cfg` would call, and the arguments, checked as far as that goes without the call.
 
     Raises:

@@ -22,7 +22,7 @@ from mmdet.utils.checkpoints.file_check import DamagedCheckpointError, check_ent
 from mmdet.utils.errors import ReportedError
 from mmdet.utils.misc import checkpoints_in
 
-MapLocation = str | torch.device | Callable | Mapping | None
+MapLocation = str | torch.device | Callable[..., Any] | Mapping[str, Any] | None
 
 # what a checkpoint may hold beside tensors and containers
 PLAIN_TYPES = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
@@ -56,7 +56,7 @@ def trust_checkpoints(trusted: bool = True) -> Iterator[None]:
         _trusted[0] = before
 
 
-def read_file(file: str | os.PathLike | BinaryIO, map_location: MapLocation = 'cpu', trusted: bool = False) -> Any:
+def read_file(file: str | os.PathLike[str] | BinaryIO, map_location: MapLocation = 'cpu', trusted: bool = False) -> Any:
     """What a checkpoint file holds.
 
     Args:
@@ -77,7 +77,7 @@ def read_file(file: str | os.PathLike | BinaryIO, map_location: MapLocation = 'c
     check_file(file, name)
     trusted = trusted or _trusted[0]
     try:
-        content = torch.load(file, map_location=map_location, weights_only=not trusted)
+        content = torch.load(file, map_location=map_location, weights_only=not trusted)  # type: ignore[arg-type]
     except pickle.UnpicklingError as error:
         if not any(mark in str(error) for mark in MARKS_OF_CODE):
             raise DamagedCheckpointError(
@@ -118,7 +118,7 @@ def plain(value: Any, logger: logging.Logger | None = None) -> Any:
     if isinstance(value, OrderedDict) and hasattr(value, '_metadata'):
         # a module's state dict: its versions travel as an attribute
         state = OrderedDict((key, plain(item, logger)) for key, item in value.items())
-        state._metadata = plain(dict(value._metadata), logger)
+        state._metadata = plain(dict(value._metadata), logger)  # type: ignore[attr-defined]
         return state
     if isinstance(value, Mapping):
         return {plain(key, logger): plain(item, logger) for key, item in value.items()}
@@ -144,7 +144,7 @@ def _as_plain_scalar(value: Any, logger: logging.Logger | None) -> Any:
     return repr(value)
 
 
-def write_file(content: Any, filename: str | os.PathLike, file_client_args: dict | None = None) -> None:
+def write_file(content: Any, filename: str | os.PathLike[str], file_client_args: dict[str, Any] | None = None) -> None:
     """Save ``content`` so that ``filename`` is at every moment the old file or the whole new one.
 
     Storage of mmcv's file client that is no local disk (``s3://...``) gets the bytes in one piece.
@@ -179,7 +179,7 @@ def _write_refusal(path: Path, reason: OSError | None) -> str:
     )
 
 
-def point_latest(target: str | os.PathLike, name: str = 'latest.pth') -> None:
+def point_latest(target: str | os.PathLike[str], name: str = 'latest.pth') -> None:
     """Let ``name`` beside ``target`` mean ``target``: a link, or a copy on file systems without links."""
     target = Path(target)
     temporary = target.with_name(f'.{name}.tmp')
