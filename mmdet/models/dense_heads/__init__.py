@@ -29,6 +29,8 @@ from mmdet.models.dense_heads.gfl_head import GFLHead, Integral
 from mmdet.models.dense_heads.guided_anchor_head import FeatureAdaption, GuidedAnchorHead
 from mmdet.models.dense_heads.lad_head import LADHead
 from mmdet.models.dense_heads.ld_head import LDHead
+from mmdet.models.dense_heads.mask2former_head import Mask2FormerHead
+from mmdet.models.dense_heads.maskformer_head import MaskFormerHead
 from mmdet.models.dense_heads.nasfcos_head import NASFCOSHead
 from mmdet.models.dense_heads.paa_head import PAAHead
 from mmdet.models.dense_heads.pisa_retinanet_head import PISARetinaHead
@@ -84,6 +86,8 @@ __all__ = [
     'Integral',
     'LADHead',
     'LDHead',
+    'Mask2FormerHead',
+    'MaskFormerHead',
     'NASFCOSHead',
     'PAAHead',
     'PISARetinaHead',

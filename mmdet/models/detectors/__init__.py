@@ -20,8 +20,10 @@ from mmdet.models.detectors.htc import HybridTaskCascade
 from mmdet.models.detectors.kd_one_stage import KnowledgeDistillationSingleStageDetector
 from mmdet.models.detectors.keypoint_rcnn import KeypointRCNN
 from mmdet.models.detectors.lad import LAD
+from mmdet.models.detectors.mask2former import Mask2Former
 from mmdet.models.detectors.mask_rcnn import MaskRCNN
 from mmdet.models.detectors.mask_scoring_rcnn import MaskScoringRCNN
+from mmdet.models.detectors.maskformer import MaskFormer
 from mmdet.models.detectors.nasfcos import NASFCOS
 from mmdet.models.detectors.paa import PAA
 from mmdet.models.detectors.panoptic_fpn import PanopticFPN
@@ -67,6 +69,8 @@ __all__ = [
     'KeypointRCNN',
     'KnowledgeDistillationSingleStageDetector',
     'LAD',
+    'Mask2Former',
+    'MaskFormer',
     'MaskRCNN',
     'MaskScoringRCNN',
     'NASFCOS',
