@@ -33,7 +33,7 @@ def shape_squares(coder: Any, squares: Tensor, shapes: Tensor) -> Tensor:
     return coder.decode(squares, deltas, wh_ratio_clip=MAX_SHAPE_RATIO)
 
 
-def likely_places(loc_pred: Tensor, num_priors: int, threshold: float) -> Tensor:
+def location_mask(loc_pred: Tensor, num_priors: int, threshold: float) -> Tensor:
     """Location logits (1, H, W) -> (H * W * A,) bool, which squares are of places of that probability at least."""
     mask = flatten_map(loc_pred.detach(), 1).squeeze(1).sigmoid() >= threshold
     return mask.repeat_interleave(num_priors)
@@ -57,7 +57,7 @@ def anchors_of_level(
         loc_pred: (1, H, W).
         num_priors: A.
         threshold: least probability of a place; None: all places count.
-        rows: (k,) where :func:`likely_places` is true; None: to be found, which a GPU's host waits for.
+        rows: (k,) where :func:`location_mask` is true; None: to be found, which a GPU's host waits for.
 
     Returns:
         guided anchors (k, 4), without gradient, and the mask (H * W * A,) of the k places.
@@ -65,7 +65,7 @@ def anchors_of_level(
     shapes = flatten_map(shape_pred.detach(), 2)
     if threshold is None:
         return shape_squares(coder, squares, shapes), torch.ones_like(shapes[:, 0], dtype=torch.bool)
-    mask = likely_places(loc_pred, num_priors, threshold)
+    mask = location_mask(loc_pred, num_priors, threshold)
     rows = mask.nonzero().squeeze(1) if rows is None else rows
     return shape_squares(coder, squares[rows], shapes[rows]), mask
 
@@ -96,7 +96,7 @@ def anchors_of_batch(
     num_imgs = len(shape_preds[0])
     places = [[] for _ in squares] * num_imgs  # further arguments of each level of each image
     if threshold is not None:
-        likely = [likely_places(level[i], num_priors, threshold) for i in range(num_imgs) for level in loc_preds]
+        likely = [location_mask(level[i], num_priors, threshold) for i in range(num_imgs) for level in loc_preds]
         places = [[rows] for rows in rows_of(likely)]
     guided, masks = [], []
     for i in range(num_imgs):
