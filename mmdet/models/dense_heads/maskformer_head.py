@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from mmdet.core.bbox.assigners.hungarian_assigner import check_no_ignored
 from mmdet.core.bbox.builder import build_assigner, build_sampler
-from mmdet.core.directives import BBOX_HEAD, MASK_HEAD
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
@@ -38,7 +37,7 @@ NAMES = ('loss_cls', 'loss_mask', 'loss_dice')
 class MaskFormerHead(BaseDenseHead):
     """Queries that a transformer lets look at the image; each becomes a mask with a class, or nothing.
 
-    Directives: rows are queries, and weigh as their image says: all in the loss of the classes, matched ones in those
+    Rows are queries, and weigh as their image says: all in the loss of the classes, matched ones in those
     of the masks as well. A negative is a query without an object: its target is "no object", whose weight in
     ``class_weight`` it keeps; policies by overlap look at the IoU of its mask with those of the ground truth. Neither
     the matching nor a divisor depends on the weights.
@@ -66,7 +65,7 @@ class MaskFormerHead(BaseDenseHead):
         ValueError: ``class_weight`` is missing or of another length.
     """
 
-    directive_head, directive_fallback = BBOX_HEAD, MASK_HEAD
+    directive_fallback = 'mask_head'
 
     def __init__(
         self,
