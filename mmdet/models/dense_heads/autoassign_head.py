@@ -18,10 +18,9 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, inside_objects
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.base_dense_head import rows_of_images, to_full_precision
 from mmdet.models.dense_heads.fcos_head import FCOSHead, points_to_boxes
 from mmdet.models.dense_heads.functional.heatmaps import probability_weights
-from mmdet.models.dense_heads.functional.objectness import rows_of_images
 from mmdet.models.directives import weights_of_rows
 
 EPS = 1e-12  # least divisor
