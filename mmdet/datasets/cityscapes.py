@@ -15,8 +15,8 @@ import pycocotools.mask as mask_utils
 from mmcv.utils import print_log
 
 from mmdet.core.evaluation import class_lists
+from mmdet.core.visualization.dataset_colours import CITYSCAPES_PALETTE
 from mmdet.datasets.coco import CocoDataset
-from mmdet.datasets.formats.palettes import CITYSCAPES_PALETTE
 from mmdet.datasets.metrics.coco_metrics import STEPPED_IOU_THRS
 from mmdet.datasets.registry import DATASETS
 

@@ -4,7 +4,8 @@ import logging
 import os.path as osp
 import tempfile
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from mmcv.utils import print_log
 
 from mmdet.core.evaluation import class_lists
 from mmdet.core.evaluation.recall import eval_recalls
+from mmdet.core.visualization.dataset_colours import COCO_PALETTE
 from mmdet.datasets.api_wrappers.coco_api import COCO
 from mmdet.datasets.audit.annotation_rules import fill_annotations, has_area, is_ignored, overlaps_image, repeated_ids
 from mmdet.datasets.audit.coco_facts import FileFacts, find_facts
 from mmdet.datasets.custom import CustomDataset
-from mmdet.datasets.formats.palettes import COCO_PALETTE
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics import coco_metrics
 from mmdet.datasets.metrics.coco_results import (
@@ -52,6 +53,7 @@ class CocoDataset(CustomDataset):
 
     CLASSES = class_lists.COCO
     PALETTE = COCO_PALETTE
+    cat2label: Mapping[int, int] = MappingProxyType({})  # where load_annotations of a subclass sets none
     _coco: COCO | None = None
     _shared_anns: SharedList | None = None  # of each image
     _facts: FileFacts | None = None  # of annotations that are shared

@@ -136,7 +136,10 @@ class OccludedSeparatedCocoDataset(CocoDataset):
             KeyError: an object's image is not in the data set.
         """
         correct = 0
+        without_folder = {osp.basename(name): name for name in result_dict}
         for name, _, filename, _, mask in (entry[:5] for entry in gt_ann):
+            if filename not in result_dict:  # the published files name images without their folder
+                filename = without_folder.get(filename, filename)
             if filename not in result_dict:
                 raise KeyError(f'{filename}: there is no such image in {self.ann_file}, but it has an object')
             name = name if isinstance(name, str) else self.CLASSES[name]

@@ -287,7 +287,7 @@ class MultiImageMixDataset:
 
     Raises:
         TypeError: a step is no config.
-        ValueError: ``dynamic_scale`` is given.
+        RuntimeError: ``dynamic_scale`` is given.
     """
 
     def __init__(
@@ -299,7 +299,7 @@ class MultiImageMixDataset:
         max_refetch: int = 15,
     ):
         if dynamic_scale is not None:
-            raise ValueError('dynamic_scale is no longer supported; let the pipeline resize to the scale instead')
+            raise RuntimeError('dynamic_scale is no longer supported; let the pipeline resize to the scale instead')
         self.pipeline: list[Callable] = []
         self.pipeline_types: list[str] = []
         for step in pipeline:

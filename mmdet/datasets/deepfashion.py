@@ -1,8 +1,8 @@
 """DeepFashion."""
 
 from mmdet.core.evaluation import class_lists
+from mmdet.core.visualization.dataset_colours import DEEPFASHION_PALETTE
 from mmdet.datasets.coco import CocoDataset
-from mmdet.datasets.formats.palettes import DEEPFASHION_PALETTE
 from mmdet.datasets.registry import DATASETS
 
 

@@ -48,6 +48,7 @@ class OpenImagesDataset(CustomDataset):
     Attributes:
         index_dict: machine name of a class -> label.
         class_label_tree: (K, K) bool; row: class, column: itself and its ancestors; None without ``hierarchy_file``.
+        test_img_metas: meta information of images whose sizes the pipeline or ``meta_file`` has given.
 
     Raises:
         ValueError: ``classes`` is given, a file is not as it should be, or one that is needed is not given.
@@ -86,9 +87,15 @@ class OpenImagesDataset(CustomDataset):
         self.index_dict: dict[str, int] = {}
         names = self.get_classes_from_csv(under(root, label_file))
         self.class_label_tree = None
+        if hierarchy_file is None and get_supercategory:
+            raise ValueError(
+                f'{type(self).__name__}: get_supercategory=True needs hierarchy_file; to evaluate without the '
+                'hierarchy set get_supercategory=False'
+            )
         if hierarchy_file is not None:
             self.class_label_tree = self.get_relation_matrix(under(root, hierarchy_file))
         self.test_img_shapes: dict[str, tuple[int, int]] = {}
+        self.test_img_metas: list[dict] = []
         super().__init__(ann_file=ann_file, file_client_args=file_client_args, classes=names, **kwargs)
 
     def _read_lines(self, path: str) -> list[str]:
@@ -126,7 +133,7 @@ class OpenImagesDataset(CustomDataset):
                 'whole images that people have verified'
             )
         verified = self.load_image_label_from_csv(self.image_level_ann_file)
-        ancestors = self._ancestors_or_self()
+        ancestors = self._ancestors()
         for info in infos:
             boxed = self.boxes.labels[self.boxes.rows(info['row'])].tolist()
             note_verified(info, open_images_verified(boxed, verified.get(info['img_id'], ()), ancestors))
@@ -190,6 +197,7 @@ class OpenImagesDataset(CustomDataset):
 
     def _remember_sizes(self, metas: Any) -> None:
         for meta in metas:
+            self.test_img_metas.append(meta)
             height, width = meta['ori_shape'][:2]
             self.test_img_shapes[osp.basename(meta.get('ori_filename') or meta['filename'])] = int(height), int(width)
 
@@ -232,14 +240,6 @@ class OpenImagesDataset(CustomDataset):
         return files.ancestors_from_tree(hierarchy_map, class_label_tree, self.index_dict, parents, get_all_parents)
 
     def _ancestors(self) -> np.ndarray:
-        if self.class_label_tree is None and self.get_supercategory:
-            raise ValueError(
-                f'{type(self).__name__}: get_supercategory=True needs hierarchy_file; to evaluate without the '
-                'hierarchy set get_supercategory=False'
-            )
-        return self._ancestors_or_self()
-
-    def _ancestors_or_self(self) -> np.ndarray:
         """The ancestors of each class; without a hierarchy only the class itself."""
         return np.eye(len(self.CLASSES), dtype=bool) if self.class_label_tree is None else self.class_label_tree
 

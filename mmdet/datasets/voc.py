@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmdet.core.evaluation import class_lists
-from mmdet.datasets.formats.palettes import VOC_PALETTE
+from mmdet.core.visualization.dataset_colours import VOC_PALETTE
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
 from mmdet.datasets.registry import DATASETS
 from mmdet.datasets.xml_style import XMLDataset

@@ -1,6 +1,7 @@
 """Old spellings of config keys, brought to the present ones."""
 
 import copy
+import warnings
 from typing import Any
 
 from mmcv import ConfigDict
@@ -35,6 +36,10 @@ def compat_runner_args(cfg: Config) -> Config:
             raise ValueError(
                 "the config has no 'runner'; write e.g. runner=dict(type='EpochBasedRunner', max_epochs=12)"
             )
+        warnings.warn(
+            f"total_epochs is an old key; write runner=dict(type='EpochBasedRunner', max_epochs={total_epochs})",
+            stacklevel=2,
+        )
         cfg.runner = ConfigDict(type='EpochBasedRunner', max_epochs=total_epochs)
     elif total_epochs is not None and cfg.runner.get('max_epochs', total_epochs) != total_epochs:
         raise ValueError(f'total_epochs={total_epochs} disagrees with runner.max_epochs={cfg.runner.max_epochs}')
@@ -42,10 +47,10 @@ def compat_runner_args(cfg: Config) -> Config:
 
 
 def compat_imgs_per_gpu(cfg: Config) -> Config:
-    """``data.imgs_per_gpu`` -> ``data.samples_per_gpu``; the old key wins where both are there."""
+    """``data.imgs_per_gpu`` -> ``data.samples_per_gpu``; the old key stays, and wins where both are there."""
     data = cfg.get('data', {})
     if 'imgs_per_gpu' in data:
-        old = data.pop('imgs_per_gpu')
+        old = data['imgs_per_gpu']
         get_root_logger().warning(f'data.imgs_per_gpu is an old name; data.samples_per_gpu={old} is used')
         data['samples_per_gpu'] = old
     return cfg

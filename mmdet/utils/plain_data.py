@@ -32,6 +32,13 @@ def _no_bytes() -> bytes:
     return b''
 
 
+def _latin1(text: str, encoding: str = 'latin1') -> bytes:
+    """How old protocols write bytes that are not ASCII; another codec is asked for by no pickle of data."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'bytes written as text of {encoding!r}; pickles write latin1')
+    return text.encode(encoding)
+
+
 class ArrayUnpickler(pickle.Unpickler):
     """Reads arrays and plain values; anything else in the file would run code and is refused."""
 
@@ -41,7 +48,6 @@ class ArrayUnpickler(pickle.Unpickler):
         *((f'numpy.{core}.numeric', '_frombuffer') for core in ('core', '_core')),
         ('numpy', 'ndarray'),
         ('numpy', 'dtype'),
-        ('_codecs', 'encode'),  # how old protocols write bytes
     }
 
     def __init__(self, file: io.BytesIO) -> None:
@@ -51,6 +57,8 @@ class ArrayUnpickler(pickle.Unpickler):
         """Only what makes arrays."""
         if name == 'bytes' and module in ('builtins', '__builtin__'):
             return _no_bytes
+        if (module, name) == ('_codecs', 'encode'):
+            return _latin1
         if (module, name) not in self.ALLOWED:
             raise pickle.UnpicklingError(f'the file wants to run {module}.{name}, which no array needs')
         return super().find_class(module, name)

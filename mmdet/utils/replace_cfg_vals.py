@@ -11,7 +11,9 @@ REFERENCE = re.compile(r'\$\{([^{}]+)\}')
 def replace_cfg_vals(ori_cfg: Config) -> Config:
     """A new config in which each ``${path}`` is replaced by what stands there.
 
-    A text that is one reference alone takes over the value as it is; inside a longer text the value becomes text.
+    A text that is one reference alone takes over the value as it is; inside a longer text the value becomes text. Where
+    there is a ``model_wrapper``, such as ``dict(type='SoftTeacher', detector='${model}')``, it takes the place of
+    ``model``.
 
     Raises:
         KeyError: a path does not exist.
@@ -19,10 +21,9 @@ def replace_cfg_vals(ori_cfg: Config) -> Config:
         ValueError: references go round in a circle.
     """
     values = {key: _resolve(value, ori_cfg, ()) for key, value in ori_cfg._cfg_dict.items()}
-    replaced = Config(values, cfg_text=ori_cfg.text, filename=ori_cfg.filename)
-    if hasattr(ori_cfg, 'model_wrapper'):
-        replaced.model_wrapper = ori_cfg.model_wrapper
-    return replaced
+    if values.get('model_wrapper') is not None:
+        values['model'] = values.pop('model_wrapper')
+    return Config(values, cfg_text=ori_cfg.text, filename=ori_cfg.filename)
 
 
 def _resolve(value: Any, cfg: Config, trail: tuple[str, ...]) -> Any:

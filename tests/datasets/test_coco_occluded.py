@@ -7,6 +7,7 @@ import pytest
 from coco_files import coco_content
 
 from mmdet.datasets import OccludedSeparatedCocoDataset
+from mmdet.datasets.coco_occluded import read_objects
 
 
 def rle(x1, x2, size_hw=(48, 64)):
@@ -76,3 +77,25 @@ def test_wrong_results_are_named(dataset, tmp_path):
         dataset.evaluate([result()], logger='silent')
     with pytest.raises(KeyError, match='9.png: there is no such image'):
         dataset.compute_recall({}, [('cat', 0, '9.png', [], rle(0, 1))])
+
+
+def test_files_of_python_2_are_read(tmp_path):
+    # protocol 2 writes bytes as text with a call that turns it back; \xe9 is one of those that ASCII has not
+    objects = [('cat', 0, '1.png', np.array([1.0, 2.0]), dict(size=[1, 1], counts=b'\xe9'))]
+    path = tmp_path / 'old.pkl'
+    path.write_bytes(pickle.dumps(objects, protocol=2))
+    assert b'_codecs' in path.read_bytes()
+    ((name, _, _, box, mask),) = read_objects(str(path))
+    assert (name, box.tolist(), mask['counts']) == ('cat', [1, 2], b'\xe9')
+
+
+def test_other_codecs_are_refused(tmp_path):
+    path = tmp_path / 'odd.pkl'
+    path.write_bytes(b'c_codecs\nencode\n(Va\nVrot13\ntR.')
+    with pytest.raises(ValueError, match="'rot13'; pickles write latin1"):
+        read_objects(str(path))
+
+
+def test_images_are_found_without_their_folder(dataset):
+    found = {'val2017/1.png': [(0.9, 'cat', np.zeros(4), rle(0, 10))]}
+    assert dataset.compute_recall(found, [('cat', 0, '1.png', None, rle(0, 10))]) == (100.0, 1)

@@ -137,7 +137,7 @@ def test_mix_gives_up(add_next):
     mixed = MultiImageMixDataset(Numbers([[0], [1]]), [dict(type=add_next, refusals=9)], max_refetch=3)
     with pytest.raises(RuntimeError, match='AddNext of MultiImageMixDataset gave no result in 3 tries'):
         mixed[0]
-    with pytest.raises(ValueError, match='dynamic_scale is no longer supported'):
+    with pytest.raises(RuntimeError, match='dynamic_scale is no longer supported'):
         MultiImageMixDataset(Numbers([[0]]), [], dynamic_scale=(1, 1))
     with pytest.raises(TypeError, match='expected dicts, got int'):
         MultiImageMixDataset(Numbers([[0]]), [3])

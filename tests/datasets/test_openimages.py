@@ -6,6 +6,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from mmcv.parallel import DataContainer
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mmdet.datasets import OpenImagesChallengeDataset, OpenImagesDataset, audit_dataset, build_dataset
@@ -199,7 +200,9 @@ def test_challenge(folder, extra):
 def test_images_without_a_box_are_left_out_in_training(folder):
     (folder / 'classes.csv').write_text(CHALLENGE_CLASSES)
     (folder / 'boxes.txt').write_text(CHALLENGE_BOXES)
-    dataset = OpenImagesChallengeDataset('boxes.txt', label_file='classes.csv', data_root=str(folder), pipeline=[])
+    dataset = OpenImagesChallengeDataset(
+        'boxes.txt', label_file='classes.csv', data_root=str(folder), pipeline=[], get_supercategory=False
+    )
     assert [info['filename'] for info in dataset.data_infos] == ['x.jpg']
     assert dataset.filtered == {'without an object': 1}
 
@@ -241,7 +244,8 @@ def test_missing_files_are_asked_for(folder):
     with pytest.raises(ValueError, match='needs image_level_ann_file'):
         build(folder, test_mode=True, image_level_ann_file='').evaluate(results, logger='silent')
     with pytest.raises(ValueError, match='needs hierarchy_file'):
-        build(folder, test_mode=True, hierarchy_file=None).evaluate(results, logger='silent')
+        build(folder, hierarchy_file=None)
+    assert build(folder, hierarchy_file=None, get_supercategory=False).class_label_tree is None
     with pytest.raises(ValueError, match='classes come from label_file'):
         build(folder, classes=('a',))
     with pytest.raises(FileNotFoundError, match='no.csv'):
@@ -250,5 +254,14 @@ def test_missing_files_are_asked_for(folder):
 
 def test_builds_from_a_config_and_passes_the_audit(folder):
     cfg = dict(type='OpenImagesDataset', ann_file='boxes.csv', label_file='classes.csv', pipeline=LOAD)
+    cfg['get_supercategory'] = False
     report = audit_dataset(build_dataset(cfg | dict(data_root=str(folder), img_prefix='')), logger='silent')
     assert report.parts[0].per_class == dict(Animal=0, Cat=1, Dog=0, Puppy=1, Car=1)
+
+
+def test_meta_information_of_tested_images_is_kept(folder):
+    dataset = build(folder, test_mode=True, load_from_file=False, image_level_ann_file='not there.csv')
+    assert dataset.test_img_metas == []
+    dataset.get_meta_from_pipeline(dict(img_metas=DataContainer(dict(filename='x.jpg', ori_shape=(50, 100, 3)))))
+    assert [meta['filename'] for meta in dataset.test_img_metas] == ['x.jpg']
+    assert dataset.test_img_shapes == {'x.jpg': (50, 100)}

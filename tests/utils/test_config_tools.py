@@ -25,12 +25,14 @@ def test_compat_cfg_moves_loader_keys_and_leaves_the_given_config_alone():
             ),
         )
     )
-    new = compat_cfg(cfg)
+    with pytest.warns(UserWarning, match='total_epochs is an old key'):
+        new = compat_cfg(cfg)
     shared = dict(workers_per_gpu=3, persistent_workers=True, pin_memory=True)
     assert new.runner == dict(type='EpochBasedRunner', max_epochs=7)
     assert new.data.train_dataloader == dict(samples_per_gpu=4, **shared)
     assert new.data.val_dataloader == dict(samples_per_gpu=2, **shared)
     assert new.data.test_dataloader == shared
+    assert new.data.imgs_per_gpu == 4  # users' code may read it
     assert cfg.data.imgs_per_gpu == 4 and 'runner' not in cfg
 
 
@@ -51,6 +53,14 @@ def test_replace_cfg_vals_follows_references_of_references():
     cfg = Config(dict(a=dict(b=[3, 4]), c='${a.b}', d='x${c.1}', e=dict(f='${d}')))
     got = replace_cfg_vals(cfg)
     assert (got.c, got.d, got.e.f) == ([3, 4], 'x4', 'x4')
+
+
+def test_replace_cfg_vals_puts_a_wrapper_in_place_of_the_model():
+    cfg = Config(dict(model=dict(type='FasterRCNN'), model_wrapper=dict(type='SoftTeacher', detector='${model}')))
+    got = replace_cfg_vals(cfg)
+    assert got.model == dict(type='SoftTeacher', detector=dict(type='FasterRCNN'))
+    assert 'model_wrapper' not in got
+    assert cfg.model.type == 'FasterRCNN'
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A bag of named values: meta information that is set once, and data that may change."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from mmdet.utils.util_mixins import NiceRepr
 
+MAX_SHOWN = 4  # elements of arrays and tensors that a text of the object spells out
 _FIELD_SETS = ('_meta_info_fields', '_data_fields')
 
 
@@ -54,11 +56,16 @@ class GeneralData(NiceRepr):
             setattr(self, name, value)
 
     def new(self, meta_info: Mapping | None = None, data: Mapping | None = None) -> 'GeneralData':
-        """Another object of this class, with what is given and, where that is None, with what this one has."""
-        return type(self)(
-            dict(self.meta_info_items()) if meta_info is None else meta_info,
-            dict(self.items()) if data is None else data,
-        )
+        """Another object of this class, with this one's meta information.
+
+        Args:
+            meta_info: further meta information; what this one has already must be equal.
+            data: its data. Default: None, this one's.
+        """
+        other = type(self)(dict(self.meta_info_items()), dict(self.items()) if data is None else data)
+        if meta_info is not None:
+            other.set_meta_info(meta_info)
+        return other
 
     def keys(self) -> list[str]:
         """Names of the data, in the order they were set."""
@@ -170,7 +177,9 @@ class GeneralData(NiceRepr):
 
     def __nice__(self) -> str:
         def show(value: Any) -> str:
-            return f'shape {tuple(value.shape)}' if hasattr(value, 'shape') else repr(value)
+            if not hasattr(value, 'shape'):
+                return repr(value)
+            return repr(value) if math.prod(value.shape) <= MAX_SHOWN else f'shape {tuple(value.shape)}'
 
         meta = [f'{name}: {show(value)}' for name, value in self.meta_info_items()]
         data = [f'{name}: {show(value)}' for name, value in self.items()]

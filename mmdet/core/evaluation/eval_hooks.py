@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+from mmcv.engine import single_gpu_test
 from mmcv.runner import BaseRunner, Hook
 from mmcv.runner import DistEvalHook as BaseDistEvalHook
 from mmcv.runner import EvalHook as BaseEvalHook
@@ -125,7 +126,7 @@ class EvalHook(_DynamicIntervals, BaseEvalHook):
 
 
 class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
-    """mmcv's hook for several processes, each of which tests its part of the images.
+    """mmcv's hook for several processes, each of which tests its part of the images; a lone one tests all.
 
     Args:
         args, kwargs: of mmcv's ``DistEvalHook``.
@@ -137,11 +138,15 @@ class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
         self._set_intervals(dynamic_intervals)
 
     def _do_evaluate(self, runner: BaseRunner) -> None:
-        if self.broadcast_bn_buffer:
+        alone = not (dist.is_available() and dist.is_initialized())
+        if self.broadcast_bn_buffer and not alone:
             self._share_batch_norm(runner)
         tmpdir = self.tmpdir if self.tmpdir is not None else str(Path(runner.work_dir, '.eval_hook'))
         with preserved_rng():
-            results = self.test_fn(runner.model, self.dataloader, tmpdir=tmpdir, gpu_collect=self.gpu_collect)
+            if alone:
+                results = single_gpu_test(runner.model, self.dataloader)
+            else:
+                results = self.test_fn(runner.model, self.dataloader, tmpdir=tmpdir, gpu_collect=self.gpu_collect)
         if runner.rank == 0:
             self._score(runner, results)
 

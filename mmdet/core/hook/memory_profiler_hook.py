@@ -28,12 +28,22 @@ class MemoryProfilerHook(Hook):
         """Write the line."""
         if not self.every_n_iters(runner, self.interval):
             return
-        machine, swap = self._psutil.virtual_memory(), self._psutil.swap_memory()
+        machine, swap = self._psutil.virtual_memory(), self._swap()
         process = self._psutil.Process().memory_info().rss
         runner.logger.info(
             'Memory information: '
             f'available_memory: {machine.available // MEGABYTE} MB, used_memory: {machine.used // MEGABYTE} MB, '
-            f'memory_utilization: {machine.percent} %, available_swap_memory: {swap.free // MEGABYTE} MB, '
-            f'used_swap_memory: {swap.used // MEGABYTE} MB, swap_memory_utilization: {swap.percent} %, '
+            f'memory_utilization: {machine.percent} %, {swap}'
             f'current_process_memory: {process // MEGABYTE} MB'
+        )
+
+    def _swap(self) -> str:
+        """The part of the line about swap; a container may have none, and not say so either."""
+        try:
+            swap = self._psutil.swap_memory()
+        except (OSError, RuntimeError):
+            return 'no swap memory, '
+        return (
+            f'available_swap_memory: {swap.free // MEGABYTE} MB, used_swap_memory: {swap.used // MEGABYTE} MB, '
+            f'swap_memory_utilization: {swap.percent} %, '
         )

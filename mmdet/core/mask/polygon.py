@@ -33,11 +33,18 @@ class PolygonMasks(BaseInstanceMasks):
 
     Raises:
         TypeError: ``masks`` is not a list of lists.
+        ValueError: a polygon has no points, or an odd number of coordinates.
     """
 
     def __init__(self, masks: list[list[Polygon]], height: int, width: int) -> None:
         if not isinstance(masks, (list, tuple)) or not all(isinstance(m, (list, tuple)) for m in masks):
             raise TypeError('PolygonMasks: expected for each object a list of its polygons (a list of lists of arrays)')
+        wrong = [i for i, mask in enumerate(masks) for polygon in mask if np.size(polygon) == 0 or np.size(polygon) % 2]
+        if wrong:
+            raise ValueError(
+                f'PolygonMasks: object {wrong[0]} has a polygon without points, or one with half a point; expected '
+                '(2 * k,) numbers, x and y in turn'
+            )
         self.height, self.width = height, width
         self.masks = [[np.array(polygon) for polygon in mask] for mask in masks]
 
@@ -45,6 +52,8 @@ class PolygonMasks(BaseInstanceMasks):
         return len(self.masks)
 
     def __getitem__(self, index: Any) -> 'PolygonMasks':
+        if isinstance(index, np.ndarray) and not index.size:
+            index = index.astype(np.int64)  # nothing, of whatever type
         picked = np.atleast_1d(np.arange(len(self))[index])
         return PolygonMasks([self.masks[i] for i in picked], self.height, self.width)
 

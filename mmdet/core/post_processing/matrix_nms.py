@@ -36,11 +36,13 @@ def mask_matrix_nms(
     Raises:
         ValueError: unknown kernel, or lengths that differ.
     """
-    if kernel not in _KERNELS:
-        raise ValueError(f'mask_matrix_nms: kernel must be one of {_KERNELS}, got {kernel!r}')
     lengths = [len(x) for x in (masks, labels, scores, mask_area) if x is not None]
     if len(set(lengths)) > 1:
         raise ValueError(f'mask_matrix_nms: masks, labels, scores (and areas) differ in length: {lengths}')
+    if not len(scores):
+        return scores, labels, masks, labels
+    if kernel not in _KERNELS:
+        raise ValueError(f'mask_matrix_nms: kernel must be one of {_KERNELS}, got {kernel!r}')
     order = scores.argsort(descending=True)
     order = order[:nms_pre] if nms_pre > 0 else order
     flat = masks[order].flatten(1).float()

@@ -37,6 +37,8 @@ def make_instances(bboxes: Any = None, labels: Any = None, masks: Any = None) ->
         raise ValueError('there is nothing to draw: bboxes and segms are both None')
     masks = None if masks is None else to_masks(masks)
     bboxes = None if bboxes is None else np.asarray(bboxes, dtype=np.float32)
+    if bboxes is not None and masks is not None and not len(masks):
+        masks = None  # no mask beside boxes says that there are none
     if bboxes is not None and (bboxes.ndim != 2 or bboxes.shape[1] not in (4, 5)):
         raise ValueError(f'bboxes: expected (n, 4) or (n, 5), got {bboxes.shape}; no box is zeros((0, 4))')
     count = len(masks) if bboxes is None else len(bboxes)

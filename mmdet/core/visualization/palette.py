@@ -8,10 +8,10 @@ from mmdet.utils.registry import did_you_mean
 
 RGB = tuple[int, int, int]
 
-NAMED_PALETTES: dict[str, tuple[RGB, ...]] = {
-    'coco': dataset_colours.COCO,
-    'voc': dataset_colours.VOC,
-    'citys': dataset_colours.CITYSCAPES,
+NAMED_PALETTES: dict[str, list[RGB]] = {
+    'coco': dataset_colours.COCO_PALETTE,
+    'voc': dataset_colours.VOC_PALETTE,
+    'citys': dataset_colours.CITYSCAPES_PALETTE,
 }
 RANDOM_SEED = 42  # random palettes are the same in every program, so that pictures can be compared
 
@@ -59,6 +59,8 @@ def get_palette(palette: list[RGB] | RGB | str | None, num_classes: int) -> list
 
 def _palette_by_name(name: str, num_classes: int) -> list[RGB]:
     """The palette of a data set, or one named colour for all classes."""
+    if name == 'coco' and num_classes > len(dataset_colours.COCO_PALETTE):
+        return list(dataset_colours.COCO_PANOPTIC_PALETTE)
     if name in NAMED_PALETTES:
         return list(NAMED_PALETTES[name])
     colour_names = list(mmcv.Color.__members__)

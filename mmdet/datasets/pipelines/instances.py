@@ -72,3 +72,14 @@ def join_labels(results: dict, parts: list[dict]) -> None:
             if missing:
                 raise KeyError(f'{key}: {len(missing)} of the {len(parts)} images to be joined have none')
             results[key] = np.concatenate([part[key] for part in parts])
+
+
+def check_one_image(step: str, results: dict) -> None:
+    """Refuse several images of one entry, of which a step would change the first alone.
+
+    Raises:
+        ValueError: ``img_fields`` names others than ``img``.
+    """
+    fields = results.get('img_fields', ['img'])
+    if list(fields) != ['img']:
+        raise ValueError(f"{step}: expected one image, img_fields=['img'], got {fields}")

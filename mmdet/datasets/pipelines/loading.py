@@ -393,6 +393,8 @@ class FilterAnnotations:
     ) -> None:
         if not (by_box or by_mask):
             raise ValueError('FilterAnnotations: at least one of by_box and by_mask must be True')
+        if not isinstance(min_gt_bbox_wh, (list, tuple)) or len(min_gt_bbox_wh) != 2:
+            raise TypeError(f'FilterAnnotations: min_gt_bbox_wh must be (w, h), got {min_gt_bbox_wh!r}')
         self.min_gt_bbox_wh = min_gt_bbox_wh
         self.min_gt_mask_area = min_gt_mask_area
         self.by_box = by_box

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import mmcv
 
+from mmdet.core.bbox.transforms import FLIP_DIRECTIONS
 from mmdet.datasets.pipelines.compose import Compose, Step
 from mmdet.datasets.registry import PIPELINES
+from mmdet.utils.registry import did_you_mean
 
 
 @PIPELINES.register_module()
@@ -44,6 +46,14 @@ class MultiScaleFlipAug:
             raise TypeError(f'MultiScaleFlipAug: img_scale must be a tuple or a list of tuples, got {img_scale!r}')
         self.flip = flip
         self.flip_direction = flip_direction if isinstance(flip_direction, list) else [flip_direction]
+        if self.scale_key == 'scale_factor' and not all(isinstance(s, (int, float)) for s in self.img_scale):
+            raise TypeError(f'MultiScaleFlipAug: scale_factor must be a number or a list of them, got {scale_factor!r}')
+        unknown = [direction for direction in self.flip_direction if direction not in FLIP_DIRECTIONS]
+        if unknown:
+            raise ValueError(
+                f'MultiScaleFlipAug: flip_direction must be one of {FLIP_DIRECTIONS} or a list of them, '
+                f'got {unknown[0]!r}{did_you_mean(str(unknown[0]), FLIP_DIRECTIONS)}'
+            )
         if not flip and self.flip_direction != ['horizontal']:
             warnings.warn(
                 f'MultiScaleFlipAug: flip is off, so flip_direction={flip_direction!r} is unused', stacklevel=2

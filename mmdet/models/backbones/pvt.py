@@ -15,7 +15,7 @@ from mmdet.models.backbones.layers.pvt_layers import (
 )
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.ckpt_convert import pvt_convert
-from mmdet.models.utils.transformers.patch_embed import PatchEmbed, nlc_to_nchw
+from mmdet.models.utils.transformers.patch_embed import PatchEmbed, image_grid, nlc_to_nchw
 from mmdet.models.utils.weights import init_transformer_layers, load_pretrained, pretrained_path, resolve_init_cfg
 
 # Default arguments, never written to.
@@ -113,7 +113,7 @@ class PyramidVisionTransformer(BaseModule):
         _check_stages(num_stages, per_stage, out_indices)
         block = _Block(qkv_bias, drop_rate, attn_drop_rate, act_cfg, norm_cfg, use_conv_ffn)
         rates = iter(torch.linspace(0, drop_path_rate, sum(num_layers)).tolist())
-        grid = nn.modules.utils._pair(pretrain_img_size)
+        grid = image_grid(pretrain_img_size)
         self.layers = ModuleList()
         for stage in map(_Stage._make, zip(*per_stage)):
             channels = embed_dims * stage.num_heads

@@ -12,7 +12,7 @@ from mmdet.models.backbones.layers.swin_attention import ShiftWindowMSA, WindowM
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.ckpt_convert import swin_converter
 from mmdet.models.utils.transformers.feed_forward import ResidualFeedForward
-from mmdet.models.utils.transformers.patch_embed import PatchEmbed, PatchMerging, nlc_to_nchw, resized_grid
+from mmdet.models.utils.transformers.patch_embed import PatchEmbed, PatchMerging, image_grid, nlc_to_nchw, resized_grid
 from mmdet.models.utils.weights import (
     freeze,
     init_transformer_layers,
@@ -243,12 +243,17 @@ class SwinTransformer(BaseModule):
         self.out_indices = out_indices
         self.use_abs_pos_embed = use_abs_pos_embed
         self._check_settings(len(depths), num_heads, strides)
+        if strides[0] != patch_size:
+            raise ValueError(
+                f'strides[0]: must be patch_size={patch_size}, as patches do not overlap; got {strides[0]}'
+            )
+        grid = image_grid(pretrain_img_size)
         patch_norm_cfg = norm_cfg if patch_norm else None
         self.patch_embed = PatchEmbed(
             in_channels, embed_dims, kernel_size=patch_size, stride=strides[0], norm_cfg=patch_norm_cfg
         )
         if use_abs_pos_embed:
-            self.position_grid = tuple(size // patch_size for size in nn.modules.utils._pair(pretrain_img_size))
+            self.position_grid = tuple(size // patch_size for size in grid)
             self.absolute_pos_embed = nn.Parameter(torch.zeros(1, math.prod(self.position_grid), embed_dims))
         self.drop_after_pos = nn.Dropout(drop_rate)
         self.num_features = [embed_dims * 2**i for i in range(len(depths))]

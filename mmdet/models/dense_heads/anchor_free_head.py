@@ -16,9 +16,10 @@ from mmdet.core.bbox.builder import build_bbox_coder
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
+from mmdet.models.utils.settings import as_config
 
 # Default arguments, never written to.
 RARE_CLASSES = rare_classes('conv_cls')

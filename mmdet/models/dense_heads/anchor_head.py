@@ -18,9 +18,10 @@ from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.static_shapes import batch_targets
+from mmdet.models.utils.settings import as_config
 
 # Losses that weigh easy and hard anchors themselves, so that all anchors enter them.
 LOSSES_OVER_ALL_ANCHORS = ('FocalLoss', 'GHMC', 'QualityFocalLoss')

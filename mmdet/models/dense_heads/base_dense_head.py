@@ -18,6 +18,7 @@ from torch import Tensor
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import DirectedHead
 from mmdet.models.utils.export import refuse_export
+from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -37,11 +38,6 @@ def flatten_map(level_map: Tensor, width: int) -> Tensor:
 def rows_of_images(maps: Sequence[Tensor], width: int) -> Tensor:
     """L maps (N, A * width, H, W) -> (N, R, width), level after level, in each of them cell after cell."""
     return torch.cat([m.permute(0, 2, 3, 1).reshape(len(m), -1, width) for m in maps], dim=1)
-
-
-def as_config(cfg: dict | None) -> ConfigDict | None:
-    """A plain dict as ``ConfigDict`` (keys readable as attributes); a ``ConfigDict`` or None as it is."""
-    return cfg if cfg is None or isinstance(cfg, ConfigDict) else ConfigDict(cfg)
 
 
 class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):

@@ -13,11 +13,12 @@ from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_head
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.adaptive_conv import AdaptiveConv, anchor_offsets
 from mmdet.models.dense_heads.functional.guided_targets import LOCATIONS_PER_SAMPLE
 from mmdet.models.dense_heads.rpn_head import RPNHead
+from mmdet.models.utils.settings import as_config
 
 # Default arguments; every builder copies them.
 ONE_ANCHOR_A_CELL = dict(type='AnchorGenerator', scales=(8,), ratios=(1.0,), strides=(4, 8, 16, 32, 64))

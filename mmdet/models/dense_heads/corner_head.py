@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.bi_corner_pool import BiCornerPool
 from mmdet.models.dense_heads.functional.corners import (
@@ -22,6 +22,7 @@ from mmdet.models.dense_heads.functional.corners import (
 )
 from mmdet.models.dense_heads.functional.heatmaps import border_of, heatmap_weights, suppress
 from mmdet.models.utils.gaussian_target import transpose_and_gather_feat
+from mmdet.models.utils.settings import as_config
 
 # Default arguments; every builder copies them.
 HEATMAP_LOSS = dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=1)

@@ -13,10 +13,11 @@ from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
-from mmdet.models.dense_heads.base_dense_head import as_config, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.feature_adaption import SMALL_ADAPTION, adaption_layers
 from mmdet.models.dense_heads.functional.guided_targets import last_object
 from mmdet.models.dense_heads.functional.towers import rare_classes
+from mmdet.models.utils.settings import as_config
 
 # Default arguments, never written to.
 RARE_CLASSES = rare_classes('conv_cls')

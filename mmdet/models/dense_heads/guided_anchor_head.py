@@ -21,10 +21,11 @@ from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import CLASS_LOSS, AnchorHead
-from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
 from mmdet.models.dense_heads.functional import guided_anchors, guided_targets
 from mmdet.models.dense_heads.functional.feature_adaption import FeatureAdaption
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
+from mmdet.models.utils.settings import as_config
 from mmdet.ops import MaskedConv2d
 from mmdet.utils.running.device_copy import tensor_like
 

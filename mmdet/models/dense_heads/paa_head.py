@@ -13,9 +13,10 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.atss_head import ATSSHead
-from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, rows_of_images, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import flatten_map, rows_of_images, to_full_precision
 from mmdet.models.dense_heads.functional.gaussian_mixture import COVARIANCE_TYPES, likely_members
 from mmdet.models.losses.iou_loss import aligned_iou
+from mmdet.models.utils.settings import as_config
 
 MIN_IOU = 1e-12  # least weight of a positive's box loss
 VOTING_IOU = 0.01  # boxes that overlap a detection less have no vote in it

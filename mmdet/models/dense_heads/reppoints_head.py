@@ -18,9 +18,10 @@ from mmdet.core.targets import Targets, sampled_targets, scatter_rows
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
-from mmdet.models.dense_heads.base_dense_head import as_config, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.reppoints import TRANSFORMS, grid_of_bbox, kernel_points, points_to_bbox
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
+from mmdet.models.utils.settings import as_config
 from mmdet.ops import DeformConv2d
 from mmdet.utils.registry import did_you_mean
 

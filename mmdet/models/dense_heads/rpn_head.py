@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import SMALL_NORMAL, AnchorHead
-from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
 from mmdet.models.dense_heads.functional.static_shapes import batch_proposals
+from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
 
 

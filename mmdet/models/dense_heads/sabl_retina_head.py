@@ -19,10 +19,11 @@ from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import LOSSES_OVER_ALL_ANCHORS
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config, flatten_map, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, flatten_map, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.guided_targets import sample_squares, sampled_approxs
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
+from mmdet.models.utils.settings import as_config
 
 # Default arguments, never written to.
 RARE_CLASSES = rare_classes('retina_cls')

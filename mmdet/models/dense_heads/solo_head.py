@@ -12,7 +12,7 @@ from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import as_config, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.dense_heads.functional.grid_masks import (
     GridTargets,
@@ -23,6 +23,7 @@ from mmdet.models.dense_heads.functional.grid_masks import (
     values_of_cells,
 )
 from mmdet.models.dense_heads.functional.towers import GROUP_NORM
+from mmdet.models.utils.settings import as_config
 
 SCALE_RANGES = ((8, 32), (16, 64), (32, 128), (64, 256), (128, 512))
 NUM_GRIDS = [40, 36, 24, 16, 12]

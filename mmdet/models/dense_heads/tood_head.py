@@ -15,7 +15,7 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.atss_head import ATSSHead
-from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
 from mmdet.models.dense_heads.functional.task_alignment import (
     TaskDecomposition,
     keep_valid_boxes,
@@ -23,6 +23,7 @@ from mmdet.models.dense_heads.functional.task_alignment import (
     sample_channels,
 )
 from mmdet.models.utils.misc import sigmoid_geometric_mean
+from mmdet.models.utils.settings import as_config
 
 # Default argument; every builder copies it.
 ACTIVATED_FOCAL_LOSS = dict(type='FocalLoss', use_sigmoid=True, activated=True, gamma=2.0, alpha=0.25, loss_weight=1.0)

@@ -13,9 +13,10 @@ from mmdet.core.post_processing.bbox_nms import fast_nms
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.base_dense_head import as_config, flatten_map, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
 from mmdet.models.dense_heads.ssd_head import hardest_negatives
 from mmdet.models.dense_heads.yolact_mask_heads import InterpolateModule, YOLACTProtonet, YOLACTSegmHead
+from mmdet.models.utils.settings import as_config
 
 # Default arguments; every builder copies them.
 YOLACT_ANCHORS = dict(

@@ -10,8 +10,8 @@ from torch import Tensor
 from mmdet.core.bbox.transforms import bbox_mapping
 from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.models.builder import DETECTORS, build_head
-from mmdet.models.dense_heads.base_dense_head import as_config
 from mmdet.models.detectors.base import BaseDetector, stage_configs
+from mmdet.models.utils.settings import as_config
 
 
 @DETECTORS.register_module()

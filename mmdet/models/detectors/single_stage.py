@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2result
 from mmdet.models.builder import DETECTORS, build_head
-from mmdet.models.dense_heads.base_dense_head import as_config
 from mmdet.models.detectors.base import BaseDetector
+from mmdet.models.utils.settings import as_config
 
 
 @DETECTORS.register_module()

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.models.builder import DETECTORS, build_head
-from mmdet.models.dense_heads.base_dense_head import as_config
 from mmdet.models.detectors.base import BaseDetector
+from mmdet.models.utils.settings import as_config
 
 
 @DETECTORS.register_module()

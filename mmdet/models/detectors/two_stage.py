@@ -6,8 +6,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmdet.models.builder import DETECTORS, build_head
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, as_config
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.detectors.base import BaseDetector, stage_configs
+from mmdet.models.utils.settings import as_config
 
 DUMMY_PROPOSALS = 1000  # regions that the second stage gets when only operations are counted
 

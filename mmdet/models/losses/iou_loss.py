@@ -223,7 +223,7 @@ class CIoULoss(_BoxPairLoss):
 
 @LOSSES.register_module()
 class BoundedIoULoss(ReducedLoss):
-    """:func:`bounded_iou_loss` of n pairs of boxes; weights are (n, 4).
+    """:func:`bounded_iou_loss` of n pairs of boxes; weights are (n, 4), or (n,) for all four coordinates of a pair.
 
     Args:
         beta: where the quadratic part ends.
@@ -237,5 +237,6 @@ class BoundedIoULoss(ReducedLoss):
         self.beta = beta
         self.eps = eps
 
-    def compute(self, pred: Tensor, target: Tensor, **kwargs) -> Tensor:
-        return bounded_iou_loss(pred, target, beta=self.beta, eps=self.eps, **kwargs)
+    def compute(self, pred: Tensor, target: Tensor, weight: Tensor | None = None, **kwargs) -> Tensor:
+        weight = weight[:, None] if weight is not None and weight.dim() == 1 else weight
+        return bounded_iou_loss(pred, target, weight=weight, beta=self.beta, eps=self.eps, **kwargs)

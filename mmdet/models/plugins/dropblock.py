@@ -13,7 +13,7 @@ class DropBlock(nn.Module):
     """Set random squares of each channel to zero in training, and scale the rest up.
 
     Args:
-        drop_prob: expected fraction of dropped cells, 0 to 1.
+        drop_prob: expected fraction of dropped cells, above 0, at most 1.
         block_size: side of the squares; odd.
         warmup_iters: the fraction rises from 0 to ``drop_prob`` over so many calls. Default: 2000.
         kwargs: ignored; blocks hand every plugin its ``in_channels``.
@@ -24,9 +24,9 @@ class DropBlock(nn.Module):
 
     def __init__(self, drop_prob: float, block_size: int, warmup_iters: int = 2000, **kwargs: Any) -> None:
         super().__init__()
-        if block_size % 2 != 1 or not 0 < drop_prob < 1 or warmup_iters < 0:
+        if block_size < 1 or block_size % 2 != 1 or not 0 < drop_prob <= 1 or warmup_iters < 0:
             raise ValueError(
-                'expected an odd block_size, drop_prob in (0, 1) and warmup_iters >= 0, '
+                'expected an odd block_size, drop_prob in (0, 1] and warmup_iters >= 0, '
                 f'got {block_size}, {drop_prob} and {warmup_iters}'
             )
         self.drop_prob = drop_prob

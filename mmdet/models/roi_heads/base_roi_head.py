@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmdet.models.builder import build_shared_head
 from mmdet.models.utils.export import refuse_export
+from mmdet.models.utils.settings import as_config
 
 
 class BaseRoIHead(BaseModule, metaclass=ABCMeta):
@@ -41,8 +42,8 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.train_cfg = train_cfg
-        self.test_cfg = test_cfg
+        self.train_cfg = as_config(train_cfg)
+        self.test_cfg = as_config(test_cfg)
         if shared_head is not None:
             extra = {} if pretrained is None else dict(pretrained=pretrained)
             self.shared_head = build_shared_head(dict(shared_head, **extra))

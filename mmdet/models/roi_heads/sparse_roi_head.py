@@ -6,6 +6,7 @@ N: images; P: proposals of each; C: channels of a query; K: classes. Boxes are x
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -282,6 +283,10 @@ class SparseRoIHead(CascadeRoIHead):
         Returns:
             For each image a list of (k, 5) arrays, one for each class; with a mask branch a pair of it and the masks.
         """
+        if not any(map(len, proposal_boxes)):
+            nothing = [np.zeros((0, 5), np.float32)] * self.bbox_head[-1].num_classes
+            masks: Masks = [[] for _ in nothing]
+            return [(nothing, masks) if self.with_mask else nothing for _ in img_metas]
         last = self._run_all_stages(x, proposal_boxes, proposal_features, img_metas)[-1]
         boxes = torch.stack(last['detach_proposal_list'])  # (N, P, 4)
         scores, rows, labels = best_pairs(self._scores(last['cls_score']), self.test_cfg.max_per_img)

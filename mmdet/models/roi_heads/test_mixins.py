@@ -48,7 +48,8 @@ class BBoxTestMixin:
             rescale: give boxes in px of the original image.
 
         Returns:
-            N times (k_i, 5) detections and N times (k_i,) labels; without ``rcnn_test_cfg`` all boxes and scores.
+            N times (k_i, 5) detections and N times (k_i,) labels; without ``rcnn_test_cfg`` all boxes (n_i, 4 * K), or
+            (n_i, 4) where the head is class agnostic or there is no proposal, and scores (n_i, K + 1).
         """
         rois = bbox2roi(proposals)
         counts = [len(p) for p in proposals]
@@ -66,7 +67,7 @@ class BBoxTestMixin:
                 rescale=rescale,
                 cfg=rcnn_test_cfg,
             )
-            dets.append(det)
+            dets.append(det if rcnn_test_cfg is not None or len(det) else det[:, :4])
             labels.append(label)
         return dets, labels
 

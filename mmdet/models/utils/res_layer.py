@@ -7,7 +7,6 @@ from mmcv.runner import BaseModule, Sequential
 from torch import Tensor, nn
 
 from mmdet.models.options.fold_norm import norm_after_conv
-from mmdet.models.utils.weights import run_block
 
 # Default arguments, never written to.
 BATCH_NORM = dict(type='BN')
@@ -83,7 +82,7 @@ class SimplifiedBasicBlock(BaseModule):
         dilation: of the first convolution. Default: 1.
         downsample: module on the shortcut. Default: None.
         style: no effect; both convolutions are 3x3.
-        with_cp: recompute activations in the backward pass. Default: False.
+        with_cp: must be False.
         conv_cfg: kind of convolution. Default: None, ``Conv2d``.
         norm_cfg: kind of norm; None: convolutions with bias instead. Default: batch normalisation.
         dcn, plugins: must be None.
@@ -113,6 +112,8 @@ class SimplifiedBasicBlock(BaseModule):
         super().__init__(init_fg)
         if dcn is not None or plugins:
             raise ValueError('SimplifiedBasicBlock has room neither for deformable convolution nor for plugins')
+        if with_cp:
+            raise ValueError('SimplifiedBasicBlock keeps its activations: with_cp must be False')
         self.with_norm = norm_cfg is not None
         self.conv1 = build_conv_layer(
             conv_cfg,
@@ -159,4 +160,4 @@ class SimplifiedBasicBlock(BaseModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inplanes, H, W)`` to ``(N, planes, H / stride, W / stride)``, not rectified."""
-        return run_block(self._sum_of_paths, x, self.with_cp)
+        return self._sum_of_paths(x)

@@ -13,9 +13,9 @@ def squeeze_convs(
     Raises:
         ValueError: ``act_cfg`` is neither one config nor two.
     """
-    activations = (act_cfg, act_cfg) if isinstance(act_cfg, dict) else tuple(act_cfg)
-    if len(activations) != 2 or not all(isinstance(a, dict) for a in activations):
-        raise ValueError(f'act_cfg: expected one config, or two of them, got {act_cfg!r}')
+    activations = (act_cfg, act_cfg) if isinstance(act_cfg, dict) else act_cfg
+    if not isinstance(activations, tuple) or len(activations) != 2 or not all(isinstance(a, dict) for a in activations):
+        raise ValueError(f'act_cfg: expected one config, or a tuple of two, got {act_cfg!r}')
     hidden = int(channels / ratio)
     return (
         ConvModule(channels, hidden, 1, conv_cfg=conv_cfg, act_cfg=activations[0]),

@@ -25,8 +25,14 @@ def resolve_init_cfg(
 
     Raises:
         ValueError: both are given.
-        TypeError: ``pretrained`` is not a text.
+        TypeError: ``pretrained`` is not a text, or ``init_cfg`` neither a config nor a list of such.
     """
+    entries = [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise TypeError(
+            f"init_cfg: expected dict(type='Pretrained', checkpoint=...), another dict(type=...) or a list of such, "
+            f'got {init_cfg!r}'
+        )
     if pretrained is None:
         return default if init_cfg is None else init_cfg
     if init_cfg:

@@ -100,3 +100,20 @@ def test_errors_say_what_was_wrong():
         data[1.5]
     with pytest.raises(ValueError, match='names differ'):
         InstanceData.cat([data, InstanceData(data=dict(labels=[1]))])
+
+
+def test_text_spells_out_short_values():
+    text = repr(GeneralData(dict(pad=np.ones(2), img_shape=(4, 5)), dict(boxes=torch.zeros(2, 4), score=torch.ones(1))))
+    assert 'pad: array([1., 1.])' in text and 'img_shape: (4, 5)' in text
+    assert 'boxes: shape (2, 4)' in text and 'score: tensor([1.])' in text
+
+
+def test_new_objects_keep_the_meta_information():
+    data = GeneralData(dict(img_shape=(4, 5)), dict(x=1))
+    other = data.new(dict(flip=True), dict(y=2))
+    assert (other.img_shape, other.flip, other.keys()) == ((4, 5), True, ['y'])
+    assert data.meta_info_keys() == ['img_shape']
+    with pytest.raises(KeyError, match="'img_shape' is set already, with another value"):
+        data.new(dict(img_shape=(9, 9)))
+    with pytest.raises(AttributeError, match='meta information'):
+        other.flip = False

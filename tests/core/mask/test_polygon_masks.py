@@ -109,3 +109,14 @@ def test_polygon_to_bitmap_is_the_union():
     bitmap = polygon_to_bitmap([RECTANGLE, RECTANGLE + 1], 40, 50)
     assert bitmap.dtype == bool and bitmap[4:20, 10:30].all() and bitmap[5:21, 11:31].all()
     assert bitmap.sum() == 320 + 20 + 16 - 1
+
+
+@pytest.mark.parametrize('index', [np.array([]), np.zeros(0, np.int64), np.zeros(2, bool)])
+def test_nothing_is_picked_by_an_empty_index_of_any_type(masks, index):
+    assert len(masks[index]) == 0
+
+
+@pytest.mark.parametrize('polygon', [[], np.zeros(0), np.array([1.0, 2, 3])])
+def test_polygons_without_whole_points_are_refused(polygon):
+    with pytest.raises(ValueError, match='object 1 has a polygon without points, or one with half a point'):
+        PolygonMasks([[np.array([0.0, 0, 2, 0, 2, 2])], [polygon]], 4, 4)

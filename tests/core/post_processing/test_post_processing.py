@@ -151,3 +151,11 @@ def test_merge_aug_scores_of_tensors_and_arrays():
     assert merge_aug_scores([torch.from_numpy(p) for p in pair]).tolist() == [2, 4]
     with pytest.raises(ValueError, match="flip_direction must be one of.*'up'"):
         merge_aug_masks([np.zeros((1, 1, 2, 2))], [[meta(True, 'up')]], None)
+
+
+def test_unknown_kernel_matters_only_where_there_are_masks():
+    labels, scores = torch.zeros(0, dtype=torch.long), torch.zeros(0)
+    found = mask_matrix_nms(torch.zeros(0, 4, 4), labels, scores, kernel='None')
+    assert [tuple(f.shape) for f in found] == [(0,), (0,), (0, 4, 4), (0,)]
+    with pytest.raises(ValueError, match="kernel must be one of .*got 'None'"):
+        mask_matrix_nms(torch.ones(1, 4, 4), labels.new_zeros(1), scores.new_ones(1), kernel='None')

@@ -38,3 +38,9 @@ def test_palettes_that_do_not_fit_are_refused():
         get_palette('gren', 2)
     with pytest.raises(TypeError, match='expected a list, a tuple'):
         get_palette(7, 2)
+
+
+def test_coco_palette_covers_the_classes_of_panoptic_coco():
+    assert len(get_palette('coco', 80)) == 80
+    assert get_palette('coco', 133)[:80] == get_palette('coco', 80)
+    assert get_palette('coco', 133)[132] == (250, 141, 255)

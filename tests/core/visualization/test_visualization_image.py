@@ -160,3 +160,12 @@ def test_annotation_and_result_of_another_form_are_refused():
 def test_color_val_matplotlib_turns_bgr_bytes_into_rgb_shares():
     assert color_val_matplotlib((0, 51, 255)) == (1, 0.2, 0)
     assert color_val_matplotlib('blue') == (0, 0, 1)
+
+
+def test_boxes_are_drawn_where_there_are_no_masks_at_all():
+    annotation = dict(gt_bboxes=np.array([[2.0, 2, 12, 12]]), gt_labels=np.zeros(1, np.int64))
+    empty = dict(annotation, gt_masks=np.zeros((0, 20, 20), np.uint8))
+    image, found = np.zeros((20, 20, 3), np.uint8), ([np.zeros((0, 5))], [[]])
+    drawn = imshow_gt_det_bboxes(image, empty, found, show=False)
+    assert drawn.any()
+    assert np.array_equal(drawn, imshow_gt_det_bboxes(image, annotation, found[0], show=False))

@@ -180,7 +180,6 @@ def test_flip_wrong_arguments(ratio, direction, text):
         (dict(size=(25, 40)), (25, 40), (25, 40)),
         (dict(size_divisor=16), (32, 32), None),
         (dict(pad_to_square=True), (30, 30), (30, 30)),
-        (dict(pad_to_square=True, size_divisor=8), (32, 32), (32, 32)),
         (dict(size_divisor=10), (20, 30), None),
     ],
 )

@@ -81,3 +81,19 @@ def test_errors_say_what_was_wrong():
         build_loss(dict(type='GIoULoss'))(PRED, TARGET.repeat(2, 1))
     with pytest.warns(DeprecationWarning, match="use mode='linear'"):
         assert build_loss(dict(type='IoULoss', linear=True)).mode == 'linear'
+
+
+@pytest.mark.parametrize('name', ['IoULoss', 'BoundedIoULoss', 'GIoULoss', 'DIoULoss', 'CIoULoss'])
+@pytest.mark.parametrize('reduction', ['none', 'mean', 'sum'])
+def test_weights_of_rows_are_weights_of_all_their_coordinates(name, reduction):
+    torch.manual_seed(0)
+    low = torch.rand(5, 2)
+    pred = torch.cat([low, low + 1 + torch.rand(5, 2)], 1)
+    target = torch.cat([low + 0.1, low + 1.5], 1)
+    loss, rows = build_loss(dict(type=name)), torch.tensor([0.0, 1, 2, 0, 3])
+    by_row = loss(pred, target, rows, reduction_override=reduction)
+    assert torch.allclose(by_row, loss(pred, target, rows[:, None].expand(5, 4), reduction_override=reduction))
+    assert loss(pred, target, torch.zeros(5), reduction_override=reduction).sum() == 0
+    if reduction == 'mean':
+        whole = loss(pred, target, rows, reduction_override='none').sum()
+        assert torch.allclose(loss(pred, target, rows, avg_factor=4), whole / 4)

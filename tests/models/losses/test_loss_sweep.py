@@ -144,3 +144,18 @@ def test_accuracy_topk_and_threshold():
     assert accuracy(pred[:0], target[:0]).item() == 0
     with pytest.raises(ValueError, match='C >= 4'):
         accuracy(pred, target, topk=4)
+
+
+@pytest.mark.parametrize('weight_shape', [(6,), (6, 3)])
+@pytest.mark.parametrize('reduction', ['none', 'mean', 'sum'])
+def test_ghmc_reduces_as_asked_for_with_labels_or_decisions(weight_shape, reduction):
+    torch.manual_seed(0)
+    pred, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 3, 0, 1])
+    target = labels if len(weight_shape) == 1 else torch.nn.functional.one_hot(labels, 4)[:, :3].float()
+    loss = build_loss(dict(type='GHMC'))
+    whole = loss(pred, target, torch.ones(weight_shape), reduction_override='none')
+    got = loss(pred, target, torch.ones(weight_shape), avg_factor=2.0, reduction_override=reduction)
+    expected = dict(none=whole, sum=whole.sum(), mean=whole.sum() / 18)[reduction]
+    assert torch.allclose(got, expected)
+    with pytest.raises(ValueError, match='reduction must be one of'):
+        loss(pred, target, torch.ones(weight_shape), reduction_override=True)

@@ -35,3 +35,14 @@ def test_share_rises_in_the_warm_up_and_no_key_is_saved():
 def test_settings_out_of_range_are_refused(kwargs):
     with pytest.raises(ValueError, match='expected an odd block_size'):
         DropBlock(**{'drop_prob': 0.1, 'block_size': 3, **kwargs})
+
+
+def test_everything_is_dropped_at_probability_one():
+    layer = DropBlock(1.0, 11, warmup_iters=0).train()
+    assert torch.equal(layer(torch.ones(1, 2, 11, 11)), torch.zeros(1, 2, 11, 11))
+
+
+@pytest.mark.parametrize('settings', [(0.5, 4), (0.5, -1), (0.0, 3), (1.1, 3)])
+def test_impossible_blocks_are_refused(settings):
+    with pytest.raises(ValueError, match='odd block_size, drop_prob in'):
+        DropBlock(*settings)

@@ -7,6 +7,7 @@ import cv2
 import mmcv
 import numpy as np
 
+from mmdet.datasets.pipelines.instances import check_one_image
 from mmdet.datasets.registry import PIPELINES
 
 
@@ -59,6 +60,7 @@ class PhotoMetricDistortion:
         return Distortion(brightness, contrast, saturation, hue, channels, contrast_first)
 
     def __call__(self, results: dict) -> dict:
+        check_one_image('PhotoMetricDistortion', results)
         results['img'] = distort(results['img'].astype(np.float32), self.sample())
         return results
 

@@ -34,6 +34,8 @@ class CopyPaste:
         mask_occluded_thr: float = 300,
         selected: bool = True,
     ) -> None:
+        if max_num_pasted < 1:
+            raise ValueError(f'CopyPaste: max_num_pasted must be at least 1, got {max_num_pasted}')
         self.max_num_pasted = max_num_pasted
         self.bbox_occluded_thr = bbox_occluded_thr
         self.mask_occluded_thr = mask_occluded_thr

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmdet.datasets.pipelines.boxes import clip_boxes, pairwise_iou, shift_boxes, sides_above
-from mmdet.datasets.pipelines.instances import filter_instances
+from mmdet.datasets.pipelines.instances import check_one_image, filter_instances
 from mmdet.datasets.pipelines.keypoints import shift_result_keypoints
 from mmdet.datasets.registry import PIPELINES
 from mmdet.utils.registry import did_you_mean
@@ -149,6 +149,9 @@ class MinIoURandomCrop:
         min_ious: least overlaps to draw from.
         min_crop_size: least fraction of the image's edges.
         bbox_clip_border: cut boxes to the part.
+
+    Attributes:
+        mode: what the last call drew: a least overlap, 0 for any, 1 for the image as it is.
     """
 
     def __init__(
@@ -157,12 +160,13 @@ class MinIoURandomCrop:
         min_crop_size: float = 0.3,
         bbox_clip_border: bool = True,
     ) -> None:
-        self.min_ious = min_ious
+        self.min_ious = tuple(min_ious)
         self.sample_mode = (KEEP_IMAGE, *min_ious, 0)
         self.min_crop_size = min_crop_size
         self.bbox_clip_border = bbox_clip_border
 
     def __call__(self, results: dict) -> dict:
+        check_one_image('MinIoURandomCrop', results)
         box_keys = results.get('bbox_fields', [])
         boxes = np.concatenate([np.zeros((0, 4)), *(results[key] for key in box_keys)])
         window = self.sample(results['img'].shape[:2], boxes)
@@ -182,7 +186,7 @@ class MinIoURandomCrop:
         The loop ends: each round that finds none has the same chance as the first to draw "leave the image".
         """
         while True:
-            mode = np.random.choice(self.sample_mode)
+            self.mode = mode = np.random.choice(self.sample_mode)
             if mode == KEEP_IMAGE:
                 return None
             for _ in range(MAX_TRIALS):

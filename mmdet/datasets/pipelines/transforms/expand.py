@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmdet.datasets.pipelines.boxes import clip_boxes, shift_boxes, sides_above
-from mmdet.datasets.pipelines.instances import filter_instances
+from mmdet.datasets.pipelines.instances import check_one_image, filter_instances
 from mmdet.datasets.pipelines.keypoints import shift_result_keypoints
 from mmdet.datasets.registry import PIPELINES
 
@@ -51,6 +51,7 @@ class Expand:
         return (int(height * ratio), int(width * ratio)), top, left
 
     def __call__(self, results: dict) -> dict:
+        check_one_image('Expand', results)
         drawn = self.sample(results['img'].shape[:2])
         if drawn is None:
             return results

@@ -175,6 +175,10 @@ class Rotate:
     ) -> None:
         check_level(self, level, prob)
         check_chance('Rotate', 'random_negative_prob', random_negative_prob)
+        if not isinstance(scale, (int, float)) or scale <= 0:
+            raise ValueError(f'Rotate: scale must be a number above 0, got {scale!r}')
+        if center is not None and (not isinstance(center, (list, tuple)) or len(center) != 2):
+            raise ValueError(f'Rotate: center must be None or (x, y) in px, got {center!r}')
         self.level = level
         self.scale = scale
         self.center = center

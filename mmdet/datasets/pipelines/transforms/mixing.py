@@ -47,9 +47,9 @@ def check_size(name: str, img_scale: Any) -> None:
     """Check an (h, w) argument.
 
     Raises:
-        TypeError: it is no tuple.
+        TypeError: it is no pair.
     """
-    if not isinstance(img_scale, tuple):
+    if not isinstance(img_scale, tuple) or len(img_scale) != 2:
         raise TypeError(f'{name}: img_scale must be a tuple (h, w), got {img_scale!r}')
 
 
@@ -89,6 +89,8 @@ class Mosaic:
         check_size('Mosaic', img_scale)
         if not 0 <= prob <= 1:
             raise ValueError(f'Mosaic: prob must be in [0, 1], got {prob}')
+        if not isinstance(center_ratio_range, (list, tuple)) or len(center_ratio_range) != 2:
+            raise TypeError(f'Mosaic: center_ratio_range must be (smallest, largest), got {center_ratio_range!r}')
         self.img_scale = img_scale
         self.center_ratio_range = center_ratio_range
         self.min_bbox_size = min_bbox_size

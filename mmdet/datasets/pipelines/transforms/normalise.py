@@ -24,6 +24,8 @@ class Normalize:
     def __init__(self, mean: Sequence[float], std: Sequence[float], to_rgb: bool = True) -> None:
         self.mean = np.array(mean, dtype=np.float32)
         self.std = np.array(std, dtype=np.float32)
+        if self.mean.shape != self.std.shape or self.mean.ndim != 1:
+            raise ValueError(f'Normalize: expected one number a channel for mean and for std, got {mean!r} and {std!r}')
         self.to_rgb = to_rgb
 
     def __call__(self, results: dict) -> dict:

@@ -1,6 +1,7 @@
 """Padding."""
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import mmcv
@@ -20,7 +21,7 @@ class Pad:
     Args:
         size: (h, w) to pad to; either this, ``size_divisor`` or ``pad_to_square``.
         size_divisor: pad both edges to multiples of this.
-        pad_to_square: pad the shorter edge to the longer one; may go with ``size_divisor``.
+        pad_to_square: pad the shorter edge to the longer one.
         pad_val: what to fill with, for ``img`` (a number, or one a channel), ``masks`` and ``seg``; a number alone is
             for images and masks.
 
@@ -37,19 +38,29 @@ class Pad:
     ) -> None:
         if size is not None and (size_divisor is not None or pad_to_square):
             raise ValueError('Pad: size goes neither with size_divisor nor with pad_to_square')
+        if pad_to_square and size_divisor is not None:
+            raise ValueError('Pad: pad_to_square does not go with size_divisor; keep one of them')
         if size is None and size_divisor is None and not pad_to_square:
             raise ValueError('Pad: expected one of size, size_divisor and pad_to_square')
         self.size = size
         self.size_divisor = size_divisor
         self.pad_to_square = pad_to_square
+        if not isinstance(pad_val, dict):
+            warnings.warn(
+                f'pad_val as a number is deprecated; write pad_val=dict(img={pad_val}, masks={pad_val}, seg=255)',
+                DeprecationWarning,
+                stacklevel=2,
+            )
         self.pad_val = dict(pad_val) if isinstance(pad_val, dict) else dict(img=pad_val, masks=pad_val, seg=255)
 
     def _target_size(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """(h, w) after padding of an image of ``shape``."""
         if self.size is not None:
             return tuple(self.size)
-        height, width = (max(shape[:2]),) * 2 if self.pad_to_square else shape[:2]
-        divisor = self.size_divisor or 1
+        if self.pad_to_square:
+            return (max(shape[:2]),) * 2
+        height, width = shape[:2]
+        divisor = self.size_divisor
         return math.ceil(height / divisor) * divisor, math.ceil(width / divisor) * divisor
 
     def _pad_img(self, results: dict) -> None:

@@ -12,6 +12,7 @@ from mmdet.datasets.registry import PIPELINES
 
 Scale = tuple[int, int]
 MULTISCALE_MODES = ('value', 'range')
+BACKENDS = ('cv2', 'pillow')
 
 
 def as_scale_list(img_scale: Scale | list[Scale] | None) -> list[Scale] | None:
@@ -23,7 +24,7 @@ def as_scale_list(img_scale: Scale | list[Scale] | None) -> list[Scale] | None:
     if img_scale is None:
         return None
     scales = img_scale if isinstance(img_scale, list) else [img_scale]
-    if not mmcv.is_list_of(scales, tuple):
+    if not mmcv.is_list_of(scales, tuple) or any(len(scale) != 2 for scale in scales):
         raise TypeError(f'img_scale: expected a tuple (long, short) or a list of them, got {img_scale!r}')
     return scales
 
@@ -87,6 +88,12 @@ class Resize:
             raise ValueError(f'Resize: ratio_range needs exactly one img_scale, got {img_scale!r}')
         if ratio_range is None and multiscale_mode not in MULTISCALE_MODES:
             raise ValueError(f'Resize: multiscale_mode must be one of {MULTISCALE_MODES}, got {multiscale_mode!r}')
+        if ratio_range is None and multiscale_mode == 'range' and len(self.img_scale or ()) > 2:
+            raise ValueError(
+                f"Resize: multiscale_mode='range' needs two sizes, got {len(self.img_scale)}; 'value' draws one of them"
+            )
+        if backend not in BACKENDS:
+            raise ValueError(f'Resize: backend must be one of {BACKENDS}, got {backend!r}')
         self.multiscale_mode = multiscale_mode
         self.ratio_range = ratio_range
         self.keep_ratio = keep_ratio

@@ -72,4 +72,10 @@ class GenericRoIExtractor(BaseRoIExtractor):
 
     def _merge(self, pooled: list[Tensor]) -> Tensor:
         """L times (n, C, h, w) -> (n, out_channels, h, w)."""
-        return sum(pooled) if self.aggregation == 'sum' else torch.cat(pooled, dim=1)
+        merged = sum(pooled) if self.aggregation == 'sum' else torch.cat(pooled, dim=1)
+        if merged.size(1) != self.out_channels:
+            raise ValueError(
+                f'aggregation={self.aggregation!r} of {len(pooled)} levels gives {merged.size(1)} channels, not '
+                f'out_channels={self.out_channels}'
+            )
+        return merged

@@ -218,3 +218,15 @@ class PatchMerging(BaseModule):
         windows = self.sampler(feature_map).transpose(1, 2)
         size = window_steps(feature_map.shape[-2:], self.padding, self.dilation, self.kernel_size, self.stride)
         return self.reduction(windows if self.norm is None else self.norm(windows)), size
+
+
+def image_grid(pretrain_img_size: Size) -> tuple[int, int]:
+    """Height and width of the images of the pretraining, from one number or two.
+
+    Raises:
+        ValueError: another number of numbers.
+    """
+    size = (pretrain_img_size,) if isinstance(pretrain_img_size, int) else tuple(pretrain_img_size)
+    if len(size) not in (1, 2):
+        raise ValueError(f'pretrain_img_size: expected a number or (height, width), got {pretrain_img_size!r}')
+    return size if len(size) == 2 else size * 2

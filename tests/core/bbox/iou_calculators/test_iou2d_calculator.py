@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.demodata import random_boxes
 from mmdet.core.bbox.iou_calculators import BboxOverlaps2D, bbox_overlaps, build_iou_calculator
 
@@ -70,3 +71,13 @@ def test_calculator_leaves_scores_out_and_computes_in_half():
     half = build_iou_calculator(dict(type='BboxOverlaps2D', scale=50.0, dtype='fp16'))
     assert half(scored, SECOND * 50).dtype == torch.float32
     assert_close(half(scored, SECOND * 50), exact, rtol=1e-3, atol=1e-3)
+
+
+def test_no_boxes_may_be_an_empty_tensor_of_one_dimension():
+    boxes, nothing = torch.rand(3, 4), torch.empty(0)
+    assert bbox_overlaps(nothing, boxes).shape == (0, 3)
+    assert bbox_overlaps(boxes, nothing).shape == (3, 0)
+    for kind in ('MaxIoUAssigner', 'ApproxMaxIoUAssigner'):
+        assigner = build_assigner(dict(type=kind, pos_iou_thr=0.5, neg_iou_thr=0.5))
+        squares = (boxes, 1) if kind.startswith('Approx') else ()
+        assert assigner.assign(boxes, *squares, nothing).gt_inds.tolist() == [0, 0, 0]

@@ -26,6 +26,8 @@ class Unused:
     """A RoI head that no sampler may ask for losses."""
 
     bbox_head = SimpleNamespace(num_classes=1)
+    bbox_roi_extractor = None
+    with_shared_head = False
 
 
 def sample(sampler, gt_inds, img_metas, num_gts=1):

@@ -26,6 +26,8 @@ class Context:
 
     def __init__(self, stages=None):
         self.bbox_head = Head()
+        self.bbox_roi_extractor = [None] * stages if stages else None
+        self.with_shared_head = False
         if stages:
             self.num_stages, self.current_stage, self.bbox_head = stages, stages - 1, [None] * (stages - 1) + [Head()]
 
