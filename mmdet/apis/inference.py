@@ -68,7 +68,7 @@ def init_detector(
     if cfg_options:
         config.merge_from_dict(cfg_options)
     import_custom_modules(config)
-    _leave_out_pretrained(config.model)
+    leave_out_pretrained(config.model)
     config.model.train_cfg = None
     check_model_settings(config.model)
     model = build_detector(config.model, test_cfg=config.get('test_cfg'))
@@ -207,11 +207,11 @@ def _with_loading_of_arrays(steps: list[dict[str, Any]]) -> list[dict[str, Any]]
     return [dict(steps[0], type='LoadImageFromWebcam'), *steps[1:]]
 
 
-def _leave_out_pretrained(model_cfg: dict[str, Any]) -> None:
+def leave_out_pretrained(model_cfg: dict[str, Any]) -> None:
     """Weights come from the checkpoint: a pretrained backbone would be fetched in vain."""
     if 'pretrained' in model_cfg:
         model_cfg['pretrained'] = None
-    elif 'init_cfg' in model_cfg.get('backbone', {}):
+    if 'init_cfg' in model_cfg.get('backbone', {}):
         model_cfg['backbone']['init_cfg'] = None
 
 

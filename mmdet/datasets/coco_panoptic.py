@@ -112,7 +112,7 @@ class CocoPanopticDataset(CocoDataset):
         """How many classes a head must predict: things, or stuff and one for all things, or both in the fusion."""
         things = sum(map(self._is_thing, self.cat_ids))
         part = head.split('.')[-1]
-        if part in ('', 'panoptic_fusion_head'):  # '': the detector itself
+        if part in ('', 'panoptic_head', 'panoptic_fusion_head'):  # '': the detector itself
             return len(self.CLASSES)
         return len(self.CLASSES) - things + 1 if part == 'semantic_head' else things
 
