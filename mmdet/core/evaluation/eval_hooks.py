@@ -56,7 +56,8 @@ class _DynamicIntervals:
             known = self._record.read()
             if known is not None:
                 runner.meta['hook_msgs'].update(known)
-                self.best_ckpt_path = known.get('best_ckpt', self.best_ckpt_path)
+                if 'best_ckpt' in known:  # without save_best there is none
+                    self.best_ckpt_path = known['best_ckpt']
                 return
             runner.logger.info('the evaluation of the resumed checkpoint is made up')
             self._do_evaluate(runner)

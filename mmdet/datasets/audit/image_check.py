@@ -6,8 +6,12 @@ from mmdet.datasets.pipelines.loading import LoadImageFromFile
 
 
 def find_loader(pipeline: Compose) -> LoadImageFromFile | None:
-    """The step of a pipeline that reads image files; None if images come from elsewhere."""
-    return next((step for step in pipeline.transforms if isinstance(step, LoadImageFromFile)), None)
+    """The step of a pipeline that reads image files; None if images come from elsewhere.
+
+    A subclass that reads in a way of its own (several frames at once, other files) is not asked.
+    """
+    loaders = [step for step in pipeline.transforms if isinstance(step, LoadImageFromFile)]
+    return next((step for step in loaders if type(step).__call__ is LoadImageFromFile.__call__), None)
 
 
 def read_image_size(loader: LoadImageFromFile, info: dict, prefix: str | None) -> tuple[int, int]:

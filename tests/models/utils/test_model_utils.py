@@ -45,7 +45,7 @@ def test_se_layer_scales_channels_by_their_gates():
 
 
 def test_se_layer_refuses_three_activations():
-    with pytest.raises(ValueError, match='act_cfg: expected one config, or two'):
+    with pytest.raises(ValueError, match='act_cfg: expected one config, or a tuple of two'):
         SELayer(4, act_cfg=(dict(type='ReLU'),) * 3)
 
 

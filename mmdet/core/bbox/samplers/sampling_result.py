@@ -43,7 +43,8 @@ class SamplingResult:
         self.pos_bboxes = bboxes[pos_inds]
         self.neg_bboxes = bboxes[neg_inds]
         self.pos_is_gt = gt_flags[pos_inds]
-        gt_bboxes = gt_bboxes.reshape(-1, 4)
+        if gt_bboxes.dim() < 2:  # none; boxes of users may have more than four numbers
+            gt_bboxes = gt_bboxes.reshape(-1, 4)
         self.num_gts = len(gt_bboxes)
         self.num_bboxes = len(bboxes)
         self.pos_assigned_gt_inds = assign_result.gt_inds[pos_inds] - 1
