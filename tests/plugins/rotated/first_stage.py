@@ -14,8 +14,17 @@ class RotatedRPNHead(RPNHead):
         super()._init_layers()
         self.rpn_reg = nn.Conv2d(self.feat_channels, self.num_base_priors * 5, 1)
 
-    def _get_targets_single(self, flat_anchors, valid_flags, gt_bboxes, gt_bboxes_ignore, gt_labels, img_meta,
-                            label_channels=1, unmap_outputs=True):
+    def _get_targets_single(
+        self,
+        flat_anchors,
+        valid_flags,
+        gt_bboxes,
+        gt_bboxes_ignore,
+        gt_labels,
+        img_meta,
+        label_channels=1,
+        unmap_outputs=True,
+    ):
         inside = valid_flags.bool()
         anchors = flat_anchors[inside]
         assigned = self.assigner.assign(anchors, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
@@ -37,8 +46,9 @@ class RotatedRPNHead(RPNHead):
             label_weights, targets, weights = (unmap(t, total, inside) for t in (label_weights, targets, weights))
         return labels, label_weights, targets, weights, pos, neg, sampled
 
-    def loss_single(self, cls_score, bbox_pred, anchors, labels, label_weights, bbox_targets, bbox_weights,
-                    num_total_samples):
+    def loss_single(
+        self, cls_score, bbox_pred, anchors, labels, label_weights, bbox_targets, bbox_weights, num_total_samples
+    ):
         cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
         loss_cls = self.loss_cls(cls_score, labels.reshape(-1), label_weights.reshape(-1), avg_factor=num_total_samples)
         bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 5)
@@ -47,8 +57,18 @@ class RotatedRPNHead(RPNHead):
         )
         return loss_cls, loss_bbox
 
-    def _get_bboxes_single(self, cls_score_list, bbox_pred_list, score_factor_list, mlvl_anchors, img_meta, cfg,
-                           rescale=False, with_nms=True, **kwargs):
+    def _get_bboxes_single(
+        self,
+        cls_score_list,
+        bbox_pred_list,
+        score_factor_list,
+        mlvl_anchors,
+        img_meta,
+        cfg,
+        rescale=False,
+        with_nms=True,
+        **kwargs,
+    ):
         cfg = self.test_cfg if cfg is None else cfg
         boxes, scores = [], []
         for cls_score, bbox_pred, anchors in zip(cls_score_list, bbox_pred_list, mlvl_anchors):

@@ -3,12 +3,12 @@
 import torch
 from mmcv import ops
 from mmcv.ops import nms_rotated
-from rotated.boxes import rbbox2result, rbbox2roi
 from torch import nn
 
 from mmdet.core import multi_apply
 from mmdet.models import HEADS, BaseRoIExtractor, Shared2FCBBoxHead, StandardRoIHead
 from mmdet.models.builder import ROI_EXTRACTORS
+from rotated.boxes import rbbox2result, rbbox2roi
 
 
 @ROI_EXTRACTORS.register_module()
@@ -60,8 +60,9 @@ class RotatedBBoxHead(Shared2FCBBoxHead):
         )
         return tuple(torch.cat(part, 0) for part in parts) if concat else parts
 
-    def loss(self, cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights,
-             reduction_override=None):
+    def loss(
+        self, cls_score, bbox_pred, rois, labels, label_weights, bbox_targets, bbox_weights, reduction_override=None
+    ):
         losses = dict(loss_cls=self.loss_cls(cls_score, labels, label_weights, reduction_override=reduction_override))
         pos = labels < self.num_classes
         own = bbox_pred.view(len(bbox_pred), -1, 5)[pos, labels[pos]]

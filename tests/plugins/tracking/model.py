@@ -37,8 +37,18 @@ class VideoBBoxHead(Shared2FCBBoxHead):
 
 @HEADS.register_module()
 class VideoRoIHead(StandardRoIHead):
-    def forward_train(self, x, ref_feats, img_metas, proposal_list, ref_proposal_list, gt_bboxes, gt_labels,
-                      gt_bboxes_ignore=None, gt_masks=None):
+    def forward_train(
+        self,
+        x,
+        ref_feats,
+        img_metas,
+        proposal_list,
+        ref_proposal_list,
+        gt_bboxes,
+        gt_labels,
+        gt_bboxes_ignore=None,
+        gt_masks=None,
+    ):
         ignored = [None] * len(img_metas) if gt_bboxes_ignore is None else gt_bboxes_ignore
         samples = []
         for i in range(len(img_metas)):
@@ -114,8 +124,13 @@ class VideoDetector(BaseDetector):
             ref_proposals = self.detector.rpn_head.simple_test_rpn(ref, metas)
         losses.update(
             self.detector.roi_head.forward_train(
-                x, ref_feats=ref, img_metas=img_metas, proposal_list=proposals, ref_proposal_list=ref_proposals,
-                gt_bboxes=gt_bboxes, gt_labels=gt_labels,
+                x,
+                ref_feats=ref,
+                img_metas=img_metas,
+                proposal_list=proposals,
+                ref_proposal_list=ref_proposals,
+                gt_bboxes=gt_bboxes,
+                gt_labels=gt_labels,
             )
         )
         return losses
