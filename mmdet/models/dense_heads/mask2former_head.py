@@ -118,7 +118,7 @@ class Mask2FormerHead(MaskFormerHead):
         """Logits (Q, M) and ground truth (G, M) at M random points, the same for all."""
         points = torch.rand((1, self.num_points, 2), device=mask_pred.device)
         # (n, h, w) -> (1, n, h, w) -> (n, M)
-        return point_sample(mask_pred[None], points)[0], _sampled(gt_masks.to(mask_pred)[None], points)[0]
+        return point_sample(mask_pred[None], points)[0], point_sample(gt_masks.to(mask_pred)[None], points)[0]
 
     def _loss_masks(self, mask_preds: Tensor, mask_targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (P, M) and targets (P, M) at M points of each mask, where it is uncertain the most of them."""
@@ -188,8 +188,3 @@ class Mask2FormerHead(MaskFormerHead):
             )
             outs.append(self.forward_head(query, mask_features, shapes[following]))
         return [out[0] for out in outs], [out[1] for out in outs]
-
-
-def _sampled(masks: Tensor, points: Tensor) -> Tensor:
-    """``point_sample`` of (1, n, H, W), n may be 0."""
-    return point_sample(masks, points) if masks.size(1) else masks.new_zeros(1, 0, points.size(1))

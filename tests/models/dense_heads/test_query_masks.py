@@ -14,6 +14,8 @@ def test_overlaps_are_those_of_whole_masks():
     gts[1, :, 6:] = 1  # the right quarter
     assert greatest_mask_overlaps(preds, gts).tolist() == torch.tensor([1, 2 / 6, 0]).tolist()
     assert greatest_mask_overlaps(preds, gts[:0]).tolist() == [0, 0, 0]
+    pixel = torch.tensor([[[1.0, -1]]])
+    assert greatest_mask_overlaps(pixel, pixel > 0).tolist() == [1]
 
 
 def test_masks_are_resized_in_their_type():
@@ -26,7 +28,7 @@ def test_masks_are_resized_in_their_type():
 
 
 def test_hidden_cells_are_outside_of_masks_but_not_all():
-    preds = torch.tensor([[[[1.0, -1.0]], [[-1.0, -2.0]]], [[[-1.0, 1.0]], [[3.0, 3.0]]]], requires_grad=True)
+    preds = torch.tensor([[[[0.0, -1.0]], [[-1.0, -2.0]]], [[[-1.0, 1.0]], [[3.0, 3.0]]]], requires_grad=True)
     hidden = hidden_cells(preds, (1, 2), num_heads=2)
     first, second = [[False, True], [False, False]], [[True, False], [False, False]]
     assert hidden.tolist() == [first, first, second, second]

@@ -65,7 +65,9 @@ def test_encoder_does_not_look_at_padding():
         positional_encoding=POSITIONS,
     ).eval()  # fmt: skip
     layer.init_weights()
-    assert layer.last_feat_conv is None
+    assert layer.last_feat_conv is None and layer.encoder_out_proj.conv.weight.shape == (8, 8, 3, 3)
+    convs = [m for m in layer.modules() if isinstance(m, nn.Conv2d) and m.bias is not None]
+    assert len(convs) == 2 and not any(conv.bias.any() for conv in convs)
     metas = [dict(img_shape=(32, 32, 3), batch_input_shape=(32, 48)), dict(img_shape=(32, 48, 3))]
     maps = feats()
     changed = [*maps[:2], maps[2].clone()]
@@ -82,6 +84,7 @@ def test_deformable_decoder_gives_the_coarsest_maps_first():
     layer = MSDeformAttnPixelDecoder(**deformable()).eval()
     layer.init_weights()
     assert layer.num_encoder_levels == 2 and layer.num_input_levels == 3 and not layer.use_bias
+    assert not any(conv.conv.bias.any() for conv in layer.input_convs) and not layer.mask_feature.bias.any()
     features, maps = layer(feats())
     assert features.shape == (2, 6, 8, 12)
     assert [tuple(part.shape) for part in maps] == [(2, 8, 2, 3), (2, 8, 4, 6)]

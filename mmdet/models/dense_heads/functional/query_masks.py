@@ -18,8 +18,6 @@ def resize_masks(masks: Tensor, size_hw: Sequence[int], mode: str) -> Tensor:
     size = tuple(size_hw)
     if tuple(masks.shape[-2:]) == size:
         return masks
-    if not len(masks):
-        return masks.new_zeros(0, *size)
     pixels = masks[:, None] if masks.is_floating_point() else masks[:, None].float()
     return F.interpolate(pixels, size=size, mode=mode)[:, 0].to(masks.dtype)
 
