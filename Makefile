@@ -30,7 +30,7 @@ help:
 	@echo 'make install  only prepare $(VENV) (PYTHON=python3.13; MMCV=mmcv-full builds the compiled kind of mmcv)'
 	@echo 'make test-mmcv-full  the suite with a compiled mmcv, in an environment of its own (an hour on two cores)'
 	@echo 'make test-matrix     the suite on each of PYTHONS, and with the oldest releases that are supported'
-	@echo 'make lint     check style; make format applies it'
+	@echo 'make lint     check style and types; make format applies the style'
 	@echo 'make bench    speed experiments of benchmarks/'
 	@echo 'make clean    remove $(VENV), $(VENVS), work_dirs and the drawn data'
 
@@ -68,6 +68,7 @@ test-matrix:
 lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 format: $(STAMP)
 	$(PY) -m ruff check --fix .
@@ -83,4 +84,4 @@ bench: $(STAMP)
 	$(PY) benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) $(VENVS) work_dirs data/shapes build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENVS) work_dirs data/shapes build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -164,13 +164,18 @@ class Setting:
         return same(found.weights, wanted.weights), found.evaluations == wanted.evaluations, best
 
 
-def main(argv: list[str] | None = None) -> list[tuple]:
-    """Run the command; gives the rows of the table."""
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--kills', type=int, default=5, help='for each setting')
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     parser.add_argument('--settings', nargs='+', choices=SETTINGS, default=list(SETTINGS), help='which of them')
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> list[tuple]:
+    """Run the command; gives the rows of the table."""
+    args = parse_args(argv)
     draw = random.Random(args.seed)
     rows = []
     print(f'{"setting":24}{"calls":>8}{"kills":>7}{"weights":>9}{"evaluations":>13}{"best":>6}')

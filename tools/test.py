@@ -12,6 +12,7 @@ from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.apis.checking.metrics import check_evaluation
 from mmdet.apis.checking.unknown_keys import check_known_keys
 from mmdet.apis.checks import audit
+from mmdet.apis.inference import leave_out_pretrained
 from mmdet.apis.launch import (
     UserError,
     add_common_arguments,
@@ -114,9 +115,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg = config_from_args(args)
     cfg.setdefault('runner', dict(type='EpochBasedRunner', max_epochs=cfg.get('total_epochs', 1)))
     cfg = compat_cfg(cfg)
-    cfg.model['pretrained'] = None
-    if 'init_cfg' in cfg.model.get('backbone', {}):
-        cfg.model.backbone.init_cfg = None
+    leave_out_pretrained(cfg.model)
     cfg.model.train_cfg = None
     cfg.gpu_ids = [one_gpu_id(args)]
     cfg.device = get_device()

@@ -6,9 +6,9 @@ from mmcv import Config
 from mmcv.runner import get_dist_info
 from mmcv.utils import print_log
 from torch import nn
-from torch.utils.data import Dataset
 
 from mmdet.datasets.audit.audit import audit_dataset
+from mmdet.datasets.detection_dataset import DetectionDataset
 from mmdet.datasets.utils import head_num_classes
 from mmdet.models.utils.directive_report import describe_readers, directive_readers
 
@@ -16,10 +16,12 @@ from mmdet.models.utils.directive_report import describe_readers, directive_read
 AUDIT_KEYS = ('enable', 'strict', 'sample_files')
 
 
-def audit(dataset: Dataset, model: nn.Module, cfg: Config, logger: logging.Logger, training: bool = False) -> None:
+def audit(
+    dataset: DetectionDataset, model: nn.Module, cfg: Config, logger: logging.Logger, training: bool = False
+) -> None:
     """Check a data set against itself, its files and the model, unless ``cfg.audit.enable`` is False.
 
-    Before a training it also says which parts of the model heed directives, and stops on one that none heeds.
+    Before a training it also says which parts of the model read directives, and stops on one that none reads.
 
     Raises:
         ValueError: ``cfg.audit`` has an unknown key, or the audit has found something (``AuditError``).

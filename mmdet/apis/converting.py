@@ -1,9 +1,10 @@
-"""What converters of checkpoints share: renamed weights, and files of them."""
+"""What converters of checkpoints have in common: renamed weights, and files of them."""
 
 import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -58,7 +59,7 @@ def read_weights(path: str, keys: Sequence[str] = ('state_dict',), trusted: bool
     return weights
 
 
-def write_weights(state_dict: dict[str, Tensor], path: str, meta: dict | None = None) -> None:
+def write_weights(state_dict: dict[str, Tensor], path: str, meta: dict[str, Any] | None = None) -> None:
     """Write weights as a checkpoint.
 
     Raises:

@@ -29,13 +29,13 @@ from mmdet.utils.logger import get_root_logger
 from mmdet.utils.running.amp import amp_dtype, enable_autocast
 from mmdet.utils.running.parallel import module_device, unpack
 
-Image = str | os.PathLike | np.ndarray
+Image = str | os.PathLike[str] | np.ndarray
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.mpg', '.mpeg', '.m4v', '.wmv', '.flv')
 ALLOW_PARTIAL = 'Give the checkpoint of this config; allow_partial=True takes it all the same.'
 
 
 def init_detector(
-    config: str | os.PathLike | Config,
+    config: str | os.PathLike[str] | Config,
     checkpoint: str | None = None,
     device: str = 'cuda:0',
     cfg_options: dict[str, Any] | None = None,
@@ -68,7 +68,7 @@ def init_detector(
     if cfg_options:
         config.merge_from_dict(cfg_options)
     import_custom_modules(config)
-    _leave_out_pretrained(config.model)
+    leave_out_pretrained(config.model)
     config.model.train_cfg = None
     check_model_settings(config.model)
     model = build_detector(config.model, test_cfg=config.get('test_cfg'))
@@ -116,12 +116,11 @@ def inference_detector(model: nn.Module, imgs: Image | Sequence[Image]) -> Any:
     Returns:
         The result of one image, or a list of results for a list.
     """
-    many = isinstance(imgs, (list, tuple))
-    images = list(imgs) if many else [imgs]
+    images: list[Any] = list(imgs) if isinstance(imgs, (list, tuple)) else [imgs]
     if not images:
         return []
     results = model(return_loss=False, rescale=True, **_prepare(model, images))
-    return results if many else results[0]
+    return results if isinstance(imgs, (list, tuple)) else results[0]
 
 
 async def async_inference_detector(model: nn.Module, imgs: Image | Sequence[Image]) -> Any:
@@ -151,8 +150,8 @@ def show_result_pyplot(
         palette: colours of the classes: a name such as ``'coco'``, or what the model's ``show_result`` takes.
         out_file: write the picture there, without opening a window.
     """
-    model = getattr(model, 'module', model)
-    model.show_result(
+    inner: Any = getattr(model, 'module', model)
+    inner.show_result(
         mmcv.imread(img) if isinstance(img, np.ndarray) else mmcv.imread(os.fspath(img)),
         result,
         score_thr=score_thr,
@@ -173,11 +172,12 @@ def _prepare(model: nn.Module, images: list[Image]) -> dict[str, Any]:
     samples = []
     for image in images:
         is_array = isinstance(image, np.ndarray)
-        if not is_array and '://' not in os.fspath(image):
-            _check_image_file(Path(image))
+        path = '' if isinstance(image, np.ndarray) else os.fspath(image)
+        if not is_array and '://' not in path:
+            _check_image_file(Path(path))
         if is_array not in pipelines:
             pipelines[is_array] = Compose(_with_loading_of_arrays(steps) if is_array else steps)
-        source = dict(img=image) if is_array else dict(img_info=dict(filename=os.fspath(image)), img_prefix=None)
+        source = dict(img=image) if is_array else dict(img_info=dict(filename=path), img_prefix=None)
         samples.append(pipelines[is_array](source))
     return unpack(collate(samples, samples_per_gpu=len(samples)), module_device(model))
 
@@ -207,11 +207,11 @@ def _with_loading_of_arrays(steps: list[dict[str, Any]]) -> list[dict[str, Any]]
     return [dict(steps[0], type='LoadImageFromWebcam'), *steps[1:]]
 
 
-def _leave_out_pretrained(model_cfg: dict[str, Any]) -> None:
+def leave_out_pretrained(model_cfg: dict[str, Any]) -> None:
     """Weights come from the checkpoint: a pretrained backbone would be fetched in vain."""
     if 'pretrained' in model_cfg:
         model_cfg['pretrained'] = None
-    elif 'init_cfg' in model_cfg.get('backbone', {}):
+    if 'init_cfg' in model_cfg.get('backbone', {}):
         model_cfg['backbone']['init_cfg'] = None
 
 
@@ -219,7 +219,7 @@ def _named_classes(config: Config) -> Sequence[str] | None:
     """Class names that the config's test data spells out."""
     test = config.get('data', {}).get('test', {})
     test = test[0] if isinstance(test, (list, tuple)) else test
-    dataset = DATASETS.get(test.get('type', '')) if test else None
+    dataset: Any = DATASETS.get(test.get('type', '')) if test else None
     named = test.get('classes') is not None and dataset is not None
     return dataset.get_classes(test['classes']) if named else None
 
@@ -228,7 +228,7 @@ def _classes_of(config: Config) -> Sequence[str]:
     """Class names that the config's test data gives, else COCO's."""
     test = config.get('data', {}).get('test', {})
     test = test[0] if isinstance(test, (list, tuple)) else test
-    dataset = DATASETS.get(test.get('type', '')) if test else None
+    dataset: Any = DATASETS.get(test.get('type', '')) if test else None
     named = _named_classes(config)
     if named is not None:
         return named

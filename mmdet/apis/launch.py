@@ -1,4 +1,4 @@
-"""What the command-line tools share: options, configs, processes, and errors without a traceback."""
+"""What the command-line tools have in common: options, configs, processes, and errors without a traceback."""
 
 import argparse
 import contextlib
@@ -41,6 +41,7 @@ def reported_errors() -> Iterator[None]:
 
     ``MMDET_TRACEBACK=1`` in the environment shows everything. Where there is no error, the process leaves its group.
     """
+    shown: tuple[type[Exception], ...]
     shown = (UserError, ReportedError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)
     if os.environ.get('MMDET_TRACEBACK') == '1':
         shown = ()

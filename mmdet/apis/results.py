@@ -1,4 +1,4 @@
-"""What the tools that look at written results share: the test data and the results of it."""
+"""What the tools that look at written results have in common: the test data and the results of it."""
 
 import contextlib
 import copy
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mmcv import Config
-from torch.utils.data import Dataset
 
 from mmdet.apis.launch import UserError
 from mmdet.datasets.builder import build_dataset
 from mmdet.datasets.custom import CustomDataset
+from mmdet.datasets.detection_dataset import DetectionDataset
 from mmdet.utils.compat_config import compat_loader_args
 from mmdet.utils.plain_data import dump_plain, load_plain
 
@@ -22,7 +22,7 @@ from mmdet.utils.plain_data import dump_plain, load_plain
 HOOK_KEYS = ('interval', 'tmpdir', 'start', 'gpu_collect', 'save_best', 'rule', 'dynamic_intervals', 'by_epoch')
 
 
-def build_test_dataset(cfg: Config, **changes: Any) -> Dataset:
+def build_test_dataset(cfg: Config, **changes: Any) -> DetectionDataset:
     """``cfg.data.test`` in test mode.
 
     Args:
@@ -36,7 +36,7 @@ def build_test_dataset(cfg: Config, **changes: Any) -> Dataset:
     return build_dataset(test, dict(test_mode=True))
 
 
-def load_results(path: str, dataset: Dataset) -> list[Any]:
+def load_results(path: str, dataset: DetectionDataset) -> list[Any]:
     """The results that ``tools/test.py --out`` wrote, one for each image of ``dataset``.
 
     Raises:
@@ -56,7 +56,7 @@ def evaluation_settings(cfg: Config, metric: Any, options: dict[str, Any] | None
     return {**settings, 'metric': metric, **(options or {})}
 
 
-def check_formatting(dataset: Dataset, options: dict[str, Any]) -> None:
+def check_formatting(dataset: DetectionDataset, options: dict[str, Any]) -> None:
     """Refuse to write files for a test server that would be nowhere, or that the data set cannot write.
 
     Args:
@@ -78,19 +78,20 @@ def check_formatting(dataset: Dataset, options: dict[str, Any]) -> None:
             )
 
 
-def format_all(dataset: Dataset, results: list[Any], options: dict[str, Any]) -> None:
+def format_all(dataset: DetectionDataset, results: list[Any], options: dict[str, Any]) -> None:
     """Write files for a test server; those of joined data sets have the name of their part, or its number, behind."""
     if not hasattr(dataset, 'datasets'):
         dataset.format_results(results, **options)
         return
-    starts = [0, *dataset.cumulative_sizes[:-1]]
-    for name, part, start, end in zip(dataset.names, dataset.datasets, starts, dataset.cumulative_sizes):
+    joined: Any = dataset
+    starts = [0, *joined.cumulative_sizes[:-1]]
+    for name, part, start, end in zip(joined.names, joined.datasets, starts, joined.cumulative_sizes):
         own = {key: f'{value}.{name}' if key.endswith('_prefix') else value for key, value in options.items()}
         part.format_results(results[start:end], **own)
 
 
 @contextlib.contextmanager
-def kept_results(results: list[Any], folder: str | os.PathLike, wanted: str | None) -> Iterator[None]:
+def kept_results(results: list[Any], folder: str | os.PathLike[str], wanted: str | None) -> Iterator[None]:
     """Results are on the disk while they are evaluated: an error loses the figures only.
 
     Args:

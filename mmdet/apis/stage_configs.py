@@ -67,11 +67,11 @@ def leaf_datasets(dataset: Any) -> Iterator[ConfigDict]:
         yield dataset
 
 
-def with_proposals(pipeline: list[dict]) -> list[dict]:
+def with_proposals(pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A pipeline, for training or for testing, that loads proposals, carries them along and collects them."""
     if any(step['type'] == 'LoadProposals' for step in pipeline):
         return pipeline
-    steps: list[dict] = []
+    steps: list[dict[str, Any]] = []
     for step in pipeline:
         step = ConfigDict(copy.deepcopy(step))
         if step['type'] == 'MultiScaleFlipAug':
@@ -82,10 +82,10 @@ def with_proposals(pipeline: list[dict]) -> list[dict]:
     return _collecting_proposals(steps)
 
 
-def _collecting_proposals(steps: list[dict]) -> list[dict]:
+def _collecting_proposals(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Steps whose ``Collect`` gives proposals, too; where no bundle makes tensors of them, steps that do."""
     bundled = any(step['type'] == 'DefaultFormatBundle' for step in steps)
-    out: list[dict] = []
+    out: list[dict[str, Any]] = []
     for step in steps:
         if step['type'] in ('Collect', 'RobustCollect'):
             if not bundled:

@@ -118,7 +118,7 @@ class StagedTraining:
         self._set_proposal_files(cfg, stage)
         # a stage draws the same numbers whether or not the run was interrupted before it
         set_random_seed(self.cfg.seed + self.stages.index(stage))
-        model = self._build(stage.name)
+        model: Any = self._build(stage.name)
         model.init_weights()
         for source, parts in stage.weights.items():
             report = load_parts(model, self._weights_of(source), parts)
@@ -135,7 +135,7 @@ class StagedTraining:
         if stage.proposals is None:
             return
         for split in ('train', 'val'):
-            for path, dataset in self._proposal_datasets(stage, split):
+            for path, dataset in self._proposal_datasets(stage.proposals, split):
                 if not path.exists():
                     self.logger.info(f'writing the proposals of stage {stage.proposals} to {path}')
                     results = self._detect(self._proposal_model(stage.proposals, split), dataset)
@@ -155,26 +155,26 @@ class StagedTraining:
         load_state_dict(built, self._weights_of(name))
         return built
 
-    def _proposal_datasets(self, stage: Stage, split: str) -> Iterator[tuple[Path, ConfigDict]]:
+    def _proposal_datasets(self, proposals: str, split: str) -> Iterator[tuple[Path, ConfigDict]]:
         """(file of the proposals, data set in test mode) for each annotation file of a split."""
-        source = self.configs[stage.proposals]
+        source = self.configs[proposals]
         test_pipeline = next(leaf_datasets(source.data.val)).pipeline
         for number, leaf in enumerate(leaf_datasets(copy.deepcopy(source.data[split]))):
             for part, dataset in enumerate(single_files(leaf)):
                 dataset.update(pipeline=copy.deepcopy(test_pipeline), test_mode=True)
-                yield self._dir(stage.proposals) / f'proposals_{split}_{number}_{part}.pkl', dataset
+                yield self._dir(proposals) / f'proposals_{split}_{number}_{part}.pkl', dataset
 
     def _set_proposal_files(self, cfg: Config, stage: Stage) -> None:
         if stage.proposals is None:
             return
         for split in ('train', 'val'):
-            files = [str(path) for path, _ in self._proposal_datasets(stage, split)]
+            files = [str(path) for path, _ in self._proposal_datasets(stage.proposals, split)]
             for leaf in leaf_datasets(cfg.data[split]):
                 count = len(single_files(leaf))
                 mine, files = files[:count], files[count:]
                 leaf.proposal_file = mine if isinstance(leaf.ann_file, (list, tuple)) else mine[0]
 
-    def _detect(self, model: nn.Module, dataset_cfg: Any) -> list | None:
+    def _detect(self, model: Any, dataset_cfg: Any) -> list[Any] | None:
         """Results of all images; None on other processes than the first."""
         cfg = self.cfg
         args = loader_args(

@@ -25,7 +25,7 @@ from mmdet.utils.running.progress import progress_bar
 @torch.no_grad()
 def single_gpu_test(
     model: nn.Module,
-    data_loader: DataLoader,
+    data_loader: DataLoader[Any],
     show: bool = False,
     out_dir: str | None = None,
     show_score_thr: float = 0.3,
@@ -45,11 +45,12 @@ def single_gpu_test(
     model.eval()
     results: list[Any] = []
     paths = OutputPaths(out_dir) if out_dir else None
-    bar = progress_bar(len(data_loader.dataset))
+    dataset: Any = data_loader.dataset
+    bar = progress_bar(len(dataset))
     for data in data_loader:
         batch = model(return_loss=False, rescale=True, **data)
         if show or out_dir:
-            _draw(unwrap_model(model), data_loader.dataset, data, batch, show, paths, show_score_thr)
+            _draw(unwrap_model(model), dataset, data, batch, show, paths, show_score_thr)
         results.extend(encode_masks(result) for result in batch)
         bar.update(len(batch))
     return results
@@ -57,7 +58,7 @@ def single_gpu_test(
 
 @torch.no_grad()
 def multi_gpu_test(
-    model: nn.Module, data_loader: DataLoader, tmpdir: str | None = None, gpu_collect: bool = False
+    model: nn.Module, data_loader: DataLoader[Any], tmpdir: str | None = None, gpu_collect: bool = False
 ) -> list[Any] | None:
     """Detections of every image of a data set, worked out by all processes together.
 
@@ -73,7 +74,8 @@ def multi_gpu_test(
     model.eval()
     results: list[Any] = []
     rank, world_size = get_dist_info()
-    size = len(data_loader.dataset)
+    dataset: Any = data_loader.dataset
+    size = len(dataset)
     bar = progress_bar(size) if rank == 0 else None
     for data in data_loader:
         batch = model(return_loss=False, rescale=True, **data)
@@ -144,7 +146,7 @@ def interleave(parts: list[list[Any]], size: int) -> list[Any]:
 
 def _shared_folder(parent: Path, rank: int) -> tuple[Path, bool]:
     """A new folder below ``parent``, known to all processes, and whether ``parent`` was made by this call."""
-    made = [None, False]
+    made: list[Any] = [None, False]
     if rank == 0:
         made[1] = not parent.exists()
         parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +162,7 @@ def _barrier(world_size: int) -> None:
 
 
 def _draw(
-    model: nn.Module,
+    model: Any,
     dataset: Any,
     data: dict[str, Any],
     results: list[Any],

@@ -12,7 +12,7 @@ from mmcv import Config, ConfigDict
 from mmcv.runner import HOOKS, BaseRunner, DistSamplerSeedHook, EpochBasedRunner, IterBasedRunner, get_dist_info
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
@@ -29,6 +29,7 @@ from mmdet.core.hook.schedules.set_progress_hook import SetProgressHook
 from mmdet.core.optimizers.builder import build_optimizer
 from mmdet.core.utils.dist_utils import sync_random_seed
 from mmdet.datasets.builder import build_dataloader, build_dataset
+from mmdet.datasets.detection_dataset import DetectionDataset
 from mmdet.datasets.mixing.sources import find_sources
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 from mmdet.datasets.utils import replace_ImageToTensor  # noqa: F401 - 2.x has it here as well
@@ -46,6 +47,7 @@ from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.logger import get_root_logger
 from mmdet.utils.misc import checkpoints_in
 from mmdet.utils.registry import build_from_cfg
+from mmdet.utils.running.elastic import restarted_job_start
 from mmdet.utils.running.run_lock import run_lock
 from mmdet.utils.running.runner import build_runner
 from mmdet.utils.util_distribution import build_ddp, build_dp, get_device
@@ -87,7 +89,7 @@ def auto_scale_lr(cfg: Config, distributed: bool, logger: logging.Logger) -> Non
     Args:
         cfg: changed.
         distributed: one process a GPU; else the GPUs are counted in ``cfg.gpu_ids``.
-        logger: is told.
+        logger: gets the old and the new rate.
     """
     settings = cfg.get('auto_scale_lr') or {}
     if not settings.get('enable', False):
@@ -107,7 +109,7 @@ def auto_scale_lr(cfg: Config, distributed: bool, logger: logging.Logger) -> Non
 
 def train_detector(
     model: nn.Module,
-    dataset: Dataset | list[Dataset],
+    dataset: DetectionDataset | list[DetectionDataset],
     cfg: Config,
     distributed: bool = False,
     validate: bool = False,
@@ -136,14 +138,14 @@ def train_detector(
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     datasets = dataset if isinstance(dataset, (list, tuple)) else [dataset]
     if getattr(model, 'CLASSES', None) is None:
-        model.CLASSES = getattr(datasets[0], 'CLASSES', None)
+        model.CLASSES = getattr(datasets[0], 'CLASSES', None)  # type: ignore[assignment]
     # every check that can fail comes before the first step
     for part in datasets:
         audit(part, model, cfg, logger, training=True)
     loaders = _build_loaders(datasets, cfg, distributed)
     val_loader = _build_val_loader(model, cfg, distributed, logger) if validate else None
     if cfg.get('per_source_log', False):
-        model.source_log = SourceLog(model, find_sources(datasets[0]).names)
+        model.source_log = SourceLog(model, find_sources(datasets[0]).names)  # type: ignore[assignment]
 
     freeze_as_hooks_will(model, cfg.get('custom_hooks') or ())
     model = _wrap(model, cfg, distributed)
@@ -160,7 +162,7 @@ def train_detector(
         runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
 
 
-def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> list[DataLoader]:
+def _build_loaders(datasets: list[DetectionDataset], cfg: Config, distributed: bool) -> list[DataLoader[Any]]:
     """One loader for each entry of the workflow; validation losses need no shuffling."""
     workflow = cfg.get('workflow', [('train', 1)])
     if len(datasets) != len(workflow):
@@ -180,7 +182,7 @@ def _build_loaders(datasets: list[Dataset], cfg: Config, distributed: bool) -> l
     return [build_dataloader(part, **(plain if mode == 'val' else args)) for part, (mode, _) in zip(datasets, workflow)]
 
 
-def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: logging.Logger) -> DataLoader:
+def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: logging.Logger) -> DataLoader[Any]:
     args = loader_args(
         cfg.data.val_dataloader,
         samples_per_gpu=1,
@@ -259,7 +261,7 @@ def _optimizer_hook(cfg: Config) -> Any:
         return build_from_cfg({'type': optimizer_hook_type(cfg), **config, **fp16}, HOOKS)
 
 
-def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, distributed: bool) -> None:
+def _register_evaluation(runner: BaseRunner, loader: DataLoader[Any], cfg: Config, distributed: bool) -> None:
     settings = dict(cfg.get('evaluation') or {})
     settings.setdefault('by_epoch', not isinstance(runner, IterBasedRunner))
     hook = DistEvalHook if distributed else EvalHook
@@ -273,21 +275,31 @@ def _register_evaluation(runner: BaseRunner, loader: DataLoader, cfg: Config, di
 def resume_point(cfg: Config) -> str | None:
     """The checkpoint that a run goes on from: ``resume_from``, else with ``auto_resume`` the newest whole one.
 
+    Where torchrun has restarted the processes, the newest that the job itself has written comes first.
+
     Raises:
         DamagedCheckpointError: ``resume_from`` is damaged, or no checkpoint of the work dir is whole.
     """
+    since = restarted_job_start()
+    own = None if since is None else whole_checkpoint(cfg.work_dir, since)
+    if own is not None:
+        return own
     if cfg.get('resume_from'):
         return str(cfg.resume_from)
     return whole_checkpoint(cfg.work_dir) if cfg.get('auto_resume') else None
 
 
-def whole_checkpoint(work_dir: str) -> str | None:
+def whole_checkpoint(work_dir: str, since: float = 0.0) -> str | None:
     """The newest checkpoint of a folder that is whole; damaged ones are named in the log. None where there is none.
+
+    Args:
+        work_dir: the folder.
+        since: seconds of the epoch; files that are older do not count.
 
     Raises:
         DamagedCheckpointError: there are checkpoints, and all are damaged.
     """
-    found = checkpoints_in(work_dir)
+    found = [path for path in checkpoints_in(work_dir) if path.stat().st_mtime >= since]
     path, problems = newest_whole(found)
     if path is None and problems:
         raise DamagedCheckpointError(f'no checkpoint of {work_dir} is whole: {"; ".join(problems)}')

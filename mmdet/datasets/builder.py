@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from mmdet.datasets import dataset_wrappers as wrappers
 from mmdet.datasets import samplers
+from mmdet.datasets.detection_dataset import DetectionDataset
 from mmdet.datasets.memory.pinned_batches import collate_pinnable
 from mmdet.datasets.mixing.label_spaces import class_names, into_label_space
 from mmdet.datasets.registry import DATASETS, PIPELINES
@@ -54,7 +55,7 @@ def _concat_dataset(cfg: dict, default_args: dict | None = None) -> Dataset:
     return wrappers.ConcatDataset(parts, cfg.get('separate_eval', True))
 
 
-def build_dataset(cfg: dict | Sequence[dict], default_args: dict | None = None) -> Dataset:
+def build_dataset(cfg: dict | Sequence[dict], default_args: dict | None = None) -> DetectionDataset:
     """Build a data set, with its wrappers, from a config.
 
     Args:
@@ -92,7 +93,7 @@ def _build_dataset(cfg: dict | Sequence[dict], default_args: dict | None) -> Dat
 
 
 def build_dataloader(
-    dataset: Dataset,
+    dataset: Dataset | DetectionDataset,
     samples_per_gpu: int,
     workers_per_gpu: int,
     num_gpus: int = 1,

@@ -1,14 +1,9 @@
 """COCO's occluded and separated objects (Zhan et al., A Tri-Layer Plugin to Improve Occluded Detection, BMVC 2022)."""
 
-import io
-import json
 import os.path as osp
-import pickle
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import mmcv
 import numpy as np
 import pycocotools.mask as mask_utils
 from mmcv.utils import print_log
@@ -17,47 +12,19 @@ from terminaltables import AsciiTable
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.custom import under
 from mmdet.datasets.registry import DATASETS
+from mmdet.utils.plain_data import load_plain
 
 Detection = tuple[float, str, np.ndarray, dict]  # score, class, box (4,) xyxy px, run lengths
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads plain values and numpy arrays only: the files come from the web, and a pickle may run any code.
-
-    Files of Python 2 are read as well: their bytes become text, and theirs of arrays are written as text of Latin-1.
-    """
-
-    _ALLOWED = {'_reconstruct', 'scalar', 'ndarray', 'dtype'}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.split('.')[0] == 'numpy' and name in self._ALLOWED:
-            return super().find_class(module, name)
-        if (module, name) == ('_codecs', 'encode'):
-            return _latin1
-        raise pickle.UnpicklingError(f'{module}.{name} is neither a plain value nor an array of numpy')
-
-
-def _latin1(text: str, encoding: str = 'latin1') -> bytes:
-    """Bytes that a pickle holds as text."""
-    if encoding != 'latin1':
-        raise pickle.UnpicklingError(f'bytes written as text of {encoding!r}; pickles write latin1')
-    return text.encode(encoding)
 
 
 def read_objects(path: str) -> list[Sequence]:
     """Objects of a pickle or JSON file, from a disk or an address: class, id, image file, box xywh px, run lengths.
 
     Raises:
+        PlainDataError: the file is damaged, or would run code.
         ValueError: the file holds anything else.
     """
-    content = mmcv.FileClient.infer_client(uri=path).get(path)
-    try:
-        if path.endswith('.json'):
-            entries = json.loads(content)
-        else:
-            entries = _PlainUnpickler(io.BytesIO(content), encoding='latin1').load()
-    except (pickle.UnpicklingError, EOFError, json.JSONDecodeError) as err:
-        raise ValueError(f'{path}: {err}') from err
+    entries = load_plain(path)
     if not isinstance(entries, list) or not entries or any(len(entry) < 5 for entry in entries):
         raise ValueError(f'{path}: expected a list of objects, each with class, id, image file, box and run lengths')
     return entries

@@ -112,7 +112,8 @@ class CocoPanopticDataset(CocoDataset):
         """How many classes a head must predict: things, or stuff and one for all things, or both in the fusion."""
         things = sum(map(self._is_thing, self.cat_ids))
         part = head.split('.')[-1]
-        if part in ('', 'panoptic_fusion_head'):  # '': the detector itself
+        # '' is the detector itself, and 'module' where it is wrapped
+        if part in ('', 'module', 'panoptic_head', 'panoptic_fusion_head'):
             return len(self.CLASSES)
         return len(self.CLASSES) - things + 1 if part == 'semantic_head' else things
 

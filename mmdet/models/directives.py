@@ -213,8 +213,8 @@ class DirectedHead(nn.Module):
         """
         images = torch.arange(len(scores), device=scores.device)[:, None].expand_as(labels).flatten()
         rows = scores.flatten(0, 1), labels.flatten(), label_weights.flatten()
-        rows, weights = self.row_scores_for_loss(*rows, images, img_metas, class_wise)
-        return rows.view_as(scores), weights.view_as(label_weights)
+        masked, weights = self.row_scores_for_loss(*rows, images, img_metas, class_wise)
+        return masked.view_as(scores), weights.view_as(label_weights)
 
     def row_scores_for_loss(
         self,

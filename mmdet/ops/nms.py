@@ -4,7 +4,7 @@ Boxes are (n, 4) xyxy in pixels. ``offset`` is 0 for boxes whose width is ``x2 -
 inclusive corners, where it is ``x2 - x1 + 1``. Suppression is a decision about indices: no gradient flows through it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -17,6 +17,8 @@ from torch import Tensor
 from mmdet.ops.rotated import nms_rotated
 
 _LEAST_FOR_GROUPS = 2000  # boxes on a CPU from which groups are faster worked on one by one
+# Boxes of one call on a GPU, which keeps a bit for each pair of them: 34 MB, and 2.7 GFLOP in float64 for the overlaps.
+MOST_BOXES_OF_NMS = 2**14
 _SOFT_METHODS = ('naive', 'linear', 'gaussian')
 
 
@@ -173,7 +175,8 @@ def batched_nms(
         idxs: (n,) group of each box; boxes of different groups never suppress each other.
         nms_cfg: ``type`` (``'nms'``, ``'soft_nms'`` or ``'nms_rotated'``) and its arguments, and also
             ``class_agnostic`` (overrides the argument), ``max_num`` (of all groups together; -1: all) and
-            ``split_thr`` (from so many boxes on, default 10000, the groups are worked on one by one, to save memory).
+            ``split_thr`` (from so many boxes on, default 10000, the groups are worked on one by one, to save memory;
+            on a GPU several together, as far as they have :data:`MOST_BOXES_OF_NMS` boxes).
             None: nothing is suppressed, only sorted.
         class_agnostic: all boxes are one group.
 
@@ -190,9 +193,10 @@ def batched_nms(
     class_agnostic = cfg.pop('class_agnostic', class_agnostic)
     max_num, split_thr = cfg.pop('max_num', -1), cfg.pop('split_thr', 10000)
     suppress = _nms_op(cfg)
-    on_cpu = boxes.device.type == 'cpu' and len(boxes) >= _LEAST_FOR_GROUPS
-    if suppress is nms and on_cpu and not class_agnostic and len(boxes) < split_thr:
-        kept_scores, keep = _nms_within_groups(boxes, scores, idxs, **cfg)
+    on_cpu = boxes.device.type == 'cpu'
+    least, end, together = (_LEAST_FOR_GROUPS, split_thr, 0) if on_cpu else (split_thr, np.inf, MOST_BOXES_OF_NMS)
+    if suppress is nms and not class_agnostic and least <= len(boxes) < end:
+        kept_scores, keep = _nms_within_groups(boxes, scores, idxs, together, **cfg)
     elif len(boxes) < split_thr:
         grouped = boxes if class_agnostic else _apart(boxes, idxs)
         dets, keep = suppress(grouped, scores, **cfg)
@@ -228,12 +232,18 @@ def _apart(boxes: Tensor, idxs: Tensor) -> Tensor:
 
 
 def _nms_within_groups(
-    boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float, offset: int = 0, score_threshold: float = 0
+    boxes: Tensor,
+    scores: Tensor,
+    idxs: Tensor,
+    together: int,
+    iou_threshold: float,
+    offset: int = 0,
+    score_threshold: float = 0,
 ) -> tuple[Tensor, Tensor]:
     """Scores and indices of what :func:`nms` keeps of boxes that are moved apart by group, best first.
 
-    On a CPU its cost grows with the square of the boxes: group by group it is a fraction. A GPU is faster with all at
-    once.
+    The cost of a call grows with the square of its boxes, so that a CPU works group by group. The host of a GPU waits
+    for each call, so that groups go together as long as they have ``together`` boxes at most.
     """
     _check_boxes(boxes, scores, offset)
     comparable = _comparable(boxes.detach().double(), offset)
@@ -242,13 +252,33 @@ def _nms_within_groups(
         order = order[ranking > score_threshold]
     places = idxs[order].sort(stable=True)
     sizes = places.values.unique_consecutive(return_counts=True)[1].tolist()
-    kept = torch.zeros(len(order), dtype=torch.bool)
-    for members in places.indices.split(sizes):
-        inds = order[members]
-        best_first = torch.arange(len(inds), 0, -1, dtype=comparable.dtype)
-        kept[members[torchvision.ops.nms(comparable[inds], best_first, float(iou_threshold))]] = True
+    packs = _packs(sizes, together)
+    grouped, starts = comparable[order[places.indices]], np.cumsum([0, *sizes])
+    kept = torch.zeros(len(order), dtype=torch.bool, device=order.device)
+    for first, end in packs:
+        part = slice(starts[first], starts[end])
+        members, candidates = places.indices[part], grouped[part]
+        if end - first > 1:
+            candidates = _apart(candidates, places.values[part])
+        best_first = torch.arange(len(members), 0, -1, dtype=comparable.dtype, device=order.device)
+        found = torchvision.ops.nms(candidates, best_first, float(iou_threshold))
+        kept.index_fill_(0, members[found], True)
     keep = order[kept]
     return scores[keep], keep
+
+
+def _packs(sizes: Sequence[int], most: int) -> list[tuple[int, int]]:
+    """Neighbouring groups that have ``most`` boxes together at most, as first and end; a larger one is alone."""
+    packs: list[tuple[int, int]] = []
+    room = 0
+    for i, size in enumerate(sizes):
+        if size <= room:
+            packs[-1] = (packs[-1][0], i + 1)
+            room -= size
+        else:
+            packs.append((i, i + 1))
+            room = most - size
+    return packs
 
 
 def _suppress_by_group(

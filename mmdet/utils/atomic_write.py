@@ -8,7 +8,9 @@ from typing import IO, Any
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike, mode: str = 'w', shared: bool = False, **options: Any) -> Iterator[IO]:
+def atomic_write(
+    path: str | os.PathLike[str], mode: str = 'w', shared: bool = False, **options: Any
+) -> Iterator[IO[Any]]:
     """Open a file for writing that takes its name when it is complete and on the disk; an error leaves what was there.
 
     The content goes into a hidden file in the same folder, which is made where it is not there.

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from typing import Any
 
 from mmcv import ConfigDict
 from mmcv.utils import Config
@@ -75,7 +76,7 @@ def compat_loader_args(cfg: Config) -> Config:
     return cfg
 
 
-def _move(source: dict, key: str, loaders: list[dict]) -> None:
+def _move(source: dict[str, Any], key: str, loaders: list[dict[str, Any]]) -> None:
     if key not in source:
         return
     value = source.pop(key)
@@ -85,7 +86,7 @@ def _move(source: dict, key: str, loaders: list[dict]) -> None:
         loader[key] = value
 
 
-def _move_batch_size(data: dict, split: str) -> None:
+def _move_batch_size(data: dict[str, Any], split: str) -> None:
     """``data.val.samples_per_gpu`` -> ``data.val_dataloader.samples_per_gpu``; the largest of a list of data sets."""
     datasets = data.get(split)
     if datasets is None:

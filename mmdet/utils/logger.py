@@ -39,7 +39,11 @@ def get_root_logger(log_file: str | None = None, log_level: int | str = logging.
 
 def get_caller_name() -> str:
     """Name of the function that called the caller, as ``Class.method`` for a method."""
-    frame = inspect.currentframe().f_back.f_back
+    frame = inspect.currentframe()
+    for _ in range(2):
+        frame = frame.f_back if frame is not None else None
+    if frame is None:
+        raise RuntimeError('get_caller_name is for functions that another function called')
     name = frame.f_code.co_name
     owner = frame.f_locals.get('self')
     return f'{type(owner).__name__}.{name}' if owner is not None else name

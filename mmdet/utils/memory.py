@@ -30,7 +30,8 @@ def cast_tensor_type(
     if isinstance(inputs, Tensor):
         return inputs.to(dst_type) if src_type is None or inputs.dtype == src_type else inputs
     if isinstance(inputs, abc.Mapping):
-        return type(inputs)({key: cast_tensor_type(value, src_type, dst_type) for key, value in inputs.items()})
+        kind: Callable[[dict[Any, Any]], Any] = type(inputs)
+        return kind({key: cast_tensor_type(value, src_type, dst_type) for key, value in inputs.items()})
     if isinstance(inputs, (list, tuple)):
         items = [cast_tensor_type(value, src_type, dst_type) for value in inputs]
         return type(inputs)(*items) if hasattr(inputs, '_fields') else type(inputs)(items)
@@ -60,11 +61,11 @@ class AvoidOOM:
         self.to_cpu = to_cpu
         self.test = test
 
-    def retry_if_cuda_oom(self, func: Callable) -> Callable:
+    def retry_if_cuda_oom(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """``func`` with the tries above around it."""
 
         @wraps(func)
-        def wrapped(*args, **kwargs):
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             if not self.test:
                 with _ignore_torch_cuda_oom():
                     return func(*args, **kwargs)
@@ -75,7 +76,7 @@ class AvoidOOM:
 
         return wrapped
 
-    def _retry_smaller(self, func: Callable, args: tuple, kwargs: dict) -> Any:
+    def _retry_smaller(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         first = next((value for value in [*args, *kwargs.values()] if isinstance(value, Tensor)), None)
         dtype, device = (first.dtype, first.device) if first is not None else (None, None)
         logger = get_root_logger()

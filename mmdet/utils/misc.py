@@ -15,7 +15,7 @@ from mmdet.utils.logger import get_root_logger
 DATA_ROOT_VARIABLE = 'MMDET_DATASETS'
 
 
-def find_latest_checkpoint(path: str | os.PathLike, suffix: str = 'pth') -> str | None:
+def find_latest_checkpoint(path: str | os.PathLike[str], suffix: str = 'pth') -> str | None:
     """The checkpoint to resume from in a folder.
 
     ``latest.<suffix>`` where it is there and its target exists, else the file with the largest number at the end of
@@ -28,7 +28,7 @@ def find_latest_checkpoint(path: str | os.PathLike, suffix: str = 'pth') -> str 
     return str(found[0]) if found else None
 
 
-def checkpoints_in(path: str | os.PathLike, suffix: str = 'pth') -> list[Path]:
+def checkpoints_in(path: str | os.PathLike[str], suffix: str = 'pth') -> list[Path]:
     """All points to resume from in a folder, the latest first; see :func:`find_latest_checkpoint`."""
     folder = Path(path)
     latest = folder / f'latest.{suffix}'

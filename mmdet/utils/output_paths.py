@@ -21,12 +21,14 @@ class OutputPaths:
         root: folder of the inputs: names below it are taken relative to it.
     """
 
-    def __init__(self, folder: str | os.PathLike, root: str | os.PathLike | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> None:
         self.folder = Path(folder)
         self.root = None if root is None else Path(root).absolute()
         self._given: set[Path] = set()
 
-    def __call__(self, name: str | os.PathLike, source: str | os.PathLike | None = None, ending: str = '') -> Path:
+    def __call__(
+        self, name: str | os.PathLike[str], source: str | os.PathLike[str] | None = None, ending: str = ''
+    ) -> Path:
         """The file for an input; its folder is made.
 
         Args:

@@ -32,6 +32,13 @@ def _no_bytes() -> bytes:
     return b''
 
 
+def _latin1(text: str, encoding: str = 'latin1') -> bytes:
+    """How old protocols write bytes that are not ASCII; another codec is asked for by no pickle of data."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'bytes written as text of {encoding!r}; pickles write latin1')
+    return text.encode(encoding)
+
+
 class ArrayUnpickler(pickle.Unpickler):
     """Reads arrays and plain values; anything else in the file would run code and is refused."""
 
@@ -41,7 +48,6 @@ class ArrayUnpickler(pickle.Unpickler):
         *((f'numpy.{core}.numeric', '_frombuffer') for core in ('core', '_core')),
         ('numpy', 'ndarray'),
         ('numpy', 'dtype'),
-        ('_codecs', 'encode'),  # how old protocols write bytes
     }
 
     def __init__(self, file: io.BytesIO) -> None:
@@ -51,12 +57,14 @@ class ArrayUnpickler(pickle.Unpickler):
         """Only what makes arrays."""
         if name == 'bytes' and module in ('builtins', '__builtin__'):
             return _no_bytes
+        if (module, name) == ('_codecs', 'encode'):
+            return _latin1
         if (module, name) not in self.ALLOWED:
             raise pickle.UnpicklingError(f'the file wants to run {module}.{name}, which no array needs')
         return super().find_class(module, name)
 
 
-def load_plain(path: str | os.PathLike) -> Any:
+def load_plain(path: str | os.PathLike[str]) -> Any:
     """What a ``.npz``, ``.json``, ``.yaml``, ``.yml`` or ``.pkl`` file holds.
 
     Args:
@@ -82,7 +90,7 @@ def load_plain(path: str | os.PathLike) -> Any:
         raise PlainDataError(f'{path} is damaged, or no {suffix} file: {reason}') from error
 
 
-def dump_plain(value: Any, path: str | os.PathLike) -> None:
+def dump_plain(value: Any, path: str | os.PathLike[str]) -> None:
     """Write plain values and arrays to a ``.npz``, ``.json`` or ``.pkl`` file; the old file stays until it is whole.
 
     Raises:
@@ -99,7 +107,7 @@ def _write_npz(value: Any, file: Any) -> None:
     arrays: dict[str, list[np.ndarray]] = {}
     sizes: dict[str, int] = {}
 
-    def store(array: np.ndarray) -> dict[str, list]:
+    def store(array: np.ndarray) -> dict[str, list[Any]]:
         if array.dtype == object:
             raise PlainDataError('an array of objects cannot be written')
         kind, start = array.dtype.str, sizes.get(array.dtype.str, 0)
@@ -110,10 +118,10 @@ def _write_npz(value: Any, file: Any) -> None:
     structure = json.dumps(_encoded(value, store), separators=(',', ':')).encode()
     # one array for each dtype: results have one for each class of each image, too many for a zip file's records
     joined = {kind: np.concatenate(parts) for kind, parts in arrays.items()}
-    np.savez(file, **{STRUCTURE: np.frombuffer(structure, np.uint8)}, **joined)
+    np.savez(file, **{STRUCTURE: np.frombuffer(structure, np.uint8)}, **joined)  # type: ignore[arg-type]
 
 
-def _encoded(value: Any, store: Callable[[np.ndarray], dict]) -> Any:
+def _encoded(value: Any, store: Callable[[np.ndarray], dict[str, Any]]) -> Any:
     if isinstance(value, np.ndarray):
         return store(value)
     if isinstance(value, np.generic):

@@ -38,7 +38,7 @@ def profile_time(
         yield
     finally:
         message = f'{trace_name} {name} cpu_time {(time.monotonic() - start) * 1000:.2f} ms'
-        if on_gpu:
+        if on_gpu and end_stream is not None:
             end_stream.record_event(end)
             end.synchronize()
             message += f' gpu_time {begin.elapsed_time(end):.2f} ms stream {stream}'

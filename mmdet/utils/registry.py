@@ -22,13 +22,13 @@ _UNEXPECTED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argumen
 _MISSING = re.compile(r'(\w+)\.__init__\(\) missing \d+ required (?:positional|keyword-only) arguments?: (.+)')
 
 
-def nearest(name: str, known: Iterable, limit: int = 3) -> list[str]:
+def nearest(name: str, known: Iterable[Any], limit: int = 3) -> list[str]:
     """Up to ``limit`` names of ``known`` that look like ``name``, best first, letter case ignored."""
     by_lower = {str(k).lower(): str(k) for k in known}
     return [by_lower[m] for m in difflib.get_close_matches(name.lower(), by_lower, n=limit, cutoff=0.6)]
 
 
-def did_you_mean(name: str, known: Iterable, limit: int = 3) -> str:
+def did_you_mean(name: str, known: Iterable[Any], limit: int = 3) -> str:
     """``"; did you mean 'A' or 'B'?"``, or a full stop where nothing is near: it ends a sentence."""
     names = nearest(name, known, limit)
     return f'; did you mean {" or ".join(map(repr, names))}?' if names else '.'
@@ -62,7 +62,7 @@ class Derivation(NamedTuple):
     """How a registry makes ``NAME + suffix`` of a class that is registered as ``NAME``."""
 
     derive: Callable[[type], type]
-    why_not: Callable[[type], str | None]  # what a class lacks to be derived from; None: it can be
+    unsupported_reason: Callable[[type], str | None]  # what a class lacks to be derived from; None: it can be
 
 
 class Registry(_MMCVRegistry):
@@ -88,7 +88,7 @@ class Registry(_MMCVRegistry):
     def __init__(
         self,
         name: str,
-        build_func: Callable | None = None,
+        build_func: Callable[..., Any] | None = None,
         parent: _MMCVRegistry | None = None,
         scope: str | None = None,
     ) -> None:
@@ -100,16 +100,16 @@ class Registry(_MMCVRegistry):
         _registries.add(self)
 
     def add_derivation(
-        self, suffix: str, derive: Callable[[type], type], why_not: Callable[[type], str | None]
+        self, suffix: str, derive: Callable[[type], type], unsupported_reason: Callable[[type], str | None]
     ) -> None:
         """Let ``NAME + suffix`` mean ``derive(class registered as NAME)``, made once.
 
         Args:
             suffix: end of the names.
             derive: makes the class.
-            why_not: says what a class lacks to be derived from; None where it can be.
+            unsupported_reason: says what a class lacks to be derived from; None where it can be.
         """
-        self._derivations = {**self._derivations, suffix: Derivation(derive, why_not)}
+        self._derivations = {**self._derivations, suffix: Derivation(derive, unsupported_reason)}
 
     def get(self, key: str) -> type | None:
         """The class of that name; None where there is no such and none can be derived.
@@ -126,7 +126,7 @@ class Registry(_MMCVRegistry):
             base = self._module_dict.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
             if base is None:
                 continue
-            reason = rule.why_not(base)
+            reason = rule.unsupported_reason(base)
             if reason:
                 raise TypeError(f'there is no {name!r}: {base.__name__} (in {base.__module__}) {reason}')
             if (suffix, base) not in self._derived:
@@ -143,7 +143,7 @@ class Registry(_MMCVRegistry):
         base = self.get(name)
         if base is None or suffix not in self._derivations:
             raise KeyError(f'the {self.name} registry has no {name!r} or derives no names that end in {suffix!r}')
-        return self._derivations[suffix].why_not(base)
+        return self._derivations[suffix].unsupported_reason(base)
 
     def known_names(self) -> list[str]:
         """All names that :meth:`get` finds, those of derived classes among them, sorted."""
@@ -151,7 +151,7 @@ class Registry(_MMCVRegistry):
             name + suffix
             for suffix, rule in self._derivations.items()
             for name, base in self._module_dict.items()
-            if not rule.why_not(base)
+            if not rule.unsupported_reason(base)
         }
         return sorted(derived.union(self._module_dict))
 
@@ -161,7 +161,7 @@ class Registry(_MMCVRegistry):
             return super().build(cfg, *args, **kwargs)
 
 
-def build_from_cfg(cfg: dict, registry: _MMCVRegistry, default_args: dict | None = None) -> Any:
+def build_from_cfg(cfg: dict[str, Any], registry: _MMCVRegistry, default_args: dict[str, Any] | None = None) -> Any:
     """Build one object; mmcv's function of that name, with the errors of :class:`Registry` over any registry.
 
     Args:
@@ -185,7 +185,9 @@ def build_from_cfg(cfg: dict, registry: _MMCVRegistry, default_args: dict | None
             raise ConfigTypeError(problem) from None
 
 
-def resolve(cfg: dict, registry: _MMCVRegistry, default_args: dict | None = None) -> tuple[Any, dict[str, Any]]:
+def resolve(
+    cfg: dict[str, Any], registry: _MMCVRegistry, default_args: dict[str, Any] | None = None
+) -> tuple[Any, dict[str, Any]]:
     """What :func:`build_from_cfg` would call, and the arguments, checked as far as that goes without the call.
 
     Raises:

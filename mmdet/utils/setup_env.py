@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import platform
+from typing import Any
 
 import cv2
 from mmcv import Config
@@ -38,7 +39,7 @@ def _set_start_method(method: str) -> None:
     multiprocessing.set_start_method(method, force=True)
 
 
-def _max_workers(data: dict) -> int:
+def _max_workers(data: dict[str, Any]) -> int:
     """The largest number of loader workers in ``cfg.data``, in its old and its new keys."""
     loaders = [data.get(f'{split}_dataloader') or {} for split in ('train', 'val', 'test')]
     return max(part.get('workers_per_gpu', 0) or 0 for part in [data, *loaders])

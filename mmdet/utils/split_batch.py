@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def split_batch(img: Tensor, img_metas: list[dict], kwargs: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def split_batch(img: Tensor, img_metas: list[dict[str, Any]], kwargs: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Divide a batch into one batch per tag.
 
     Args:

@@ -30,10 +30,10 @@ def build_dp(model: nn.Module, device: str = 'cuda', dim: int = 0, *args: Any, *
     _check_device(device)
     if device == 'cpu':
         kwargs['device_ids'] = None
-        return SingleDeviceParallel(model.cpu(), *args, dim=dim, **kwargs)
+        return SingleDeviceParallel(model.cpu(), *args, dim=dim, **kwargs)  # type: ignore[misc]
     device_ids = kwargs.get('device_ids') or [torch.cuda.current_device()]
     kwargs['device_ids'] = device_ids
-    return SingleDeviceParallel(model.cuda(device_ids[0]), *args, dim=dim, **kwargs)
+    return SingleDeviceParallel(model.cuda(device_ids[0]), *args, dim=dim, **kwargs)  # type: ignore[misc]
 
 
 def build_ddp(model: nn.Module, device: str = 'cuda', *args: Any, **kwargs: Any) -> StepDistributedDataParallel:

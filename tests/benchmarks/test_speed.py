@@ -48,7 +48,7 @@ def test_host_syncs_as_a_process():
     done = subprocess.run([*command, '--size', '64x64', '--batch', '1'], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     usual, fixed = map(int, done.stdout.splitlines()[-1].split('|')[2:4])
-    assert fixed == 1 and usual > 10
+    assert fixed == 1 < usual
 
 
 class Head(nn.Module):

@@ -6,6 +6,7 @@ from typing import Any
 import made_data
 from mmcv import Config, ConfigDict
 
+from mmdet.apis.checking.unknown_keys import own_keys
 from mmdet.core.evaluation import class_lists
 
 # keys of pipeline steps that hold sizes in px
@@ -154,6 +155,8 @@ def reduced_config(path: Path, folder: Path, keep_sizes: bool = False, narrow: b
     endless = cfg.get('runner', {}).get('type') == 'IterBasedRunner'
     cfg.runner = dict(type='IterBasedRunner', max_iters=2) if endless else dict(type='EpochBasedRunner', max_epochs=1)
     cfg.pop('total_epochs', None)
+    for key in own_keys(cfg):  # what they were used for has other values now
+        cfg.pop(key)
     cfg.load_from = None
     cfg.optimizer['lr'] = 1e-6  # weights are random, and normalisation layers frozen: losses are large
     cfg.checkpoint_config = dict(interval=2 if endless else 1, save_optimizer=False)

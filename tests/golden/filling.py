@@ -109,7 +109,19 @@ def image_meta(seed, index, shape_hw, canvas_hw, scale):
 
 
 def make_batch(
-    seed, n=2, h=128, w=160, num_classes=80, boxes_per_image=3, empty=(), scale=1.0, low=0.15, high=0.6, **unused
+    seed,
+    n=2,
+    h=128,
+    w=160,
+    num_classes=80,
+    boxes_per_image=3,
+    empty=(),
+    scale=1.0,
+    low=0.15,
+    high=0.6,
+    with_semantic=0,
+    stride=8,
+    **unused,
 ):
     """A batch of made images with boxes, labels, masks and ignored boxes; the last image is smaller than the canvas."""
     rng = np.random.default_rng(1000003 + seed)
@@ -131,4 +143,13 @@ def make_batch(
         batch['gt_bboxes_ignore'].append(torch.from_numpy(random_boxes(rng, 1, ih, iw)))
         batch['img_metas'].append(image_meta(seed, i, (ih, iw), (h, w), scale))
     batch['img'] = torch.from_numpy(images)
+    if with_semantic:
+        maps = [semantic_map(rng, h // stride, w // stride, with_semantic) for _ in range(n)]
+        batch['gt_semantic_seg'] = torch.from_numpy(np.stack(maps)[:, None])
     return batch
+
+
+def semantic_map(rng, height, width, num_classes):
+    """(height, width) int64: the highest of at most five smooth maps, spread over the classes."""
+    layers = [smooth_map(rng, height, width) for _ in range(min(num_classes, 5))]
+    return np.argmax(np.stack(layers), axis=0).astype(np.int64) * max(1, num_classes // 5)

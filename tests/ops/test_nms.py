@@ -9,6 +9,7 @@ import torch
 
 from mmdet.ops import batched_nms, nms, nms_match, soft_nms
 
+NMS_MODULE = sys.modules[batched_nms.__module__]  # its name is also that of a function
 # Box 1 overlaps box 0 by 90 / 110 = 9/11; box 2 overlaps nothing.
 BOXES = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30]])
 SCORES = torch.tensor([0.9, 0.8, 0.7])
@@ -100,6 +101,20 @@ def test_batched_nms_equals_loop_over_classes(cfg, split_thr):
     assert torch.equal(dets[:, :4], boxes[keep])
 
 
+@pytest.mark.parametrize('together', [0, 7, 30, 60, 1000])
+def test_groups_that_are_suppressed_together_do_not_meet(together):
+    boxes, scores = random_boxes(80)
+    idxs = torch.tensor([0, 0, 1, 4]).repeat(20)
+    kept_scores, keep = NMS_MODULE._nms_within_groups(boxes, scores, idxs, together, iou_threshold=0.4)
+    dets, want = batched_nms(boxes, scores, idxs, dict(iou_threshold=0.4))
+    assert torch.equal(keep, want) and torch.equal(kept_scores, dets[:, 4])
+
+
+def test_packs_take_neighbours_while_there_is_room():
+    assert NMS_MODULE._packs([3, 4, 9, 2, 1, 5], 7) == [(0, 2), (2, 3), (3, 5), (5, 6)]
+    assert NMS_MODULE._packs([3, 4], 0) == [(0, 1), (1, 2)] and NMS_MODULE._packs([], 5) == []
+
+
 def test_batched_nms_keeps_many_far_classes_apart_exactly():
     # IoU 0.5001 in class 5000 of boxes at 1300 px: float32 offsets would round the corners to whole pixels
     boxes = torch.tensor([[1300.0, 0, 1310, 10], [1300.0, 0, 1310, 5.01]])
@@ -154,9 +169,8 @@ def test_errors_say_what_was_wrong():
 
 
 def test_groups_one_by_one_give_what_groups_moved_apart_give(monkeypatch):
-    module = sys.modules[batched_nms.__module__]  # its name is also that of a function
-    monkeypatch.setattr(module, '_LEAST_FOR_GROUPS', 0)
-    monkeypatch.setattr(module, '_apart', None)  # out of reach
+    monkeypatch.setattr(NMS_MODULE, '_LEAST_FOR_GROUPS', 0)
+    monkeypatch.setattr(NMS_MODULE, '_apart', None)  # out of reach
     generator = torch.Generator().manual_seed(0)
     corners = torch.rand(400, 2, generator=generator) * 60
     boxes = torch.cat([corners, corners + 5 + torch.rand(400, 2, generator=generator) * 30], 1)

@@ -3,6 +3,7 @@
 import copy
 import random
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ from mmdet.core.directives.unlabelled import unlabelled_directives
 from mmdet.core.mask import BitmapMasks
 from mmdet.models import build_detector
 from mmdet.utils import build_ddp
+
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ('models', 'models/dense_heads')]
+from small_detectors import TwoConvs  # noqa: E402
+from zoo_cases_zoo3 import CASES as MASK_QUERIES  # noqa: E402
 
 EMPTY = dict(boxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
 FULL = dict(boxes=torch.tensor([[8.0, 8, 40, 40]]), labels=torch.tensor([1]))
@@ -33,6 +38,15 @@ CASES = {
     'all negatives doubted': (EMPTY, {'negatives': dict(type='recalibrate', score_thr=1e-9, warmup=0)}),
     'one class annotated': (FULL, {'labeled_classes': [1]}),
     'no class annotated': (EMPTY, {'labeled_classes': [], 'rpn_head.negatives': 'none'}),
+}
+
+OF_QUERIES = {
+    'no objects': (EMPTY, {}),
+    'weight 0': (FULL, {'bbox_head.loss_weight': 0.0}),
+    'negatives ignored': (FULL, {'ignore_negatives': 1}),
+    'nothing left': (EMPTY, {'ignore_negatives': 1}),
+    'overlap, no objects': (EMPTY, {'negatives': dict(type='overlap', floor=0.0)}),
+    'no class annotated': (EMPTY, {'labeled_classes': []}),
 }
 
 
@@ -75,8 +89,22 @@ def check_steps(config: str, rank: int, **options: Any) -> None:
         cfg.roi_head.bbox_roi_extractor, roi_layer=dict(type='RoIAlign', output_size=4, sampling_ratio=0)
     )
     cfg.train_cfg.rcnn.mask_size = 8
-    start = build_detector({**cfg, 'directives': {}, **options})
-    for name, (truth, directives) in CASES.items():
+    check_cases(build_detector({**cfg, 'directives': {}, **options}), CASES, rank)
+
+
+def check_mask_queries(kind: str, rank: int) -> None:
+    """MaskFormer and Mask2Former, whose queries predict masks."""
+    torch.manual_seed(0)
+    head = dict(MASK_QUERIES[f'{kind}Head'], type=f'{kind}Head')
+    train_cfg = head.pop('train_cfg')
+    fusion = dict(type='MaskFormerFusionHead', num_things_classes=2, num_stuff_classes=1)
+    parts = dict(backbone=dict(type=TwoConvs.__name__), panoptic_head=head, panoptic_fusion_head=fusion)
+    model = build_detector(dict(parts, type=kind, train_cfg=train_cfg, test_cfg={}, directives={}))
+    check_cases(model, OF_QUERIES, rank)
+
+
+def check_cases(start: torch.nn.Module, cases: dict, rank: int) -> None:
+    for name, (truth, directives) in cases.items():
         model = build_ddp(copy.deepcopy(start), 'cpu', broadcast_buffers=False)
         optimizer = torch.optim.SGD(model.parameters(), 0.01)
         data = batch(truth, directives, rank) if rank else batch(FULL, {}, rank)
@@ -124,6 +152,8 @@ if __name__ == '__main__':
     random.seed(0)
     check_steps(sys.argv[1], dist.get_rank())
     check_steps(sys.argv[1], dist.get_rank(), fixed_size=True)
+    check_mask_queries('MaskFormer', dist.get_rank())
+    check_mask_queries('Mask2Former', dist.get_rank())
     check_adaptation(sys.argv[1], dist.get_rank())
     check_collection(dist.get_rank())
     dist.barrier()

@@ -158,8 +158,8 @@ def test_all_kinds_of_directives_reach_the_heads_of_a_run_that_is_resumed(tiny_d
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), rest.state_dict().values()))
 
 
-def test_directive_that_no_head_heeds_stops_before_the_first_step(tiny_data, tmp_path):
+def test_directive_that_no_head_reads_stops_before_the_first_step(tiny_data, tmp_path):
     pipeline = Config.fromfile(str(write_config(tiny_data))).train_pipeline
     step = dict(type='AddFieldToImgMetas', fields=['mask_head.loss_weight'], values=[0.5])
-    with pytest.raises(AuditError, match="nothing in the model heeds 'mask_head.loss_weight'"):
+    with pytest.raises(AuditError, match="nothing in the model reads 'mask_head.loss_weight'"):
         train(tiny_data, tmp_path, **{'data.train.pipeline': [*pipeline, step]})

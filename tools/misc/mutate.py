@@ -104,14 +104,19 @@ def survivors(path: Path, tests: list[str], limit: int, seed: int) -> list[str]:
     return alive
 
 
-def main() -> None:
-    """Run from the command line."""
+def parse_args() -> argparse.Namespace:
+    """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('files', nargs='*', type=Path, help='default: source files that differ from the last commit')
     parser.add_argument('--tests', nargs='*', help="default: the tests of each file's name")
     parser.add_argument('--limit', type=int, default=20, help='mutants a file')
     parser.add_argument('--seed', type=int, default=0, help='which mutants are drawn')
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run from the command line."""
+    args = parse_args()
     alive = []
     for path in args.files or changed_files():
         tests = args.tests or tests_of(path)

@@ -132,7 +132,7 @@ def optimizer_hook_type(cfg: Config) -> str:
     return 'GradientCumulativeAmpOptimizerHook' if cumulative else 'AmpOptimizerHook'
 
 
-def _of_policy(name: str, cfg: dict, suffix: str) -> dict:
+def _of_policy(name: str, cfg: dict[str, Any], suffix: str) -> dict[str, Any]:
     """The hook that mmcv makes of a schedule: ``policy='step'`` is the type ``StepLrUpdaterHook``."""
     settings = dict(cfg)
     policy = settings.pop('policy', None)
@@ -147,7 +147,7 @@ def _of_policy(name: str, cfg: dict, suffix: str) -> dict:
     return {'type': title + suffix, **settings}
 
 
-def _check_hook(name: str, cfg: dict) -> None:
+def _check_hook(name: str, cfg: dict[str, Any]) -> None:
     cls, arguments = _check(name, cfg, HOOKS)
     # most hooks of mmcv hand their **kwargs to the parent; a user's own may do otherwise
     accepted = inherited_arguments(cls) if cls.__module__.startswith(('mmcv.', 'mmdet.')) else None
@@ -156,7 +156,7 @@ def _check_hook(name: str, cfg: dict) -> None:
         own = inspect.signature(CheckpointHook).parameters.values()
         accepted = [*(p.name for p in own if p.kind is not p.VAR_KEYWORD), *SAVE_KEYS]
     unknown = [key for key in arguments if accepted is not None and key not in accepted]
-    if unknown:
+    if accepted is not None and unknown:
         with config_key(name):
             raise ConfigTypeError(
                 f'{cls.__name__} (in {cls.__module__}) does not take {unknown[0]!r}'
@@ -164,6 +164,6 @@ def _check_hook(name: str, cfg: dict) -> None:
             )
 
 
-def _check(name: str, cfg: Any, registry: Registry, provided: dict | None = None) -> Any:
+def _check(name: str, cfg: Any, registry: Registry, provided: dict[str, Any] | None = None) -> Any:
     with config_key(name), building(cfg):
         return resolve(cfg, registry, provided)

@@ -101,7 +101,8 @@ def _owner(cls: type) -> type | None:
 
 
 def _check_names(settings: dict[str, Any], cls: type, joined: bool) -> None:
-    known = KNOWN_METRICS.get(_owner(cls))
+    owner = _owner(cls)
+    known = KNOWN_METRICS.get(owner) if owner is not None else None
     if known is None:
         return
     metrics = _as_list(settings.get('metric')) or [_default_metric(cls)]
@@ -169,11 +170,11 @@ def _voc_figures(metrics: Sequence[str], nums: Sequence[int], settings: dict[str
         yield from (f'AR@{num}' for num in nums)
 
 
-def _default_metric(cls: type) -> str:
+def _default_metric(cls: Any) -> str:
     return inspect.signature(cls.evaluate).parameters['metric'].default
 
 
-def _as_list(names: Any) -> list:
+def _as_list(names: Any) -> list[Any]:
     if names is None:
         return []
     return list(names) if isinstance(names, list | tuple) else [names]

@@ -18,7 +18,7 @@ HELPER_KEYS = frozenset(
     (
         *('dataset_type', 'img_norm_cfg', 'train_pipeline', 'test_pipeline', 'val_pipeline', 'classes'),
         *('norm_cfg', 'min_values', 'checkpoint', 'num_stages', 'num_proposals', 'rpn_weight', 'input_size'),
-        *('image_size', 'img_size'),
+        *('image_size', 'img_size', 'max_epochs', 'num_last_epochs', 'interval'),
     )
 )
 
@@ -47,7 +47,11 @@ _ANCHORS = (*_TARGETS, 'allowed_border', 'ga_assigner', 'ga_sampler', 'center_ra
 _KEPT = ('nms_pre', 'nms_post', 'max_per_img', 'nms', 'min_bbox_size', 'min_score', 'nms_across_levels')
 # what heads read of `train_cfg` and `test_cfg`; old names are read too, and say so
 TRAIN_KEYS = {
-    'dense': (*_ANCHORS, 'smoothl1_beta', 'neg_pos_ratio', 'isr', 'carl', 'domain'),
+    'dense': (
+        *(*_ANCHORS, 'smoothl1_beta', 'neg_pos_ratio', 'isr', 'carl', 'domain', 'init', 'refine', 'reg_assigner'),
+        *('initial_epoch', 'initial_assigner', 'alpha', 'beta'),
+        *('num_points', 'oversample_ratio', 'importance_sample_ratio'),
+    ),
     'rpn': _ANCHORS,
     'rpn_proposal': (*_KEPT, 'max_num', 'nms_thr'),
     'rcnn': (
@@ -57,7 +61,12 @@ TRAIN_KEYS = {
 }
 _DETECTIONS = ('score_thr', 'nms', 'max_per_img', 'mask_thr_binary')
 TEST_KEYS = {
-    'dense': (*_DETECTIONS, 'nms_pre', 'min_bbox_size'),
+    'dense': (
+        *(*_DETECTIONS, 'nms_pre', 'min_bbox_size', 'conf_thr', 'iou_thr', 'top_k', 'score_voting', 'nms_cfg'),
+        *('topk', 'local_maximum_kernel', 'corner_topk', 'distance_threshold'),
+        *('mask_thr', 'filter_thr', 'kernel', 'sigma', 'update_thr'),
+        *('max_per_image', 'panoptic_on', 'semantic_on', 'instance_on', 'object_mask_thr', 'filter_low_score'),
+    ),
     'rpn': (*_KEPT, 'max_num', 'nms_thr'),
     'rcnn': (
         *(*_DETECTIONS, 'subdivision_steps', 'subdivision_num_points', 'scale_factor', 'keypoint_score'),

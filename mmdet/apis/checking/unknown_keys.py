@@ -46,10 +46,10 @@ def check_known_keys(cfg: Config) -> None:
     for split in ('train', 'val', 'test'):
         _check(f'data.{split}_dataloader', (cfg.get('data') or {}).get(f'{split}_dataloader'), _loader_keys())
     _check('log_config', cfg.get('log_config'), schema.LOG_KEYS)
-    _check('fp16', cfg.get('fp16'), set(accepted_arguments(AmpOptimizerHook)) - {'grad_clip'})
+    _check('fp16', cfg.get('fp16'), set(_named(AmpOptimizerHook)) - {'grad_clip'})
     _check('auto_scale_lr', cfg.get('auto_scale_lr'), schema.AUTO_SCALE_KEYS)
     _check('custom_imports', cfg.get('custom_imports'), schema.IMPORT_KEYS)
-    _check('dist_params', cfg.get('dist_params'), {*accepted_arguments(init_process_group), 'port'})
+    _check('dist_params', cfg.get('dist_params'), {*_named(init_process_group), 'port'})
     check_paramwise(cfg.get('optimizer'))
     if isinstance(cfg.get('model'), dict):
         check_model_settings(cfg.model)
@@ -155,9 +155,14 @@ def _check_section(where: str, settings: Any, known: Iterable[str]) -> None:
             _check(f'{where}.{name}', settings.get(name), inner)
 
 
+def _named(function: Any) -> list[str]:
+    """Names of the arguments of a function that takes no others."""
+    return accepted_arguments(function) or []
+
+
 def _loader_keys() -> list[str]:
     own = accepted_arguments(build_dataloader) or list(inspect.signature(build_dataloader).parameters)
-    return [key for key in {*own, *accepted_arguments(DataLoader)} if key not in _LOADER_PARTS and key != 'kwargs']
+    return [key for key in {*own, *_named(DataLoader)} if key not in _LOADER_PARTS and key != 'kwargs']
 
 
 def _check(where: str, settings: Any, known: Iterable[str]) -> None:

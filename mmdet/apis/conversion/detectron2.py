@@ -73,7 +73,7 @@ RULES = [
 ]
 
 
-def detectron2_to_mmdet(state_dict: dict[str, Any]) -> OrderedDict:
+def detectron2_to_mmdet(state_dict: dict[str, Any]) -> OrderedDict[str, Any]:
     """State dict of a Detectron2 Faster, Mask or Keypoint R-CNN with R50-FPN -> ours; arrays become tensors.
 
     Raises:

@@ -3,7 +3,7 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -24,7 +24,7 @@ class Rule(NamedTuple):
 
 def convert(
     state_dict: dict[str, Tensor], rules: Sequence[Rule], changes: dict[str, Change], source: str
-) -> OrderedDict:
+) -> OrderedDict[str, Any]:
     """A state dict renamed by the first rule that fits each entry.
 
     Args:

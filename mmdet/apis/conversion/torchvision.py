@@ -8,6 +8,7 @@ import functools
 import re
 from collections import OrderedDict
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -113,7 +114,7 @@ def their_num_classes(state_dict: dict[str, Tensor]) -> int:
     raise ConversionError('no class scores in the file: it is none of a torchvision detector')
 
 
-def torchvision_to_mmdet(state_dict: dict[str, Tensor]) -> OrderedDict:
+def torchvision_to_mmdet(state_dict: dict[str, Tensor]) -> OrderedDict[str, Any]:
     """State dict of a torchvision detector -> that of the config of the same name in ``configs/torchvision/``.
 
     Raises:
@@ -130,7 +131,7 @@ def torchvision_to_mmdet(state_dict: dict[str, Tensor]) -> OrderedDict:
     return convert(state_dict, rules_for(set(state_dict)), changes, 'torchvision')
 
 
-def mmdet_to_torchvision(state_dict: dict[str, Tensor], model: str, num_classes: int) -> OrderedDict:
+def mmdet_to_torchvision(state_dict: dict[str, Tensor], model: str, num_classes: int) -> OrderedDict[str, Any]:
     """State dict of one of our detectors -> that of torchvision's model.
 
     Args:
@@ -155,8 +156,8 @@ def mmdet_to_torchvision(state_dict: dict[str, Tensor], model: str, num_classes:
     }
     rules, out = rules_for(set(template)), OrderedDict()
     for name, wanted in template.items():
-        target, change = rename(name, rules)
-        if target not in state_dict:
+        target, change = rename(name, rules) or (None, None)
+        if target is None or target not in state_dict:
             if name.endswith('num_batches_tracked'):
                 continue
             raise ConversionError(f'{target!r} is missing, which becomes {name!r} of {model}')

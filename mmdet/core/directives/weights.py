@@ -19,8 +19,11 @@ def loss_weight(img_meta: Mapping[str, Any] | None, heads: Sequence[str]) -> flo
         Finite and >= 0; 1.0 where nothing is set.
 
     Raises:
+        TypeError: ``heads`` is one name.
         ValueError: the value is negative, not finite or not a number.
     """
+    if isinstance(heads, str):
+        raise TypeError(f'heads: expected a list of names, got {heads!r}')
     found = first_entry(img_meta, list(map(loss_weight_key, heads)))
     return 1.0 if found is None else check_loss_weight(*found)
 

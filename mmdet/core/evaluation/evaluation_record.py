@@ -84,14 +84,19 @@ def rewound(runner: BaseRunner, by_epoch: bool) -> Iterator[None]:
     epoch, iteration, mode = runner.epoch, runner.iter, runner.mode
     # checkpoints of both kinds of runners count the epoch that they were made in
     runner.mode, runner._epoch = 'train', epoch - 1
-    if not by_epoch:
+    if by_epoch:
+        runner.data_loader, runner._inner_iter = (), -1  # by which loggers know the end of an epoch
+    else:
         runner._iter = iteration - 1
         runner.data_batch = None  # by which runners know that an iteration is at work
     try:
         yield
     finally:
         runner._epoch, runner._iter, runner.mode = epoch, iteration, mode
-        if not by_epoch:
+        if by_epoch:
+            del runner.data_loader
+            runner._inner_iter = 0
+        else:
             del runner.data_batch
 
 

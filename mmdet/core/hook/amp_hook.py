@@ -35,7 +35,7 @@ def build_grad_scaler(loss_scale: float | str | dict, enabled: bool) -> 'tuple[A
 
 
 class _AmpSteps:
-    """What both hooks share: autocast, scaled backward pass, unscaled clipping and step."""
+    """What both hooks have in common: autocast, scaled backward pass, unscaled clipping and step."""
 
     loss_scaler: Any = None
 

@@ -19,6 +19,7 @@ from mmdet.datasets.audit.directives import describe_directives
 from mmdet.datasets.audit.files import check_image_files
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.custom import CustomDataset
+from mmdet.datasets.detection_dataset import DetectionDataset
 
 # The table names all classes up to this number, else the most and the least frequent ones.
 MAX_CLASSES_SHOWN = 8
@@ -76,7 +77,7 @@ class AuditReport(NamedTuple):
 
 
 def audit_dataset(
-    dataset: Dataset,
+    dataset: Dataset | DetectionDataset,
     *,
     num_classes: int | Mapping[str, int] | None = None,
     directive_keys: Collection[str] | None = None,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
+from mmdet.datasets.detection_dataset import DetectionDataset
 from mmdet.datasets.pipelines.custom_formatting import each_img_metas, makes_img_metas
 
 # the entry of ``img_metas`` with the name of the image's source
@@ -57,7 +58,7 @@ def source_names(datasets: Sequence[Dataset]) -> list[str]:
     return names
 
 
-def find_sources(dataset: Dataset) -> Sources:
+def find_sources(dataset: Dataset | DetectionDataset) -> Sources:
     """The parts of the outermost ``ConcatDataset`` in a data set with its wrappers; without one, all is one source."""
     if hasattr(dataset, 'datasets'):
         return Sources(

@@ -108,14 +108,14 @@ class HourglassNet(BaseModule):
         self.hourglass_modules = ModuleList(
             HourglassModule(downsample_times, stage_channels, stage_blocks, norm_cfg) for _ in range(num_stacks)
         )
-        self.out_convs = ModuleList(
-            ConvModule(channels, feat_channel, 3, padding=1, **settings) for _ in range(num_stacks)
-        )
         # between one hourglass and the next
         between = range(num_stacks - 1)
         # one at least, though a single hourglass uses none: checkpoints have its keys
         self.inters = ModuleList(BasicBlock(channels, channels, **settings) for _ in range(max(num_stacks - 1, 1)))
         self.conv1x1s = ModuleList(ConvModule(channels, channels, 1, act_cfg=None, **settings) for _ in between)
+        self.out_convs = ModuleList(
+            ConvModule(channels, feat_channel, 3, padding=1, **settings) for _ in range(num_stacks)
+        )
         self.remap_convs = ModuleList(ConvModule(feat_channel, channels, 1, act_cfg=None, **settings) for _ in between)
         self.relu = nn.ReLU(inplace=True)
 

@@ -6,6 +6,7 @@ from mmdet.models.dense_heads.ascend_anchor_head import AscendAnchorHead
 from mmdet.models.dense_heads.ascend_retina_head import AscendRetinaHead
 from mmdet.models.dense_heads.ascend_ssd_head import AscendSSDHead
 from mmdet.models.dense_heads.atss_head import ATSSHead
+from mmdet.models.dense_heads.autoassign_head import AutoAssignHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
 from mmdet.models.dense_heads.cascade_rpn_head import AdaptiveConv, CascadeRPNHead, StageCascadeRPNHead
@@ -28,9 +29,13 @@ from mmdet.models.dense_heads.gfl_head import GFLHead, Integral
 from mmdet.models.dense_heads.guided_anchor_head import FeatureAdaption, GuidedAnchorHead
 from mmdet.models.dense_heads.lad_head import LADHead
 from mmdet.models.dense_heads.ld_head import LDHead
+from mmdet.models.dense_heads.mask2former_head import Mask2FormerHead
+from mmdet.models.dense_heads.maskformer_head import MaskFormerHead
+from mmdet.models.dense_heads.nasfcos_head import NASFCOSHead
 from mmdet.models.dense_heads.paa_head import PAAHead
 from mmdet.models.dense_heads.pisa_retinanet_head import PISARetinaHead
 from mmdet.models.dense_heads.pisa_ssd_head import PISASSDHead
+from mmdet.models.dense_heads.reppoints_head import RepPointsHead
 from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.dense_heads.retina_sepbn_head import RetinaSepBNHead
 from mmdet.models.dense_heads.rpn_head import RPNHead
@@ -53,6 +58,7 @@ __all__ = [
     'AscendAnchorHead',
     'AscendRetinaHead',
     'AscendSSDHead',
+    'AutoAssignHead',
     'BBoxTestMixin',
     'BaseDenseHead',
     'BaseMaskHead',
@@ -80,11 +86,15 @@ __all__ = [
     'Integral',
     'LADHead',
     'LDHead',
+    'Mask2FormerHead',
+    'MaskFormerHead',
+    'NASFCOSHead',
     'PAAHead',
     'PISARetinaHead',
     'PISASSDHead',
     'RPNHead',
     'RPNHeadWithWeightPerImage',
+    'RepPointsHead',
     'RetinaHead',
     'RetinaSepBNHead',
     'SABLRetinaHead',

@@ -35,6 +35,11 @@ def flatten_map(level_map: Tensor, width: int) -> Tensor:
     return level_map.permute(1, 2, 0).reshape(-1, width)
 
 
+def rows_of_images(maps: Sequence[Tensor], width: int) -> Tensor:
+    """L maps (N, A * width, H, W) -> (N, R, width), level after level, in each of them cell after cell."""
+    return torch.cat([m.permute(0, 2, 3, 1).reshape(len(m), -1, width) for m in maps], dim=1)
+
+
 class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
     """Base of the heads that predict at every cell of their feature maps.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmdet.core.utils.misc import names_parameter
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.detr_head import DETRHead
-from mmdet.models.dense_heads.functional.detr import padding_mask
+from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.transformers.deformable_detr_transformer import add_reference
 
 

@@ -55,10 +55,12 @@ class BBoxTestMixin:
             a list with one (boxes with scores (k, 5), labels (k,)).
 
         Raises:
-            TypeError: the head's ``get_bboxes`` cannot leave out the suppression.
+            NotImplementedError: the head's ``get_bboxes`` cannot leave out the suppression.
         """
         if 'with_nms' not in inspect.signature(self.get_bboxes).parameters:
-            raise TypeError(f'{type(self).__name__}.get_bboxes has no argument with_nms: no augmented test with it')
+            raise NotImplementedError(
+                f'{type(self).__name__} has no test with augmentation: its get_bboxes takes no with_nms'
+            )
         raw = [
             self.get_bboxes(*self(x), img_metas=metas, cfg=self.test_cfg, rescale=False, with_nms=False)[0]
             for x, metas in zip(feats, img_metas)

@@ -21,9 +21,10 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.detr import best, image_sizes, padding_mask
+from mmdet.models.dense_heads.functional.detr import best, image_sizes
 from mmdet.models.utils.builder import build_transformer
 from mmdet.models.utils.export import refuse_export
+from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.settings import as_config
 from mmdet.utils.running.device_copy import tensor_like
 

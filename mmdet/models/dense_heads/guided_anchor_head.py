@@ -7,7 +7,6 @@ of a guided anchor is one of the boxes that a usual anchor generator puts at its
 
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmdet.core.anchor.builder import build_prior_generator
+from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets
@@ -166,16 +166,30 @@ class GuidedAnchorHead(AnchorHead):
         tensors are made.
         """
         squares = self.square_anchor_generator.grid_priors(featmap_sizes, device=device)
-        of_level = partial(self._get_guided_anchors_single, use_loc_filter=use_loc_filter)
-        return guided_anchors.anchors_of_batch(of_level, squares, shape_preds, loc_preds)
+
+        def of_level(squares: Tensor, shape_pred: Tensor, loc_pred: Tensor, *rows: Tensor) -> tuple[Tensor, Tensor]:
+            return self._get_guided_anchors_single(squares, shape_pred, loc_pred, use_loc_filter, *rows)
+
+        threshold = self.loc_filter_thr if use_loc_filter else None
+        return guided_anchors.anchors_of_batch(
+            of_level, squares, shape_preds, loc_preds, self.num_base_priors, threshold
+        )
 
     def _get_guided_anchors_single(
-        self, squares: Tensor, shape_pred: Tensor, loc_pred: Tensor, use_loc_filter: bool = False
+        self,
+        squares: Tensor,
+        shape_pred: Tensor,
+        loc_pred: Tensor,
+        use_loc_filter: bool = False,
+        rows: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Guided anchors (k, 4) and mask (H * W * A,) of one level of one image; see :meth:`get_anchors`."""
+        """Guided anchors (k, 4) and mask (H * W * A,) of one level of one image; see :meth:`get_anchors`.
+
+        ``rows`` (k,) are those of the mask where they are known.
+        """
         threshold = self.loc_filter_thr if use_loc_filter else None
         return guided_anchors.anchors_of_level(
-            self.anchor_coder, squares, shape_pred, loc_pred, self.num_base_priors, threshold
+            self.anchor_coder, squares, shape_pred, loc_pred, self.num_base_priors, threshold, rows
         )
 
     def ga_loc_targets(
@@ -362,7 +376,7 @@ class GuidedAnchorHead(AnchorHead):
                 [level[i] for level in maps[0]],
                 [level[i] for level in maps[1]],
                 anchors[i],
-                masks[i],
+                rows_of(masks[i], list(map(len, anchors[i]))),
                 meta['img_shape'],
                 meta['scale_factor'],
                 as_config(self.test_cfg if cfg is None else cfg),
@@ -388,7 +402,7 @@ class GuidedAnchorHead(AnchorHead):
             cls_scores: L maps (A * C, H, W).
             bbox_preds: L maps (A * 4, H, W).
             mlvl_anchors: L times (k, 4).
-            mlvl_masks: L times (H * W * A,) with k true ones.
+            mlvl_masks: L times (k,) rows of the anchors, or (H * W * A,) bool with k true ones.
             img_shape: height and width that bound the boxes, pixels.
             scale_factor: network input / original image, for x1, y1, x2, y2.
             cfg: see the class.

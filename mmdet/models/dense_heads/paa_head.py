@@ -13,7 +13,7 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.atss_head import ATSSHead
-from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import flatten_map, rows_of_images, to_full_precision
 from mmdet.models.dense_heads.functional.gaussian_mixture import COVARIANCE_TYPES, likely_members
 from mmdet.models.losses.iou_loss import aligned_iou
 from mmdet.models.utils.settings import as_config
@@ -153,7 +153,7 @@ class PAAHead(ATSSHead):
             anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
         )
         with torch.no_grad():
-            scores, deltas = self._rows(cls_scores, self.cls_out_channels), self._rows(bbox_preds, 4)
+            scores, deltas = rows_of_images(cls_scores, self.cls_out_channels), rows_of_images(bbox_preds, 4)
             (losses,) = multi_apply(
                 self.get_pos_loss, anchors, scores, deltas, labels, label_weights, bbox_targets, bbox_weights, pos_inds
             )
@@ -162,10 +162,6 @@ class PAAHead(ATSSHead):
             )
         chosen = map(torch.stack, (labels, label_weights, bbox_targets, bbox_weights))
         return torch.cat(anchors[0]), Targets(*chosen)
-
-    def _rows(self, maps: Sequence[Tensor], width: int) -> Tensor:
-        """L maps (N, A * width, H, W) -> (N, R, width)."""
-        return torch.cat([m.permute(0, 2, 3, 1).reshape(len(m), -1, width) for m in maps], dim=1)
 
     def loss_of_targets(
         self,
@@ -182,7 +178,7 @@ class PAAHead(ATSSHead):
         num_pos = positive.sum()
         targets = self.weigh(targets, img_metas, lambda i: greatest_overlaps(anchors, gt_bboxes[i]))
         scores, label_weights = self.scores_for_loss(
-            self._rows(cls_scores, self.cls_out_channels), targets.labels, targets.label_weights, img_metas
+            rows_of_images(cls_scores, self.cls_out_channels), targets.labels, targets.label_weights, img_metas
         )
         loss_cls = self.loss_cls(
             scores.flatten(0, 1),
@@ -192,9 +188,11 @@ class PAAHead(ATSSHead):
         )
         images, rows = positive.nonzero(as_tuple=True)
         wanted, weights = targets.bbox_targets[images, rows], targets.bbox_weights[images, rows, 0]
-        boxes = self.bbox_coder.decode(anchors[rows], self._rows(bbox_preds, 4)[images, rows])
+        boxes = self.bbox_coder.decode(anchors[rows], rows_of_images(bbox_preds, 4)[images, rows])
         ious = aligned_iou(boxes.detach(), wanted)
-        loss_iou = self.loss_centerness(self._rows(iou_preds, 1)[images, rows, 0], ious, weights, avg_factor=num_pos)
+        loss_iou = self.loss_centerness(
+            rows_of_images(iou_preds, 1)[images, rows, 0], ious, weights, avg_factor=num_pos
+        )
         loss_bbox = self._box_loss(boxes, wanted, ious, weights, num_pos)
         return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_iou=loss_iou)
 

@@ -8,6 +8,7 @@ import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
+from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import DELTA_CODER, AnchorHead
@@ -51,9 +52,9 @@ def hardest_negatives(losses: Tensor, labels: Tensor, num_classes: int, ratio: f
         num_classes: K.
         ratio: negatives for each positive, at most.
     """
-    positive, negative = labels < num_classes, labels == num_classes
-    count = min(int(ratio * positive.sum()), int(negative.sum()))
-    return losses[positive].sum() + losses[negative].topk(count).values.sum()
+    positives, negatives = rows_of([labels < num_classes, labels == num_classes])
+    count = min(int(ratio * len(positives)), len(negatives))
+    return losses[positives].sum() + losses[negatives].topk(count).values.sum()
 
 
 @HEADS.register_module()

@@ -22,6 +22,7 @@ from mmdet.models.dense_heads.functional.task_alignment import (
     normalised_alignment,
     sample_channels,
 )
+from mmdet.models.dense_heads.functional.towers import rare_classes
 from mmdet.models.utils.misc import sigmoid_geometric_mean
 from mmdet.models.utils.settings import as_config
 
@@ -29,6 +30,7 @@ from mmdet.models.utils.settings import as_config
 ACTIVATED_FOCAL_LOSS = dict(type='FocalLoss', use_sigmoid=True, activated=True, gamma=2.0, alpha=0.25, loss_weight=1.0)
 ANCHOR_TYPES = ('anchor_free', 'anchor_based')
 DEFORMABLE = dict(type='DCNv2', deform_groups=4)
+RARE_CLASSES = rare_classes('tood_cls')
 
 
 @HEADS.register_module()
@@ -70,6 +72,7 @@ class TOODHead(ATSSHead):
         self.num_dcn = num_dcn
         self.anchor_type = anchor_type
         self.epoch = 0
+        kwargs.setdefault('init_cfg', RARE_CLASSES)
         super().__init__(num_classes, in_channels, **kwargs)
         if self.train_cfg:
             self.initial_epoch = self.train_cfg.initial_epoch

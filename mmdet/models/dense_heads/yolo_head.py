@@ -16,9 +16,9 @@ from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.objectness import image_numbers, mask_objectness, rows_of_images
+from mmdet.models.dense_heads.functional.objectness import image_numbers, mask_objectness
 from mmdet.models.utils.settings import as_config
 
 # Default arguments; every builder copies them.

@@ -14,16 +14,11 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.paa_head import levels_to_images
 
 MAX_EXP = 1e8  # upper bound of exp() in the joint score; published weights expect it
 RARE = 0.01  # probability of each class at the start
 BATCH_NORM = dict(type='BN', requires_grad=True)  # default argument; every builder copies it
-
-
-def levels_to_images(mlvl_tensor: Sequence[Tensor]) -> list[Tensor]:
-    """L maps (N, C, H, W) -> N tensors (sum of H * W, C), level after level."""
-    rows = [level.flatten(2).transpose(1, 2) for level in mlvl_tensor]
-    return list(torch.cat(rows, dim=1))
 
 
 def joint_scores(cls_score: Tensor, objectness: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import MODULATED_DEFORMABLE, inside_objects
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.objectness import image_numbers, mask_objectness, rows_of_images
+from mmdet.models.dense_heads.functional.objectness import image_numbers, mask_objectness
 from mmdet.models.dense_heads.functional.points import YOLOXTargets, centres_of_cells, decode_boxes, encode_boxes
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
@@ -120,12 +120,16 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         self._init_layers()
 
     def _init_layers(self) -> None:
-        levels, channels = range(len(self.strides)), self.feat_channels
+        levels = range(len(self.strides))
         self.multi_level_cls_convs = nn.ModuleList(self._build_stacked_convs() for _ in levels)
         self.multi_level_reg_convs = nn.ModuleList(self._build_stacked_convs() for _ in levels)
-        self.multi_level_conv_cls = nn.ModuleList(nn.Conv2d(channels, self.cls_out_channels, 1) for _ in levels)
-        self.multi_level_conv_reg = nn.ModuleList(nn.Conv2d(channels, 4, 1) for _ in levels)
-        self.multi_level_conv_obj = nn.ModuleList(nn.Conv2d(channels, 1, 1) for _ in levels)
+        predictors = zip(*(self._build_predictor() for _ in levels))
+        self.multi_level_conv_cls, self.multi_level_conv_reg, self.multi_level_conv_obj = map(nn.ModuleList, predictors)
+
+    def _build_predictor(self) -> tuple[nn.Conv2d, nn.Conv2d, nn.Conv2d]:
+        """The convolutions of one level that predict classes, boxes and objectness."""
+        width = self.feat_channels
+        return nn.Conv2d(width, self.cls_out_channels, 1), nn.Conv2d(width, 4, 1), nn.Conv2d(width, 1, 1)
 
     def _build_stacked_convs(self) -> nn.Sequential:
         """One tower."""
@@ -283,7 +287,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
             loss_obj=self.loss_obj(objectness.reshape(-1, 1), is_object[:, None], obj_weights[:, None]) / num_pos,
         )
         if self.use_l1:
-            l1_targets = encode_boxes(priors.repeat(len(scores), 1)[pos], gts)
+            l1_targets = self._get_l1_target(torch.empty_like(gts), gts, priors.repeat(len(scores), 1)[pos])
             losses['loss_l1'] = self.loss_l1(deltas.flatten(0, 1)[pos], l1_targets, weights[:, None]) / num_pos
         return losses
 
@@ -307,11 +311,8 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
             gt_bboxes: N times (G, 4).
             gt_labels: N times (G,).
         """
-        scores = cls_preds.sigmoid() * objectness.sigmoid()[..., None]
-        centred = centres_of_cells(priors)
-        images = [
-            self._get_target_single(*image, centred) for image in zip(scores, decoded_bboxes, gt_bboxes, gt_labels)
-        ]
+        same_priors = [priors] * len(cls_preds)
+        images = map(self._get_target_single, cls_preds, objectness, same_priors, decoded_bboxes, gt_bboxes, gt_labels)
         labels, boxes, overlaps = (torch.stack(part) for part in zip(*images))
         positive = labels < self.num_classes
         weights = torch.ones_like(overlaps)
@@ -319,13 +320,26 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         return YOLOXTargets(Targets(labels, weights, boxes, box_weights), overlaps)
 
     def _get_target_single(
-        self, scores: Tensor, decoded_bboxes: Tensor, gt_bboxes: Tensor, gt_labels: Tensor, priors: Tensor
+        self,
+        cls_preds: Tensor,
+        objectness: Tensor,
+        priors: Tensor,
+        decoded_bboxes: Tensor,
+        gt_bboxes: Tensor,
+        gt_labels: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Labels (R,), matched boxes (R, 4), zeros of negatives, and overlaps (R,) of one image."""
         gt_bboxes = gt_bboxes.to(decoded_bboxes)
-        assigned = self.assigner.assign(scores, priors, decoded_bboxes, gt_bboxes, gt_labels)
+        scores = cls_preds.sigmoid() * objectness.sigmoid()[:, None]
+        middles = centres_of_cells(priors)
+        assigned = self.assigner.assign(scores, middles, decoded_bboxes, gt_bboxes, gt_labels)
         positive = assigned.gt_inds > 0
         # row 0 is that of points without an object
         labels = functional.pad(gt_labels, (1, 0), value=self.num_classes)[assigned.gt_inds]
         boxes = functional.pad(gt_bboxes, (0, 0, 1, 0))[assigned.gt_inds]
         return labels, boxes, torch.where(positive, assigned.max_overlaps, 0.0)
+
+    @staticmethod
+    def _get_l1_target(l1_target: Tensor, gt_bboxes: Tensor, priors: Tensor, eps: float = 1e-8) -> Tensor:
+        """``l1_target`` (P, 4), filled with what predictions should be; see :func:`encode_boxes`."""
+        return l1_target.copy_(encode_boxes(priors, gt_bboxes, eps))

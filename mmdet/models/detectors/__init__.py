@@ -1,6 +1,7 @@
 """Whole detectors: backbone, neck and heads put together."""
 
 from mmdet.models.detectors.atss import ATSS
+from mmdet.models.detectors.autoassign import AutoAssign
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.cascade_rcnn import CascadeRCNN
 from mmdet.models.detectors.centernet import CenterNet
@@ -19,13 +20,17 @@ from mmdet.models.detectors.htc import HybridTaskCascade
 from mmdet.models.detectors.kd_one_stage import KnowledgeDistillationSingleStageDetector
 from mmdet.models.detectors.keypoint_rcnn import KeypointRCNN
 from mmdet.models.detectors.lad import LAD
+from mmdet.models.detectors.mask2former import Mask2Former
 from mmdet.models.detectors.mask_rcnn import MaskRCNN
 from mmdet.models.detectors.mask_scoring_rcnn import MaskScoringRCNN
+from mmdet.models.detectors.maskformer import MaskFormer
+from mmdet.models.detectors.nasfcos import NASFCOS
 from mmdet.models.detectors.paa import PAA
 from mmdet.models.detectors.panoptic_fpn import PanopticFPN
 from mmdet.models.detectors.panoptic_two_stage_segmentor import TwoStagePanopticSegmentor
 from mmdet.models.detectors.point_rend import PointRend
 from mmdet.models.detectors.queryinst import QueryInst
+from mmdet.models.detectors.reppoints_detector import RepPointsDetector
 from mmdet.models.detectors.retinanet import RetinaNet
 from mmdet.models.detectors.rpn import RPN
 from mmdet.models.detectors.scnet import SCNet
@@ -45,6 +50,7 @@ from mmdet.models.detectors.yolox import YOLOX
 
 __all__ = [
     'ATSS',
+    'AutoAssign',
     'BaseDetector',
     'CascadeRCNN',
     'CenterNet',
@@ -63,13 +69,17 @@ __all__ = [
     'KeypointRCNN',
     'KnowledgeDistillationSingleStageDetector',
     'LAD',
+    'Mask2Former',
+    'MaskFormer',
     'MaskRCNN',
     'MaskScoringRCNN',
+    'NASFCOS',
     'PAA',
     'PanopticFPN',
     'PointRend',
     'QueryInst',
     'RPN',
+    'RepPointsDetector',
     'RetinaNet',
     'SCNet',
     'SOLO',

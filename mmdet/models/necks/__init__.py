@@ -10,6 +10,7 @@ from mmdet.models.necks.fpn import FPN
 from mmdet.models.necks.fpn_carafe import FPN_CARAFE
 from mmdet.models.necks.hrfpn import HRFPN
 from mmdet.models.necks.nas_fpn import NASFPN
+from mmdet.models.necks.nasfcos_fpn import NASFCOS_FPN
 from mmdet.models.necks.pafpn import PAFPN
 from mmdet.models.necks.rfp import RFP
 from mmdet.models.necks.ssd_neck import SSDNeck
@@ -26,6 +27,7 @@ __all__ = [
     'FPN',
     'FPN_CARAFE',
     'HRFPN',
+    'NASFCOS_FPN',
     'NASFPN',
     'PAFPN',
     'RFP',

@@ -10,7 +10,13 @@ from mmdet.models.builder import NECKS
 from mmdet.models.necks.levels import check_inputs
 from mmdet.models.utils.csp_layer import CSPLayer
 
-SQRT_5 = math.sqrt(5)  # torch's own slope for the initial values of convolutions
+# Default arguments; every builder copies them.
+NEAREST = dict(scale_factor=2, mode='nearest')
+BATCH_NORM = dict(type='BN', momentum=0.03, eps=0.001)
+SWISH = dict(type='Swish')
+UNIFORM = dict(  # as torch fills its convolutions
+    type='Kaiming', layer='Conv2d', a=math.sqrt(5), distribution='uniform', mode='fan_in', nonlinearity='leaky_relu'
+)
 
 
 @NECKS.register_module()
@@ -35,18 +41,11 @@ class YOLOXPAFPN(BaseModule):
         out_channels: int,
         num_csp_blocks: int = 3,
         use_depthwise: bool = False,
-        upsample_cfg: dict = dict(scale_factor=2, mode='nearest'),  # noqa: B006
+        upsample_cfg: dict = NEAREST,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', momentum=0.03, eps=0.001),  # noqa: B006
-        act_cfg: dict = dict(type='Swish'),  # noqa: B006
-        init_cfg: dict | list[dict] | None = dict(  # noqa: B006
-            type='Kaiming',
-            layer='Conv2d',
-            a=SQRT_5,
-            distribution='uniform',
-            mode='fan_in',
-            nonlinearity='leaky_relu',
-        ),
+        norm_cfg: dict = BATCH_NORM,
+        act_cfg: dict = SWISH,
+        init_cfg: dict | list[dict] | None = UNIFORM,
     ) -> None:
         super().__init__(init_cfg)
         self.in_channels = in_channels

@@ -66,7 +66,7 @@ class LoadReport(NamedTuple):
         """Numbers of tensors by part of the model (``backbone``, ...) and kind, and names of those that misfit."""
         kinds = dict(loaded=self.loaded, missing=self.missing, misshapen=self.mismatched, unexpected=self.unexpected)
         parts = list(dict.fromkeys(name.split('.')[0] for names in kinds.values() for name in names))
-        rows = [['part', *kinds]]
+        rows: list[list[Any]] = [['part', *kinds]]
         for part in parts:
             rows.append([part, *(sum(name.split('.')[0] == part for name in names) for names in kinds.values())])
         return f'{AsciiTable(rows).table}\n{self.text(source)}'
@@ -91,9 +91,10 @@ class CheckpointMismatchError(ReportedError, RuntimeError):
 
 def unwrap_model(model: nn.Module) -> nn.Module:
     """The model inside data-parallel wrappers."""
-    while is_module_wrapper(model):
-        model = model.module
-    return model
+    inner: Any = model
+    while is_module_wrapper(inner):
+        inner = inner.module
+    return inner
 
 
 def load_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> LoadReport:
@@ -112,7 +113,7 @@ def load_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> LoadRepo
     ]
     if mismatched:
         kept = OrderedDict((k, v) for k, v in state_dict.items() if k not in shapes or v.shape == shapes[k])
-        kept._metadata = getattr(state_dict, '_metadata', None)
+        kept._metadata = getattr(state_dict, '_metadata', None)  # type: ignore[attr-defined]
         state_dict = kept
     result = model.load_state_dict(state_dict, strict=False)
     skipped = {text.split(':', 1)[0] for text in mismatched}
@@ -125,7 +126,7 @@ def load_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> LoadRepo
 def upgraded(model: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """A copy of a state dict in which each module that knows former names of its parameters has renamed them."""
     renamed = OrderedDict(state_dict)
-    renamed._metadata = getattr(state_dict, '_metadata', None)
+    renamed._metadata = getattr(state_dict, '_metadata', None)  # type: ignore[attr-defined]
     for name, module in model.named_modules():
         if hasattr(module, 'upgrade_state_dict'):
             module.upgrade_state_dict(renamed, f'{name}.' if name else '')
@@ -133,7 +134,7 @@ def upgraded(model: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tenso
 
 
 def read_checkpoint(
-    filename: str | os.PathLike,
+    filename: str | os.PathLike[str],
     map_location: MapLocation = 'cpu',
     logger: logging.Logger | None = None,
     trusted: bool = False,
@@ -160,7 +161,7 @@ def read_checkpoint(
 
 def load_checkpoint(
     model: nn.Module,
-    filename: str | os.PathLike,
+    filename: str | os.PathLike[str],
     map_location: MapLocation = 'cpu',
     strict: bool = False,
     logger: logging.Logger | None = None,
@@ -203,7 +204,7 @@ def load_checkpoint(
 
 def load_with_report(
     model: nn.Module,
-    filename: str | os.PathLike,
+    filename: str | os.PathLike[str],
     map_location: MapLocation = 'cpu',
     logger: logging.Logger | None = None,
     trusted: bool = False,
@@ -217,7 +218,7 @@ def load_with_report(
     return checkpoint, report._replace(missing=[name for name in report.missing if not name.startswith('ema_')])
 
 
-def check_classes(saved: Any, wanted: Any, filename: str | os.PathLike, advice: str) -> None:
+def check_classes(saved: Any, wanted: Any, filename: str | os.PathLike[str], advice: str) -> None:
     """Refuse a checkpoint whose classes are others, or in another order, than those of the data.
 
     Args:
@@ -245,16 +246,16 @@ def _renamed(state_dict: dict[str, Tensor], revise_keys: Sequence[tuple[str, str
         for pattern, replacement in revise_keys:
             name = re.sub(pattern, replacement, name)
         renamed[name] = tensor
-    renamed._metadata = getattr(state_dict, '_metadata', OrderedDict())
+    renamed._metadata = getattr(state_dict, '_metadata', OrderedDict())  # type: ignore[attr-defined]
     return renamed
 
 
 def save_checkpoint(
     model: nn.Module,
-    filename: str | os.PathLike,
+    filename: str | os.PathLike[str],
     optimizer: Optimizer | dict[str, Optimizer] | None = None,
     meta: dict[str, Any] | None = None,
-    file_client_args: dict | None = None,
+    file_client_args: dict[str, Any] | None = None,
     runner_state: dict[str, Any] | None = None,
 ) -> None:
     """Write a checkpoint: never half a file, and nothing in it but tensors and plain Python values.

@@ -18,9 +18,11 @@ from mmcv.fileio.file_client import HardDiskBackend
 from torch import Tensor
 
 from mmdet.utils.atomic_write import atomic_write
-from mmdet.utils.checkpoints.file_check import DamagedCheckpointError, check_entries, check_file
+from mmdet.utils.checkpoints.file_check import DamagedCheckpointError, check_entries, check_file, newest_whole
+from mmdet.utils.errors import ReportedError
+from mmdet.utils.misc import checkpoints_in
 
-MapLocation = str | torch.device | Callable | Mapping | None
+MapLocation = str | torch.device | Callable[..., Any] | Mapping[str, Any] | None
 
 # what a checkpoint may hold beside tensors and containers
 PLAIN_TYPES = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
@@ -32,6 +34,10 @@ _trusted = [False]  # a list, so that `trust_checkpoints` can give the earlier a
 
 class UnsafeCheckpointError(RuntimeError):
     """A file holds more than tensors and plain values, so that reading it would run code from it."""
+
+
+class CheckpointWriteError(ReportedError, OSError):
+    """A checkpoint could not be written: the disk is full, or the folder may not be written to."""
 
 
 def set_checkpoint_trust(trusted: bool) -> None:
@@ -50,7 +56,7 @@ def trust_checkpoints(trusted: bool = True) -> Iterator[None]:
         _trusted[0] = before
 
 
-def read_file(file: str | os.PathLike | BinaryIO, map_location: MapLocation = 'cpu', trusted: bool = False) -> Any:
+def read_file(file: str | os.PathLike[str] | BinaryIO, map_location: MapLocation = 'cpu', trusted: bool = False) -> Any:
     """What a checkpoint file holds.
 
     Args:
@@ -71,7 +77,7 @@ def read_file(file: str | os.PathLike | BinaryIO, map_location: MapLocation = 'c
     check_file(file, name)
     trusted = trusted or _trusted[0]
     try:
-        content = torch.load(file, map_location=map_location, weights_only=not trusted)
+        content = torch.load(file, map_location=map_location, weights_only=not trusted)  # type: ignore[arg-type]
     except pickle.UnpicklingError as error:
         if not any(mark in str(error) for mark in MARKS_OF_CODE):
             raise DamagedCheckpointError(
@@ -112,7 +118,7 @@ def plain(value: Any, logger: logging.Logger | None = None) -> Any:
     if isinstance(value, OrderedDict) and hasattr(value, '_metadata'):
         # a module's state dict: its versions travel as an attribute
         state = OrderedDict((key, plain(item, logger)) for key, item in value.items())
-        state._metadata = plain(dict(value._metadata), logger)
+        state._metadata = plain(dict(value._metadata), logger)  # type: ignore[attr-defined]
         return state
     if isinstance(value, Mapping):
         return {plain(key, logger): plain(item, logger) for key, item in value.items()}
@@ -138,10 +144,13 @@ def _as_plain_scalar(value: Any, logger: logging.Logger | None) -> Any:
     return repr(value)
 
 
-def write_file(content: Any, filename: str | os.PathLike, file_client_args: dict | None = None) -> None:
+def write_file(content: Any, filename: str | os.PathLike[str], file_client_args: dict[str, Any] | None = None) -> None:
     """Save ``content`` so that ``filename`` is at every moment the old file or the whole new one.
 
     Storage of mmcv's file client that is no local disk (``s3://...``) gets the bytes in one piece.
+
+    Raises:
+        CheckpointWriteError: the local disk did not take it; earlier files are untouched.
     """
     client = FileClient.infer_client(file_client_args, str(filename))
     if not isinstance(client.client, HardDiskBackend):
@@ -149,11 +158,28 @@ def write_file(content: Any, filename: str | os.PathLike, file_client_args: dict
         torch.save(content, buffer)
         client.put(buffer.getvalue(), str(filename))
         return
-    with atomic_write(filename, 'wb') as file:
-        torch.save(content, file)
+    try:
+        with atomic_write(filename, 'wb') as file:
+            torch.save(content, file)
+    except (OSError, RuntimeError) as error:
+        # torch's writer hides the system's error behind one of its own, which is raised while it closes the file
+        causes = [error, error.__context__, error.__cause__]
+        reason = next((cause for cause in causes if isinstance(cause, OSError)), None)
+        if reason is None and 'inline_container' not in str(error):
+            raise
+        raise CheckpointWriteError(_write_refusal(Path(filename), reason)) from error
 
 
-def point_latest(target: str | os.PathLike, name: str = 'latest.pth') -> None:
+def _write_refusal(path: Path, reason: OSError | None) -> str:
+    kept, _ = newest_whole(checkpoints_in(path.parent)) if path.parent.is_dir() else (None, [])
+    last = f'The last whole checkpoint is {kept.resolve()}' if kept else 'There is no earlier checkpoint in its folder'
+    return (
+        f'{path} could not be written: {reason.strerror if reason else "the disk does not take it"}. {last}. Make room '
+        'or give the right to write, and go on with --auto-resume.'
+    )
+
+
+def point_latest(target: str | os.PathLike[str], name: str = 'latest.pth') -> None:
     """Let ``name`` beside ``target`` mean ``target``: a link, or a copy on file systems without links."""
     target = Path(target)
     temporary = target.with_name(f'.{name}.tmp')

@@ -22,7 +22,7 @@ class DamagedCheckpointError(ReportedError, RuntimeError):
     """A file is no checkpoint, or not a whole one."""
 
 
-def check_file(file: str | os.PathLike | BinaryIO, name: str | None = None) -> None:
+def check_file(file: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> None:
     """Refuse a file that is no checkpoint, was cut off, or has changed since it was written.
 
     Args:
@@ -91,7 +91,7 @@ def check_entries(content: Any, name: str) -> None:
 
 def newest_whole(paths: list[Path]) -> tuple[Path | None, list[str]]:
     """The first of some checkpoints that is whole, and what is wrong with those before it."""
-    problems = []
+    problems: list[str] = []
     for path in paths:
         try:
             check_file(path)

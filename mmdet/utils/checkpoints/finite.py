@@ -1,6 +1,6 @@
 """Checkpoints hold finite numbers only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -35,7 +35,7 @@ def _tensors(content: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
     if isinstance(content, Tensor):
         yield name, content
         return
-    items = content.items() if isinstance(content, dict) else ()
+    items: Iterable[tuple[Any, Any]] = content.items() if isinstance(content, dict) else ()
     items = enumerate(content) if isinstance(content, (list, tuple)) else items
     for key, value in items:
         yield from _tensors(value, f'{name}.{key}'.lstrip('.'))

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ def in_part(name: str, parts: Iterable[str]) -> bool:
     return any(part == '' or name == part or name.startswith(f'{part}.') for part in parts)
 
 
-def parts_of(state_dict: dict[str, Tensor], parts: Sequence[str]) -> OrderedDict:
+def parts_of(state_dict: dict[str, Tensor], parts: Sequence[str]) -> OrderedDict[str, Any]:
     """The entries of a state dict that lie in the given parts.
 
     Raises:

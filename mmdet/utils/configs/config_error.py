@@ -47,7 +47,7 @@ class Place:
         self.leaf = self.reached = leaf
         self.keys: Keys = ()
         self.root = ''
-        self.original_args: tuple | None = None
+        self.original_args: tuple[Any, ...] | None = None
 
     @property
     def path(self) -> str:
@@ -100,7 +100,7 @@ def _equal(first: Any, second: Any) -> bool:
         return False
 
 
-def _is_copy(node: dict, copy: dict) -> bool:
+def _is_copy(node: dict[str, Any], copy: dict[str, Any]) -> bool:
     """Whether ``copy`` may have been made of ``node`` by adding keys."""
     if node is copy:
         return True

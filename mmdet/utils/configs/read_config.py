@@ -15,7 +15,7 @@ class ConfigFileError(ReportedError, ValueError):
     """A config file is not valid Python, YAML or JSON."""
 
 
-def read_config(path: str | os.PathLike) -> Config:
+def read_config(path: str | os.PathLike[str]) -> Config:
     """The config in a file, without importing its ``custom_imports``.
 
     Raises:

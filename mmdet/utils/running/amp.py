@@ -45,16 +45,18 @@ class _Region:
     """Forward hooks that run a module inside ``torch.autocast``; a stack, as modules may call themselves."""
 
     def __init__(self, device: str, dtype: torch.dtype, enabled: bool) -> None:
-        self.settings = dict(device_type=device, dtype=dtype, enabled=enabled)
+        self.device, self.dtype, self.enabled = device, dtype, enabled
         self.entered: list[torch.autocast] = []
 
-    def enter(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
-        context = torch.autocast(**self.settings)
+    def enter(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        context = torch.autocast(self.device, dtype=self.dtype, enabled=self.enabled)
         context.__enter__()
         self.entered.append(context)
-        return None if self.settings['enabled'] else (to_float32(args), to_float32(kwargs))
+        return None if self.enabled else (to_float32(args), to_float32(kwargs))
 
-    def leave(self, module: nn.Module, args: tuple, output: Any) -> None:
+    def leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self.entered.pop().__exit__(None, None, None)
 
     def put_on(self, module: nn.Module) -> None:
@@ -63,7 +65,7 @@ class _Region:
         module.register_forward_hook(self.leave, always_call=True)
 
 
-def _output_to_float32(module: nn.Module, args: tuple, output: Any) -> Any:
+def _output_to_float32(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
     return to_float32(output)
 
 
@@ -80,7 +82,7 @@ def enable_autocast(model: nn.Module, dtype: torch.dtype) -> None:
     """
     if getattr(model, 'autocast_dtype', None) is not None:
         return
-    model.autocast_dtype = dtype
+    model.autocast_dtype = dtype  # type: ignore[assignment]
     device = module_device(model).type
     _Region(device, dtype, enabled=True).put_on(model)
     for name, module in model.named_modules():

@@ -38,7 +38,9 @@ class _SyncCounter(TorchDispatchMode):
         super().__init__()
         self.found: Counter[str] = Counter()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         name, kwargs = func.overloadpacket.__name__, kwargs or {}
         by_mask = name in INDEXING and _has_mask(args[1])
         repeated = name == 'repeat_interleave' and kwargs.get('output_size') is None
@@ -76,9 +78,9 @@ def count_host_syncs() -> Iterator[Counter[str]]:
         counter.note('tolist')
         return original(tensor)
 
-    Tensor.tolist = tolist
+    Tensor.tolist = tolist  # type: ignore[method-assign, assignment]
     try:
         with counter:
             yield counter.found
     finally:
-        Tensor.tolist = original
+        Tensor.tolist = original  # type: ignore[method-assign]

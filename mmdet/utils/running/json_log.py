@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmdet.utils.registry import did_you_mean
 
@@ -37,7 +37,7 @@ def latest_json_log(work_dir: str | Path) -> Path:
     return logs[-1]
 
 
-def read_json_log(path: str | Path) -> list[dict]:
+def read_json_log(path: str | Path) -> list[dict[str, Any]]:
     """Rows of a log that belong to a training or validation mode, in order.
 
     A last line that a killed run left unfinished is passed over.
@@ -59,7 +59,7 @@ def read_json_log(path: str | Path) -> list[dict]:
     return rows
 
 
-def global_iterations(rows: list[dict]) -> list[int]:
+def global_iterations(rows: list[dict[str, Any]]) -> list[int]:
     """Iterations since the start of training of the ``train`` rows; their ``iter`` starts anew with each epoch."""
     train = [row for row in rows if row['mode'] == 'train']
     starts_anew = any(b['iter'] <= a['iter'] for a, b in zip(train, train[1:]))
@@ -67,13 +67,13 @@ def global_iterations(rows: list[dict]) -> list[int]:
     return [(row['epoch'] - 1) * length + row['iter'] for row in train]
 
 
-def measured_keys(rows: list[dict]) -> list[str]:
+def measured_keys(rows: list[dict[str, Any]]) -> list[str]:
     """Names of the numbers in a log, in the order in which they appear."""
     names = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, (int, float)))
     return [name for name in names if name not in ROW_KEYS]
 
 
-def curve(rows: list[dict], key: str, start_epoch: int = 1, eval_interval: int = 1) -> Curve:
+def curve(rows: list[dict[str, Any]], key: str, start_epoch: int = 1, eval_interval: int = 1) -> Curve:
     """A quantity against the epoch, where validation measured it, else against the iteration.
 
     Args:
@@ -107,7 +107,7 @@ def curve(rows: list[dict], key: str, start_epoch: int = 1, eval_interval: int =
     return Curve([x for x, _ in points], [y for _, y in points], x_name)
 
 
-def epoch_times(rows: list[dict], include_outliers: bool = False) -> EpochTimes:
+def epoch_times(rows: list[dict[str, Any]], include_outliers: bool = False) -> EpochTimes:
     """Seconds an iteration.
 
     Args:

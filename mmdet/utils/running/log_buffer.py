@@ -1,5 +1,7 @@
 """The values that a run logs, some of them still on the device."""
 
+from typing import Any
+
 import torch
 from mmcv.runner import LogBuffer
 from torch import Tensor
@@ -10,7 +12,7 @@ class DeviceLogBuffer(LogBuffer):
 
     def average(self, n: int = 0) -> None:
         """Means of the last ``n`` values of each name; 0: of all."""
-        waiting: dict[torch.device, list[tuple[list, int]]] = {}
+        waiting: dict[torch.device, list[tuple[list[Any], int]]] = {}
         for values in self.val_history.values():
             for place in range(max(len(values) - n, 0) if n else 0, len(values)):
                 if isinstance(values[place], Tensor) and values[place].numel() == 1:

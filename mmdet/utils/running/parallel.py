@@ -46,7 +46,7 @@ def _to_device(data: Any, device: torch.device | str | None) -> Any:
 
 def module_device(module: nn.Module) -> torch.device:
     """Device of the first parameter or buffer; the CPU for a module without any."""
-    first = next(module.parameters(), None)
+    first: Tensor | None = next(module.parameters(), None)
     first = first if first is not None else next(module.buffers(), None)
     return first.device if first is not None else torch.device('cpu')
 
@@ -77,7 +77,7 @@ class SingleDeviceParallel(nn.Module):
                 f'one process trains on one GPU, got device_ids={list(device_ids)}; '
                 'for several GPUs run tools/dist_train.sh CONFIG NUMBER_OF_GPUS'
             )
-        self.module = module
+        self.module: Any = module
         self.device_ids = list(device_ids or [])
         device = output_device if output_device is not None else module_device(module)
         # mmcv's logger asks CUDA for the memory of this device, which on a machine with a GPU may still be the CPU
@@ -96,7 +96,7 @@ class SingleDeviceParallel(nn.Module):
         """The model's ``val_step`` on the unpacked inputs."""
         return self._call(self.module.val_step, inputs, kwargs)
 
-    def _call(self, function: Callable, inputs: tuple, kwargs: dict) -> Any:
+    def _call(self, function: Callable[..., Any], inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         device = module_device(self.module)
         return function(*unpack(inputs, device), **unpack(kwargs, device))
 
@@ -121,7 +121,7 @@ class StepDistributedDataParallel(DistributedDataParallel):
         """The model's ``val_step``."""
         return self._dispatch('val_step', inputs, kwargs)
 
-    def _dispatch(self, method: str | None, inputs: tuple, kwargs: dict) -> Any:
+    def _dispatch(self, method: str | None, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         module = self.module
         device = module_device(module)
         inputs, kwargs = unpack(inputs, device), unpack(kwargs, device)

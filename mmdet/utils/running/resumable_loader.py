@@ -21,7 +21,7 @@ from mmdet.utils.running.rng import get_rng_state, preserved_rng, set_rng_state
 class SampleKey(NamedTuple):
     """A sample of a data set, and the seed of its random steps."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     seed: int
 
 
@@ -56,10 +56,10 @@ def _seed_generators(seed: int) -> None:
     torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPU's, too
 
 
-class SeededSamples(Dataset):
+class SeededSamples(Dataset[Any]):
     """A data set that is asked for :class:`SampleKey`."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ class SeededSamples(Dataset):
             return self.dataset[key.index]
 
 
-class KeyedBatches(Sampler):
+class KeyedBatches(Sampler[Any]):
     """The batches of a batch sampler as lists of :class:`SampleKey`.
 
     The batch sampler draws from generators of its own, which begin at the pass's seed: what the model or loading
@@ -90,7 +90,9 @@ class KeyedBatches(Sampler):
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         # nothing is drawn before the first batch is asked for: loaders with workers make two iterators and use one
-        pass_seed, skipped, position, batches, state = self.pass_seed, self.skipped, 0, None, None
+        pass_seed, skipped, position = self.pass_seed, self.skipped, 0
+        batches: Iterator[list[int]] | None = None
+        state: dict[str, Any] = {}
         while True:
             with preserved_rng():
                 if batches is None:
@@ -115,12 +117,12 @@ class ResumableLoader:
     ``resume(state)`` the next pass gives what was left of that one, without loading what was given before.
     """
 
-    def __init__(self, loader: DataLoader) -> None:
+    def __init__(self, loader: DataLoader[Any]) -> None:
         self.loader = loader
         self._given = 0
         self._pass_seed: int | None = None
         self._resumed: dict[str, Any] | None = None
-        self._seeded_loader: DataLoader | None = None
+        self._seeded_loader: DataLoader[Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
         if name == 'loader':  # looked up while being unpickled
@@ -150,12 +152,13 @@ class ResumableLoader:
             self._pass_seed, self._given = state['pass_seed'], state['given']
         if self._seeded_loader is None:
             self._seeded_loader = self._make_seeded_loader()
-        self._seeded_loader.batch_sampler.begin(self._pass_seed, self._given)
+        batches: Any = self._seeded_loader.batch_sampler
+        batches.begin(self._pass_seed, self._given)
         for batch in self._seeded_loader:
             self._given += 1
             yield batch
 
-    def _make_seeded_loader(self) -> DataLoader:
+    def _make_seeded_loader(self) -> DataLoader[Any]:
         old = self.loader
         return DataLoader(
             SeededSamples(old.dataset),

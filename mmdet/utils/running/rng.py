@@ -15,7 +15,7 @@ def get_rng_state() -> dict[str, Any]:
     algorithm, keys, position, has_gauss, cached = np.random.get_state()
     state = {
         'python': [version, list(words), gauss],
-        'numpy': [algorithm, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        'numpy': [algorithm, torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, cached],
         'torch': torch.get_rng_state(),
     }
     if torch.cuda.is_available():

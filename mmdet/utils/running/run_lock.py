@@ -16,7 +16,7 @@ from mmdet.utils.errors import ReportedError
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 NAME = '.run.lock'
 
@@ -29,7 +29,7 @@ class RunLockError(ReportedError, RuntimeError):
 
 
 @contextlib.contextmanager
-def run_lock(work_dir: str | os.PathLike) -> Iterator[None]:
+def run_lock(work_dir: str | os.PathLike[str]) -> Iterator[None]:
     """Hold a work folder while the context lasts; it is made where it is not there.
 
     The system releases the lock of a process that has ended, however it ended, so a lock file that a killed run has
@@ -45,7 +45,7 @@ def run_lock(work_dir: str | os.PathLike) -> Iterator[None]:
     """
     rank, world_size = get_dist_info()
     with contextlib.ExitStack() as stack:
-        problem = [None]
+        problem: list[str | None] = [None]
         if rank == 0:
             try:
                 stack.enter_context(_locked(Path(work_dir).expanduser().resolve()))

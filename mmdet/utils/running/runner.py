@@ -5,12 +5,12 @@ too, and leaves the methods alone which that class has made itself.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmcv.runner import RUNNERS, BaseRunner, EpochBasedRunner, IterBasedRunner, LogBuffer
 from mmcv.runner import build_runner as build_mmcv_runner
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
@@ -23,8 +23,29 @@ from mmdet.utils.running.log_buffer import DeviceLogBuffer
 from mmdet.utils.running.resumable_loader import ResumableLoader
 from mmdet.utils.running.rng import get_rng_state, preserved_rng, set_rng_state
 
+if TYPE_CHECKING:
 
-class ResumableRunner:
+    class _Mixin(BaseRunner):
+        """What the classes below take from the mmcv runner that they stand in front of."""
+
+        model: nn.Module
+        optimizer: Optimizer | dict[str, Optimizer]
+        meta: dict[str, Any] | None
+        epoch: int
+        iter: int
+        rank: int
+        world_size: int
+        max_iters: int | None
+        _epoch: int
+        _iter: int
+        _inner_iter: int
+        _max_epochs: int
+        _max_iters: int | None
+else:
+    _Mixin = object
+
+
+class ResumableRunner(_Mixin):
     """Replaces a runner's checkpointing and resuming.
 
     The checkpoint's ``runner_state`` holds ``rng`` (the states of each process, as far as :meth:`gather_rng` was
@@ -32,12 +53,14 @@ class ResumableRunner:
     ``loader`` (see :class:`~mmdet.utils.running.resumable_loader.ResumableLoader`) and ``loader_epoch``.
     """
 
-    _gathered_rng: list[dict] | None = None
+    _gathered_rng: list[dict[str, Any]] | None = None
     _pending: dict[str, Any] | None = None
     _train_loader: ResumableLoader | None = None
     resumed_from: str | None = None
 
-    def run(self, data_loaders: list[DataLoader], workflow: list[tuple[str, int]], *args: Any, **kwargs: Any) -> None:
+    def run(
+        self, data_loaders: list[DataLoader[Any]], workflow: list[tuple[str, int]], *args: Any, **kwargs: Any
+    ) -> None:
         """Run the workflow; training loaders learn to resume."""
         loaders = [
             ResumableLoader(loader) if mode == 'train' and isinstance(loader, DataLoader) else loader
@@ -113,7 +136,7 @@ class ResumableRunner:
         state = get_rng_state()
         self._gathered_rng = [state]
         if self.world_size > 1:
-            self._gathered_rng = [None] * self.world_size
+            self._gathered_rng = [{}] * self.world_size
             dist.all_gather_object(self._gathered_rng, state)
 
     def resume(self, checkpoint: str, resume_optimizer: bool = True, map_location: MapLocation = 'cpu') -> None:
@@ -193,14 +216,15 @@ class ResumableRunner:
                 optimizer.load_state_dict(saved[key])
 
     def _resume_loader(self, loader: ResumableLoader) -> None:
-        if 'loader' not in self._pending:
+        pending = self._pending or {}
+        if 'loader' not in pending:
             return
         if hasattr(loader.sampler, 'set_epoch'):
-            loader.sampler.set_epoch(self._pending['loader_epoch'])
-        loader.resume(self._pending['loader'])
+            loader.sampler.set_epoch(pending['loader_epoch'])
+        loader.resume(pending['loader'])
 
     def _resume_rng(self, data_loader: Any) -> None:
-        state, self._pending = self._pending, None
+        state, self._pending = self._pending or {}, None
         states = state['rng']
         if self.rank < len(states):
             set_rng_state(states[self.rank])
@@ -211,7 +235,7 @@ class ResumableRunner:
             data_loader._epoch = state.get('loader_epoch', 0)
 
 
-class _QuickEpochs:
+class _QuickEpochs(_Mixin):
     """mmcv's epoch loop without its pause of two seconds before each."""
 
     def train(self, data_loader: Any, **kwargs: Any) -> None:

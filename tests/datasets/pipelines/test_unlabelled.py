@@ -50,8 +50,8 @@ def test_file_without_annotations_is_loaded_and_audited(tmp_path, content):
     loader = build_dataloader(dataset, 1, 0, shuffle=False, dist=False)
     batch = next(iter(loader))
     meta = batch['img_metas'].data[0][0]
-    assert (meta['domain'], ignores_negatives(meta), loss_weight(meta, 'rpn_head')) == (1, True, 0.0)
-    assert loss_weight(meta, 'bbox_head', 'roi_head') == 0.0
+    assert (meta['domain'], ignores_negatives(meta), loss_weight(meta, ['rpn_head'])) == (1, True, 0.0)
+    assert loss_weight(meta, ['bbox_head', 'roi_head']) == 0.0
     assert batch['gt_bboxes'].data[0][0].shape == (0, 4) and batch['gt_labels'].data[0][0].shape == (0,)
 
 

@@ -9,7 +9,7 @@ import torch
 from mmdet.core.directives import HeadDirectives
 from mmdet.models.builder import build_head
 from mmdet.models.dense_heads.detr_head import DETRHead
-from mmdet.models.dense_heads.functional.detr import batch_mask, padding_mask
+from mmdet.models.utils.padding_mask import batch_mask, padding_mask
 from mmdet.models.utils.transformers.deformable_detr_transformer import add_reference
 
 ATTENTION = dict(type='MultiheadAttention', embed_dims=8, num_heads=2)

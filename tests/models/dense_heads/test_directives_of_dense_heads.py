@@ -7,6 +7,7 @@ import torch
 from test_source_parts_of_dense_heads import BOXES, BY_IOU, CASES, FOCAL, GUIDED, LABELS, LEVELS, PLAIN
 from zoo_cases_zoo1 import CASES as SWEPT_1
 from zoo_cases_zoo2 import CASES as SWEPT_2
+from zoo_cases_zoo3 import CASES as SWEPT_3
 
 from mmdet.core.directives import (
     IGNORE_NEGATIVES,
@@ -127,7 +128,7 @@ def test_every_dense_head_is_here_or_says_why_it_cannot_weigh_images():
     dense = {n for n in dense if HEADS.get(n).__module__.startswith('mmdet.models.dense_heads') and 'PerImage' not in n}
     reasons = {n: unsupported_reason(HEADS.get(n)) for n in dense}
     able = {n for n, reason in reasons.items() if reason is None}
-    assert able - {*PER_IMAGE, *SWEPT_1, *SWEPT_2} == {
+    assert able - {*PER_IMAGE, *SWEPT_1, *SWEPT_2, *SWEPT_3} == {
         'StageCascadeRPNHead',  # which is there as two stages
         'YOLACTHead',  # in test_zoo_detectors
     }

@@ -101,7 +101,7 @@ def test_guided_anchors_have_the_predicted_shapes(build, meta):
     assert masks[0][0].all()
 
 
-def test_location_filter_keeps_likely_places_only(build, meta):
+def test_location_filter_keeps_marked_cells_only(build, meta):
     head = build(loc_filter_thr=0.5)
     places = torch.full((1, 1, 4, 4), -1.0)
     places[0, 0, 3, 0] = 1
@@ -111,7 +111,7 @@ def test_location_filter_keeps_likely_places_only(build, meta):
 
 
 @pytest.mark.parametrize('kind', ['GARPNHead', 'GARetinaHead', 'GuidedAnchorHead'])
-def test_evaluation_gives_the_numbers_of_training_in_likely_places(build, kind):
+def test_evaluation_gives_the_numbers_of_training_in_marked_cells(build, kind):
     head, x = build(kind, loc_filter_thr=0.5), torch.randn(2, 4, 5, 6)
     torch.nn.init.normal_(head.conv_loc.weight)
     everywhere = head([x])

@@ -44,6 +44,24 @@ CASES = dict(
     ),
     CornerHead=dict(num_classes=3, in_channels=4, num_feat_levels=1, test_cfg=PAIRS),
     CentripetalHead=dict(num_classes=3, in_channels=4, num_feat_levels=1, corner_emb_channels=0, test_cfg=PAIRS),
+    RepPointsHead=dict(
+        num_classes=3, in_channels=4, feat_channels=4, point_feat_channels=4, stacked_convs=1, point_strides=[8, 16],
+        point_base_scale=1, loss_cls=FOCAL,
+        train_cfg=dict(
+            init=dict(assigner=dict(type='PointAssigner', scale=1, pos_num=1), allowed_border=-1, pos_weight=-1),
+            refine=dict(assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0,
+                                      ignore_iof_thr=-1), allowed_border=-1, pos_weight=-1),
+        ),
+        test_cfg=BEST,
+    ),
+    AutoAssignHead=dict(
+        num_classes=3, in_channels=4, feat_channels=4, stacked_convs=1, strides=[8, 16], norm_cfg=GROUPS,
+        loss_bbox=dict(type='GIoULoss', loss_weight=5.0), test_cfg=BEST,
+    ),
+    NASFCOSHead=dict(
+        num_classes=3, in_channels=4, feat_channels=4, strides=[8, 16], norm_cfg=GROUPS,
+        regress_ranges=((-1, 16), (16, 1e8)), test_cfg=BEST,
+    ),
 )  # fmt: skip
 # number of levels where it is not 2
 LEVELS = {
@@ -60,6 +78,9 @@ OF_NEGATIVES = {
     'CenterNetHead': 'loss_center_heatmap',
     'CornerHead': 'det_loss',
     'CentripetalHead': 'det_loss',
+    'RepPointsHead': 'loss_cls',
+    'AutoAssignHead': 'loss_neg',
+    'NASFCOSHead': 'loss_cls',
 }
 # the loss of "an object or not" knows no classes
 OBJECTNESS = ('YOLOXHead', 'YOLOV3Head')

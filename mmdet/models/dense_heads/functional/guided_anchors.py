@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.models.dense_heads.base_dense_head import flatten_map
 
 # Default arguments of the heads; every builder copies them.
@@ -32,8 +33,20 @@ def shape_squares(coder: Any, squares: Tensor, shapes: Tensor) -> Tensor:
     return coder.decode(squares, deltas, wh_ratio_clip=MAX_SHAPE_RATIO)
 
 
+def location_mask(loc_pred: Tensor, num_priors: int, threshold: float) -> Tensor:
+    """Location logits (1, H, W) -> (H * W * A,) bool, which squares are of places of that probability at least."""
+    mask = flatten_map(loc_pred.detach(), 1).squeeze(1).sigmoid() >= threshold
+    return mask.repeat_interleave(num_priors)
+
+
 def anchors_of_level(
-    coder: Any, squares: Tensor, shape_pred: Tensor, loc_pred: Tensor, num_priors: int, threshold: float | None
+    coder: Any,
+    squares: Tensor,
+    shape_pred: Tensor,
+    loc_pred: Tensor,
+    num_priors: int,
+    threshold: float | None,
+    rows: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Guided anchors of one level of one image.
 
@@ -44,6 +57,7 @@ def anchors_of_level(
         loc_pred: (1, H, W).
         num_priors: A.
         threshold: least probability of a place; None: all places count.
+        rows: (k,) where :func:`location_mask` is true; None: to be found, which a GPU's host waits for.
 
     Returns:
         guided anchors (k, 4), without gradient, and the mask (H * W * A,) of the k places.
@@ -51,31 +65,44 @@ def anchors_of_level(
     shapes = flatten_map(shape_pred.detach(), 2)
     if threshold is None:
         return shape_squares(coder, squares, shapes), torch.ones_like(shapes[:, 0], dtype=torch.bool)
-    mask = flatten_map(loc_pred.detach(), 1).squeeze(1).sigmoid() >= threshold
-    mask = mask.repeat_interleave(num_priors)
-    return shape_squares(coder, squares[mask], shapes[mask]), mask
+    mask = location_mask(loc_pred, num_priors, threshold)
+    rows = mask.nonzero().squeeze(1) if rows is None else rows
+    return shape_squares(coder, squares[rows], shapes[rows]), mask
 
 
 def anchors_of_batch(
-    of_level: LevelOfImage, squares: Sequence[Tensor], shape_preds: Sequence[Tensor], loc_preds: Sequence[Tensor]
+    of_level: LevelOfImage,
+    squares: Sequence[Tensor],
+    shape_preds: Sequence[Tensor],
+    loc_preds: Sequence[Tensor],
+    num_priors: int,
+    threshold: float | None,
 ) -> tuple[list[list[Tensor]], list[list[Tensor]], list[list[Tensor]]]:
     """Squares, guided anchors, and where these are.
 
     Args:
-        of_level: gives guided anchors and mask of squares (H * W * A, 4), shapes (A * 2, H, W) and places (1, H, W).
+        of_level: gives guided anchors and mask of squares (H * W * A, 4), shapes (A * 2, H, W) and places (1, H, W);
+            where places are filtered, also of ``rows`` as :func:`anchors_of_level` takes them.
         squares: L times (H * W * A, 4).
         shape_preds: L maps (N, A * 2, H, W).
         loc_preds: L maps (N, 1, H, W).
+        num_priors: A.
+        threshold: least probability of a place; None: all places count.
 
     Returns:
         N times L times squares (H * W * A, 4), the N lists being one object; guided anchors (k, 4); and masks
         (H * W * A,) with k true ones.
     """
     num_imgs = len(shape_preds[0])
+    places = [[] for _ in squares] * num_imgs  # further arguments of each level of each image
+    if threshold is not None:
+        likely = [location_mask(level[i], num_priors, threshold) for i in range(num_imgs) for level in loc_preds]
+        places = [[rows] for rows in rows_of(likely)]
     guided, masks = [], []
     for i in range(num_imgs):
         of_image = zip(squares, (level[i] for level in shape_preds), (level[i] for level in loc_preds))
-        levels = [of_level(*level) for level in of_image]
+        rows = places[i * len(squares) :]
+        levels = [of_level(*level, *extra) for level, extra in zip(of_image, rows)]
         guided.append([anchors for anchors, _ in levels])
         masks.append([mask for _, mask in levels])
     return [squares] * num_imgs, guided, masks

@@ -109,17 +109,36 @@ def heatmap_weights(
     middles = middles_of_cells((height, width), img_shape, target)
     rows = head.weigh(rows, list(img_metas), lambda i: inside_objects(middles, gt_bboxes[i]))
     of_classes, of_boxes = rows.label_weights, rows.bbox_weights.view(num, 1, height, width)
-    if not masks_scores(head, img_metas, target.device):
-        return of_classes.view(num, 1, height, width), of_boxes
-    logits = scores.detach().flatten(2).transpose(1, 2).flatten(0, 1).logit(MIN_PROBABILITY)
-    images = images_of_rows([height * width] * num, target.device)
-    flat = mask_scores(head, logits, labels.flatten(), of_classes.flatten(), images, img_metas, class_wise=False)[1]
-    of_classes = flat.view(num, 1, height, width)
-    unlabeled = read_directives(head, img_metas, target.device, for_weights=False).unlabeled
-    if unlabeled is not None:
-        silent = unlabeled[:, :, None] & (labels == num_classes)[:, None]
-        of_classes = of_classes * (~silent).view_as(target)
-    return of_classes, of_boxes
+    probabilities = scores.flatten(2).transpose(1, 2)
+    of_classes = probability_weights(head, probabilities, labels, of_classes, img_metas)
+    return of_classes.transpose(1, 2).unflatten(2, (height, width)), of_boxes
+
+
+def probability_weights(
+    head: nn.Module, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: Sequence[dict]
+) -> Tensor:
+    """Weights (N, R, 1) or, with unlabelled classes, (N, R, K) of class probabilities: what negatives may say.
+
+    As :meth:`BaseDenseHead.scores_for_loss`, for losses of probabilities instead of logits.
+
+    Args:
+        head: whose directives count.
+        scores: (N, R, K) probabilities.
+        labels: (N, R) in [0, K], K for negatives.
+        label_weights: (N, R).
+        img_metas: meta information of the N images.
+    """
+    if not masks_scores(head, img_metas, scores.device):
+        return label_weights[..., None]
+    num, count, num_classes = scores.shape
+    logits = scores.detach().flatten(0, 1).logit(MIN_PROBABILITY)
+    images = images_of_rows([count] * num, scores.device)
+    rows = logits, labels.flatten(), label_weights.flatten(), images
+    weights = mask_scores(head, *rows, img_metas, class_wise=False)[1].view(num, count, 1)
+    unlabeled = read_directives(head, img_metas, scores.device, for_weights=False).unlabeled
+    if unlabeled is None:
+        return weights
+    return weights * ~(unlabeled[:, None] & (labels == num_classes)[..., None])
 
 
 def middles_of_cells(size: tuple[int, int], img_shape: Sequence[int], like: Tensor) -> Tensor:

@@ -44,11 +44,6 @@ def mask_objectness(
     return weights.masked_fill((labels == class_scores.size(1)) & found.unlabeled[image_of_row, best], 0.0)
 
 
-def rows_of_images(maps: Sequence[Tensor], width: int) -> Tensor:
-    """L maps (N, A * width, H, W) -> (N, R, width), level after level, in each of them cell after cell."""
-    return torch.cat([m.permute(0, 2, 3, 1).reshape(len(m), -1, width) for m in maps], dim=1)
-
-
 def image_numbers(labels: Tensor) -> Tensor:
     """(N, R) -> (N * R,) number of each row's image."""
     return torch.arange(len(labels), device=labels.device)[:, None].expand_as(labels).flatten()

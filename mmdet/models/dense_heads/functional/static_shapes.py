@@ -14,10 +14,9 @@ from torch.nn import functional
 from mmdet.core.anchor.utils import anchor_inside_flags
 from mmdet.core.bbox.samplers import static_shapes
 from mmdet.ops import batched_nms
+from mmdet.ops.nms import MOST_BOXES_OF_NMS
 
 PAD_SCORE = -1.0  # of a proposal that only fills up
-# Boxes of one suppression: a GPU keeps a bit for each pair of them, half a gigabyte for so many.
-MOST_BOXES_OF_NMS = 2**16
 
 
 def batch_targets(
