@@ -3,8 +3,11 @@
 import pickle
 
 import torch
-from tool_process import run_tool
+from mmcv import Config
+from tool_process import ROOT, run_tool
 from torchvision.models import detection
+
+from mmdet.models import build_detector
 
 
 def test_torchvision_weights_there_and_back(tmp_path):
@@ -41,3 +44,19 @@ def test_converters_say_what_is_wrong(tmp_path):
     )
     assert done.status == 1 and 'wants to run builtins.print' in done.error
     assert not (tmp_path / 'y.pth').exists()
+
+
+def test_checkpoint_and_config_of_mmdetection_3(tmp_path):
+    script = 'tools/model_converters/mmdet3_to_mmdet.py'
+    example = ROOT / 'tests/apis/conversion/mmdet3_example.py'
+    done = run_tool(script, example, tmp_path / 'ours.py', folder=tmp_path)
+    assert 'compare the numbers of a test' in done.text
+    model = build_detector(Config.fromfile(str(tmp_path / 'ours.py')).model)
+    weights = {**model.state_dict(), 'data_preprocessor.mean': torch.zeros(3, 1, 1)}
+    torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=('a', 'b')))), tmp_path / 'theirs.pth')
+    run_tool(script, tmp_path / 'theirs.pth', tmp_path / 'ours.pth', '--config', tmp_path / 'ours.py', folder=tmp_path)
+    content = torch.load(tmp_path / 'ours.pth', weights_only=True)
+    model.load_state_dict(content['state_dict'])
+    assert tuple(content['meta']['CLASSES']) == ('a', 'b')
+    done = run_tool(script, tmp_path / 'theirs.pth', tmp_path / 'no.pth', folder=tmp_path, check=False)
+    assert done.status == 1 and 'a checkpoint needs --config' in done.error
