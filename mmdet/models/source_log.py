@@ -169,9 +169,10 @@ class SourceLog:
         return {name: [name, *(f'{name}/{source}' for source in self.sources)] for name in names}
 
 
-def _total(value: Tensor | Sequence[Tensor]) -> Tensor:
-    parts = [value] if isinstance(value, Tensor) else value
-    return torch.stack([part.float().mean() for part in parts]).sum()
+def _total(value: Tensor | Sequence[Any]) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.float().mean()
+    return torch.stack([_total(part) for part in value]).sum()
 
 
 def sum_by_source(values: Tensor, member: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from mmdet.apis import set_random_seed, train_detector
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import replace_cfg_vals
+from mmdet.utils.configs.custom_imports import import_custom_modules
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,7 +75,9 @@ def read_config(folder: Path, text: str) -> Config:
     (folder / 'base.py').write_text(BASE.format(root=ROOT, data=folder, classes=CLASSES))
     path = folder / 'plugin.py'
     path.write_text("_base_ = 'base.py'\n" + text)
-    return replace_cfg_vals(Config.fromfile(str(path)))
+    cfg = replace_cfg_vals(Config.fromfile(str(path)))
+    import_custom_modules(cfg)  # what `plugin=True` asks for; mmcv knows custom_imports alone
+    return cfg
 
 
 def train(cfg: Config, work_dir: Path, max_epochs: int, resume_from: Path | None = None):

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from mmdet.utils.configs.config_error import ConfigImportError
 from mmdet.utils.configs.custom_imports import PACKAGE, files_with_class, import_custom_modules, where_it_stands
 from mmdet.utils.registry import Registry
 
@@ -34,6 +35,17 @@ def own_parts(tmp_path, monkeypatch):
 def test_import_custom_modules_imports_them(own_parts):
     import_custom_modules(dict(custom_imports=dict(imports='own_parts.deep.lantern')))
     assert sys.modules['own_parts.deep.lantern'].Lantern
+
+
+def test_package_of_a_plugin_is_imported(own_parts):
+    import_custom_modules(dict(plugin=False, plugin_dir='own_parts/deep/lantern/'))
+    assert 'own_parts.deep.lantern' not in sys.modules
+    import_custom_modules(dict(plugin=True, plugin_dir='own_parts/deep/lantern/'))
+    assert sys.modules['own_parts.deep.lantern'].Lantern
+    with pytest.raises(ValueError, match='plugin_dir must name'):
+        import_custom_modules(dict(plugin=True))
+    with pytest.raises(ConfigImportError, match="plugin_dir: there is no module 'own_parts.none'"):
+        import_custom_modules(dict(plugin=True, plugin_dir='own_parts/none'))
 
 
 def test_missing_package_tells_of_the_path():

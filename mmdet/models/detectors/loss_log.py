@@ -20,8 +20,8 @@ def parse_losses(
     """Total loss and numbers for the log.
 
     Args:
-        losses: name to a tensor (its mean counts) or a list of tensors (the sum of their means). Those with ``loss``
-            in their name add up to the total; the others, such as accuracies, are only logged.
+        losses: name to a tensor (its mean counts) or a list of tensors, or of such lists (the sum of their means).
+            Those with ``loss`` in their name add up to the total; the others, such as accuracies, are only logged.
         also: n further names and their values (n,), only logged.
         on_device: leave the numbers where they are, as tensors without dimensions, so that the device is not waited
             for. With several processes they are read all the same: then it is seen whether all have the same names.
@@ -31,7 +31,7 @@ def parse_losses(
         numbers reach the host in one copy.
 
     Raises:
-        TypeError: a value is neither a tensor nor a list of tensors.
+        TypeError: a value is neither a tensor nor a list of such.
         ValueError: no name has ``loss`` in it, or the processes of a run have different names.
     """
     scalars = {name: _scalar(name, value) for name, value in losses.items()}
@@ -52,9 +52,9 @@ def parse_losses(
 def _scalar(name: str, value: Tensor | Sequence[Tensor]) -> Tensor:
     if isinstance(value, Tensor):
         return value.float().mean()
-    if isinstance(value, (list, tuple)) and value and all(isinstance(item, Tensor) for item in value):
-        return sum(item.float().mean() for item in value)
-    raise TypeError(f'losses[{name!r}]: expected a tensor or a list of tensors, got {value!r}')
+    if isinstance(value, (list, tuple)) and value:
+        return sum(_scalar(name, item) for item in value)
+    raise TypeError(f'losses[{name!r}]: expected a tensor or a list of tensors (or of such lists), got {value!r}')
 
 
 def _mean_over_processes(names: list[str], values: Tensor) -> dict[str, float]:

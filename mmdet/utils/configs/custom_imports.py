@@ -18,13 +18,22 @@ _named: set[str] = set()
 
 
 def import_custom_modules(cfg: dict[str, Any]) -> None:
-    """Import ``cfg['custom_imports']['imports']``, if there are any.
+    """Import ``cfg['custom_imports']['imports']``, if there are any, and the package of ``plugin=True``.
 
-    ``allow_failed_imports=True`` beside them turns errors into warnings.
+    ``allow_failed_imports=True`` beside the first turns errors into warnings. The second is the folder ``plugin_dir``
+    (such as ``'projects/my_plugin/'``), a package as seen from where python looks for modules.
 
     Raises:
         ConfigImportError: there is no such module.
+        ValueError: ``plugin=True`` without ``plugin_dir``.
     """
+    if cfg.get('plugin'):
+        if not cfg.get('plugin_dir'):
+            raise ValueError("plugin=True: plugin_dir must name the package's folder, such as 'projects/my_plugin/'")
+        name = '.'.join(Path(cfg['plugin_dir']).parts)
+        _named.add(name.partition('.')[0])
+        with config_key('plugin_dir'):
+            import_custom_module(name)
     settings = cfg.get('custom_imports')
     if not settings:
         return

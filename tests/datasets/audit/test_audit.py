@@ -4,7 +4,9 @@ import pytest
 from coco_files import coco_content
 
 from mmdet.datasets.audit.audit import AuditError, audit_dataset, short_counts
+from mmdet.datasets.audit.image_check import find_loader
 from mmdet.datasets.builder import build_dataset
+from mmdet.datasets.pipelines import Compose, LoadImageFromFile
 
 LOAD = dict(type='LoadImageFromFile')
 COLLECT = dict(type='Collect', keys=['img'], meta_keys=())
@@ -247,3 +249,15 @@ def test_labels_below_zero_in_the_own_format(tmp_path):
     cfg = dict(type='CustomDataset', ann_file=f'{tmp_path}/ann.json', pipeline=[], classes=('cat',))
     (problem,) = problems_of(dict(cfg, filter_empty_gt=False))
     assert '1 boxes have labels outside 0 ... 0: -1 in a.png' in problem
+
+
+def test_loaders_that_read_in_their_own_way_are_not_asked():
+    class FramesLoader(LoadImageFromFile):
+        def __call__(self, results):
+            return [super(FramesLoader, self).__call__(frame) for frame in results]
+
+    class Renamed(LoadImageFromFile):
+        pass
+
+    assert find_loader(Compose([FramesLoader()])) is None
+    assert isinstance(find_loader(Compose([FramesLoader(), Renamed()])), Renamed)

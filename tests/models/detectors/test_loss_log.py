@@ -21,6 +21,14 @@ def test_parse_losses_adds_the_means_of_what_has_loss_in_its_name():
     assert weight.grad.tolist() == [2.5, 2.5]
 
 
+def test_parse_losses_sums_the_means_of_nested_lists():
+    nested = [[torch.tensor([1.0, 3]), torch.tensor(4.0)], [torch.tensor([[5.0]])], torch.tensor(0.5)]
+    total, log = parse_losses(dict(loss_deep=nested))
+    assert total.item() == log['loss_deep'] == 2 + 4 + 5 + 0.5
+    with pytest.raises(TypeError, match='or of such lists'):
+        parse_losses(dict(loss_deep=[[torch.tensor(1.0)], []]))
+
+
 def test_parse_losses_logs_half_precision_as_float():
     _, log = parse_losses(dict(loss=torch.tensor(0.5, dtype=torch.bfloat16), acc=torch.tensor(1)))
     assert log == dict(loss=0.5, acc=1.0)
