@@ -92,7 +92,9 @@ def convert_data(cfg: Mapping[str, Any], images: Mapping[str, Any]) -> dict[str,
     return data
 
 
-def convert_dataset(dataset: Mapping[str, Any], images: Mapping[str, Any], steps: Callable) -> dict[str, Any]:
+def convert_dataset(
+    dataset: Mapping[str, Any], images: Mapping[str, Any], steps: Callable[..., list[Any]]
+) -> dict[str, Any]:
     """A data set, or a wrapper and the data set in it."""
     dataset = dict(dataset)
     kind = dataset.pop('type')

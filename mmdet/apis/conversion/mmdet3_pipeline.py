@@ -28,7 +28,7 @@ def convert_train_pipeline(steps: Sequence[Mapping[str, Any]], images: Mapping[s
     keys += ['gt_semantic_seg'] if loading.get('with_seg') else []
     if not any(step['type'] == 'RandomFlip' for step in found):  # 2.x collects what it says
         found.append(dict(type='RandomFlip', flip_ratio=0.0))
-    ending = [dict(type='DefaultFormatBundle'), dict(type='Collect', keys=keys)]
+    ending: list[Step] = [dict(type='DefaultFormatBundle'), dict(type='Collect', keys=keys)]
     return [*found, *_normalise_and_pad(images), *ending]
 
 
