@@ -44,7 +44,7 @@ def write_open_images(folder):
     (folder / 'boxes.csv').write_text(head + 'x,/m/c,0.125,0.75,0.125,0.75,0,0,0,0,0\n')
     (folder / 'labels.csv').write_text('ImageID,LabelName,Confidence\nx,/m/c,1\nx,/m/d,0\n')
     files = dict(ann_file='boxes.csv', label_file='classes.csv', image_level_ann_file='labels.csv')
-    return dict(type='OpenImagesDataset', **files)
+    return dict(type='OpenImagesDataset', get_supercategory=False, **files)
 
 
 def tiny_retinanet():

@@ -111,7 +111,9 @@ class HourglassNet(BaseModule):
         # between one hourglass and the next
         between = range(num_stacks - 1)
         # one at least, though a single hourglass uses none: checkpoints have its keys
+        # one stack has nothing between stacks, but weights of it hold a block
         self.inters = ModuleList(BasicBlock(channels, channels, **settings) for _ in range(max(num_stacks - 1, 1)))
+        self.inters.requires_grad_(num_stacks > 1)
         self.conv1x1s = ModuleList(ConvModule(channels, channels, 1, act_cfg=None, **settings) for _ in between)
         self.out_convs = ModuleList(
             ConvModule(channels, feat_channel, 3, padding=1, **settings) for _ in range(num_stacks)
