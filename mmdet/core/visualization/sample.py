@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmdet.core.directives import describe, read_directives
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.image import DPI, Palette, imshow_det_bboxes
 
 IGNORED_COLOUR = '#ffd400'  # of boxes to ignore: dashed and hatched
@@ -20,7 +21,7 @@ LINE_HEIGHT = 18  # px
 CHARACTER_WIDTH = 7.5  # px, at most, of the caption's font
 
 
-def directive_lines(img_meta: dict) -> list[str]:
+def directive_lines(img_meta: ImgMeta) -> list[str]:
     """The training directives of an image in the words of ``describe``, one a line.
 
     Args:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
 from mmdet.core.bbox.builder import build_bbox_coder
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -167,7 +168,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Losses by name."""
@@ -182,7 +183,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         bbox_targets: Tensor,
         points: Sequence[Tensor],
         gt_bboxes: Sequence[Tensor],
-        img_metas: Sequence[dict],
+        img_metas: Sequence[ImgMeta],
     ) -> Targets:
         """Targets of all points of a batch, weighed as its images say; where they say nothing, all weigh 1.
 
@@ -204,7 +205,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         return self.weigh_rows(targets, image_of_row, img_metas, lambda i: inside_objects(flat_points, gt_bboxes[i]))
 
     def point_scores_for_loss(
-        self, cls_scores: Sequence[Tensor], targets: Targets, img_metas: Sequence[dict]
+        self, cls_scores: Sequence[Tensor], targets: Targets, img_metas: Sequence[ImgMeta]
     ) -> tuple[Tensor, Tensor]:
         """Class scores (n, C) and label weights (n,) of all points, from L maps (N, C, H, W), for the loss.
 

@@ -15,6 +15,7 @@ from mmdet.core.bbox.builder import BBOX_SAMPLERS, build_assigner, build_bbox_co
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.samplers.custom_sampler import taking_all
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -155,7 +156,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         return multi_apply(self.forward_single, feats)
 
     def get_anchors(
-        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[dict], device: str | torch.device = 'cuda'
+        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: str | torch.device = 'cuda'
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """Anchors of each image and which of them lie over its padded area.
 
@@ -178,7 +179,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         label_channels: int = 1,
         unmap_outputs: bool = True,
     ) -> tuple:
@@ -210,7 +211,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         targets = self._fill_targets(count, rows, sampled, gt_labels)
         return (*targets, sampled.pos_inds, sampled.neg_inds, sampled)
 
-    def _rows_inside(self, flat_anchors: Tensor, valid_flags: Tensor, img_meta: dict) -> Tensor:
+    def _rows_inside(self, flat_anchors: Tensor, valid_flags: Tensor, img_meta: ImgMeta) -> Tensor:
         """(R',) rows of the valid anchors that ``allowed_border`` leaves; a warning where there is none."""
         border = self.train_cfg.allowed_border
         inside = anchor_inside_flags(flat_anchors, valid_flags, img_meta['img_shape'][:2], border)
@@ -243,7 +244,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         anchor_list: list[list[Tensor]],
         valid_flag_list: list[list[Tensor]],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         gt_labels_list: list[Tensor] | None = None,
         label_channels: int = 1,
@@ -337,7 +338,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor] | None,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls`` and ``loss_bbox``, one tensor a level each.

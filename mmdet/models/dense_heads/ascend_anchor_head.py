@@ -9,6 +9,7 @@ from torch import Tensor
 from mmdet.core.anchor.utils import anchor_inside_flags
 from mmdet.core.bbox.assigners.ascend_max_iou_assigner import AscendMaxIoUAssigner
 from mmdet.core.bbox.samplers import static_shapes
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.functional.static_shapes import batch_targets
@@ -69,7 +70,7 @@ class AscendAnchorHead(AnchorHead):
         anchor_list: list[list[Tensor]],
         valid_flag_list: list[list[Tensor]],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         gt_labels_list: list[Tensor] | None = None,
         label_channels: int = 1,
@@ -102,7 +103,7 @@ def _assign_batch(
     anchors: Tensor,
     valid_flag_list: Sequence[Sequence[Tensor]],
     gt_bboxes: Sequence[Tensor],
-    img_metas: Sequence[dict],
+    img_metas: Sequence[ImgMeta],
     gt_bboxes_ignore: Sequence[Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
     """(N, R) numbers of the objects as assigners give them, and (N, R) the greatest overlap with an object."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.ascend_anchor_head import AscendAnchorHead
@@ -22,7 +23,7 @@ class AscendSSDHead(SSDHead, AscendAnchorHead):
         return (*targets, []) if return_sampling_results else targets
 
     def get_static_anchors(
-        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[dict], device: str | torch.device = 'cuda'
+        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: str | torch.device = 'cuda'
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """As :meth:`AnchorHead.get_anchors`."""
         return self.get_anchors(featmap_sizes, img_metas, device)

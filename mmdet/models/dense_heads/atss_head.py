@@ -8,6 +8,7 @@ from mmcv.cnn import Scale
 from torch import Tensor, nn
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
@@ -135,7 +136,7 @@ class ATSSHead(AnchorHead):
         centernesses: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls``, ``loss_bbox`` and ``loss_centerness``, one tensor a level each.
@@ -190,7 +191,7 @@ class ATSSHead(AnchorHead):
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         label_channels: int = 1,
         unmap_outputs: bool = True,
     ) -> tuple:
@@ -215,7 +216,7 @@ class ATSSHead(AnchorHead):
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         label_channels: int = 1,
         unmap_outputs: bool = True,
     ) -> tuple:
@@ -255,7 +256,7 @@ class ATSSHead(AnchorHead):
         anchor_list: list[list[Tensor]],
         valid_flag_list: list[list[Tensor]],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         gt_labels_list: list[Tensor] | None = None,
         label_channels: int = 1,

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
@@ -219,7 +220,7 @@ class AutoAssignHead(FCOSHead):
         objectnesses: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """``loss_pos``, ``loss_neg`` and ``loss_center``.
@@ -288,7 +289,7 @@ class AutoAssignHead(FCOSHead):
         inside: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> Tensor:
         """(N, n, 1) or (N, n, K) factors of the negative loss, as the images say."""
         labels = torch.stack(

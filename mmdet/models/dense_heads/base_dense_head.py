@@ -15,6 +15,7 @@ from mmcv.cnn import constant_init
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import DirectedHead
 from mmdet.models.utils.export import refuse_export
@@ -74,7 +75,7 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         cls_scores: Sequence[Tensor],
         labels: Sequence[Tensor],
         label_weights: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """As :meth:`scores_for_loss`, of L maps (N, A * C, H, W) with L times labels and weights (N, H * W * A)."""
         if not self.masks_scores(img_metas, cls_scores[0].device):
@@ -87,7 +88,7 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
     def forward_train(
         self,
         x: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor] | None = None,
         gt_bboxes_ignore: list[Tensor] | None = None,
@@ -116,12 +117,12 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         self.last_objectness = [scores.detach() for scores in outs[0]]
         return losses, self._training_proposals(outs, img_metas, proposal_cfg)
 
-    def _training_proposals(self, outs: Sequence[Any], img_metas: list[dict], cfg: dict) -> list:
+    def _training_proposals(self, outs: Sequence[Any], img_metas: list[ImgMeta], cfg: dict) -> list:
         """What :meth:`forward_train` gives the second stage, from what ``forward`` gave."""
         return self.get_bboxes(*outs, img_metas=img_metas, cfg=cfg)
 
     def simple_test(
-        self, feats: Sequence[Tensor], img_metas: list[dict], rescale: bool = False
+        self, feats: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image without augmentation: boxes with scores (k, 5), labels (k,)."""
         return self.simple_test_bboxes(feats, img_metas, rescale=rescale)
@@ -131,7 +132,7 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         cls_scores: Sequence[Tensor],
         bbox_preds: Sequence[Tensor],
         score_factors: Sequence[Tensor] | None = None,
-        img_metas: list[dict] | None = None,
+        img_metas: list[ImgMeta] | None = None,
         cfg: dict | None = None,
         rescale: bool = False,
         with_nms: bool = True,
@@ -184,7 +185,7 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         bbox_pred_list: list[Tensor],
         score_factor_list: list[Tensor | None],
         mlvl_priors: list[Tensor],
-        img_meta: dict,
+        img_meta: ImgMeta,
         cfg: dict | None,
         rescale: bool = False,
         with_nms: bool = True,

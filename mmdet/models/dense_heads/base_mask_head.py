@@ -7,6 +7,7 @@ from typing import Any
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.directives import DirectedHead
 from mmdet.models.utils.export import refuse_export
 
@@ -34,7 +35,7 @@ class BaseMaskHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         x: Sequence[Tensor],
         gt_labels: list[Tensor],
         gt_masks: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor] | None = None,
         gt_bboxes_ignore: list[Tensor] | None = None,
         positive_infos: list | None = None,
@@ -67,7 +68,7 @@ class BaseMaskHead(BaseModule, DirectedHead, metaclass=ABCMeta):
     def simple_test(
         self,
         feats: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         rescale: bool = False,
         instances_list: list | None = None,
         **kwargs: Any,

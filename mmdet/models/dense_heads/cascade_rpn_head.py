@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdet.core.bbox.assigners.region_assigner import RegionAssigner
 from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_head
@@ -103,7 +104,7 @@ class StageCascadeRPNHead(RPNHead):
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         featmap_sizes: Sequence[tuple[int, int]],
         label_channels: int = 1,
     ) -> tuple:
@@ -135,7 +136,7 @@ class StageCascadeRPNHead(RPNHead):
         anchor_list: list[list[Tensor]],
         valid_flag_list: list[list[Tensor]],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         featmap_sizes: Sequence[tuple[int, int]],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         gt_labels_list: list[Tensor] | None = None,
@@ -171,7 +172,7 @@ class StageCascadeRPNHead(RPNHead):
         anchor_list: list[list[Tensor]],
         valid_flag_list: list[list[Tensor]],
         gt_bboxes: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         featmap_sizes: Sequence[tuple[int, int]],
         gt_bboxes_ignore: list[Tensor] | None = None,
         label_channels: int = 1,
@@ -231,7 +232,7 @@ class StageCascadeRPNHead(RPNHead):
         cls_scores: Sequence[Tensor | None],
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_rpn_reg`` and, with scores, ``loss_rpn_cls``, one tensor a level each.
@@ -270,7 +271,7 @@ class StageCascadeRPNHead(RPNHead):
         anchor_list: list[list[Tensor]],
         cls_scores: Sequence[Tensor],
         bbox_preds: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         cfg: dict | None,
         rescale: bool = False,
     ) -> list[Tensor]:
@@ -306,7 +307,7 @@ class StageCascadeRPNHead(RPNHead):
         )
 
     def refine_bboxes(
-        self, anchor_list: list[list[Tensor]], bbox_preds: Sequence[Tensor], img_metas: list[dict]
+        self, anchor_list: list[list[Tensor]], bbox_preds: Sequence[Tensor], img_metas: list[ImgMeta]
     ) -> list[list[Tensor]]:
         """Anchors of the next stage: this one's, N times L times (H * W, 4), moved by its deltas, without gradient."""
         deltas = [level.detach().permute(0, 2, 3, 1).flatten(1, 2) for level in to_full_precision(bbox_preds)]
@@ -373,7 +374,7 @@ class CascadeRPNHead(BaseDenseHead):
         """
         raise NotImplementedError('CascadeRPNHead.get_bboxes: it is that of the last stage; call simple_test_rpn')
 
-    def _run_stages(self, x: Sequence[Tensor], img_metas: list[dict]) -> Any:
+    def _run_stages(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> Any:
         """Yield, stage by stage, (stage, anchors, flags, scores, box deltas)."""
         sizes = [level.shape[-2:] for level in x]
         anchors, flags = self.stages[0].get_anchors(sizes, img_metas, device=x[0].device)
@@ -389,7 +390,7 @@ class CascadeRPNHead(BaseDenseHead):
     def forward_train(
         self,
         x: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: None = None,
         gt_bboxes_ignore: list[Tensor] | None = None,
@@ -421,11 +422,11 @@ class CascadeRPNHead(BaseDenseHead):
         self.last_objectness = [level.detach() for level in scores]
         return losses, stage.get_bboxes(anchors, scores, deltas, img_metas, self.test_cfg)
 
-    def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[dict]) -> list[Tensor]:
+    def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> list[Tensor]:
         """Proposals of each image, (k, 5) with scores, best first."""
         *_, (stage, anchors, _, scores, deltas) = self._run_stages(x, img_metas)
         return stage.get_bboxes(anchors, scores, deltas, img_metas, self.test_cfg)
 
-    def aug_test_rpn(self, x: Sequence[Sequence[Tensor]], img_metas: list[list[dict]]) -> list[Tensor]:
+    def aug_test_rpn(self, x: Sequence[Sequence[Tensor]], img_metas: list[list[ImgMeta]]) -> list[Tensor]:
         """Proposals of each image, merged over its versions, in pixels of the original image; (k, 5)."""
         return BBoxTestMixin.aug_test_rpn(self, x, img_metas)

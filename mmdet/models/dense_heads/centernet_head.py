@@ -6,6 +6,7 @@ import torch
 from mmcv.cnn import bias_init_with_prob, normal_init
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
@@ -105,7 +106,7 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
         offset_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """``loss_center_heatmap``, ``loss_wh`` and ``loss_offset``, divided by the number of centres.
@@ -173,7 +174,7 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
         center_heatmap_preds: Sequence[Tensor],
         wh_preds: Sequence[Tensor],
         offset_preds: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         rescale: bool = True,
         with_nms: bool = False,
     ) -> list[tuple[Tensor, Tensor]]:
@@ -201,7 +202,7 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
         center_heatmap_pred: Tensor,
         wh_pred: Tensor,
         offset_pred: Tensor,
-        img_meta: dict,
+        img_meta: ImgMeta,
         rescale: bool = False,
         with_nms: bool = True,
     ) -> tuple[Tensor, Tensor]:

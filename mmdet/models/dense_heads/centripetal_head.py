@@ -6,6 +6,7 @@ from typing import Any
 from mmcv.cnn import ConvModule, normal_init
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
@@ -119,7 +120,7 @@ class CentripetalHead(CornerHead):
         br_centripetal_shifts: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``det_loss``, ``off_loss``, ``guiding_loss`` and ``centripetal_loss``, one tensor a level each.
@@ -194,7 +195,7 @@ class CentripetalHead(CornerHead):
         br_guiding_shifts: Sequence[Tensor],
         tl_centripetal_shifts: Sequence[Tensor],
         br_centripetal_shifts: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         rescale: bool = False,
         with_nms: bool = True,
     ) -> list[tuple[Tensor, Tensor]]:

@@ -7,6 +7,7 @@ import torch
 from mmcv.cnn import ConvModule, bias_init_with_prob
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
@@ -184,7 +185,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         tl_heat: Tensor,
         br_heat: Tensor,
         gt_bboxes: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Any]:
         """Targets with the weights of one level, as the images say: ``..._class_weight`` and ``..._weight``."""
         weights, shape = {}, img_metas[0]['pad_shape']
@@ -204,7 +205,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         br_offs: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``det_loss``, ``off_loss`` and, with tags, ``pull_loss`` and ``push_loss``, one tensor a level each.
@@ -277,7 +278,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         br_embs: Sequence[Tensor],
         tl_offs: Sequence[Tensor],
         br_offs: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         rescale: bool = False,
         with_nms: bool = True,
     ) -> list[tuple[Tensor, Tensor]]:
@@ -296,7 +297,12 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         return self._images_bboxes(maps, tags, img_metas, rescale, with_nms)
 
     def _images_bboxes(
-        self, maps: Sequence[Tensor], pairing: dict[str, Tensor], img_metas: list[dict], rescale: bool, with_nms: bool
+        self,
+        maps: Sequence[Tensor],
+        pairing: dict[str, Tensor],
+        img_metas: list[ImgMeta],
+        rescale: bool,
+        with_nms: bool,
     ) -> list[tuple[Tensor, Tensor]]:
         """:meth:`_get_bboxes_single` of each image; ``pairing``: the maps that tell which corners belong together."""
         maps = to_full_precision(maps)
@@ -314,7 +320,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         br_heat: Tensor,
         tl_off: Tensor,
         br_off: Tensor,
-        img_meta: dict,
+        img_meta: ImgMeta,
         tl_emb: Tensor | None = None,
         br_emb: Tensor | None = None,
         tl_centripetal_shift: Tensor | None = None,
@@ -356,7 +362,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         br_emb: Tensor | None = None,
         tl_centripetal_shift: Tensor | None = None,
         br_centripetal_shift: Tensor | None = None,
-        img_meta: dict | None = None,
+        img_meta: ImgMeta | None = None,
         k: int = 100,
         kernel: int = 3,
         distance_threshold: float = 0.5,

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.rpn_head import RPNHead
@@ -37,7 +38,7 @@ class HeadWithWeightPerImage:
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         label_channels: int = 1,
         unmap_outputs: bool = True,
     ) -> tuple:

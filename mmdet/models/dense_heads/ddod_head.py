@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdet.core.anchor.utils import images_to_levels
 from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
@@ -199,7 +200,7 @@ class DDODHead(AnchorHead):
         iou_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls``, ``loss_bbox`` and ``loss_iou``, one tensor a level each.
@@ -247,7 +248,7 @@ class DDODHead(AnchorHead):
         valid_flag_list: list[list[Tensor]],
         cls_scores: Sequence[Tensor],
         bbox_preds: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None,
     ) -> tuple[list, ...]:
         """What both assigners need of each of the N images.
@@ -286,7 +287,7 @@ class DDODHead(AnchorHead):
         cls_score_list: list[Tensor],
         bbox_pred_list: list[Tensor],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         gt_labels_list: list[Tensor] | None = None,
         label_channels: int = 1,
@@ -333,7 +334,7 @@ class DDODHead(AnchorHead):
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         label_channels: int = 1,
         unmap_outputs: bool = True,
         is_cls_assigner: bool = True,

@@ -11,6 +11,7 @@ import torch
 from mmcv.cnn import bias_init_with_prob
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import names_parameter
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.detr_head import DETRHead
@@ -78,7 +79,7 @@ class DeformableDETRHead(DETRHead):
             nn.init.constant_(self.reg_branches[0][-1].bias.data[2:], -2.0)
 
     def forward(
-        self, mlvl_feats: Sequence[Tensor], img_metas: list[dict]
+        self, mlvl_feats: Sequence[Tensor], img_metas: list[ImgMeta]
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """Predictions of all layers of the decoder and, with two stages, of the encoder.
 
@@ -119,7 +120,7 @@ class DeformableDETRHead(DETRHead):
         enc_bbox_preds: Tensor | None,
         gt_bboxes_list: list[Tensor],
         gt_labels_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch; predictions as of :meth:`forward`, ground truth as of :meth:`DETRHead.loss`.
@@ -146,7 +147,7 @@ class DeformableDETRHead(DETRHead):
         all_bbox_preds: Tensor,
         enc_cls_scores: Tensor | None,
         enc_bbox_preds: Tensor | None,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         rescale: bool = False,
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image, of the last layer; see :meth:`DETRHead.get_bboxes`."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox_mapping_back
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.merge_augs import merge_aug_proposals
 from mmdet.ops import batched_nms
 from mmdet.utils.running.device_copy import tensor_like
@@ -20,20 +21,20 @@ class BBoxTestMixin:
     """
 
     def simple_test_bboxes(
-        self, feats: Sequence[Tensor], img_metas: list[dict], rescale: bool = False
+        self, feats: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image: boxes with scores (k, 5), labels (k,)."""
         return self.get_bboxes(*self(feats), img_metas=img_metas, rescale=rescale)
 
-    def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[dict]) -> list[Tensor]:
+    def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> list[Tensor]:
         """Proposals of each image, (k, 5) with scores, best first."""
         return self.get_bboxes(*self(x), img_metas=img_metas)
 
-    async def async_simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[dict]) -> list[Tensor]:
+    async def async_simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> list[Tensor]:
         """As :meth:`simple_test_rpn`, for callers that await; it runs in the caller's thread."""
         return self.simple_test_rpn(x, img_metas)
 
-    def aug_test_rpn(self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[dict]]) -> list[Tensor]:
+    def aug_test_rpn(self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[ImgMeta]]) -> list[Tensor]:
         """Proposals of each image, merged over its versions, in pixels of the original image; (k, 5)."""
         by_version = [self.simple_test_rpn(x, metas) for x, metas in zip(feats, img_metas)]
         return [
@@ -42,7 +43,7 @@ class BBoxTestMixin:
         ]
 
     def aug_test_bboxes(
-        self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[dict]], rescale: bool = False
+        self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[ImgMeta]], rescale: bool = False
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of a single image, suppressed over all of its versions at once.
 
@@ -76,13 +77,13 @@ class BBoxTestMixin:
         return [(dets, labels)]
 
     def aug_test(
-        self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[dict]], rescale: bool = False
+        self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[ImgMeta]], rescale: bool = False
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of one image, merged over its augmented versions; see :meth:`aug_test_bboxes`."""
         return self.aug_test_bboxes(feats, img_metas, rescale=rescale)
 
     def merge_aug_bboxes(
-        self, aug_bboxes: list[Tensor], aug_scores: list[Tensor] | None, img_metas: list[list[dict]]
+        self, aug_bboxes: list[Tensor], aug_scores: list[Tensor] | None, img_metas: list[list[ImgMeta]]
     ) -> Any:
         """Boxes of all versions, brought back to the original image and joined.
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy, bbox_xyxy_to_cxcywh
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
@@ -159,11 +160,11 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
                 state_dict[renamed] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args, **kwargs)
 
-    def forward(self, feats: Sequence[Tensor], img_metas: list[dict]) -> tuple[list[Tensor], list[Tensor]]:
+    def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[list[Tensor], list[Tensor]]:
         """L maps (N, in_channels, H, W) -> L times what :meth:`forward_single` gives."""
         return multi_apply(self.forward_single, feats, [img_metas] * len(feats))
 
-    def forward_single(self, x: Tensor, img_metas: list[dict]) -> tuple[Tensor, Tensor]:
+    def forward_single(self, x: Tensor, img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor]:
         """Predictions of all layers of the decoder.
 
         Args:
@@ -182,7 +183,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
     def forward_train(
         self,
         x: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor] | None = None,
         gt_bboxes_ignore: list[Tensor] | None = None,
@@ -204,7 +205,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         all_bbox_preds_list: Sequence[Tensor],
         gt_bboxes_list: list[Tensor],
         gt_labels_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: None = None,
     ) -> dict[str, Tensor]:
         """Losses of the last map's predictions.
@@ -244,7 +245,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         bbox_preds: Tensor,
         gt_bboxes_list: list[Tensor],
         gt_labels_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: None = None,
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -289,7 +290,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         bbox_preds_list: list[Tensor],
         gt_bboxes_list: list[Tensor],
         gt_labels_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: None = None,
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], int, int]:
         """Targets of each of N images: see :meth:`_get_target_single`; then the numbers of positives and negatives."""
@@ -311,7 +312,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         bbox_pred: Tensor,
         gt_bboxes: Tensor,
         gt_labels: Tensor,
-        img_meta: dict,
+        img_meta: ImgMeta,
         gt_bboxes_ignore: None = None,
     ) -> tuple[Tensor, ...]:
         """Targets of one image.
@@ -337,7 +338,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         targets = sampled_targets(len(bbox_pred), pos_inds, neg_inds, labels, boxes, self.num_classes, pos_weight=1.0)
         return (*targets, pos_inds, neg_inds)
 
-    def _boxes_in_px(self, bbox_pred: Tensor, img_meta: dict) -> Tensor:
+    def _boxes_in_px(self, bbox_pred: Tensor, img_meta: ImgMeta) -> Tensor:
         """Predictions (Q, 4) of one image as boxes (Q, 4) xyxy px."""
         return bbox_cxcywh_to_xyxy(bbox_pred) * image_sizes([img_meta], bbox_pred)
 
@@ -345,7 +346,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         self,
         all_cls_scores_list: Sequence[Tensor],
         all_bbox_preds_list: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         rescale: bool = False,
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image: boxes with scores (k, 5) xyxy px, labels (k,).
@@ -358,7 +359,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         return self._detections(all_cls_scores_list[-1][-1], all_bbox_preds_list[-1][-1], img_metas, rescale)
 
     def _detections(
-        self, cls_scores: Tensor, bbox_preds: Tensor, img_metas: list[dict], rescale: bool
+        self, cls_scores: Tensor, bbox_preds: Tensor, img_metas: list[ImgMeta], rescale: bool
     ) -> list[tuple[Tensor, Tensor]]:
         return [
             self._get_bboxes_single(scores, boxes, meta['img_shape'], meta['scale_factor'], rescale)
@@ -384,12 +385,12 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         return torch.cat([boxes, scores[:, None]], -1), labels
 
     def simple_test_bboxes(
-        self, feats: Sequence[Tensor], img_metas: list[dict], rescale: bool = False
+        self, feats: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image; see :meth:`get_bboxes`."""
         return self.get_bboxes(*self(feats, img_metas), img_metas, rescale=rescale)
 
-    def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[dict]) -> list[Tensor]:
+    def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> list[Tensor]:
         """The boxes of :meth:`simple_test_bboxes` as proposals of a second stage: (k, 5) with scores, best first."""
         return [dets for dets, _ in self.simple_test_bboxes(x, img_metas)]
 

@@ -8,6 +8,7 @@ from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -54,17 +55,17 @@ class EmbeddingRPNHead(BaseModule):
         with torch.no_grad():
             self.init_proposal_bboxes.weight.copy_(torch.tensor([0.5, 0.5, 1.0, 1.0]))
 
-    def _decode_init_proposals(self, imgs: Sequence[Tensor], img_metas: list[dict]) -> tuple[Tensor, Tensor, Tensor]:
+    def _decode_init_proposals(self, imgs: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor, Tensor]:
         """Proposals of each of N images; see :meth:`forward_train`."""
         whwh = image_whwh(img_metas, self.init_proposal_bboxes.weight)
         boxes = bbox_cxcywh_to_xyxy(self.init_proposal_bboxes.weight) * whwh  # (P, 4) * (N, 1, 4) -> (N, P, 4)
         return boxes, self.init_proposal_features.weight.expand(len(img_metas), -1, -1), whwh
 
-    def forward_dummy(self, img: Sequence[Tensor], img_metas: list[dict]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward_dummy(self, img: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor, Tensor]:
         """See :meth:`forward_train`."""
         return self._decode_init_proposals(img, img_metas)
 
-    def forward_train(self, img: Sequence[Tensor], img_metas: list[dict]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward_train(self, img: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor, Tensor]:
         """Proposals of each of N images.
 
         Args:
@@ -77,11 +78,11 @@ class EmbeddingRPNHead(BaseModule):
         """
         return self._decode_init_proposals(img, img_metas)
 
-    def simple_test_rpn(self, img: Sequence[Tensor], img_metas: list[dict]) -> tuple[Tensor, Tensor, Tensor]:
+    def simple_test_rpn(self, img: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor, Tensor]:
         """See :meth:`forward_train`."""
         return self._decode_init_proposals(img, img_metas)
 
-    def simple_test(self, img: Sequence[Tensor], img_metas: list[dict]) -> None:
+    def simple_test(self, img: Sequence[Tensor], img_metas: list[ImgMeta]) -> None:
         """Not offered: the proposals have no scores, so they are no results.
 
         Raises:
@@ -89,7 +90,7 @@ class EmbeddingRPNHead(BaseModule):
         """
         raise NotImplementedError(f'{type(self).__name__} has no simple_test: its proposals have no scores')
 
-    def aug_test_rpn(self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[dict]]) -> None:
+    def aug_test_rpn(self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[ImgMeta]]) -> None:
         """Not offered: proposals belong to the queries of one view and cannot be merged over several.
 
         Raises:
@@ -101,7 +102,7 @@ class EmbeddingRPNHead(BaseModule):
         )
 
 
-def image_whwh(img_metas: Sequence[dict], like: Tensor) -> Tensor:
+def image_whwh(img_metas: Sequence[ImgMeta], like: Tensor) -> Tensor:
     """(N, 1, 4) width, height, width, height px of each image, with the type and device of ``like``."""
     sizes = tensor_like([meta['img_shape'][:2] for meta in img_metas], like).reshape(-1, 2)
     return sizes.flip(1).repeat(1, 2)[:, None]

@@ -7,6 +7,7 @@ import torch
 from mmcv.cnn import Scale
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -149,7 +150,7 @@ class FCOSHead(AnchorFreeHead):
         centernesses: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """``loss_cls``, ``loss_bbox`` and ``loss_centerness``.

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.pisa_retinanet_head import flatten_batch
@@ -87,7 +88,7 @@ class FreeAnchorRetinaHead(RetinaHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """``positive_bag_loss`` and ``negative_bag_loss``.

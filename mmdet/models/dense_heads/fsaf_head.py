@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
@@ -68,7 +69,7 @@ class FSAFHead(RetinaHead):
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         label_channels: int = 1,
         unmap_outputs: bool = True,
     ) -> tuple:
@@ -102,7 +103,7 @@ class FSAFHead(RetinaHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Any]:
         """``loss_cls`` and ``loss_bbox``, one tensor a level; ``num_pos`` (an image) and ``pos_recall`` (per cent).

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import flatten_map
 from mmdet.models.dense_heads.guided_anchor_head import RARE_LOCATIONS, GuidedAnchorHead
@@ -46,7 +47,7 @@ class GARPNHead(GuidedAnchorHead):
         shape_preds: list[Tensor],
         loc_preds: list[Tensor],
         gt_bboxes: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_rpn_cls``, ``loss_rpn_bbox``, ``loss_anchor_shape`` and ``loss_anchor_loc``, one tensor a level."""

@@ -8,6 +8,7 @@ from mmcv.cnn import Scale
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -175,7 +176,7 @@ class GFLHead(AnchorHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls``, ``loss_bbox`` and ``loss_dfl``, one tensor a level each.
@@ -224,7 +225,7 @@ class GFLHead(AnchorHead):
         bbox_pred_list: list[Tensor],
         score_factor_list: list[Tensor | None],
         mlvl_priors: list[Tensor],
-        img_meta: dict,
+        img_meta: ImgMeta,
         cfg: dict | None,
         rescale: bool = False,
         with_nms: bool = True,

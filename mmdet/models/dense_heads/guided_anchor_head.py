@@ -16,6 +16,7 @@ from torch.nn import functional
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
@@ -145,7 +146,7 @@ class GuidedAnchorHead(AnchorHead):
         return multi_apply(self.forward_single, feats)
 
     def get_sampled_approxs(
-        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[dict], device: str | torch.device = 'cuda'
+        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: str | torch.device = 'cuda'
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """Approximations, and which squares have one inside the image; see :func:`guided_targets.sampled_approxs`."""
         border = self.train_cfg.allowed_border
@@ -156,7 +157,7 @@ class GuidedAnchorHead(AnchorHead):
         featmap_sizes: Sequence[tuple[int, int]],
         shape_preds: Sequence[Tensor],
         loc_preds: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         use_loc_filter: bool = False,
         device: str | torch.device = 'cuda',
     ) -> tuple[list[list[Tensor]], list[list[Tensor]], list[list[Tensor]]]:
@@ -196,7 +197,7 @@ class GuidedAnchorHead(AnchorHead):
         self,
         gt_bboxes_list: list[Tensor],
         featmap_sizes: Sequence[tuple[int, int]],
-        img_metas: list[dict] | None = None,
+        img_metas: list[ImgMeta] | None = None,
     ) -> tuple[list[Tensor], list[Tensor], float]:
         """Where anchors should be; see :func:`guided_targets.location_targets_of_batch`."""
         targets, weights, divisor = guided_targets.location_targets_of_batch(
@@ -204,7 +205,7 @@ class GuidedAnchorHead(AnchorHead):
         )
         return targets, [self._weigh_locations(*level, img_metas) for level in zip(targets, weights)], divisor
 
-    def _weigh_locations(self, targets: Tensor, weights: Tensor, img_metas: list[dict] | None) -> Tensor:
+    def _weigh_locations(self, targets: Tensor, weights: Tensor, img_metas: list[ImgMeta] | None) -> Tensor:
         """Weights (N, 1, H, W) of one level's location targets (N, 1, H, W), as the images say.
 
         Places without an object are negatives that no sampler has left out. They have no box, so that the policy that
@@ -237,7 +238,7 @@ class GuidedAnchorHead(AnchorHead):
         flat_squares: Tensor,
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         unmap_outputs: bool = True,
     ) -> tuple[Tensor, ...]:
         """Shape targets of one image; see :func:`guided_targets.shape_targets`, ``sample_squares`` for arguments."""
@@ -251,7 +252,7 @@ class GuidedAnchorHead(AnchorHead):
         inside_flag_list: list[list[Tensor]],
         square_list: list[list[Tensor]],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         unmap_outputs: bool = True,
     ) -> tuple:
@@ -307,7 +308,7 @@ class GuidedAnchorHead(AnchorHead):
         loc_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor] | None,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls``, ``loss_bbox``, ``loss_shape`` and ``loss_loc``, one tensor a level each.
@@ -360,7 +361,7 @@ class GuidedAnchorHead(AnchorHead):
         bbox_preds: Sequence[Tensor],
         shape_preds: Sequence[Tensor],
         loc_preds: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         cfg: dict | None = None,
         rescale: bool = False,
     ) -> list:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
@@ -27,7 +28,7 @@ class LADHead(PAAHead):
         iou_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> tuple[Tensor, Targets]:
         """Anchors (R, 4) and targets (N, R, ...) that these predictions choose; arguments as of :meth:`PAAHead.loss`.
@@ -44,7 +45,7 @@ class LADHead(PAAHead):
         iou_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
         label_assignment_results: tuple[Tensor, Targets] | None = None,
     ) -> dict[str, Tensor]:
@@ -68,7 +69,7 @@ class LADHead(PAAHead):
         self,
         x: Sequence[Tensor],
         label_assignment_results: tuple[Tensor, Targets] | None,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor] | None = None,
         gt_bboxes_ignore: list[Tensor] | None = None,

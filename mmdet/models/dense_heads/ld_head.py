@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -35,7 +36,7 @@ class LDHead(GFLHead):
         self,
         x: Sequence[Tensor],
         out_teacher: Sequence[Sequence[Tensor]],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor] | None = None,
         gt_bboxes_ignore: list[Tensor] | None = None,
@@ -94,7 +95,7 @@ class LDHead(GFLHead):
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         soft_target: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls``, ``loss_bbox``, ``loss_dfl`` and ``loss_ld``, one tensor a level each.

@@ -11,6 +11,7 @@ from mmcv.cnn.bricks.transformer import build_positional_encoding
 from mmcv.runner import ModuleList
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.functional.query_masks import hidden_cells
 from mmdet.models.dense_heads.maskformer_head import MaskFormerHead
@@ -148,7 +149,7 @@ class Mask2FormerHead(MaskFormerHead):
         masks = torch.einsum('nqc,nchw->nqhw', self.mask_embed(states), mask_feature)
         return self.cls_embed(states), masks, hidden_cells(masks, attn_mask_target_size, self.num_heads)
 
-    def forward(self, feats: Sequence[Tensor], img_metas: list[dict]) -> tuple[list[Tensor], list[Tensor]]:
+    def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[list[Tensor], list[Tensor]]:
         """Predictions of the queries before the decoder and after each of its layers.
 
         Args:

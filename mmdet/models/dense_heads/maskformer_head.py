@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmdet.core.bbox.assigners.hungarian_assigner import check_no_ignored
 from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
@@ -155,7 +156,7 @@ class MaskFormerHead(BaseDenseHead):
         gt_labels_list: list[Tensor],
         gt_masks_list: list,
         gt_semantic_segs: Sequence[Tensor] | None,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Labels N times (G,) and masks N times (G, H, W), 0 and 1, of objects and of stuff.
 
@@ -178,7 +179,7 @@ class MaskFormerHead(BaseDenseHead):
         mask_preds_list: Sequence[Tensor],
         gt_labels_list: list[Tensor],
         gt_masks_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], int, int]:
         """Targets of each of N images: see :meth:`_get_target_single`; then the numbers of positives and negatives."""
         *targets, pos_inds, neg_inds = multi_apply(
@@ -187,7 +188,7 @@ class MaskFormerHead(BaseDenseHead):
         return *targets, sum(map(len, pos_inds)), sum(map(len, neg_inds))
 
     def _get_target_single(
-        self, cls_score: Tensor, mask_pred: Tensor, gt_labels: Tensor, gt_masks: Tensor, img_metas: dict
+        self, cls_score: Tensor, mask_pred: Tensor, gt_labels: Tensor, gt_masks: Tensor, img_metas: ImgMeta
     ) -> tuple[Tensor, ...]:
         """Targets of one image.
 
@@ -228,7 +229,7 @@ class MaskFormerHead(BaseDenseHead):
         all_mask_preds: Sequence[Tensor],
         gt_labels_list: list[Tensor],
         gt_masks_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Tensor]:
         """Losses of all layers of the decoder.
 
@@ -256,7 +257,7 @@ class MaskFormerHead(BaseDenseHead):
         mask_preds: Tensor,
         gt_labels_list: list[Tensor],
         gt_masks_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Losses of one layer: of classes, of pixels, of whole masks; arguments as of :meth:`loss`."""
         labels, label_weights, mask_targets, mask_weights, num_pos, _ = self.get_targets(
@@ -279,14 +280,14 @@ class MaskFormerHead(BaseDenseHead):
         loss_mask = self.loss_mask(preds, masks, weights, avg_factor=num_masks * preds.size(1))
         return loss_cls, loss_mask, loss_dice
 
-    def _loss_of_classes(self, cls_scores: Tensor, targets: Targets, img_metas: list[dict]) -> Tensor:
+    def _loss_of_classes(self, cls_scores: Tensor, targets: Targets, img_metas: list[ImgMeta]) -> Tensor:
         """The loss of (N, Q, K + 1) logits; its divisor is the sum of the class weights of all targets."""
         scores, weights = self.scores_for_loss(cls_scores, targets.labels, targets.label_weights, img_metas)
         labels = targets.labels.flatten()
         divisor = tensor_like(self.class_weight, scores)[labels].sum()
         return self.loss_cls(scores.flatten(0, 1), labels, weights.flatten(), avg_factor=divisor)
 
-    def forward(self, feats: Sequence[Tensor], img_metas: list[dict]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """Predictions of all layers of the decoder.
 
         Args:
@@ -314,7 +315,7 @@ class MaskFormerHead(BaseDenseHead):
     def forward_train(
         self,
         feats: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor] | None,
         gt_labels: list[Tensor],
         gt_masks: list,
@@ -340,7 +341,7 @@ class MaskFormerHead(BaseDenseHead):
         labels, gts = self.preprocess_gt(gt_labels, gt_masks, gt_semantic_seg, img_metas)
         return self.loss(scores, masks, labels, gts, img_metas)
 
-    def simple_test(self, feats: Sequence[Tensor], img_metas: list[dict], **kwargs: Any) -> tuple[Tensor, Tensor]:
+    def simple_test(self, feats: Sequence[Tensor], img_metas: list[ImgMeta], **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Predictions of the last layer, for ``MaskFormerFusionHead``.
 
         Args:
@@ -370,6 +371,6 @@ class MaskFormerHead(BaseDenseHead):
     get_points = forward_single = get_bboxes = simple_test_bboxes = simple_test_rpn = _without_boxes
     aug_test = aug_test_bboxes = aug_test_rpn = merge_aug_bboxes = _without_boxes
 
-    async def async_simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[dict]) -> None:
+    async def async_simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> None:
         """Not offered; see :meth:`get_points`."""
         self._without_boxes()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps, greatest_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
@@ -119,7 +120,7 @@ class PAAHead(ATSSHead):
         iou_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """``loss_cls``, ``loss_bbox`` and ``loss_iou``.
@@ -143,7 +144,7 @@ class PAAHead(ATSSHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None,
     ) -> tuple[Tensor, Targets]:
         """Anchors (R, 4) and targets (N, R, ...) of a batch, not weighed; arguments as of :meth:`loss`."""
@@ -171,7 +172,7 @@ class PAAHead(ATSSHead):
         anchors: Tensor,
         targets: Targets,
         gt_bboxes: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Tensor]:
         """Losses against chosen ``targets`` (N, R, ...) of ``anchors`` (R, 4); see :meth:`loss`."""
         positive = (targets.labels >= 0) & (targets.labels < self.num_classes)
@@ -294,7 +295,7 @@ class PAAHead(ATSSHead):
         anchor_list: list[list[Tensor]],
         valid_flag_list: list[list[Tensor]],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         gt_labels_list: list[Tensor] | None = None,
         label_channels: int = 1,
@@ -329,7 +330,7 @@ class PAAHead(ATSSHead):
         cls_scores: Sequence[Tensor],
         bbox_preds: Sequence[Tensor],
         score_factors: Sequence[Tensor] | None = None,
-        img_metas: list[dict] | None = None,
+        img_metas: list[ImgMeta] | None = None,
         cfg: dict | None = None,
         rescale: bool = False,
         with_nms: bool = True,
@@ -353,7 +354,7 @@ class PAAHead(ATSSHead):
         bbox_pred_list: list[Tensor],
         score_factor_list: list[Tensor],
         mlvl_priors: list[Tensor],
-        img_meta: dict,
+        img_meta: ImgMeta,
         cfg: dict | None,
         rescale: bool = False,
         with_nms: bool = True,

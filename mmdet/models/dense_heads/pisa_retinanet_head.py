@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.retina_head import RetinaHead
@@ -32,7 +33,7 @@ class PISARetinaHead(RetinaHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """``loss_cls``, ``loss_bbox`` and, with ``carl``, ``loss_carl``; arguments as of :meth:`AnchorHead.loss`."""

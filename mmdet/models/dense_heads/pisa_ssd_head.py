@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.ssd_head import FlatBatch, SSDHead
 from mmdet.models.losses.pisa_loss import carl_loss, isr_p
@@ -27,7 +28,7 @@ class PISASSDHead(SSDHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor] | Tensor]:
         """``loss_cls`` and ``loss_bbox``, one tensor an image each, and with ``carl`` ``loss_carl``."""

@@ -14,6 +14,7 @@ from mmdet.core.anchor.point_generator import MlvlPointGenerator
 from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, sampled_targets, scatter_rows
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -172,7 +173,7 @@ class RepPointsHead(AnchorFreeHead):
         return (scores, first, refined) if self.training else (scores, self.points2bbox(refined))
 
     def get_points(
-        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[dict], device: torch.device | str
+        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: torch.device | str
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """Places of each image, N times L times (H * W, 4) x, y, stride x, stride y, and which lie over its padding.
 
@@ -254,7 +255,7 @@ class RepPointsHead(AnchorFreeHead):
         proposals_list: list[list[Tensor]],
         valid_flag_list: list[list[Tensor]],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         gt_labels_list: list[Tensor] | None = None,
         stage: str = 'init',
@@ -359,7 +360,7 @@ class RepPointsHead(AnchorFreeHead):
         pts_preds_refine: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls``, ``loss_pts_init`` and ``loss_pts_refine``, one tensor a level each.
@@ -416,7 +417,7 @@ class RepPointsHead(AnchorFreeHead):
         bbox_pred_list: list[Tensor],
         score_factor_list: list[Tensor | None],
         mlvl_priors: list[Tensor],
-        img_meta: dict,
+        img_meta: ImgMeta,
         cfg: dict | None,
         rescale: bool = False,
         with_nms: bool = True,

@@ -9,6 +9,7 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import SMALL_NORMAL, AnchorHead
 from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
@@ -68,14 +69,14 @@ class RPNHead(AnchorHead):
         cls_scores: list[Tensor],
         bbox_preds: list[Tensor],
         gt_bboxes: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_rpn_cls`` and ``loss_rpn_bbox``; see :meth:`AnchorHead.loss`."""
         losses = super().loss(cls_scores, bbox_preds, gt_bboxes, None, img_metas, gt_bboxes_ignore)
         return dict(loss_rpn_cls=losses['loss_cls'], loss_rpn_bbox=losses['loss_bbox'])
 
-    def _training_proposals(self, outs: Sequence[Any], img_metas: list[dict], cfg: dict) -> list[Tensor]:
+    def _training_proposals(self, outs: Sequence[Any], img_metas: list[ImgMeta], cfg: dict) -> list[Tensor]:
         """Proposals of each image; of one number in static shapes."""
         if not self.static_shapes:
             return super()._training_proposals(outs, img_metas, cfg)
@@ -87,7 +88,7 @@ class RPNHead(AnchorHead):
         bbox_pred_list: list[Tensor],
         score_factor_list: list[None],
         mlvl_anchors: list[Tensor],
-        img_meta: dict,
+        img_meta: ImgMeta,
         cfg: dict | None,
         rescale: bool = False,
         with_nms: bool = True,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -151,7 +152,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         return multi_apply(self.forward_single, feats)
 
     def get_anchors(
-        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[dict], device: str | torch.device = 'cuda'
+        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: str | torch.device = 'cuda'
     ) -> list[list[Tensor]]:
         """Squares of each image, N times L times (H * W, 4), the N lists being one object."""
         return [self.square_anchor_generator.grid_priors(featmap_sizes, device=device)] * len(img_metas)
@@ -162,7 +163,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         inside_flag_list: list[list[Tensor]],
         square_list: list[list[Tensor]],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         gt_labels_list: list[Tensor] | None = None,
         label_channels: int | None = None,
@@ -220,7 +221,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         label_channels: int | None = None,
         sampling: bool = True,
         unmap_outputs: bool = True,
@@ -292,7 +293,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         bbox_preds: Sequence[BucketMaps],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls``, ``loss_bbox_cls`` and ``loss_bbox_reg``, one tensor a level each.
@@ -334,7 +335,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         self,
         cls_scores: Sequence[Tensor],
         bbox_preds: Sequence[BucketMaps],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         cfg: dict | None = None,
         rescale: bool = False,
     ) -> list[tuple[Tensor, Tensor]]:

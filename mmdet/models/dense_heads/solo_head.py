@@ -9,6 +9,7 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmdet.core.data_structures.instance_data import InstanceData
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS, build_loss
@@ -181,7 +182,7 @@ class SOLOHead(BaseMaskHead):
         mlvl_cls_preds: Sequence[Tensor],
         gt_labels: list[Tensor],
         gt_masks: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor] | None = None,
         **kwargs: Any,
     ) -> dict[str, Tensor]:
@@ -212,7 +213,7 @@ class SOLOHead(BaseMaskHead):
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_masks: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Tensor]:
         """See :meth:`loss`.
 
@@ -282,7 +283,11 @@ class SOLOHead(BaseMaskHead):
         return self._targets_of_image(gt_bboxes, gt_labels, gt_masks, featmap_sizes)
 
     def get_results(
-        self, mlvl_mask_preds: Sequence[Tensor], mlvl_cls_scores: Sequence[Tensor], img_metas: list[dict], **kwargs: Any
+        self,
+        mlvl_mask_preds: Sequence[Tensor],
+        mlvl_cls_scores: Sequence[Tensor],
+        img_metas: list[ImgMeta],
+        **kwargs: Any,
     ) -> list[InstanceData]:
         """Instances of each image, in the original images' size; see :func:`instances_of_cells`.
 
@@ -302,7 +307,7 @@ class SOLOHead(BaseMaskHead):
         return torch.cat([m.permute(0, 2, 3, 1).flatten(1, 2) for m in to_full_precision(mlvl_cls_scores)], dim=1)
 
     def _get_results_single(
-        self, cls_scores: Tensor, mask_preds: Tensor, img_meta: dict, cfg: dict | None = None
+        self, cls_scores: Tensor, mask_preds: Tensor, img_meta: ImgMeta, cfg: dict | None = None
     ) -> InstanceData:
         """Instances of one image, from class scores (R, K) and masks (R, h, w)."""
         return self._instances(cls_scores, lambda cells: mask_preds[cells], 4, img_meta, cfg)
@@ -312,7 +317,7 @@ class SOLOHead(BaseMaskHead):
         cls_scores: Tensor,
         masks_of: Callable[[Tensor], Tensor],
         scale: int,
-        img_meta: dict,
+        img_meta: ImgMeta,
         cfg: dict | None = None,
     ) -> InstanceData:
         """See :func:`instances_of_cells`; ``cfg`` None: ``test_cfg``."""
@@ -359,7 +364,7 @@ class DecoupledSOLOHead(SOLOHead):
         mlvl_cls_preds: Sequence[Tensor],
         gt_labels: list[Tensor],
         gt_masks: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor] | None = None,
         **kwargs: Any,
     ) -> dict[str, Tensor]:
@@ -378,7 +383,7 @@ class DecoupledSOLOHead(SOLOHead):
         mlvl_mask_preds_x: Sequence[Tensor],
         mlvl_mask_preds_y: Sequence[Tensor],
         mlvl_cls_scores: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         rescale: bool | None = None,
         **kwargs: Any,
     ) -> list[InstanceData]:
@@ -388,7 +393,7 @@ class DecoupledSOLOHead(SOLOHead):
         return [self._get_results_single(*image, None) for image in zip(scores, columns, rows, img_metas)]
 
     def _get_results_single(
-        self, cls_scores: Tensor, mask_preds_x: Tensor, mask_preds_y: Tensor, img_meta: dict, cfg: dict | None
+        self, cls_scores: Tensor, mask_preds_x: Tensor, mask_preds_y: Tensor, img_meta: ImgMeta, cfg: dict | None
     ) -> InstanceData:
         """Instances of one image, from class scores (R, K) and masks (sum of S, h, w) of columns and of rows."""
         sides = torch.tensor(list(self.num_grids), device=cls_scores.device)

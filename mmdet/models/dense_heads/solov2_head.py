@@ -11,6 +11,7 @@ from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
 from mmdet.core.data_structures.instance_data import InstanceData
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
@@ -178,7 +179,7 @@ class SOLOV2Head(SOLOHead):
         mask_feats: Tensor,
         gt_labels: list[Tensor],
         gt_masks: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor] | None = None,
         **kwargs: Any,
     ) -> dict[str, Tensor]:
@@ -216,7 +217,7 @@ class SOLOV2Head(SOLOHead):
         mlvl_kernel_preds: Sequence[Tensor],
         mlvl_cls_scores: Sequence[Tensor],
         mask_feats: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         **kwargs: Any,
     ) -> list[InstanceData]:
         """Instances of each image, from what ``forward`` gave; see :meth:`SOLOHead.get_results`."""
@@ -227,7 +228,7 @@ class SOLOV2Head(SOLOHead):
         return [self._get_results_single(*image) for image in images]
 
     def _get_results_single(
-        self, kernel_preds: Tensor, cls_scores: Tensor, mask_feats: Tensor, img_meta: dict, cfg: dict | None = None
+        self, kernel_preds: Tensor, cls_scores: Tensor, mask_feats: Tensor, img_meta: ImgMeta, cfg: dict | None = None
     ) -> InstanceData:
         """Instances of one image, from kernels (R, D), class scores (R, K) and features (C, h, w)."""
 

@@ -9,6 +9,7 @@ from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
 from mmdet.core.bbox.assigners.assign_result import rows_of
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import DELTA_CODER, AnchorHead
@@ -196,7 +197,7 @@ class SSDHead(AnchorHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls`` and ``loss_bbox``, one tensor an image each; arguments as of :meth:`AnchorHead.loss`."""
@@ -209,7 +210,7 @@ class SSDHead(AnchorHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None,
     ) -> FlatBatch:
         """Predictions and targets of a batch, its levels joined; arguments as of :meth:`loss`."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import distance2bbox
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, sampled_targets, scatter_rows
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
@@ -226,7 +227,7 @@ class TOODHead(ATSSHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls`` and ``loss_bbox``, one tensor a level each.
@@ -267,7 +268,7 @@ class TOODHead(ATSSHead):
         scores: Tensor,
         labels: Tensor,
         label_weights: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """As of :class:`BaseDenseHead`, of scores in [0, 1]; 0 where a negative says nothing of a class."""
@@ -284,7 +285,7 @@ class TOODHead(ATSSHead):
         anchor_list: list[list[Tensor]],
         valid_flag_list: list[list[Tensor]],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         gt_labels_list: list[Tensor] | None = None,
         label_channels: int = 1,
@@ -347,7 +348,7 @@ class TOODHead(ATSSHead):
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         label_channels: int = 1,
         unmap_outputs: bool = True,
     ) -> tuple[Tensor, ...]:
@@ -381,7 +382,7 @@ class TOODHead(ATSSHead):
         bbox_pred_list: list[Tensor],
         score_factor_list: list[Tensor | None],
         mlvl_priors: list[Tensor],
-        img_meta: dict,
+        img_meta: ImgMeta,
         cfg: dict | None,
         rescale: bool = False,
         with_nms: bool = True,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
 from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
@@ -202,7 +203,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         """See :func:`star_offsets`."""
         return star_offsets(bbox_pred, gradient_mul, stride)
 
-    def weigh(self, targets: Targets, img_metas: list[dict] | None, overlaps: Any = None) -> Targets:
+    def weigh(self, targets: Targets, img_metas: list[ImgMeta] | None, overlaps: Any = None) -> Targets:
         """As of :class:`BaseDenseHead`; with the varifocal loss all points count, those over the padding, too."""
         if self.use_vfl:
             targets = targets._replace(label_weights=torch.ones_like(targets.label_weights))
@@ -215,7 +216,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         bbox_preds_refine: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """``loss_cls``, ``loss_bbox`` and ``loss_bbox_rf``.
@@ -280,7 +281,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         mlvl_points: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None,
     ) -> tuple[list[Tensor], ...]:
         """Labels, label weights, distances in pixels and box weights of a batch; L tensors each, (N * H * W, ...)."""
@@ -299,7 +300,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         return labels, None, distances, None
 
     def get_anchors(
-        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[dict], device: str | torch.device = 'cuda'
+        self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: str | torch.device = 'cuda'
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """Anchors of ATSS and which of them lie over the padded image; see :meth:`AnchorHead.get_anchors`."""
         generator = self.atss_prior_generator
@@ -313,7 +314,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         mlvl_points: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> tuple[list[Tensor], ...]:
         """As :meth:`get_targets`, with the assigner of ATSS."""

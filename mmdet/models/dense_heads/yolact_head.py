@@ -9,6 +9,7 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import ModuleList
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import fast_nms
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS
@@ -113,7 +114,7 @@ class YOLACTHead(AnchorHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> tuple[dict[str, list[Tensor]], list]:
         """``loss_cls`` and ``loss_bbox``, one tensor an image (with ``use_ohem``) or a level; sampling results.
@@ -185,7 +186,7 @@ class YOLACTHead(AnchorHead):
         cls_scores: Sequence[Tensor],
         bbox_preds: Sequence[Tensor],
         coeff_preds: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         cfg: dict | None = None,
         rescale: bool = False,
     ) -> list[tuple[Tensor, Tensor, Tensor]]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
@@ -71,7 +72,7 @@ class YOLACTSegmHead(BaseModule, DirectedHead):
         segm_pred: Tensor,
         gt_masks: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict] | None = None,
+        img_metas: list[ImgMeta] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_segm``, one tensor an image.
 
@@ -110,7 +111,7 @@ class YOLACTSegmHead(BaseModule, DirectedHead):
             return None
         return masks_of_classes(resize_masks(gt_masks, segm_pred.shape[-2:]), gt_labels, self.num_classes)
 
-    def simple_test(self, feats: Any, img_metas: list[dict], rescale: bool = False) -> None:
+    def simple_test(self, feats: Any, img_metas: list[ImgMeta], rescale: bool = False) -> None:
         """Not offered.
 
         Raises:
@@ -196,7 +197,7 @@ class YOLACTProtonet(BaseModule, DirectedHead):
         x: Tensor,
         coeff_pred: Sequence[Tensor],
         bboxes: list[Tensor],
-        img_meta: list[dict],
+        img_meta: list[ImgMeta],
         sampling_results: list | None = None,
     ) -> list[Tensor]:
         """Masks in [0, 1] of each image, (n, h, w), zero outside their boxes.
@@ -226,7 +227,7 @@ class YOLACTProtonet(BaseModule, DirectedHead):
         mask_pred: list[Tensor],
         gt_masks: list[Tensor],
         gt_bboxes: list[Tensor],
-        img_meta: list[dict],
+        img_meta: list[ImgMeta],
         sampling_results: list,
     ) -> dict[str, list[Tensor]]:
         """``loss_mask``, one tensor an image; a mask counts by the inverse of its box's area.
@@ -267,7 +268,7 @@ class YOLACTProtonet(BaseModule, DirectedHead):
         return resize_masks(gt_masks, mask_pred.shape[-2:])[pos_assigned_gt_inds]
 
     def get_seg_masks(
-        self, mask_pred: Tensor, label_pred: Tensor, img_meta: dict, rescale: bool
+        self, mask_pred: Tensor, label_pred: Tensor, img_meta: ImgMeta, rescale: bool
     ) -> list[list[np.ndarray]]:
         """Masks (n, h, w) in [0, 1] and labels (n,) -> for each class a list of bool arrays of the image's size.
 
@@ -298,7 +299,7 @@ class YOLACTProtonet(BaseModule, DirectedHead):
         det_bboxes: list[Tensor],
         det_labels: list[Tensor],
         det_coeffs: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         rescale: bool = False,
     ) -> list[list[list[np.ndarray]]]:
         """Masks of the detections of each image, by class; see :meth:`get_seg_masks`.

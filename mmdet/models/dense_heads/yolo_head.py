@@ -12,6 +12,7 @@ from torch.nn import functional
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
@@ -186,7 +187,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
     def get_bboxes(
         self,
         pred_maps: Sequence[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         cfg: dict | None = None,
         rescale: bool = False,
         with_nms: bool = True,
@@ -234,7 +235,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         pred_maps: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, list[Tensor]]:
         """``loss_cls``, ``loss_conf``, ``loss_xy`` and ``loss_wh``, each L tensors.
@@ -262,7 +263,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         target_maps: Sequence[Tensor],
         neg_maps: Sequence[Tensor],
         gt_bboxes: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Weights of all anchors for the objectness and for the other losses, weighed as the images say.
 
@@ -354,7 +355,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         return targets, negatives
 
     def aug_test(
-        self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[dict]], rescale: bool = False
+        self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[ImgMeta]], rescale: bool = False
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of one image, merged over its augmented versions; see :meth:`aug_test_bboxes`."""
         return self.aug_test_bboxes(feats, img_metas, rescale=rescale)

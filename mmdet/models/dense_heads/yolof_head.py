@@ -8,6 +8,7 @@ from mmcv.cnn import ConvModule, bias_init_with_prob, constant_init, is_norm, no
 from torch import Tensor, nn
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, scatter_rows
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
@@ -95,7 +96,7 @@ class YOLOFHead(AnchorHead):
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """``loss_cls`` and ``loss_bbox``.
@@ -142,7 +143,7 @@ class YOLOFHead(AnchorHead):
         anchor_list: list[Tensor],
         valid_flag_list: list[Tensor],
         gt_bboxes_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore_list: list[Tensor] | None = None,
         gt_labels_list: list[Tensor] | None = None,
         label_channels: int = 1,
@@ -205,7 +206,7 @@ class YOLOFHead(AnchorHead):
         gt_bboxes: Tensor,
         gt_bboxes_ignore: Tensor | None,
         gt_labels: Tensor | None,
-        img_meta: dict,
+        img_meta: ImgMeta,
         label_channels: int = 1,
         unmap_outputs: bool = True,
     ) -> tuple:

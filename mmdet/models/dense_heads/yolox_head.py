@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
 from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
@@ -185,7 +186,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         cls_scores: Sequence[Tensor],
         bbox_preds: Sequence[Tensor],
         objectnesses: Sequence[Tensor],
-        img_metas: list[dict] | None = None,
+        img_metas: list[ImgMeta] | None = None,
         cfg: dict | None = None,
         rescale: bool = False,
         with_nms: bool = True,
@@ -242,7 +243,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         objectnesses: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """``loss_cls``, ``loss_bbox``, ``loss_obj`` and, if switched on, ``loss_l1``.

@@ -11,6 +11,7 @@ import torch
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.models.builder import build_backbone, build_neck
 from mmdet.models.detectors.loss_log import parse_losses
@@ -122,7 +123,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
             raise TypeError(f'imgs: expected a list with the versions of a batch, got {type(imgs).__name__}')
         return [self.extract_feat(img) for img in imgs]
 
-    def forward_train(self, imgs: Tensor, img_metas: list[dict], **kwargs: Any) -> dict | None:
+    def forward_train(self, imgs: Tensor, img_metas: list[ImgMeta], **kwargs: Any) -> dict | None:
         """Losses of a batch; a subclass computes them and may call this one first.
 
         This one only notes the size of the padded batch in ``img_metas``, for heads that need it.
@@ -135,23 +136,23 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         self._note_batch_shape(imgs, img_metas)
 
     @staticmethod
-    def _note_batch_shape(imgs: Tensor, img_metas: list[dict]) -> None:
+    def _note_batch_shape(imgs: Tensor, img_metas: list[ImgMeta]) -> None:
         for img_meta in img_metas:
             img_meta['batch_input_shape'] = tuple(imgs.shape[-2:])
 
     @abstractmethod
-    def simple_test(self, img: Tensor, img_metas: list[dict], **kwargs: Any) -> list:
+    def simple_test(self, img: Tensor, img_metas: list[ImgMeta], **kwargs: Any) -> list:
         """Results of each image, without augmentation."""
 
     @abstractmethod
-    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs: Any) -> list:
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], **kwargs: Any) -> list:
         """Results of a single image, merged over its augmented versions."""
 
-    async def async_simple_test(self, img: Tensor, img_metas: list[dict], **kwargs: Any) -> list:
+    async def async_simple_test(self, img: Tensor, img_metas: list[ImgMeta], **kwargs: Any) -> list:
         """As :meth:`simple_test`, for callers that await; it runs in the caller's thread."""
         return self.simple_test(img, img_metas, **kwargs)
 
-    async def aforward_test(self, *, img: list[Tensor], img_metas: list[list[dict]], **kwargs: Any) -> list:
+    async def aforward_test(self, *, img: list[Tensor], img_metas: list[list[ImgMeta]], **kwargs: Any) -> list:
         """As :meth:`forward_test`, for callers that await; one version of a batch only.
 
         Raises:
@@ -163,7 +164,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         return await self.async_simple_test(img[0], img_metas[0], **kwargs)
 
     @staticmethod
-    def _check_versions(imgs: list[Tensor], img_metas: list[list[dict]]) -> None:
+    def _check_versions(imgs: list[Tensor], img_metas: list[list[ImgMeta]]) -> None:
         for name, value in (('imgs', imgs), ('img_metas', img_metas)):
             if not isinstance(value, list):
                 raise TypeError(
@@ -173,7 +174,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         if len(imgs) != len(img_metas):
             raise ValueError(f'{len(imgs)} versions of the images, but {len(img_metas)} of img_metas')
 
-    def forward_test(self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs: Any) -> list:
+    def forward_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], **kwargs: Any) -> list:
         """Results of a batch.
 
         Args:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import flip_tensor
 from mmdet.models.builder import DETECTORS
 from mmdet.models.detectors.flipped_pairs import pairs_of_versions
@@ -28,7 +29,9 @@ class CenterNet(SingleStageDetector):
         bboxes, labels = (torch.cat(part) for part in zip(*(version[0] for version in aug_results)))
         return self.bbox_head._bboxes_nms(bboxes, labels, self.test_cfg) if with_nms else (bboxes, labels)
 
-    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = True) -> list[list[np.ndarray]]:
+    def aug_test(
+        self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = True
+    ) -> list[list[np.ndarray]]:
         """Detections of one image; the maps of each version and of its mirrored one are averaged.
 
         Args:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox_mapping_back
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS
 from mmdet.models.detectors.flipped_pairs import pairs_of_versions
 from mmdet.models.detectors.single_stage import SingleStageDetector
@@ -17,7 +18,7 @@ class CornerNet(SingleStageDetector):
     """CornerNet; arguments as :class:`SingleStageDetector`."""
 
     def merge_aug_results(
-        self, aug_results: Sequence[tuple[Tensor, Tensor]], img_metas: list[list[dict]]
+        self, aug_results: Sequence[tuple[Tensor, Tensor]], img_metas: list[list[ImgMeta]]
     ) -> tuple[Tensor, Tensor]:
         """Detections of all versions, brought back to the original image, joined and suppressed.
 
@@ -34,7 +35,7 @@ class CornerNet(SingleStageDetector):
         return self.bbox_head._bboxes_nms(torch.cat(recovered), labels, self.bbox_head.test_cfg)
 
     def aug_test(
-        self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = False
+        self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False
     ) -> list[list[np.ndarray]]:
         """Detections of one image, suppressed over all of its versions at once.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS
 from mmdet.models.detectors.two_stage import TwoStageDetector
 
@@ -25,7 +26,7 @@ class FastRCNN(TwoStageDetector):
         super().__init__(backbone, neck, None, roi_head, train_cfg, test_cfg, pretrained, init_cfg)
 
     def forward_test(
-        self, imgs: list[Tensor], img_metas: list[list[dict]], proposals: list[list[Tensor]], **kwargs: Any
+        self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], proposals: list[list[Tensor]], **kwargs: Any
     ) -> list:
         """Results of a batch; ``proposals`` holds, for the one version of the batch, N times (n, 4 or 5)."""
         return super().forward_test(imgs, img_metas, proposals=proposals, **kwargs)

@@ -2,10 +2,12 @@
 
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
+
 Version = tuple[Tensor, list[dict]]
 
 
-def pairs_of_versions(imgs: list[Tensor], img_metas: list[list[dict]]) -> list[tuple[Version, Version]]:
+def pairs_of_versions(imgs: list[Tensor], img_metas: list[list[ImgMeta]]) -> list[tuple[Version, Version]]:
     """Each version (1, 3, H, W) and its meta information with those of the mirrored version that follows it.
 
     Raises:

@@ -8,6 +8,7 @@ import torch
 from mmcv import Config
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS, build_detector
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.single_stage import SingleStageDetector
@@ -76,7 +77,7 @@ class KnowledgeDistillationSingleStageDetector(SingleStageDetector):
     def forward_train(
         self,
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None = None,

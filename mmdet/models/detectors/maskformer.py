@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2result
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.panoptic_two_stage_segmentor import TwoStagePanopticSegmentor
@@ -56,7 +57,7 @@ class MaskFormer(BaseDetector):
         """Images (N, 3, H, W) -> L feature maps (N, C, H, W)."""
         return self._run_trunk(img)
 
-    def forward_dummy(self, img: Tensor, img_metas: list[dict]) -> tuple:
+    def forward_dummy(self, img: Tensor, img_metas: list[ImgMeta]) -> tuple:
         """The network alone, without losses or results; for counting operations."""
         self._note_batch_shape(img, img_metas)
         return self.panoptic_head(self.extract_feat(img), img_metas)
@@ -64,7 +65,7 @@ class MaskFormer(BaseDetector):
     def forward_train(
         self,
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_masks: list,
@@ -89,7 +90,7 @@ class MaskFormer(BaseDetector):
             self.extract_feat(img), img_metas, gt_bboxes, gt_labels, gt_masks, gt_semantic_seg, gt_bboxes_ignore
         )
 
-    def simple_test(self, imgs: Tensor, img_metas: list[dict], **kwargs: Any) -> list:
+    def simple_test(self, imgs: Tensor, img_metas: list[ImgMeta], **kwargs: Any) -> list:
         """Results of each image.
 
         Args:
@@ -120,7 +121,7 @@ class MaskFormer(BaseDetector):
             arrays['ins_results'] = (by_class, [list(masks[labels == k]) for k in range(self.num_things_classes)])
         return arrays
 
-    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], **kwargs: Any) -> list:
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], **kwargs: Any) -> list:
         """Not offered.
 
         Raises:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.core.visualization.instances import from_result
@@ -76,7 +77,7 @@ class TwoStagePanopticSegmentor(TwoStageDetector):
     def forward_train(
         self,
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None = None,
@@ -110,7 +111,7 @@ class TwoStagePanopticSegmentor(TwoStageDetector):
     def simple_test_mask(
         self,
         x: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         det_bboxes: list[Tensor],
         det_labels: list[Tensor],
         rescale: bool = False,
@@ -144,7 +145,7 @@ class TwoStagePanopticSegmentor(TwoStageDetector):
         return dict(masks=masks)
 
     def simple_test(
-        self, img: Tensor, img_metas: list[dict], proposals: list[Tensor] | None = None, rescale: bool = False
+        self, img: Tensor, img_metas: list[ImgMeta], proposals: list[Tensor] | None = None, rescale: bool = False
     ) -> list[dict[str, np.ndarray]]:
         """Panoptic maps of each image.
 
@@ -173,7 +174,7 @@ class TwoStagePanopticSegmentor(TwoStageDetector):
         maps = map(self.panoptic_fusion_head.simple_test, det_bboxes, det_labels, masks, seg_preds)
         return [dict(pan_results=pan.int().cpu().numpy()) for pan in maps]
 
-    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = False) -> list:
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list:
         """Not offered.
 
         Raises:

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox_mapping
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector, stage_configs
@@ -55,7 +56,7 @@ class RPN(BaseDetector):
     def forward_train(
         self,
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor] | None = None,
         gt_bboxes_ignore: list[Tensor] | None = None,
         **kwargs: Any,
@@ -73,7 +74,7 @@ class RPN(BaseDetector):
         feats = self.extract_feat(img)
         return self.rpn_head.forward_train(feats, img_metas, gt_bboxes, None, gt_bboxes_ignore)
 
-    def simple_test(self, img: Tensor, img_metas: list[dict], rescale: bool = False) -> list[np.ndarray]:
+    def simple_test(self, img: Tensor, img_metas: list[ImgMeta], rescale: bool = False) -> list[np.ndarray]:
         """Proposals of each image, (k, 5) with scores, best first.
 
         Args:
@@ -87,7 +88,7 @@ class RPN(BaseDetector):
                 dets[:, :4] /= dets.new_tensor(meta['scale_factor'])
         return [dets.cpu().numpy() for dets in proposals]
 
-    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = False) -> list[np.ndarray]:
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list[np.ndarray]:
         """Proposals of one image, merged over its augmented versions; a list with one (k, 5).
 
         Args:

@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2result
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.utils.settings import as_config
@@ -53,7 +54,7 @@ class SingleStageDetector(BaseDetector):
     def forward_train(
         self,
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None = None,
@@ -70,7 +71,7 @@ class SingleStageDetector(BaseDetector):
         super().forward_train(img, img_metas)
         return self.bbox_head.forward_train(self.extract_feat(img), img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore)
 
-    def simple_test(self, img: Tensor, img_metas: list[dict], rescale: bool = False) -> list[list[np.ndarray]]:
+    def simple_test(self, img: Tensor, img_metas: list[ImgMeta], rescale: bool = False) -> list[list[np.ndarray]]:
         """Detections of each image: for each class boxes with scores (n, 5).
 
         Args:
@@ -82,7 +83,7 @@ class SingleStageDetector(BaseDetector):
         return self._by_class(results)
 
     def aug_test(
-        self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = False
+        self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False
     ) -> list[list[np.ndarray]]:
         """Detections of one image, merged over its augmented versions; a list with one entry.
 

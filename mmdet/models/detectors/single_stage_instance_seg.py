@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.data_structures.instance_data import InstanceData
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.utils.settings import as_config
@@ -66,7 +67,7 @@ class SingleStageInstanceSegmentor(BaseDetector):
     def forward_train(
         self,
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_masks: list,
         gt_labels: list[Tensor],
         gt_bboxes: list[Tensor] | None = None,
@@ -96,7 +97,7 @@ class SingleStageInstanceSegmentor(BaseDetector):
             raise ValueError(f'box head and mask head both have the losses {", ".join(sorted(both))}')
         return {**losses, **of_masks}
 
-    def simple_test(self, img: Tensor, img_metas: list[dict], rescale: bool = False) -> list[tuple[list, list]]:
+    def simple_test(self, img: Tensor, img_metas: list[ImgMeta], rescale: bool = False) -> list[tuple[list, list]]:
         """Instances of each image; see :meth:`format_results`.
 
         Args:
@@ -119,7 +120,7 @@ class SingleStageInstanceSegmentor(BaseDetector):
         dets = torch.cat([boxes[:, :4], results.scores[:, None]], dim=1).detach().cpu().numpy()
         return [dets[labels == k] for k in range(num_classes)], [list(masks[labels == k]) for k in range(num_classes)]
 
-    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = False) -> list:
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list:
         """Not offered.
 
         Raises:

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS
 from mmdet.models.detectors.two_stage import TwoStageDetector
 
@@ -28,7 +29,7 @@ class SparseRCNN(TwoStageDetector):
     def forward_train(
         self,
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None = None,
@@ -70,7 +71,7 @@ class SparseRCNN(TwoStageDetector):
         losses.update(self._domain_losses(feats, boxes, img_metas))
         return losses
 
-    def simple_test(self, img: Tensor, img_metas: list[dict], rescale: bool = False, proposals: None = None) -> list:
+    def simple_test(self, img: Tensor, img_metas: list[ImgMeta], rescale: bool = False, proposals: None = None) -> list:
         """Detections of each image, by class; with a mask head (boxes, masks).
 
         Args:

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS
 from mmdet.models.detectors.faster_rcnn import FasterRCNN
 
@@ -43,7 +44,7 @@ class TridentFasterRCNN(FasterRCNN):
         return self.num_branch if self.test_branch_idx == -1 else 1
 
     def simple_test(
-        self, img: Tensor, img_metas: list[dict], proposals: list[Tensor] | None = None, rescale: bool = False
+        self, img: Tensor, img_metas: list[ImgMeta], proposals: list[Tensor] | None = None, rescale: bool = False
     ) -> list:
         """Detections of each image, by class; see :meth:`TwoStageDetector.simple_test`."""
         feats = self.extract_feat(img)
@@ -54,7 +55,7 @@ class TridentFasterRCNN(FasterRCNN):
             proposals = list(proposals) * self.num_test_branches
         return self.roi_head.simple_test(feats, proposals, trident_metas, rescale=rescale)
 
-    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = False) -> list:
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list:
         """Detections of one image, merged over its versions; see :meth:`TwoStageDetector.aug_test`."""
         feats = self.extract_feats(imgs)
         trident_metas = [list(metas) * self.num_test_branches for metas in img_metas]
@@ -62,7 +63,7 @@ class TridentFasterRCNN(FasterRCNN):
         return self.roi_head.aug_test(feats, proposals, img_metas, rescale=rescale)
 
     def forward_train(
-        self, img: Tensor, img_metas: list[dict], gt_bboxes: list[Tensor], gt_labels: list[Tensor], **kwargs: Any
+        self, img: Tensor, img_metas: list[ImgMeta], gt_bboxes: list[Tensor], gt_labels: list[Tensor], **kwargs: Any
     ) -> dict[str, Any]:
         """Losses of both stages over all branches; see :meth:`TwoStageDetector.forward_train`.
 

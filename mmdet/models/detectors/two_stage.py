@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.detectors.base import BaseDetector, stage_configs
@@ -92,7 +93,7 @@ class TwoStageDetector(BaseDetector):
     def forward_train(
         self,
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None = None,
@@ -122,7 +123,7 @@ class TwoStageDetector(BaseDetector):
         self,
         feats: Sequence[Tensor],
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None,
@@ -153,7 +154,7 @@ class TwoStageDetector(BaseDetector):
         return losses
 
     def _domain_losses(
-        self, feats: Sequence[Tensor], proposals: Sequence[Tensor], img_metas: list[dict]
+        self, feats: Sequence[Tensor], proposals: Sequence[Tensor], img_metas: list[ImgMeta]
     ) -> dict[str, Tensor]:
         """Losses of the domain classifiers; none without ``train_cfg.domain``."""
         if self.domain_adaptation is None:
@@ -179,7 +180,7 @@ class TwoStageDetector(BaseDetector):
         self.last_objectness = getattr(self.rpn_head, 'last_objectness', None) if self.with_rpn else None
 
     def simple_test(
-        self, img: Tensor, img_metas: list[dict], proposals: list[Tensor] | None = None, rescale: bool = False
+        self, img: Tensor, img_metas: list[ImgMeta], proposals: list[Tensor] | None = None, rescale: bool = False
     ) -> list:
         """Detections of each image, by class; with a mask head (boxes, masks).
 
@@ -195,12 +196,12 @@ class TwoStageDetector(BaseDetector):
         return self.roi_head.simple_test(feats, proposals, img_metas, rescale=rescale)
 
     async def async_simple_test(
-        self, img: Tensor, img_meta: list[dict], proposals: list[Tensor] | None = None, rescale: bool = False
+        self, img: Tensor, img_meta: list[ImgMeta], proposals: list[Tensor] | None = None, rescale: bool = False
     ) -> list:
         """As :meth:`simple_test`, for callers that await; it runs in the caller's thread."""
         return self.simple_test(img, img_meta, proposals=proposals, rescale=rescale)
 
-    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = False) -> list:
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list:
         """Detections of one image, merged over its augmented versions; a list with one entry.
 
         Args:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2result
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.single_stage import SingleStageDetector
@@ -52,7 +53,7 @@ class YOLACT(SingleStageDetector):
     def forward_train(
         self,
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None = None,
@@ -84,7 +85,7 @@ class YOLACT(SingleStageDetector):
         return losses
 
     def simple_test(
-        self, img: Tensor, img_metas: list[dict], rescale: bool = False
+        self, img: Tensor, img_metas: list[ImgMeta], rescale: bool = False
     ) -> list[tuple[list[np.ndarray], list[list[np.ndarray]]]]:
         """Boxes and masks of each image, by class; see :meth:`SingleStageDetector.simple_test`."""
         feats = self.extract_feat(img)
@@ -93,7 +94,7 @@ class YOLACT(SingleStageDetector):
         by_class = [bbox2result(*image, self.bbox_head.num_classes) for image in zip(boxes, labels)]
         return list(zip(by_class, masks))
 
-    def aug_test(self, imgs: list[Tensor], img_metas: list[list[dict]], rescale: bool = False) -> list:
+    def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list:
         """Not offered.
 
         Raises:

@@ -10,6 +10,7 @@ from mmcv.runner import get_dist_info
 from torch import Tensor
 from torch.nn import functional
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS
 from mmdet.models.detectors.single_stage import SingleStageDetector
 from mmdet.utils.logger import log_img_scale
@@ -67,7 +68,7 @@ class YOLOX(SingleStageDetector):
     def forward_train(
         self,
         img: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None = None,

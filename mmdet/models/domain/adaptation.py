@@ -8,6 +8,7 @@ from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.progress_schedule import ProgressSchedule, checked_schedule
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.domain.domain_losses import (
@@ -94,7 +95,7 @@ class DomainAdaptation(BaseModule):
         return self.reversal.at(self.progress)
 
     def forward(
-        self, feats: Sequence[Tensor], proposals: Sequence[Tensor], img_metas: Sequence[dict], pool: Pool
+        self, feats: Sequence[Tensor], proposals: Sequence[Tensor], img_metas: Sequence[ImgMeta], pool: Pool
     ) -> dict[str, Tensor]:
         """Losses and accuracies of a batch of N images.
 
@@ -131,7 +132,7 @@ class DomainAdaptation(BaseModule):
         return losses
 
     def _batch(
-        self, feats: Sequence[Tensor], proposals: Sequence[Tensor], img_metas: Sequence[dict], pool: Pool
+        self, feats: Sequence[Tensor], proposals: Sequence[Tensor], img_metas: Sequence[ImgMeta], pool: Pool
     ) -> DomainBatch:
         levels = list(feats) if self.levels is None else [_level(feats, i) for i in self.levels]
         shapes = [meta['img_shape'] for meta in img_metas]
@@ -156,7 +157,7 @@ def _level(feats: Sequence[Tensor], number: int) -> Tensor:
     return feats[number]
 
 
-def domain_of(img_meta: dict, key: str = 'domain') -> int:
+def domain_of(img_meta: ImgMeta, key: str = 'domain') -> int:
     """The number of an image's domain.
 
     Raises:

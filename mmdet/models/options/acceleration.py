@@ -21,6 +21,7 @@ import torch
 from mmcv.cnn.bricks.conv_ws import ConvAWS2d, ConvWS2d
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.options.fold_norm import fold_norms
 from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.registry import did_you_mean
@@ -108,7 +109,7 @@ class InputNorm:
         self.std = torch.tensor(std, dtype=torch.float32)
         self.to_rgb = to_rgb
 
-    def __call__(self, images: Tensor, img_metas: Sequence[dict]) -> Tensor:
+    def __call__(self, images: Tensor, img_metas: Sequence[ImgMeta]) -> Tensor:
         """(N, C, H, W) uint8 -> float32; padding becomes 0, as where it is added after normalising."""
         if images.dtype != torch.uint8:
             return images
@@ -121,7 +122,7 @@ class InputNorm:
         return normalised
 
 
-def _as_channels_last(images: Tensor, img_metas: Sequence[dict]) -> Tensor:
+def _as_channels_last(images: Tensor, img_metas: Sequence[ImgMeta]) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 

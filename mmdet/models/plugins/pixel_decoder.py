@@ -12,6 +12,7 @@ from mmcv.cnn.bricks.transformer import build_positional_encoding, build_transfo
 from mmcv.runner import BaseModule, ModuleList
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.utils.padding_mask import padding_mask
 
 # Default arguments; every builder copies them.
@@ -99,7 +100,7 @@ class PixelDecoder(BaseModule):
         maps = add_finer_maps(coarse, feats[:-1], self.lateral_convs, self.output_convs, 'nearest')
         return self.mask_feature(maps[-1] if maps else coarse)
 
-    def forward(self, feats: Sequence[Tensor], img_metas: list[dict]) -> tuple[Tensor, Tensor]:
+    def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor]:
         """Mask features and what the queries look at.
 
         Args:
@@ -161,7 +162,7 @@ class TransformerEncoderPixelDecoder(PixelDecoder):
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
 
-    def forward(self, feats: Sequence[Tensor], img_metas: list[dict]) -> tuple[Tensor, Tensor]:
+    def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor]:
         """Mask features and what the queries look at.
 
         Args:

@@ -8,6 +8,7 @@ import torch.nn as nn
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import build_shared_head
 from mmdet.models.utils.export import refuse_export
 from mmdet.models.utils.settings import as_config
@@ -88,7 +89,7 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
     def forward_train(
         self,
         x: Sequence[Tensor],
-        img_meta: list[dict],
+        img_meta: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -102,7 +103,7 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
         self,
         x: Sequence[Tensor],
         proposal_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposals: list[Tensor] | None = None,
         rescale: bool = False,
         **kwargs: Any,
@@ -114,7 +115,7 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
         self,
         x: Sequence[Tensor],
         proposal_list: list[Tensor],
-        img_meta: list[dict],
+        img_meta: list[ImgMeta],
         proposals: list[Tensor] | None = None,
         rescale: bool = False,
         **kwargs: Any,
@@ -126,7 +127,7 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
         self,
         x: Sequence[Sequence[Tensor]],
         proposal_list: list[Tensor],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         rescale: bool = False,
         **kwargs: Any,
     ) -> list:

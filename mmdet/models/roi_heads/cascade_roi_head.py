@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from mmdet.models.roi_heads.functional.cascade_stages import mask_losses, name_stage_losses, refine_proposals
@@ -148,7 +149,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         gt_labels: list[Tensor],
         rcnn_train_cfg: Any,
         *,
-        img_metas: list[dict] | None = None,
+        img_metas: list[ImgMeta] | None = None,
         **context: Tensor,
     ) -> dict[str, Any]:
         """Predictions of a stage's box branch, ``rois``, ``bbox_targets`` and, as ``loss_bbox``, a dict of losses."""
@@ -181,7 +182,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         rcnn_train_cfg: Any,
         bbox_feats: Tensor | None = None,
         *,
-        img_metas: list[dict] | None = None,
+        img_metas: list[ImgMeta] | None = None,
         **context: Tensor,
     ) -> dict[str, Any]:
         """Predictions of a stage's mask branch for the positives and, as ``loss_mask``, the dict of its losses."""
@@ -196,7 +197,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
     def forward_train(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -282,7 +283,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         return [self._mask_forward(stage, x, rois, **context)['mask_pred'] for stage in range(self.num_stages)]
 
     def simple_test(
-        self, x: Features, proposal_list: list[Tensor], img_metas: list[dict], rescale: bool = False
+        self, x: Features, proposal_list: list[Tensor], img_metas: list[ImgMeta], rescale: bool = False
     ) -> list:
         """Results of each of N images.
 
@@ -309,7 +310,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         self,
         features: Sequence[Features],
         proposal_list: list[Tensor],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         rescale: bool = False,
     ) -> list:
         """Results of one image, merged from V views of it.

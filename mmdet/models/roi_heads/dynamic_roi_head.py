@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.losses.smooth_l1_loss import SmoothL1Loss
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample
@@ -62,7 +63,7 @@ class DynamicRoIHead(StandardRoIHead):
     def forward_train(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -81,7 +82,7 @@ class DynamicRoIHead(StandardRoIHead):
     def _sample(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -100,7 +101,7 @@ class DynamicRoIHead(StandardRoIHead):
         sampling_results: list[Any],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Any]:
         """As of :meth:`StandardRoIHead._bbox_forward_train`; note how far the positives are from their objects."""
         bbox_results = super()._bbox_forward_train(x, sampling_results, gt_bboxes, gt_labels, img_metas)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi, clip_boxes
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.functional.image_rows import weights_of_either
@@ -50,7 +51,9 @@ class GridRoIHead(StandardRoIHead):
         )
         self.grid_head = build_head(grid_head)
 
-    def _random_jitter(self, sampling_results: list[Any], img_metas: list[dict], amplitude: float = 0.15) -> list[Any]:
+    def _random_jitter(
+        self, sampling_results: list[Any], img_metas: list[ImgMeta], amplitude: float = 0.15
+    ) -> list[Any]:
         """Copies of the sampling results with their positives jittered, see :func:`jittered`."""
         changed = []
         for res, meta in zip(sampling_results, img_metas):
@@ -79,7 +82,7 @@ class GridRoIHead(StandardRoIHead):
         sampling_results: list[Any],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Any]:
         """As of :meth:`StandardRoIHead._bbox_forward_train`, with ``loss_grid`` among the losses."""
         bbox_results = super()._bbox_forward_train(x, sampling_results, gt_bboxes, gt_labels, img_metas)
@@ -100,7 +103,7 @@ class GridRoIHead(StandardRoIHead):
         self,
         x: Features,
         proposal_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposals: list[Tensor] | None = None,
         rescale: bool = False,
     ) -> list:
@@ -118,7 +121,7 @@ class GridRoIHead(StandardRoIHead):
         return list(zip(results, self.simple_test_mask(x, img_metas, dets, labels, rescale=rescale)))
 
     def aug_test_bboxes(
-        self, feats: Sequence[Features], img_metas: list[list[dict]], proposal_list: list[Tensor], rcnn_test_cfg: Any
+        self, feats: Sequence[Features], img_metas: list[list[ImgMeta]], proposal_list: list[Tensor], rcnn_test_cfg: Any
     ) -> tuple[Tensor, Tensor]:
         """As of :meth:`BBoxTestMixin.aug_test_bboxes`; a box is the mean of those that the views' grids say."""
         dets, labels = super().aug_test_bboxes(feats, img_metas, proposal_list, rcnn_test_cfg)
@@ -132,7 +135,7 @@ class GridRoIHead(StandardRoIHead):
         return torch.cat([boxes, dets[:, 4:]], dim=1), labels
 
 
-def unscaled(dets: list[Tensor], img_metas: list[dict]) -> list[Tensor]:
+def unscaled(dets: list[Tensor], img_metas: list[ImgMeta]) -> list[Tensor]:
     """N times detections (k_i, 5) px of the network input -> px of the original image."""
     return [
         torch.cat([det[:, :4] / scale_tensor(meta['scale_factor'], det), det[:, 4:]], dim=1)

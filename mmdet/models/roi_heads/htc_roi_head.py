@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
 from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, train_semantic_head
@@ -108,7 +109,7 @@ class HybridTaskCascadeRoIHead(CascadeRoIHead):
     def forward_train(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -135,7 +136,7 @@ class HybridTaskCascadeRoIHead(CascadeRoIHead):
         self,
         img_feats: Sequence[Features],
         proposal_list: list[Tensor],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         rescale: bool = False,
     ) -> list:
         """See :meth:`CascadeRoIHead.aug_test`."""

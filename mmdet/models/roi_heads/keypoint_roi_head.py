@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.keypoint import flip_heatmaps
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
@@ -59,7 +60,7 @@ class KeypointRoIHead(StandardRoIHead):
     def forward_train(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -97,7 +98,7 @@ class KeypointRoIHead(StandardRoIHead):
         return self.keypoint_head(feats)
 
     def _keypoint_forward_train(
-        self, x: Features, sampling_results: list[Any], gt_keypoints: list[Tensor], img_metas: list[dict]
+        self, x: Features, sampling_results: list[Any], gt_keypoints: list[Tensor], img_metas: list[ImgMeta]
     ) -> dict[str, Tensor]:
         """The loss of the keypoint branch on the positives."""
         keypoint_pred = self._keypoint_forward(x, bbox2roi([res.pos_bboxes for res in sampling_results]))
@@ -116,7 +117,7 @@ class KeypointRoIHead(StandardRoIHead):
     def _simple_test_branches(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         det_bboxes: list[Tensor],
         det_labels: list[Tensor],
         rescale: bool,
@@ -131,7 +132,7 @@ class KeypointRoIHead(StandardRoIHead):
         return keypoints_by_class(keypoints, labels, self.bbox_head.num_classes)
 
     def simple_test_keypoints(
-        self, x: Features, img_metas: list[dict], det_bboxes: list[Tensor], rescale: bool = False
+        self, x: Features, img_metas: list[ImgMeta], det_bboxes: list[Tensor], rescale: bool = False
     ) -> list[Tensor]:
         """Keypoints of the detections of each of N images.
 
@@ -162,7 +163,7 @@ class KeypointRoIHead(StandardRoIHead):
         self,
         x: Sequence[Features],
         proposal_list: list[Tensor],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         rescale: bool = False,
     ) -> list:
         """As the parent's; heat maps of mirrored views are turned back, those of all views averaged.
@@ -176,7 +177,7 @@ class KeypointRoIHead(StandardRoIHead):
     def _aug_test_branches(
         self,
         x: Sequence[Features],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         det_bboxes: Tensor,
         det_labels: Tensor,
         rescale: bool,
@@ -188,7 +189,7 @@ class KeypointRoIHead(StandardRoIHead):
             keypoints = unscaled(keypoints, img_metas[0][0]['scale_factor'])
         return (*(masks or (None,)), self._by_class(keypoints, det_labels))
 
-    def aug_test_keypoints(self, x: Sequence[Features], img_metas: list[list[dict]], det_bboxes: Tensor) -> Tensor:
+    def aug_test_keypoints(self, x: Sequence[Features], img_metas: list[list[ImgMeta]], det_bboxes: Tensor) -> Tensor:
         """Keypoints (k, K, 3), px of the first view (unflipped), of detections (k, 5), px of the original image."""
         flip_indices = self.keypoint_head.skeleton.flip_indices
         heatmaps = []
@@ -199,7 +200,7 @@ class KeypointRoIHead(StandardRoIHead):
         return self._decode(torch.stack(heatmaps).mean(0), boxes)
 
 
-def check_flips(img_metas: Sequence[Sequence[dict]]) -> None:
+def check_flips(img_metas: Sequence[Sequence[ImgMeta]]) -> None:
     """Check that views are mirrored horizontally or not at all.
 
     Raises:

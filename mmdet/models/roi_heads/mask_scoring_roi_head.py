@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
@@ -42,7 +43,7 @@ class MaskScoringRoIHead(StandardRoIHead):
         sampling_results: list[Any],
         bbox_feats: Tensor | None,
         gt_masks: list[Any],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Any]:
         """As in :class:`StandardRoIHead`, with ``loss_mask_iou`` among the losses."""
         mask_results = super()._mask_forward_train(x, sampling_results, bbox_feats, gt_masks, img_metas)
@@ -68,7 +69,7 @@ class MaskScoringRoIHead(StandardRoIHead):
     def simple_test_mask(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         det_bboxes: list[Tensor],
         det_labels: list[Tensor],
         rescale: bool = False,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.models.builder import HEADS
 from mmdet.models.losses.pisa_loss import carl_loss, isr_p
@@ -27,7 +28,7 @@ class PISARoIHead(StandardRoIHead):
     def forward_train(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -59,7 +60,7 @@ class PISARoIHead(StandardRoIHead):
         sampling_results: list[Any],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         neg_label_weights: list[Tensor | None] | None = None,
     ) -> dict[str, Any]:
         """As in :class:`StandardRoIHead`; ``neg_label_weights`` are, for each image, (M,) weights of its negatives."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
@@ -51,7 +52,7 @@ class PointRendRoIHead(StandardRoIHead):
         sampling_results: list[Any],
         bbox_feats: Tensor | None,
         gt_masks: list[Any],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Any]:
         """As in :class:`StandardRoIHead`, with ``loss_point`` among the losses."""
         mask_results = super()._mask_forward_train(x, sampling_results, bbox_feats, gt_masks, img_metas)
@@ -65,7 +66,7 @@ class PointRendRoIHead(StandardRoIHead):
         sampling_results: list[Any],
         mask_pred: Tensor,
         gt_masks: list[Any],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Tensor]:
         """``loss_point`` of the positives, whose coarse logits are ``mask_pred`` (p, K, h, w)."""
         labels = torch.cat([res.pos_gt_labels for res in sampling_results])
@@ -84,14 +85,14 @@ class PointRendRoIHead(StandardRoIHead):
         return loss_of_rows(self.point_head, num_positives(sampling_results), img_metas, point_pred, targets, labels)
 
     def _classify_points(
-        self, x: Features, rois: Tensor, points: Tensor, mask_pred: Tensor, img_metas: list[dict] | None = None
+        self, x: Features, rois: Tensor, points: Tensor, mask_pred: Tensor, img_metas: list[ImgMeta] | None = None
     ) -> Tensor:
         """Logits (n, K, P) at points (n, P, 2) of RoIs (n, 5) whose coarse logits are ``mask_pred`` (n, K, h, w)."""
         fine = self._get_fine_grained_point_feats(x, rois, points, img_metas)
         return self.point_head(fine, point_sample(mask_pred, points))
 
     def _get_fine_grained_point_feats(
-        self, x: Features, rois: Tensor, rel_roi_points: Tensor, img_metas: list[dict] | None = None
+        self, x: Features, rois: Tensor, rel_roi_points: Tensor, img_metas: list[ImgMeta] | None = None
     ) -> Tensor:
         """Features of points, of all the levels that the mask branch pools from, (n, C, P)."""
         images, points = rois[:, 0].long(), points_in_image(rois, rel_roi_points)
@@ -111,7 +112,7 @@ class PointRendRoIHead(StandardRoIHead):
         rois: Tensor,
         label_pred: Tensor,
         mask_pred: Tensor,
-        img_metas: list[dict] | None = None,
+        img_metas: list[ImgMeta] | None = None,
     ) -> Tensor:
         """Masks enlarged step by step, their most uncertain cells classified anew after each step.
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
 from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, mask_losses, train_semantic_head
@@ -150,7 +151,7 @@ class SCNetRoIHead(CascadeRoIHead):
         semantic_feat: Tensor | None = None,
         glbctx_feat: Tensor | None = None,
         relayed_feat: Tensor | None = None,
-        img_metas: list[dict] | None = None,
+        img_metas: list[ImgMeta] | None = None,
     ) -> dict[str, Any]:
         """Predictions of the mask branch for the positives and, as ``loss_mask``, the dict of its losses."""
         rois = bbox2roi([res.pos_bboxes for res in sampling_results])
@@ -187,7 +188,7 @@ class SCNetRoIHead(CascadeRoIHead):
     def forward_train(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -231,7 +232,7 @@ class SCNetRoIHead(CascadeRoIHead):
         self,
         img_feats: Sequence[Features],
         proposal_list: list[Tensor],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         rescale: bool = False,
     ) -> list:
         """See :meth:`CascadeRoIHead.aug_test`."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi, bbox_xyxy_to_cxcywh
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS
 from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
@@ -98,7 +99,7 @@ class SparseRoIHead(CascadeRoIHead):
                 )
 
     def _bbox_forward(
-        self, stage: int, x: Features, rois: Tensor, object_feats: Tensor, img_metas: Sequence[dict]
+        self, stage: int, x: Features, rois: Tensor, object_feats: Tensor, img_metas: Sequence[ImgMeta]
     ) -> dict[str, Any]:
         """Predictions of a stage.
 
@@ -145,7 +146,7 @@ class SparseRoIHead(CascadeRoIHead):
         gt_masks: list[Any],
         rcnn_train_cfg: Any,
         *,
-        img_metas: list[dict] | None = None,
+        img_metas: list[ImgMeta] | None = None,
     ) -> dict[str, Any]:
         """Predictions of a stage's mask branch for the positives and, as ``loss_mask``, the dict of its losses."""
         rois = bbox2roi([res.pos_bboxes for res in sampling_results])
@@ -168,7 +169,7 @@ class SparseRoIHead(CascadeRoIHead):
         x: Features,
         proposal_boxes: Tensor,
         proposal_features: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None = None,
@@ -251,7 +252,7 @@ class SparseRoIHead(CascadeRoIHead):
         )
 
     def _run_all_stages(
-        self, x: Features, proposal_boxes: Tensor, proposal_features: Tensor, img_metas: list[dict]
+        self, x: Features, proposal_boxes: Tensor, proposal_features: Tensor, img_metas: list[ImgMeta]
     ) -> list[dict[str, Any]]:
         """What :meth:`_bbox_forward` gives for each stage, each on the boxes and queries of the one before."""
         proposals, object_feats = list(proposal_boxes), proposal_features
@@ -266,7 +267,7 @@ class SparseRoIHead(CascadeRoIHead):
         x: Features,
         proposal_boxes: Tensor,
         proposal_features: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         imgs_whwh: Tensor,
         rescale: bool = False,
     ) -> list:
@@ -310,7 +311,7 @@ class SparseRoIHead(CascadeRoIHead):
         return cls_score.softmax(-1)[..., :-1]
 
     def _masks_of(
-        self, x: Features, boxes: Tensor, queries: Tensor, labels: Tensor, img_metas: list[dict], rescale: bool
+        self, x: Features, boxes: Tensor, queries: Tensor, labels: Tensor, img_metas: list[ImgMeta], rescale: bool
     ) -> list[Masks]:
         """Masks of detections: boxes (N, k, 4), queries (N, k, C) and labels (N, k)."""
         last = self.num_stages - 1
@@ -327,7 +328,7 @@ class SparseRoIHead(CascadeRoIHead):
         self,
         features: Sequence[Features],
         proposal_list: list[Tensor],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         rescale: bool = False,
     ) -> None:
         """Not offered: a query answers for one view only.
@@ -340,7 +341,7 @@ class SparseRoIHead(CascadeRoIHead):
         )
 
     def forward_dummy(
-        self, x: Features, proposal_boxes: Tensor, proposal_features: Tensor, img_metas: list[dict]
+        self, x: Features, proposal_boxes: Tensor, proposal_features: Tensor, img_metas: list[ImgMeta]
     ) -> list[dict[str, Any]]:
         """Predictions of all stages, for counting operations; with a mask branch ``mask_pred`` among them."""
         outputs = self._run_all_stages(x, proposal_boxes, proposal_features, img_metas)

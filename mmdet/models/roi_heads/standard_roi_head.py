@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
@@ -71,7 +72,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
     def forward_train(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -112,7 +113,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
     def _sample(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -136,7 +137,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         sampling_results: list[Any],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Any]:
         """Predictions of the box branch and, as ``loss_bbox``, the dict of its losses."""
         rois = bbox2roi([res.bboxes for res in sampling_results])
@@ -161,7 +162,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         sampling_results: list[Any],
         bbox_feats: Tensor | None,
         gt_masks: list[Any],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
     ) -> dict[str, Any]:
         """Predictions of the mask branch for the positives and, as ``loss_mask``, the dict of its losses."""
         if self.share_roi_extractor:
@@ -214,7 +215,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         self,
         x: Features,
         proposal_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposals: list[Tensor] | None = None,
         rescale: bool = False,
     ) -> list:
@@ -242,7 +243,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
     def _simple_test_branches(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         det_bboxes: list[Tensor],
         det_labels: list[Tensor],
         rescale: bool,
@@ -256,7 +257,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         self,
         x: Features,
         proposal_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposals: list[Tensor] | None = None,
         rescale: bool = False,
     ) -> Any:
@@ -267,7 +268,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         self,
         x: Sequence[Features],
         proposal_list: list[Tensor],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         rescale: bool = False,
     ) -> list:
         """Results of one image, merged from V views of it.
@@ -294,7 +295,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
     def _aug_test_branches(
         self,
         x: Sequence[Features],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         det_bboxes: Tensor,
         det_labels: Tensor,
         rescale: bool,

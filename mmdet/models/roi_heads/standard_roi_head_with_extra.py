@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.roi_heads.functional.extra_head_params import DEFAULTS, lambda_schedule, merge_params
 from mmdet.models.roi_heads.functional.grad_reversal import reverse_gradient
@@ -109,7 +110,7 @@ class StandardRoIHeadWithExtraBBoxHead(StandardRoIHead):
     def forward_train(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposal_list: list[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -142,7 +143,7 @@ class StandardRoIHeadWithExtraBBoxHead(StandardRoIHead):
     def _extra_forward_train(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         gt_bboxes: list[Tensor],
         gt_extra_labels: list[Tensor],
     ) -> dict[str, Tensor]:
@@ -168,14 +169,14 @@ class StandardRoIHeadWithExtraBBoxHead(StandardRoIHead):
             feats = reverse_gradient(feats, self.last_grl_lambda)
         return self.shared_head(feats) if self.with_shared_head else feats
 
-    def _image_labels(self, img_metas: list[dict]) -> list[int]:
+    def _image_labels(self, img_metas: list[ImgMeta]) -> list[int]:
         """The extra label of each image. The name of the first image's label is kept for all later batches."""
         if self.extra_label_name is None:
             self.extra_label_name = _entry(img_metas[0], 'extra_label_name')
         return [_entry(img_meta, self.extra_label_name) for img_meta in img_metas]
 
 
-def _entry(img_meta: dict, key: str) -> Any:
+def _entry(img_meta: ImgMeta, key: str) -> Any:
     """One entry of the meta information.
 
     Raises:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi, bbox_mapping
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes, merge_aug_masks
 from mmdet.utils.running.device_copy import tensor_like
@@ -25,7 +26,7 @@ def split_prediction(prediction: Any, counts: Sequence[int], head: Any) -> Seque
     return head.bbox_pred_split(prediction, counts)  # box heads that predict more than one tensor cut it themselves
 
 
-def view_boxes(boxes: Tensor, img_meta: dict) -> Tensor:
+def view_boxes(boxes: Tensor, img_meta: ImgMeta) -> Tensor:
     """(n, 4) px of the original image -> px of the view that ``img_meta`` describes (scaled, then flipped)."""
     return bbox_mapping(
         boxes, img_meta['img_shape'], img_meta['scale_factor'], img_meta['flip'], img_meta['flip_direction']
@@ -36,7 +37,7 @@ class BBoxTestMixin:
     """Inference of the box branch. The class it is mixed into has ``_bbox_forward`` and ``bbox_head``."""
 
     def simple_test_bboxes(
-        self, x: Features, img_metas: list[dict], proposals: list[Tensor], rcnn_test_cfg: Any, rescale: bool = False
+        self, x: Features, img_metas: list[ImgMeta], proposals: list[Tensor], rcnn_test_cfg: Any, rescale: bool = False
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Detections of each of N images.
 
@@ -74,7 +75,7 @@ class BBoxTestMixin:
     async def async_test_bboxes(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposals: list[Tensor],
         rcnn_test_cfg: Any,
         rescale: bool = False,
@@ -85,7 +86,7 @@ class BBoxTestMixin:
         return dets[0], labels[0]
 
     def aug_test_bboxes(
-        self, feats: Sequence[Features], img_metas: list[list[dict]], proposal_list: list[Tensor], rcnn_test_cfg: Any
+        self, feats: Sequence[Features], img_metas: list[list[ImgMeta]], proposal_list: list[Tensor], rcnn_test_cfg: Any
     ) -> tuple[Tensor, Tensor]:
         """Detections of one image, from the mean over V views of it.
 
@@ -119,7 +120,7 @@ class MaskTestMixin:
     def simple_test_mask(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         det_bboxes: list[Tensor],
         det_labels: list[Tensor],
         rescale: bool = False,
@@ -152,7 +153,7 @@ class MaskTestMixin:
         mask_preds: Sequence[Tensor],
         boxes: Sequence[Tensor],
         det_labels: Sequence[Tensor],
-        img_metas: Sequence[dict],
+        img_metas: Sequence[ImgMeta],
         rescale: bool,
     ) -> list[Masks]:
         """Mask logits of each image's RoIs, boxes px of the network input -> masks of each image."""
@@ -166,7 +167,7 @@ class MaskTestMixin:
     async def async_test_mask(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         det_bboxes: Tensor,
         det_labels: Tensor,
         rescale: bool = False,
@@ -176,7 +177,7 @@ class MaskTestMixin:
         return self.simple_test_mask(x, img_metas, [det_bboxes], [det_labels], rescale)[0]
 
     def aug_test_mask(
-        self, feats: Sequence[Features], img_metas: list[list[dict]], det_bboxes: Tensor, det_labels: Tensor
+        self, feats: Sequence[Features], img_metas: list[list[ImgMeta]], det_bboxes: Tensor, det_labels: Tensor
     ) -> Masks:
         """Masks of one image's detections, from the mean over V views of it.
 
@@ -204,7 +205,7 @@ class MaskTestMixin:
         return [[] for _ in range(self.mask_head.num_classes)]
 
 
-def network_boxes(det_bboxes: Sequence[Tensor], img_metas: Sequence[dict], rescale: bool) -> list[Tensor]:
+def network_boxes(det_bboxes: Sequence[Tensor], img_metas: Sequence[ImgMeta], rescale: bool) -> list[Tensor]:
     """Boxes of each image's detections (k_i, 5), in px of the network input (k_i, 4).
 
     With ``rescale`` the detections are in px of the original image.

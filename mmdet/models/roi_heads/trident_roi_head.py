@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes
 from mmdet.models.builder import HEADS
@@ -51,7 +52,7 @@ class TridentRoIHead(StandardRoIHead):
         self,
         x: Features,
         proposal_list: list[Tensor],
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposals: list[Tensor] | None = None,
         rescale: bool = False,
     ) -> list:
@@ -82,7 +83,7 @@ class TridentRoIHead(StandardRoIHead):
     def aug_test_bboxes(
         self,
         feats: list[Features],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         proposal_list: list[Tensor],
         rcnn_test_cfg: Any,
     ) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import build_loss
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 
@@ -67,13 +68,15 @@ class BaseSemanticHead(BaseModule, metaclass=ABCMeta):
         return dict(loss_seg=self.loss_seg(logits, labels, weights))
 
     def forward_train(
-        self, x: Sequence[Tensor], gt_semantic_seg: Tensor, img_metas: Sequence[dict] | None = None
+        self, x: Sequence[Tensor], gt_semantic_seg: Tensor, img_metas: Sequence[ImgMeta] | None = None
     ) -> dict[str, Tensor]:
         """Feature maps and classes (N, 1, H, W) -> ``loss_seg``; ``img_metas`` are of the N images, None: none."""
         preds = self(x)['seg_preds']
         return loss_of_rows(self, [1] * len(preds), img_metas, preds, gt_semantic_seg)
 
-    def simple_test(self, x: Sequence[Tensor], img_metas: list[dict], rescale: bool = False) -> Tensor | list[Tensor]:
+    def simple_test(
+        self, x: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
+    ) -> Tensor | list[Tensor]:
         """Logits of each of N images, without the padding.
 
         Args:

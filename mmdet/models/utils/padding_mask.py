@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.utils.running.device_copy import to_device
 
 
-def padding_mask(img_metas: Sequence[dict], size_hw: Sequence[int], device: torch.device) -> Tensor:
+def padding_mask(img_metas: Sequence[ImgMeta], size_hw: Sequence[int], device: torch.device) -> Tensor:
     """(N, H, W) bool, True for cells of a map that lie on padding.
 
     Args:
@@ -21,7 +22,7 @@ def padding_mask(img_metas: Sequence[dict], size_hw: Sequence[int], device: torc
     return F.interpolate(masks, size=tuple(size_hw))[:, 0].bool()
 
 
-def batch_mask(img_metas: Sequence[dict], device: torch.device) -> Tensor:
+def batch_mask(img_metas: Sequence[ImgMeta], device: torch.device) -> Tensor:
     """(N, H, W) bool, True for pixels of the batch that are padding."""
     height, width = img_metas[0].get('batch_input_shape') or img_metas[0]['pad_shape'][:2]
     sizes = to_device([meta['img_shape'][:2] for meta in img_metas], torch.long, device)

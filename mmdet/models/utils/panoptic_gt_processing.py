@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
+
 
 def preprocess_panoptic_gt(
     gt_labels: Tensor,
@@ -12,7 +14,7 @@ def preprocess_panoptic_gt(
     gt_semantic_seg: Tensor | None,
     num_things: int,
     num_stuff: int,
-    img_metas: dict,
+    img_metas: ImgMeta,
 ) -> tuple[Tensor, Tensor]:
     """Masks of one image's objects, and one of each class of stuff in it.
 

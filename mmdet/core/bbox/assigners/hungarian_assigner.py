@@ -9,6 +9,7 @@ from mmdet.core.bbox.assigners.base_assigner import BaseAssigner
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS
 from mmdet.core.bbox.match_costs.builder import build_match_cost
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy
+from mmdet.core.img_meta import ImgMeta
 from mmdet.utils.running.device_copy import tensor_like, to_device
 
 # Defaults of the public signatures; never written to.
@@ -75,7 +76,7 @@ class HungarianAssigner(BaseAssigner):
         cls_pred: Tensor,
         gt_bboxes: Tensor,
         gt_labels: Tensor,
-        img_meta: dict,
+        img_meta: ImgMeta,
         gt_bboxes_ignore: None = None,
         eps: float = 1e-7,
     ) -> AssignResult:

@@ -7,6 +7,7 @@ from mmdet.core.bbox.assigners.base_assigner import BaseAssigner
 from mmdet.core.bbox.assigners.hungarian_assigner import CLS_COST, check_no_ignored, matched_result
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS
 from mmdet.core.bbox.match_costs.builder import build_match_cost
+from mmdet.core.img_meta import ImgMeta
 
 # Defaults of the public signature; never written to.
 MASK_COST = dict(type='FocalLossCost', weight=1.0, binary_input=True)
@@ -34,7 +35,7 @@ class MaskHungarianAssigner(BaseAssigner):
         mask_pred: Tensor,
         gt_labels: Tensor,
         gt_mask: Tensor,
-        img_meta: dict,
+        img_meta: ImgMeta,
         gt_bboxes_ignore: None = None,
         eps: float = 1e-7,
     ) -> AssignResult:

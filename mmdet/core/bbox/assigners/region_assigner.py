@@ -12,6 +12,7 @@ from mmdet.core.bbox.assigners.base_assigner import BaseAssigner
 from mmdet.core.bbox.assigners.hungarian_assigner import check_no_ignored
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS
 from mmdet.core.bbox.transforms import bbox_xyxy_to_cxcywh
+from mmdet.core.img_meta import ImgMeta
 
 Region = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -68,7 +69,7 @@ class RegionAssigner(BaseAssigner):
         mlvl_anchors: Sequence[Tensor],
         mlvl_valid_flags: Sequence[Tensor],
         gt_bboxes: Tensor,
-        img_meta: dict,
+        img_meta: ImgMeta,
         featmap_sizes: Sequence[tuple[int, int]],
         anchor_scale: float,
         anchor_strides: Sequence[int],

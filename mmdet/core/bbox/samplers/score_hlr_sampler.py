@@ -11,6 +11,7 @@ from mmdet.core.bbox.samplers.base_sampler import BaseSampler, negatives, positi
 from mmdet.core.bbox.samplers.choice import at_most, random_choice
 from mmdet.core.bbox.samplers.ohem_sampler import forward_boxes, losses_each, of_stage
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
+from mmdet.core.img_meta import ImgMeta
 from mmdet.ops import nms_match
 
 
@@ -98,7 +99,7 @@ class ScoreHLRSampler(BaseSampler):
         num_expected: int,
         bboxes: Tensor,
         feats: list[Tensor] | None = None,
-        img_meta: dict | None = None,
+        img_meta: ImgMeta | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor]:
         """Indices (m,) of negatives, and their weights (m,), which leave the sum of the losses as it is."""
@@ -135,7 +136,7 @@ class ScoreHLRSampler(BaseSampler):
         bboxes: Tensor,
         gt_bboxes: Tensor,
         gt_labels: Tensor | None = None,
-        img_meta: dict | None = None,
+        img_meta: ImgMeta | None = None,
         **kwargs: Any,
     ) -> tuple[SamplingResult, Tensor]:
         """Pick boxes of one image, as :meth:`BaseSampler.sample` does.

@@ -9,6 +9,7 @@ from mmcv.runner import HOOKS, BaseRunner, Hook
 from torch import Tensor, nn
 
 from mmdet.core.hook.diagnostics.tensorboard_writer import tensorboard_writer
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.embedding import embedding_picture
 from mmdet.utils.checkpoints.checkpoint import unwrap_model
 from mmdet.utils.running.rng import preserved_rng
@@ -23,7 +24,9 @@ class RoISample(NamedTuple):
 
 
 @torch.no_grad()
-def found_rois(detector: nn.Module, img: Tensor, img_metas: list[dict], score_thr: float, meta_key: str) -> RoISample:
+def found_rois(
+    detector: nn.Module, img: Tensor, img_metas: list[ImgMeta], score_thr: float, meta_key: str
+) -> RoISample:
     """The RoI features of what a detector finds in a batch, so with images without annotations as well.
 
     Args:
@@ -119,7 +122,7 @@ class EmbeddingProjectionHook(Hook):
         if isinstance(kwargs.get('img'), Tensor):
             self._batch = (kwargs['img'].detach(), kwargs['img_metas'])
 
-    def _look(self, model: nn.Module, img: Tensor, img_metas: list[dict]) -> RoISample:
+    def _look(self, model: nn.Module, img: Tensor, img_metas: list[ImgMeta]) -> RoISample:
         """RoIs of a batch; the modes of all modules and the random states are put back afterwards."""
         modes = {module: module.training for module in model.modules()}
         model.eval()

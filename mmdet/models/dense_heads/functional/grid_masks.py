@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdet.core.data_structures.instance_data import InstanceData
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.matrix_nms import mask_matrix_nms
 from mmdet.models.dense_heads.functional.guided_targets import last_object
 
@@ -109,7 +110,7 @@ def instances_of_cells(
     masks_of: Callable[[Tensor], Tensor],
     least_areas: Tensor,
     scale: int,
-    img_meta: dict,
+    img_meta: ImgMeta,
     cfg: Any,
 ) -> InstanceData:
     """Instances of one image, suppressed by Matrix NMS.
@@ -149,7 +150,7 @@ def instances_of_cells(
     return results
 
 
-def original_size(masks: Tensor, scale: int, img_meta: dict) -> Tensor:
+def original_size(masks: Tensor, scale: int, img_meta: ImgMeta) -> Tensor:
     """Masks (n, h, w) over the padded image, of cells of ``scale`` pixels -> (n, H, W) over the original image."""
     height, width = img_meta['ori_shape'][:2]
     if not len(masks):

@@ -13,6 +13,7 @@ from torch import Tensor
 from mmdet.core.anchor.anchor_generator import AnchorGenerator
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.region_assigner import calc_region, object_levels
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 
 NEGATIVE_WEIGHT = 0.1  # of a cell without object, against 1 of a cell in an object's centre
@@ -94,7 +95,7 @@ def location_targets_of_batch(images: Sequence[tuple]) -> tuple[list[Tensor], li
 def sampled_approxs(
     generator: AnchorGenerator,
     featmap_sizes: Sequence[tuple[int, int]],
-    img_metas: list[dict],
+    img_metas: list[ImgMeta],
     border: float,
     device: str | torch.device,
 ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
@@ -134,7 +135,7 @@ def sample_squares(
     flat_squares: Tensor,
     gt_bboxes: Tensor,
     gt_bboxes_ignore: Tensor | None,
-    img_meta: dict,
+    img_meta: ImgMeta,
     assigner: Any,
     sampler: Any,
     unmap_outputs: bool,
@@ -184,7 +185,7 @@ def shape_targets_of_batch(
     inside_flag_list: list[list[Tensor]],
     square_list: list[list[Tensor]],
     gt_bboxes_list: list[Tensor],
-    img_metas: list[dict],
+    img_metas: list[ImgMeta],
     gt_bboxes_ignore_list: list[Tensor] | None,
     unmap_outputs: bool,
 ) -> tuple:

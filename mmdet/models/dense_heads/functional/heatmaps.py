@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.models.dense_heads.anchor_free_head import inside_objects
 from mmdet.models.directives import images_of_rows, mask_scores, masks_scores, read_directives
@@ -81,7 +82,7 @@ def heatmap_weights(
     scores: Tensor,
     target: Tensor,
     gt_bboxes: Sequence[Tensor],
-    img_metas: Sequence[dict],
+    img_metas: Sequence[ImgMeta],
     img_shape: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
     """Weights of the classification and of the regression at the cells of heat maps, as the images say.
@@ -115,7 +116,7 @@ def heatmap_weights(
 
 
 def probability_weights(
-    head: nn.Module, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: Sequence[dict]
+    head: nn.Module, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: Sequence[ImgMeta]
 ) -> Tensor:
     """Weights (N, R, 1) or, with unlabelled classes, (N, R, K) of class probabilities: what negatives may say.
 
@@ -147,7 +148,7 @@ def middles_of_cells(size: tuple[int, int], img_shape: Sequence[int], like: Tens
     return torch.stack([xs.repeat(size[0]), ys.repeat_interleave(size[1])], dim=1).to(like)
 
 
-def border_of(img_meta: dict) -> tuple[float, float]:
+def border_of(img_meta: ImgMeta) -> tuple[float, float]:
     """Pixels between the left and the upper side of the network's input and of the image in it.
 
     Raises:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.directives import mask_scores, read_directives
 
 
@@ -15,7 +16,7 @@ def mask_objectness(
     labels: Tensor,
     label_weights: Tensor,
     image_of_row: Tensor,
-    img_metas: Sequence[dict] | None,
+    img_metas: Sequence[ImgMeta] | None,
 ) -> Tensor:
     """Label weights (R,) of the objectness, so that negatives say no more than they may.
 

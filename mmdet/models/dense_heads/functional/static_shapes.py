@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from mmdet.core.anchor.utils import anchor_inside_flags
 from mmdet.core.bbox.samplers import static_shapes
+from mmdet.core.img_meta import ImgMeta
 from mmdet.ops import batched_nms
 from mmdet.ops.nms import MOST_BOXES_OF_NMS
 
@@ -24,7 +25,7 @@ def batch_targets(
     anchor_list: Sequence[Sequence[Tensor]],
     valid_flag_list: Sequence[Sequence[Tensor]],
     gt_bboxes: Sequence[Tensor],
-    img_metas: Sequence[dict],
+    img_metas: Sequence[ImgMeta],
     gt_bboxes_ignore: Sequence[Tensor] | None,
     gt_labels: Sequence[Tensor] | None,
     assign: Callable[..., tuple[Tensor, Tensor]] | None = None,
@@ -56,7 +57,7 @@ def _assign(
     anchors: Tensor,
     valid_flag_list: Sequence[Sequence[Tensor]],
     gt_bboxes: Sequence[Tensor],
-    img_metas: Sequence[dict],
+    img_metas: Sequence[ImgMeta],
     gt_bboxes_ignore: Sequence[Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
     """(N, R) numbers of the objects as assigners give them, and (N, R) the greatest overlap with an object."""
@@ -75,7 +76,7 @@ def _assign(
 
 @torch.no_grad()
 def batch_proposals(
-    head: Any, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], img_metas: Sequence[dict], cfg: ConfigDict
+    head: Any, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], img_metas: Sequence[ImgMeta], cfg: ConfigDict
 ) -> list[Tensor]:
     """What ``RPNHead.get_bboxes`` gives, as N tensors (max_per_img, 5); rows that only fill up score ``PAD_SCORE``.
 

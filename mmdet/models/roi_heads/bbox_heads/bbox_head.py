@@ -17,6 +17,7 @@ from torch import Tensor
 from mmdet.core.bbox.builder import build_bbox_coder
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
@@ -155,7 +156,7 @@ class BBoxHead(BaseModule):
         neg_bboxes: Tensor,
         pos_gt_bboxes: Tensor,
         pos_gt_labels: Tensor,
-        img_metas: dict | None = None,
+        img_metas: ImgMeta | None = None,
         cfg: Any = None,
     ) -> Targets:
         """Targets of one image's sampled boxes, positives first.
@@ -182,7 +183,7 @@ class BBoxHead(BaseModule):
             count, positives, negatives, pos_gt_labels, pos_targets, self.num_classes, cfg.pos_weight
         )
 
-    def _image_targets(self, sampling_result: Any, img_meta: dict | None, cfg: Any) -> Targets:
+    def _image_targets(self, sampling_result: Any, img_meta: ImgMeta | None, cfg: Any) -> Targets:
         """:meth:`_get_target_single` for one sampling result, with ``img_meta`` where the method takes it."""
         boxes = (
             sampling_result.pos_bboxes,
@@ -201,7 +202,7 @@ class BBoxHead(BaseModule):
         gt_labels: Sequence[Tensor],
         rcnn_train_cfg: Any,
         concat: bool = True,
-        img_metas: Sequence[dict] | None = None,
+        img_metas: Sequence[ImgMeta] | None = None,
     ) -> Targets | tuple[list[Tensor], ...]:
         """Targets of the sampled boxes of a batch.
 
@@ -241,7 +242,7 @@ class BBoxHead(BaseModule):
         self,
         targets: Targets,
         image_of_row: Tensor,
-        img_metas: Sequence[dict] | None,
+        img_metas: Sequence[ImgMeta] | None,
         overlaps: Callable[[int], Tensor] | None = None,
     ) -> Targets:
         """Targets (n, ...) weighed as the images of the rows say; the very same where they say nothing."""
@@ -253,7 +254,7 @@ class BBoxHead(BaseModule):
         labels: Tensor,
         label_weights: Tensor,
         image_of_row: Tensor | None,
-        img_metas: Sequence[dict] | None,
+        img_metas: Sequence[ImgMeta] | None,
     ) -> tuple[Tensor, Tensor]:
         """Logits (n, C) and label weights (n,) as the classification loss takes them: negatives say what they may.
 
@@ -282,7 +283,7 @@ class BBoxHead(BaseModule):
         bbox_weights: Tensor | None,
         reduction_override: str | None = None,
         valid: Tensor | None = None,
-        img_metas: Sequence[dict] | None = None,
+        img_metas: Sequence[ImgMeta] | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch.
 
@@ -425,7 +426,7 @@ class BBoxHead(BaseModule):
         labels: Tensor,
         bbox_preds: Tensor,
         pos_is_gts: Sequence[Tensor],
-        img_metas: Sequence[dict],
+        img_metas: Sequence[ImgMeta],
     ) -> list[Tensor]:
         """Regressed boxes of a training batch, as proposals of the next stage.
 
@@ -444,7 +445,7 @@ class BBoxHead(BaseModule):
             for rows, img_meta in zip(refined_rows(rois, pos_is_gts), img_metas)
         ]
 
-    def regress_by_class(self, rois: Tensor, label: Tensor, bbox_pred: Tensor, img_meta: dict) -> Tensor:
+    def regress_by_class(self, rois: Tensor, label: Tensor, bbox_pred: Tensor, img_meta: ImgMeta) -> Tensor:
         """Boxes of each RoI for its label, clipped to the image.
 
         Args:

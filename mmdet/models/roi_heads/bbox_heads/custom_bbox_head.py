@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.models.builder import HEADS
 from mmdet.models.directives import weigh_targets
@@ -44,7 +45,7 @@ class CustomBBoxHeadWithWeightPerImage:
         neg_bboxes: Tensor,
         pos_gt_bboxes: Tensor,
         pos_gt_labels: Tensor,
-        img_metas: dict | None = None,
+        img_metas: ImgMeta | None = None,
         cfg: Any = None,
     ) -> tuple:
         """Targets of one image; see :meth:`BBoxHead._get_target_single`. ``img_metas`` is that image's."""

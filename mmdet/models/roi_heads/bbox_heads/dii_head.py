@@ -12,6 +12,7 @@ from mmcv.cnn import bias_init_with_prob, build_activation_layer, build_norm_lay
 from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, sampled_targets, scatter_rows
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS, build_loss
@@ -151,7 +152,7 @@ class DIIHead(BBoxHead):
         bbox_weights: Tensor,
         imgs_whwh: Tensor | None = None,
         reduction_override: str | None = None,
-        img_metas: Sequence[dict] | None = None,
+        img_metas: Sequence[ImgMeta] | None = None,
         **kwargs: Any,
     ) -> dict[str, Tensor]:
         """Losses of a batch, all divided by the mean number of positives over the processes, at least 1.
@@ -189,7 +190,7 @@ class DIIHead(BBoxHead):
             losses['loss_iou'] = self.loss_iou(pred, target, weight, **common)
         return losses
 
-    def _image_targets(self, sampling_result: Any, img_meta: dict | None, cfg: Any) -> Targets:
+    def _image_targets(self, sampling_result: Any, img_meta: ImgMeta | None, cfg: Any) -> Targets:
         """Targets of one image, in the order of its proposals, so that they fit the predictions row by row."""
         return self._get_target_single(
             sampling_result.pos_inds,

@@ -17,6 +17,7 @@ from torch import Tensor
 from mmdet.core.bbox.builder import build_bbox_coder
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
@@ -218,7 +219,7 @@ class SABLHead(BaseModule):
         gt_bboxes: Sequence[Tensor],
         gt_labels: Sequence[Tensor],
         rcnn_train_cfg: Any,
-        img_metas: Sequence[dict] | None = None,
+        img_metas: Sequence[ImgMeta] | None = None,
     ) -> tuple[Tensor, Tensor, Pair, Pair]:
         """Targets of the sampled boxes of a batch.
 
@@ -291,7 +292,7 @@ class SABLHead(BaseModule):
         neg_bboxes: Tensor,
         pos_gt_bboxes: Tensor,
         pos_gt_labels: Tensor,
-        img_metas: dict | None = None,
+        img_metas: ImgMeta | None = None,
         cfg: Any = None,
     ) -> Targets:
         """Targets of one image; see :func:`bucket_targets`. ``neg_bboxes`` are (q, 4), ``img_metas`` is not used."""
@@ -314,7 +315,7 @@ class SABLHead(BaseModule):
         bbox_targets: Pair | None,
         bbox_weights: Pair | None,
         reduction_override: str | None = None,
-        img_metas: Sequence[dict] | None = None,
+        img_metas: Sequence[ImgMeta] | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch; without boxes they are zeros in the graph of the predictions.
 
@@ -392,7 +393,7 @@ class SABLHead(BaseModule):
         labels: Tensor,
         bbox_preds: Pair,
         pos_is_gts: Sequence[Tensor],
-        img_metas: Sequence[dict],
+        img_metas: Sequence[ImgMeta],
     ) -> list[Tensor]:
         """Regressed boxes of a training batch, as proposals of the next stage; see :meth:`BBoxHead.refine_bboxes`."""
         return [
@@ -400,7 +401,7 @@ class SABLHead(BaseModule):
             for rows, img_meta in zip(refined_rows(rois, pos_is_gts), img_metas)
         ]
 
-    def regress_by_class(self, rois: Tensor, label: Tensor, bbox_pred: Pair, img_meta: dict) -> Tensor:
+    def regress_by_class(self, rois: Tensor, label: Tensor, bbox_pred: Pair, img_meta: ImgMeta) -> Tensor:
         """Boxes of each RoI, clipped to the image.
 
         Args:

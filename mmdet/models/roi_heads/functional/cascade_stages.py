@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.functional.training_batch import num_positives
@@ -28,7 +29,7 @@ def likeliest_classes(bbox_head: Any, cls_score: Tensor) -> Tensor:
 
 @torch.no_grad()
 def refine_proposals(
-    bbox_head: Any, bbox_results: dict[str, Any], sampling_results: Sequence[Any], img_metas: Sequence[dict]
+    bbox_head: Any, bbox_results: dict[str, Any], sampling_results: Sequence[Any], img_metas: Sequence[ImgMeta]
 ) -> list[Tensor]:
     """Boxes that a stage makes of its sampled boxes: proposals of what comes next.
 
@@ -55,7 +56,7 @@ def mask_losses(
     sampling_results: Sequence[Any],
     gt_masks: Sequence[Any],
     rcnn_train_cfg: Any,
-    img_metas: Sequence[dict] | None,
+    img_metas: Sequence[ImgMeta] | None,
 ) -> dict[str, Tensor]:
     """Losses of mask logits (p, K, h, w) of the positives of N images."""
     targets = call_with_img_metas(
@@ -75,7 +76,7 @@ def masks_of_images(
     scores: np.ndarray,
     boxes: Sequence[Tensor],
     labels: Sequence[Tensor],
-    img_metas: Sequence[dict],
+    img_metas: Sequence[ImgMeta],
     test_cfg: Any,
     rescale: bool,
 ) -> list[Masks]:
@@ -98,7 +99,7 @@ def masks_of_images(
 
 
 def train_semantic_head(
-    semantic_head: Any, x: Features, gt_semantic_seg: Tensor | None, img_metas: Sequence[dict] | None = None
+    semantic_head: Any, x: Features, gt_semantic_seg: Tensor | None, img_metas: Sequence[ImgMeta] | None = None
 ) -> tuple[Tensor, Tensor]:
     """Loss of the semantic branch and its features (N, C, H, W).
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes, merge_aug_masks
 from mmdet.models.roi_heads.functional.cascade_stages import likeliest_classes, masks_of_images, mean_scores
@@ -34,7 +35,7 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
     def simple_test_bboxes(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         proposals: list[Tensor],
         rcnn_test_cfg: Any,
         rescale: bool = False,
@@ -51,7 +52,7 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
         return list(dets), list(labels)
 
     def _run_stages(
-        self, x: Features, proposals: list[Tensor], img_metas: list[dict], context: Context | None
+        self, x: Features, proposals: list[Tensor], img_metas: list[ImgMeta], context: Context | None
     ) -> list[StageOutput]:
         """For each image the RoIs and box codes of the last stage, and the mean of the logits of all stages."""
         context = self._image_context(x) if context is None else context
@@ -75,7 +76,7 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
     def simple_test_mask(
         self,
         x: Features,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         det_bboxes: list[Tensor],
         det_labels: list[Tensor],
         rescale: bool = False,
@@ -99,7 +100,7 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
     def aug_test_bboxes(
         self,
         feats: Sequence[Features],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         proposal_list: list[Tensor],
         rcnn_test_cfg: Any,
         contexts: list[Context | None] | None = None,
@@ -121,7 +122,7 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
     def aug_test_mask(
         self,
         feats: Sequence[Features],
-        img_metas: list[list[dict]],
+        img_metas: list[list[ImgMeta]],
         det_bboxes: Tensor,
         det_labels: Tensor,
         contexts: list[Context | None] | None = None,

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import names_parameter, takes_any_keyword
 
 
@@ -16,7 +17,7 @@ def takes_img_metas(function: Callable) -> bool:
     return names_parameter(function, 'img_metas')
 
 
-def call_with_img_metas(function: Callable, *args: Any, img_metas: Sequence[dict] | None, **kwargs: Any) -> Any:
+def call_with_img_metas(function: Callable, *args: Any, img_metas: Sequence[ImgMeta] | None, **kwargs: Any) -> Any:
     """``function(*args, img_metas=img_metas, **kwargs)``, without ``img_metas`` where it would not take them."""
     if takes_img_metas(function) or takes_any_keyword(function):
         kwargs['img_metas'] = img_metas
@@ -28,7 +29,7 @@ def box_losses(
     bbox_results: dict[str, Any],
     rois: Tensor,
     targets: Sequence[Any],
-    img_metas: Sequence[dict] | None,
+    img_metas: Sequence[ImgMeta] | None,
 ) -> dict[str, Tensor]:
     """Losses of a box head for RoIs (n, 5); it gets the meta information where its ``loss`` names it."""
     metas = dict(img_metas=img_metas) if takes_img_metas(bbox_head.loss) else {}

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import names_parameter
 from mmdet.models.directives import directives_of, weights_of_rows
 
@@ -13,7 +14,7 @@ Losses = dict[str, Tensor]
 
 
 def loss_of_rows(
-    head: nn.Module, counts: Sequence[int], img_metas: Sequence[dict] | None, *args: Any
+    head: nn.Module, counts: Sequence[int], img_metas: Sequence[ImgMeta] | None, *args: Any
 ) -> Losses | Tensor:
     """``head.loss(*args)``, with a weight for each row where its image has one.
 
@@ -44,7 +45,7 @@ def loss_of_rows(
 
 
 def weights_of_either(
-    heads: Sequence[nn.Module], img_metas: Sequence[dict] | None, counts: Sequence[int], device: torch.device
+    heads: Sequence[nn.Module], img_metas: Sequence[ImgMeta] | None, counts: Sequence[int], device: torch.device
 ) -> Tensor | None:
     """(R,) weights of rows as the first of the heads reads them that weighs its images, else the last; None: all 1."""
     head = next((head for head in heads if directives_of(head).enabled), heads[-1])

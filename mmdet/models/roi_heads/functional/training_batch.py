@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from mmdet.core.bbox.assigners.assign_result import find_rows
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.roi_heads.test_mixins import Features
 
 
@@ -18,7 +19,7 @@ class TrainingBatch(NamedTuple):
     """A batch of N images as the stages of a RoI head see it; boxes are xyxy px of the network input."""
 
     x: Features
-    img_metas: list[dict]
+    img_metas: list[ImgMeta]
     gt_bboxes: list[Tensor]  # N times (g_i, 4)
     gt_labels: list[Tensor]  # N times (g_i,)
     gt_bboxes_ignore: list[Tensor] | None  # N times (h_i, 4)

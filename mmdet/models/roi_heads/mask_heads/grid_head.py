@@ -11,6 +11,7 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
 from mmdet.models.roi_heads.mask_heads.grid_points import (
@@ -208,7 +209,7 @@ class GridHead(BaseModule):
             weights = weights[:, None, None, None].expand_as(grid_targets)
         return dict(loss_grid=sum(self.loss_grid(part, grid_targets, weights) for part in parts))
 
-    def get_bboxes(self, det_bboxes: Tensor, grid_pred: Tensor, img_metas: Sequence[dict]) -> Tensor:
+    def get_bboxes(self, det_bboxes: Tensor, grid_pred: Tensor, img_metas: Sequence[ImgMeta]) -> Tensor:
         """Detections of one image with the boxes that the grid points say.
 
         Args:

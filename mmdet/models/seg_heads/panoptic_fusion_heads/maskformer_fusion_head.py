@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdet.core.evaluation.panoptic_utils import INSTANCE_OFFSET
+from mmdet.core.img_meta import ImgMeta
 from mmdet.core.mask.utils import mask2bbox
 from mmdet.models.builder import HEADS
 from mmdet.models.seg_heads.panoptic_fusion_heads.base_panoptic_fusion_head import BasePanopticFusionHead
@@ -81,7 +82,7 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
         self,
         mask_cls_results: Tensor,
         mask_pred_results: Tensor,
-        img_metas: list[dict],
+        img_metas: list[ImgMeta],
         rescale: bool = False,
         **kwargs: Any,
     ) -> list[dict[str, Any]]:
