@@ -201,7 +201,7 @@ class DirectedHead(nn.Module):
         scores: Tensor,
         labels: Tensor,
         label_weights: Tensor,
-        img_metas: Sequence[ImgMeta],
+        img_metas: Sequence[ImgMeta] | None,
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Class scores and label weights as the classification loss takes them: negatives say no more than they may.
@@ -249,7 +249,8 @@ class DirectedHead(nn.Module):
         if not self.masks_scores(img_metas, scores.device):
             return label_weights, None
         _, weights = self.scores_for_loss(scores, labels, label_weights, img_metas, class_wise=False)
-        return weights, read_directives(self, img_metas, scores.device, for_weights=False).unlabeled
+        found = read_directives(self, img_metas, scores.device, for_weights=False)
+        return weights, None if found is None else found.unlabeled
 
 
 # ---- classes and the switch
