@@ -29,17 +29,6 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
         kwargs: not used.
     """
 
-    def __init__(
-        self,
-        num_things_classes: int = 80,
-        num_stuff_classes: int = 53,
-        test_cfg: Any = None,
-        loss_panoptic: dict | None = None,
-        init_cfg: dict | list[dict] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(num_things_classes, num_stuff_classes, test_cfg, loss_panoptic, init_cfg, **kwargs)
-
     def forward_train(self, **kwargs: Any) -> dict:
         """No losses: nothing is learnt here."""
         return {}
