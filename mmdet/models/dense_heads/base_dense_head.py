@@ -15,7 +15,9 @@ from mmcv.cnn import constant_init
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
+from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import DirectedHead
 from mmdet.models.utils.export import refuse_export
@@ -72,6 +74,27 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
     @abstractmethod
     def loss(self, **kwargs: Any) -> dict:
         """Losses by name, each a tensor or a list of tensors (one a level)."""
+
+    def weigh_by_level(
+        self,
+        targets: Sequence[Sequence[Tensor]],
+        boxes: Sequence[Tensor],
+        gt_bboxes: Sequence[Tensor],
+        img_metas: list[ImgMeta],
+        level_sizes: Sequence[int],
+    ) -> list[list[Tensor]]:
+        """Targets of a batch, weighed as its images say, L times (N, H * W * A, ...) for each of the four parts.
+
+        Args:
+            targets: the parts of :class:`Targets`, each N times (R, ...).
+            boxes: N times (R, 4), the rows' boxes, which policies of negatives compare with the objects.
+            gt_bboxes: N times (G, 4).
+            img_metas: meta information of the N images.
+            level_sizes: rows of each level, R in all.
+        """
+        batch = Targets(*map(torch.stack, targets))
+        batch = self.weigh(batch, img_metas, lambda i: greatest_overlaps(boxes[i], gt_bboxes[i]))
+        return [list(part.split(level_sizes, dim=1)) for part in batch]
 
     def score_maps_for_loss(
         self,

@@ -190,18 +190,8 @@ class GFLHead(AnchorHead):
             gt_bboxes_ignore: N times (G', 4), or None.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
-        anchors, flags = self.get_anchors(sizes, img_metas, device=device)
-        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
-        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = self.get_targets(
-            anchors,
-            flags,
-            gt_bboxes,
-            img_metas,
-            gt_bboxes_ignore_list=gt_bboxes_ignore,
-            gt_labels_list=gt_labels,
-            label_channels=channels,
-        )
+        _, found = self.targets_of_maps(cls_scores, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = found
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         num_samples = reduce_mean(cls_scores[0].new_full((), num_pos)).clamp(min=1)
         targets, counts = (labels, label_weights, bbox_targets), [num_samples] * len(anchors)
