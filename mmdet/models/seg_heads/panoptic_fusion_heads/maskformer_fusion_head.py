@@ -29,7 +29,7 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
         kwargs: not used.
     """
 
-    def forward_train(self, **kwargs: Any) -> dict:
+    def forward_train(self, gt_masks: Any = None, gt_semantic_seg: Tensor | None = None, **kwargs: Any) -> dict:
         """No losses: nothing is learnt here."""
         return {}
 
@@ -96,7 +96,7 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
         if self._setting('semantic_on', False):
             raise NotImplementedError(f'{type(self).__name__} gives no semantic maps; leave semantic_on off')
 
-    def _test_image(self, mask_cls: Tensor, mask_pred: Tensor, meta: dict, rescale: bool) -> dict[str, Any]:
+    def _test_image(self, mask_cls: Tensor, mask_pred: Tensor, meta: ImgMeta, rescale: bool) -> dict[str, Any]:
         mask_pred = crop_and_resize(mask_pred, meta['img_shape'], meta['ori_shape'] if rescale else None)
         result: dict[str, Any] = {}
         if self._setting('panoptic_on', True):
