@@ -22,7 +22,7 @@ key                           value                                    effect
 ============================= ======================================== ===============================================
 """
 
-from mmdet.core.directives.apply import mask_negatives, row_weights, weigh
+from mmdet.core.directives.apply import CANNOT_TELL, mask_negatives, row_weights, weigh
 from mmdet.core.directives.batch import TWO_STAGES, BatchDirectives, HeadDirectives
 from mmdet.core.directives.classes import (
     background_or_any,
@@ -45,6 +45,7 @@ from mmdet.core.directives.keys import (
     LABELED_CLASSES,
     MASK_HEAD,
     NEGATIVES,
+    OBJECT_WEIGHTS,
     ROI_HEAD,
     RPN_HEAD,
     SEMANTIC_HEAD,
@@ -61,6 +62,7 @@ from mmdet.core.directives.negatives import (
     negative_policy,
     overlap_weights,
 )
+from mmdet.core.directives.objects import object_weights, with_object_weights
 from mmdet.core.directives.reading import (
     Directives,
     check_directive,
@@ -74,6 +76,7 @@ from mmdet.core.directives.weights import check_loss_weight, loss_weight
 __all__ = [
     'BBOX_HEAD',
     'BatchDirectives',
+    'CANNOT_TELL',
     'CLASS_KEYS',
     'Directives',
     'GLBCTX_HEAD',
@@ -85,6 +88,7 @@ __all__ = [
     'LABELED_CLASSES',
     'MASK_HEAD',
     'NEGATIVES',
+    'OBJECT_WEIGHTS',
     'Policy',
     'ROI_HEAD',
     'RPN_HEAD',
@@ -107,6 +111,7 @@ __all__ = [
     'negative_policy',
     'negative_weight_key',
     'negatives_key',
+    'object_weights',
     'overlap_weights',
     'read_directives',
     'resolve_classes',
@@ -116,5 +121,6 @@ __all__ = [
     'unlabelled_classes',
     'unlabelled_mask',
     'weigh',
+    'with_object_weights',
     'without_classes',
 ]

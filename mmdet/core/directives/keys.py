@@ -16,6 +16,8 @@ NEGATIVES = 'negatives'
 LABELED_CLASSES = 'labeled_classes'
 UNLABELED_CLASSES = 'unlabeled_classes'
 CLASS_KEYS = (LABELED_CLASSES, UNLABELED_CLASSES)
+# weights of single objects: a part of the ground truth, which travels with the directives
+OBJECT_WEIGHTS = 'gt_weights'
 
 
 def loss_weight_key(head: str) -> str:

@@ -16,7 +16,7 @@ from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.samplers.custom_sampler import taking_all
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, sampled_targets
+from mmdet.core.targets import Targets, matched_objects, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
@@ -293,6 +293,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             Targets(*map(torch.stack, targets)),
             img_metas,
             lambda i: greatest_overlaps(flat_anchors[i], gt_bboxes_list[i]),
+            objects=lambda: matched_objects(torch.stack(results[0]), self.num_classes, sampling_results),
         )
         by_level = [list(target.split(level_sizes, dim=1)) for target in targets]
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]

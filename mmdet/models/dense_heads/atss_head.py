@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets
+from mmdet.core.targets import Targets, matched_objects
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -270,7 +270,7 @@ class ATSSHead(AnchorHead):
             counts at least one of both).
         """
         num_imgs, level_sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
-        anchors, *targets, pos_inds, neg_inds = multi_apply(
+        anchors, *targets, pos_inds, neg_inds, sampled = multi_apply(
             self._get_target_single,
             [torch.cat(anchors) for anchors in anchor_list],
             [torch.cat(flags) for flags in valid_flag_list],
@@ -281,9 +281,13 @@ class ATSSHead(AnchorHead):
             img_metas,
             label_channels=label_channels,
             unmap_outputs=unmap_outputs,
-        )[:7]
+        )[:8]
+        targets = Targets(*map(torch.stack, targets))
         targets = self.weigh(
-            Targets(*map(torch.stack, targets)), img_metas, lambda i: greatest_overlaps(anchors[i], gt_bboxes_list[i])
+            targets,
+            img_metas,
+            lambda i: greatest_overlaps(anchors[i], gt_bboxes_list[i]),
+            objects=lambda labels=targets.labels: matched_objects(labels, self.num_classes, sampled),
         )
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
         by_level = (list(part.split(level_sizes, dim=1)) for part in (torch.stack(anchors), *targets))

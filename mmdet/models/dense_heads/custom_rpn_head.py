@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets
+from mmdet.core.targets import Targets, matched_objects
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.rpn_head import RPNHead
 
@@ -56,7 +56,12 @@ class HeadWithWeightPerImage:
         if self._weighs_batch:
             return targets
         batch = Targets(*(part[None] for part in targets[:4]))
-        weighed = self.weigh(batch, [img_meta], lambda _: greatest_overlaps(flat_anchors, gt_bboxes))
+        weighed = self.weigh(
+            batch,
+            [img_meta],
+            lambda _: greatest_overlaps(flat_anchors, gt_bboxes),
+            objects=lambda: matched_objects(batch.labels, self.num_classes, targets[6:7]),
+        )
         if weighed is batch:
             return targets
         return (*(part[0] for part in weighed), *targets[4:])

@@ -11,6 +11,7 @@ import torch
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.directives import with_object_weights
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.models.builder import build_backbone, build_neck
@@ -200,8 +201,15 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         return self.aug_test(imgs, img_metas, **kwargs)
 
     def forward(self, img: Any, img_metas: list, return_loss: bool = True, **kwargs: Any) -> dict | list:
-        """Losses (``return_loss=True``, see :meth:`forward_train`) or results (see :meth:`forward_test`)."""
+        """Losses (``return_loss=True``, see :meth:`forward_train`) or results (see :meth:`forward_test`).
+
+        ``gt_weights``, N times (G,) or (G, 2), are loss weights of the objects; see
+        :func:`mmdet.core.directives.with_object_weights`.
+        """
         if return_loss:
+            gt_weights = kwargs.pop('gt_weights', None)
+            if gt_weights is not None:  # heads read them where they read what their images say
+                img_metas = with_object_weights(img_metas, gt_weights, kwargs.get('gt_bboxes'))
             return self.forward_train(img, img_metas, **kwargs)
         return self.forward_test(img, img_metas, **kwargs)
 

@@ -19,7 +19,7 @@ from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
-from mmdet.core.targets import Targets, sampled_targets
+from mmdet.core.targets import Targets, objects_of_sample, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.directives import directives_of, images_of_rows, mask_scores, weigh_targets
@@ -233,6 +233,7 @@ class BBoxHead(BaseModule):
             images_of_rows(counts, targets.labels.device),
             img_metas,
             lambda i: greatest_overlaps(self._row_boxes(sampling_results[i]), gt_bboxes[i]),
+            lambda: torch.cat([self._row_objects(result) for result in sampling_results]),
         )
         if concat:
             return (*targets, *rest) if rest else targets
@@ -244,9 +245,10 @@ class BBoxHead(BaseModule):
         image_of_row: Tensor,
         img_metas: Sequence[ImgMeta] | None,
         overlaps: Callable[[int], Tensor] | None = None,
+        objects: Callable[[], Tensor] | None = None,
     ) -> Targets:
         """Targets (n, ...) weighed as the images of the rows say; the very same where they say nothing."""
-        return weigh_targets(self, targets, image_of_row, img_metas, overlaps)
+        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, objects=objects)
 
     def scores_for_loss(
         self,
@@ -267,6 +269,10 @@ class BBoxHead(BaseModule):
     def _row_boxes(self, sampling_result: Any) -> Tensor:
         """Boxes (n_i, 4) px of the rows of one image's targets."""
         return sampling_result.bboxes
+
+    def _row_objects(self, sampling_result: Any) -> Tensor:
+        """(n_i,) numbers of the objects of these rows, read of positives."""
+        return objects_of_sample(sampling_result)
 
     def follow_iter(self, iteration: int) -> None:
         """Say how far the training is; policies of negatives with a warm-up ask for it."""
