@@ -10,7 +10,7 @@ from mmdet.core.directives.unlabelled import unlabelled_directives
 from mmdet.datasets.pipelines.custom_formatting import AddFieldToImgMetas
 from mmdet.datasets.registry import PIPELINES
 
-ANNOTATIONS = ('gt_bboxes', 'gt_labels', 'gt_bboxes_ignore', 'gt_masks', 'gt_extra_labels')
+ANNOTATIONS = ('gt_bboxes', 'gt_labels', 'gt_bboxes_ignore', 'gt_masks', 'gt_extra_labels', 'gt_weights')
 
 
 @PIPELINES.register_module()
