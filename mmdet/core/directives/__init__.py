@@ -19,6 +19,7 @@ key                           value                                    effect
 ``labeled_classes``,          names or labels of classes               the classes that are, or are not, annotated in
 ``unlabeled_classes``                                                  the image: a negative is evidence against the
                                                                        labelled ones alone
+``pseudo_labels``             ``'complete'``; absent or None: off      the model's teacher completes its labels
 ============================= ======================================== ===============================================
 """
 
@@ -37,6 +38,7 @@ from mmdet.core.directives.classes import (
 from mmdet.core.directives.keys import (
     BBOX_HEAD,
     CLASS_KEYS,
+    COMPLETE,
     GLBCTX_HEAD,
     HEADS_WITH_NEGATIVES,
     IGNORE_NEGATIVES,
@@ -46,6 +48,7 @@ from mmdet.core.directives.keys import (
     MASK_HEAD,
     NEGATIVES,
     OBJECT_WEIGHTS,
+    PSEUDO_LABELS,
     ROI_HEAD,
     RPN_HEAD,
     SEMANTIC_HEAD,
@@ -78,6 +81,7 @@ __all__ = [
     'BatchDirectives',
     'CANNOT_TELL',
     'CLASS_KEYS',
+    'COMPLETE',
     'Directives',
     'GLBCTX_HEAD',
     'HEADS_WITH_NEGATIVES',
@@ -89,6 +93,7 @@ __all__ = [
     'MASK_HEAD',
     'NEGATIVES',
     'OBJECT_WEIGHTS',
+    'PSEUDO_LABELS',
     'Policy',
     'ROI_HEAD',
     'RPN_HEAD',

@@ -16,6 +16,8 @@ NEGATIVES = 'negatives'
 LABELED_CLASSES = 'labeled_classes'
 UNLABELED_CLASSES = 'unlabeled_classes'
 CLASS_KEYS = (LABELED_CLASSES, UNLABELED_CLASSES)
+PSEUDO_LABELS = 'pseudo_labels'
+COMPLETE = 'complete'  # its value: a teacher completes the image's labels
 # weights of single objects: a part of the ground truth, which travels with the directives
 OBJECT_WEIGHTS = 'gt_weights'
 
@@ -38,6 +40,8 @@ def negatives_key(head: str) -> str:
 LOSS_WEIGHT_KEYS = tuple(map(loss_weight_key, WEIGHTED_HEADS))
 NEGATIVE_WEIGHT_KEYS = tuple(map(negative_weight_key, HEADS_WITH_NEGATIVES))
 NEGATIVES_KEYS = (NEGATIVES, *map(negatives_key, HEADS_WITH_NEGATIVES))
-KNOWN_DIRECTIVES = LOSS_WEIGHT_KEYS + (IGNORE_NEGATIVES,) + NEGATIVE_WEIGHT_KEYS + NEGATIVES_KEYS + CLASS_KEYS
+KNOWN_DIRECTIVES = (
+    *LOSS_WEIGHT_KEYS, IGNORE_NEGATIVES, *NEGATIVE_WEIGHT_KEYS, *NEGATIVES_KEYS, *CLASS_KEYS, PSEUDO_LABELS,
+)  # fmt: skip
 # an unknown key that ends so is a mistake, however it begins
 DIRECTIVE_ENDS = ('.loss_weight', '.negative_weight', f'.{NEGATIVES}')
