@@ -1,5 +1,7 @@
 """Running statistics of a teacher: what its scores mean, whether it is good enough, and whether it drifts."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -91,6 +93,11 @@ class Calibration(nn.Module):
         self.register_buffer('sums', Counts(num_classes).values)
         self.register_buffer('measured', torch.zeros((), dtype=torch.long))
         self.register_buffer('begun', torch.zeros((), dtype=torch.bool))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """As of any module; a checkpoint without a teacher changes nothing."""
+        if any(key.startswith(prefix) for key in state_dict):
+            super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
     def counts(self) -> Counts:

@@ -1,5 +1,6 @@
 """What the student sees: the batch with stronger changes of colour, and holes; the geometry stays."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -101,7 +102,7 @@ class StudentView:
 
 def blurred(pixels: Tensor, sigma: float) -> Tensor:
     """(3, h, w) under a Gaussian of that deviation, px; the border is repeated."""
-    radius = max(int(3 * sigma), 1)
+    radius = math.ceil(3 * sigma)
     steps = torch.arange(-radius, radius + 1, device=pixels.device, dtype=pixels.dtype)
     kernel = (-(steps**2) / (2 * sigma**2)).exp()
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)

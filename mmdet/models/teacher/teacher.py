@@ -98,6 +98,7 @@ class Teacher(nn.Module):
         self.dtype, self.evaluate, self.diagnose_with = DTYPES[dtype], evaluate, diagnose_with
         self._diagnosis: Diagnosis | None = None
         self.register_buffer('steps', torch.zeros((), dtype=torch.long))
+        self._register_state_dict_hook(_add_copy)  # which mmcv's way to collect a state calls, too
 
     @property
     def model(self) -> nn.Module:
@@ -270,11 +271,6 @@ class Teacher(nn.Module):
         self.model._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
 
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        for name, value in self.model.state_dict(keep_vars=keep_vars).items():
-            destination[f'{prefix}{MODEL}{name}'] = value
-
     def _load_from_state_dict(
         self,
         state_dict: Mapping[str, Any],
@@ -299,6 +295,12 @@ class Teacher(nn.Module):
             return
         missing_keys.extend(start + key for key in found.missing_keys)
         unexpected_keys.extend(start + key for key in found.unexpected_keys)
+
+
+def _add_copy(teacher: Teacher, state_dict: dict[str, Any], prefix: str, local_metadata: dict) -> None:
+    """Put the average into a state, below ``model.``."""
+    for name, value in teacher.model.state_dict().items():
+        state_dict[f'{prefix}{MODEL}{name}'] = value
 
 
 def _check(name: str, value: Any, usable: bool, accepted: str) -> None:
