@@ -70,9 +70,22 @@ def read_result(result: Any) -> Detections:
     labels = np.repeat(np.arange(len(result)), [len(part) for part in result])
     rows = torch.from_numpy(np.concatenate([np.asarray(part, dtype=np.float32).reshape(-1, 5) for part in result]))
     flat = None if masks is None else [_bitmap(mask) for of_class in masks for mask in of_class]
+    if flat is not None:
+        rows = _boxes_of_masks(rows, flat)
     order = rows[:, 4].argsort(descending=True, stable=True)
     usable = rows.isfinite().all(1) & (rows[:, 2:4] - rows[:, :2] >= 1).all(1)
     return Detections(rows[:, :4], rows[:, 4], torch.from_numpy(labels), flat).take(order[usable[order]])
+
+
+def _boxes_of_masks(rows: Tensor, masks: list[np.ndarray]) -> Tensor:
+    """(n, 5) in which detectors that give masks alone, with boxes of no size, have boxes around them."""
+    rows = rows.clone()
+    for i in (rows[:, 2:4] == rows[:, :2]).all(1).nonzero().squeeze(1).tolist():
+        ys, xs = np.nonzero(masks[i])
+        if len(ys):
+            box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+            rows[i, :4] = torch.tensor([float(value) for value in box])
+    return rows
 
 
 def _bitmap(mask: Any) -> np.ndarray:

@@ -30,6 +30,14 @@ def test_results_of_every_form_give_the_usable_detections_best_first(result):
     assert found.take(torch.tensor([False, True])).labels.tolist() == [0]
 
 
+def test_detectors_of_masks_alone_get_boxes_around_them():
+    mask = np.zeros((8, 9), bool)
+    mask[2:5, 3:8] = True
+    empty = np.zeros((8, 9), bool)
+    found = read_result(([np.array([[0, 0, 0, 0, 0.6], [0, 0, 0, 0, 0.9]], np.float32)], [[mask, empty]]))
+    assert found.boxes.tolist() == [[3, 2, 8, 5]] and found.scores.tolist() == pytest.approx([0.6])
+
+
 def test_proposals_are_of_one_class_and_other_results_are_refused():
     found = read_result(BY_CLASS[0])
     assert found.labels.tolist() == [0] and found.masks is None
