@@ -105,11 +105,23 @@ class Calibration(nn.Module):
         return Counts(self.num_classes, self.sums.cpu())
 
     def measure(
-        self, counts: Counts, found: Detections, annotated: Annotated, matched: Match, known: Tensor, high: Tensor
+        self,
+        counts: Counts,
+        found: Detections,
+        annotated: Annotated,
+        matched: Match,
+        known: Tensor,
+        high: Tensor,
+        incomplete: bool,
     ) -> None:
         """Add one image to the counts.
 
-        ``known`` (K,) bool are the classes that are annotated in it, ``high`` (K,) the :meth:`thresholds`.
+        Args:
+            counts: of the step.
+            found, annotated, matched: of the image.
+            known: (K,) bool, classes that are annotated in it.
+            high: (K,) :meth:`thresholds`.
+            incomplete: whether it wants to be completed; only such images tell how many objects are missing.
         """
         if not len(annotated.boxes):
             return
@@ -120,6 +132,8 @@ class Calibration(nn.Module):
         counts.add('images', known.double())
         counts.add('recalled', matched.recalled.sum())
         counts.add('annotated', len(matched.recalled))
+        if not incomplete:
+            return
         counts.add('found_above', (matched.scores >= high[annotated.labels]).sum())
         above = matched.free & known[found.labels] & (found.scores >= high[found.labels])
         counts.add('free_above', above.sum())

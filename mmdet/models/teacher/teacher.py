@@ -218,7 +218,7 @@ class Teacher(nn.Module):
         known = torch.ones(classes, dtype=torch.bool)
         known[unlabelled] = False
         matched = match(found, annotated, self.overlap)
-        self.calibration.measure(counts, found, annotated, matched, known, high)
+        self.calibration.measure(counts, found, annotated, matched, known, high, wanted)
         if not (wanted and begun):
             return None
         completed = ~known if unlabelled else torch.ones_like(known)

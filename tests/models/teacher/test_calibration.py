@@ -34,14 +34,16 @@ def test_measure_by_hand():
     found = Detections(rows[:, :4], rows[:, 4], rows[:, 5].long(), None)
     annotated = Annotated(rows[[0, 3], :4], torch.tensor([0, 1]), rows[:0, :4])
     counts = Counts(2)
-    calibration.measure(counts, found, annotated, match(found, annotated), ALL, calibration.thresholds())
+    calibration.measure(counts, found, annotated, match(found, annotated), ALL, calibration.thresholds(), True)
     assert counts['objects'].tolist() == [1, 1] == counts['images'].tolist() == counts['found'].tolist()
     assert counts['score'].tolist() == pytest.approx([0.7, 0.2])
     assert (counts['recalled'], counts['annotated'], counts['found_above'], counts['free_above']) == (2, 2, 1, 1)
     empty = Counts(2)
     none = Annotated(annotated.boxes[:0], annotated.labels[:0], annotated.ignored)
-    calibration.measure(empty, found, none, match(found, none), ALL, calibration.thresholds())
+    calibration.measure(empty, found, none, match(found, none), ALL, calibration.thresholds(), True)
     assert not empty.values.any()
+    calibration.measure(empty, found, annotated, match(found, annotated), ALL, calibration.thresholds(), False)
+    assert (empty['annotated'], empty['found_above'], empty['free_above']) == (2, 0, 0)
 
 
 def test_it_begins_at_its_recall_after_waiting_and_not_again_ends():

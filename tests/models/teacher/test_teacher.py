@@ -11,6 +11,7 @@ from small_detectors import CONFIGS
 from mmdet.core.directives import IGNORE_NEGATIVES, NEGATIVES
 from mmdet.models.builder import build_detector
 from mmdet.models.teacher.detections import read_result
+from mmdet.utils.running.amp import enable_autocast
 
 META = dict(
     img_shape=(32, 48, 3), pad_shape=(32, 48, 3), ori_shape=(32, 48, 3), scale_factor=np.ones(4, np.float32),
@@ -229,6 +230,8 @@ def test_training_in_bfloat16_and_validation_steps():
     out = step(model, batch())
     assert np.isfinite(out['loss'].item()) and out['log_vars']['teacher_begun'] == 1
     assert model.teacher.model.autocast_dtype is torch.bfloat16 and not hasattr(model, 'autocast_dtype')
+    enable_autocast(model, torch.bfloat16)  # the student, as the hook of `fp16=dict(dtype='bfloat16')` does it
+    assert np.isfinite(step(model, batch())['loss'].item())
     model.eval()
     assert not any(name.startswith('teacher') for name in model.val_step(batch())['log_vars'])
 
