@@ -13,7 +13,7 @@ from mmcv import Config
 from mmcv.parallel import DataContainer as DC
 
 from mmdet.apis.test import collect_results_cpu, collect_results_gpu
-from mmdet.core.directives.unlabelled import unlabelled_directives
+from mmdet.core.directives import unlabelled_directives
 from mmdet.core.mask import BitmapMasks
 from mmdet.models import NECKS, build_detector
 from mmdet.utils import build_ddp

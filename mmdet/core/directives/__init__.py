@@ -57,6 +57,7 @@ from mmdet.core.directives.keys import (
     loss_weight_key,
     negative_weight_key,
     negatives_key,
+    unlabelled_directives,
 )
 from mmdet.core.directives.negatives import (
     Policy,
@@ -65,7 +66,6 @@ from mmdet.core.directives.negatives import (
     negative_policy,
     overlap_weights,
 )
-from mmdet.core.directives.objects import object_weights, with_object_weights
 from mmdet.core.directives.reading import (
     Directives,
     check_directive,
@@ -74,7 +74,12 @@ from mmdet.core.directives.reading import (
     effective_keys,
     read_directives,
 )
-from mmdet.core.directives.weights import check_loss_weight, loss_weight
+from mmdet.core.directives.weights import (
+    check_loss_weight,
+    loss_weight,
+    object_weights,
+    with_object_weights,
+)
 
 __all__ = [
     'BBOX_HEAD',
@@ -124,6 +129,7 @@ __all__ = [
     'restricts_classes',
     'row_weights',
     'unlabelled_classes',
+    'unlabelled_directives',
     'unlabelled_mask',
     'weigh',
     'with_object_weights',

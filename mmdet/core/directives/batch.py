@@ -21,8 +21,7 @@ from mmdet.core.directives.keys import (
     WEIGHTED_HEADS,
 )
 from mmdet.core.directives.negatives import Policy, negative_policy
-from mmdet.core.directives.objects import object_weights
-from mmdet.core.directives.weights import loss_weight
+from mmdet.core.directives.weights import loss_weight, object_weights
 from mmdet.core.targets import Targets
 from mmdet.utils.registry import did_you_mean
 

@@ -1,5 +1,8 @@
 """The keys of the directives: spelt here and nowhere else."""
 
+from collections.abc import Sequence
+from typing import Any
+
 RPN_HEAD = 'rpn_head'
 ROI_HEAD = 'roi_head'
 BBOX_HEAD = 'bbox_head'
@@ -35,6 +38,15 @@ def negative_weight_key(head: str) -> str:
 def negatives_key(head: str) -> str:
     """``'rpn_head'`` -> ``'rpn_head.negatives'``."""
     return f'{head}.{NEGATIVES}'
+
+
+def unlabelled_directives(heads: Sequence[str] = (RPN_HEAD, ROI_HEAD)) -> dict[str, Any]:
+    """The directives of an image without annotations: none of its negatives is sampled, and no head learns from it.
+
+    Args:
+        heads: names of heads with a weight for each image.
+    """
+    return {IGNORE_NEGATIVES: 1, **{loss_weight_key(head): 0.0 for head in heads}}
 
 
 LOSS_WEIGHT_KEYS = tuple(map(loss_weight_key, WEIGHTED_HEADS))

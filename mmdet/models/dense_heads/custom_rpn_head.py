@@ -1,4 +1,4 @@
-"""Dense heads whose losses the images' directives change, image by image: ``rpn_head.loss_weight`` and its kin."""
+"""Dense heads whose losses change image by image: ``rpn_head.loss_weight`` and its kin."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from mmdet.models.dense_heads.rpn_head import RPNHead
 
 
 class HeadWithWeightPerImage:
-    """Mixin that turns directives on for a head derived from ``AnchorHead``, also for the targets of a single image.
+    """Mixin that turns weights of images on for heads derived from ``AnchorHead``, also for targets of single images.
 
     ``class MyHead(HeadWithWeightPerImage, RetinaHead)``. The weight w of an image scales its label and box weights
     alike and leaves the losses' divisor as it is: it makes w times that image's loss and gradient, 0 included, and the

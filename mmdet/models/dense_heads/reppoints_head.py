@@ -35,7 +35,7 @@ REFINE_LOSS = dict(type='SmoothL1Loss', beta=1.0 / 9.0, loss_weight=1.0)
 class RepPointsHead(AnchorFreeHead):
     """Points of a first guess, where deformable convolutions look, refined points, and class scores.
 
-    To the directives a negative is what the assigner of the refining stage takes as one; that stage's proposals are the
+    A negative is what the assigner of the refining stage takes as one; that stage's proposals are the
     boxes of the first guess, which the policy that looks at overlaps compares with the objects.
 
     Args:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmdet.core.bbox.samplers import static_shapes
-from mmdet.core.bbox.samplers.custom_sampler import RandomSamplerWithIgnore
+from mmdet.core.bbox.samplers.custom_sampler import RandomSamplerWithIgnore, without_ignored_negatives
 from mmdet.core.bbox.samplers.random_sampler import RandomSampler
 
 
@@ -53,9 +53,9 @@ def test_negatives_of_an_image_take_no_part():
     inds = torch.tensor([1, 0, -1])
     reading, plain = RandomSamplerWithIgnore(4, 0.5), RandomSampler(4, 0.5)
     meta = dict(ignore_negatives=1)
-    assert static_shapes.without_ignored_negatives(reading, inds, meta).tolist() == [1, -1, -1]
-    assert static_shapes.without_ignored_negatives(reading, inds, {}).tolist() == [1, 0, -1]
-    assert static_shapes.without_ignored_negatives(plain, inds, meta).tolist() == [1, 0, -1]
+    assert without_ignored_negatives(reading, inds, meta).tolist() == [1, -1, -1]
+    assert without_ignored_negatives(reading, inds, {}).tolist() == [1, 0, -1]
+    assert without_ignored_negatives(plain, inds, meta).tolist() == [1, 0, -1]
 
 
 class Head:
