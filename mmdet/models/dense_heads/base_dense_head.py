@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets
+from mmdet.core.targets import Targets, matched_objects
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import DirectedHead
 from mmdet.models.utils.export import refuse_export
@@ -82,6 +82,7 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         gt_bboxes: Sequence[Tensor],
         img_metas: list[ImgMeta],
         level_sizes: Sequence[int],
+        sampled: Sequence[Any] | None = None,
     ) -> list[list[Tensor]]:
         """Targets of a batch, weighed as its images say, L times (N, H * W * A, ...) for each of the four parts.
 
@@ -91,9 +92,16 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
             gt_bboxes: N times (G, 4).
             img_metas: meta information of the N images.
             level_sizes: rows of each level, R in all.
+            sampled: the sampling results of the N images, which know the objects of the positives; None: nobody
+                knows, so that weights of single objects are refused.
         """
         batch = Targets(*map(torch.stack, targets))
-        batch = self.weigh(batch, img_metas, lambda i: greatest_overlaps(boxes[i], gt_bboxes[i]))
+        batch = self.weigh(
+            batch,
+            img_metas,
+            lambda i: greatest_overlaps(boxes[i], gt_bboxes[i]),
+            objects=sampled and (lambda: matched_objects(batch.labels, self.num_classes, sampled)),
+        )
         return [list(part.split(level_sizes, dim=1)) for part in batch]
 
     def score_maps_for_loss(

@@ -16,7 +16,7 @@ from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy, bbox_xyxy_to_cxcywh
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, sampled_targets
+from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -260,10 +260,17 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         *targets, num_pos, num_neg = self.get_targets(
             list(cls_scores), list(bbox_preds), gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore_list
         )
+        targets = Targets(*map(torch.stack, targets))  # (N, Q, ...)
         labels, label_weights, bbox_targets, bbox_weights = self.weigh(
-            Targets(*map(torch.stack, targets)),  # (N, Q, ...)
+            targets,
             img_metas,
             lambda i: greatest_overlaps(self._boxes_in_px(bbox_preds[i].detach(), img_metas[i]), gt_bboxes_list[i]),
+            objects=lambda: objects_of_boxes(
+                torch.stack(list(map(self._boxes_in_px, targets.bbox_targets, img_metas))),
+                targets.labels,
+                gt_bboxes_list,
+                gt_labels_list,
+            ),
         )
         cls_scores, label_weights = self.scores_for_loss(cls_scores, labels, label_weights, img_metas, class_wise)
         cls_factor = cls_scores.new_full((), num_pos + num_neg * self.bg_cls_weight)

@@ -15,7 +15,7 @@ from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
+from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, numbers_of_objects
 from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
 from mmdet.models.dense_heads.fcos_head import REGRESS_RANGES, FCOSHead
@@ -203,11 +203,11 @@ class VFNetHead(ATSSHead, FCOSHead):
         """See :func:`star_offsets`."""
         return star_offsets(bbox_pred, gradient_mul, stride)
 
-    def weigh(self, targets: Targets, img_metas: list[ImgMeta] | None, overlaps: Any = None) -> Targets:
+    def weigh(self, targets: Targets, img_metas: list[ImgMeta] | None, overlaps: Any = None, **kwargs: Any) -> Targets:
         """As of :class:`BaseDenseHead`; with the varifocal loss all points count, those over the padding, too."""
         if self.use_vfl:
             targets = targets._replace(label_weights=torch.ones_like(targets.label_weights))
-        return super().weigh(targets, img_metas, overlaps)
+        return super().weigh(targets, img_metas, overlaps, **kwargs)
 
     def loss(
         self,
@@ -288,7 +288,11 @@ class VFNetHead(ATSSHead, FCOSHead):
         if self.use_atss:
             return self.get_atss_targets(cls_scores, mlvl_points, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
         labels, distances = (torch.cat(t) for t in self.get_fcos_targets(mlvl_points, gt_bboxes, gt_labels)[::2])
-        targets = self.weigh_points(labels, distances, mlvl_points, gt_bboxes, img_metas)
+
+        def objects() -> Tensor:
+            return torch.cat(self.get_fcos_targets(mlvl_points, gt_bboxes, numbers_of_objects(gt_bboxes))[0])
+
+        targets = self.weigh_points(labels, distances, mlvl_points, gt_bboxes, img_metas, objects)
         counts = [len(img_metas) * len(level) for level in mlvl_points]
         return tuple(list(part.split(counts)) for part in targets)
 

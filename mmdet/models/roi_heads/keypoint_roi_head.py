@@ -12,7 +12,6 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.keypoint import flip_heatmaps
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
-from mmdet.models.roi_heads.functional.training_batch import num_positives
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features, network_boxes, scale_tensor, view_boxes
 from mmdet.utils.registry import did_you_mean
@@ -106,7 +105,7 @@ class KeypointRoIHead(StandardRoIHead):
         # the meta information carries the weight of each image
         return loss_of_rows(
             self.keypoint_head,
-            num_positives(sampling_results),
+            sampling_results,
             img_metas,
             keypoint_pred,
             targets,

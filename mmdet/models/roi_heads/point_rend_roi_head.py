@@ -11,7 +11,6 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
-from mmdet.models.roi_heads.functional.training_batch import num_positives
 from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features
@@ -82,7 +81,7 @@ class PointRendRoIHead(StandardRoIHead):
             self.train_cfg,
             img_metas=img_metas,
         )
-        return loss_of_rows(self.point_head, num_positives(sampling_results), img_metas, point_pred, targets, labels)
+        return loss_of_rows(self.point_head, sampling_results, img_metas, point_pred, targets, labels)
 
     def _classify_points(
         self, x: Features, rois: Tensor, points: Tensor, mask_pred: Tensor, img_metas: list[ImgMeta] | None = None

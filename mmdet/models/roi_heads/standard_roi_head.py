@@ -14,7 +14,7 @@ from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.functional.static_shapes import batch_losses
-from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample, num_positives
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample
 from mmdet.models.roi_heads.test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor
 
 
@@ -174,7 +174,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         # the meta information carries the weight of each image
         loss_mask = loss_of_rows(
             self.mask_head,
-            num_positives(sampling_results),
+            sampling_results,
             img_metas,
             mask_results['mask_pred'],
             mask_targets,

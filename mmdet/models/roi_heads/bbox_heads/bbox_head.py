@@ -19,7 +19,7 @@ from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
-from mmdet.core.targets import Targets, sampled_targets
+from mmdet.core.targets import Targets, objects_of_sample, sampled_targets
 from mmdet.core.utils.misc import images_of_rows, multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.directives import DirectedHead
@@ -233,6 +233,7 @@ class BBoxHead(BaseModule, DirectedHead):
             images_of_rows(counts, targets.labels.device),
             img_metas,
             lambda i: greatest_overlaps(self._row_boxes(sampling_results[i]), gt_bboxes[i]),
+            objects=lambda: torch.cat([self._row_objects(result) for result in sampling_results]),
         )
         if concat:
             return (*targets, *rest) if rest else targets
@@ -241,6 +242,10 @@ class BBoxHead(BaseModule, DirectedHead):
     def _row_boxes(self, sampling_result: Any) -> Tensor:
         """Boxes (n_i, 4) px of the rows of one image's targets."""
         return sampling_result.bboxes
+
+    def _row_objects(self, sampling_result: Any) -> Tensor:
+        """(n_i,) numbers of the objects of these rows, read of positives."""
+        return objects_of_sample(sampling_result)
 
     def loss(
         self,

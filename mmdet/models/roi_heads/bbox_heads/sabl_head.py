@@ -19,7 +19,7 @@ from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
-from mmdet.core.targets import Targets
+from mmdet.core.targets import Targets, objects_of_sample
 from mmdet.core.utils.misc import images_of_rows, multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.directives import DirectedHead
@@ -247,6 +247,7 @@ class SABLHead(BaseModule, DirectedHead):
             images_of_rows(counts, batch.labels.device),
             img_metas,
             lambda i: greatest_overlaps(sampling_results[i].bboxes, gt_bboxes[i]),
+            objects=lambda: torch.cat(list(map(objects_of_sample, sampling_results))),
         )
         return labels, label_weights, targets.chunk(2, dim=1), weights.chunk(2, dim=1)
 
