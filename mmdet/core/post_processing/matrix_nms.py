@@ -71,6 +71,7 @@ def _decay(overlap: Tensor, kernel: str, sigma: float) -> Tensor:
     """Factor (n,) on each score: the least over better masks, made up for how much those were lowered themselves."""
     if not len(overlap):
         return overlap.new_zeros(0)
+    # a mask that was lowered itself should lower others less
     worst = overlap.amax(0)[:, None]  # of the better mask
     if kernel == 'gaussian':
         return torch.exp(-sigma * (overlap**2 - worst**2)).amin(0)

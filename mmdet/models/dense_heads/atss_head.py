@@ -121,6 +121,7 @@ class ATSSHead(AnchorHead):
         centerness = centerness.permute(0, 2, 3, 1).reshape(-1)[pos]
         centres = self.centerness_target(anchors, targets)
         weights = torch.ones_like(centres) if bbox_weights is None else bbox_weights.reshape(-1, 4)[pos, 0]
+        # a sum: its divisor, the centreness of all levels and processes, is known only afterwards
         loss_bbox = self.loss_bbox(
             self.bbox_coder.decode(anchors, bbox_pred), targets, weight=centres * weights, avg_factor=1.0
         )

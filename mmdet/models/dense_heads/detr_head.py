@@ -273,6 +273,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
             ),
         )
         cls_scores, label_weights = self.scores_for_loss(cls_scores, labels, label_weights, img_metas, class_wise)
+        # queries without object are many; where each counts less, so it does in the divisor
         cls_factor = cls_scores.new_full((), num_pos + num_neg * self.bg_cls_weight)
         if self.sync_cls_avg_factor:
             cls_factor = reduce_mean(cls_factor)

@@ -180,6 +180,7 @@ class FCOSHead(AnchorFreeHead):
         )
         pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
         num_pos = reduce_mean(scores.new_full((), len(pos))).clamp(min=1)
+        # of targets before they are weighed: neither divisor may depend on the images' weights
         centres = self.centerness_target(bbox_targets[pos])
         box_weights = targets.bbox_weights[pos, 0]
         points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
@@ -188,6 +189,7 @@ class FCOSHead(AnchorFreeHead):
             self.bbox_coder.decode(points, distances[pos]),
             self.bbox_coder.decode(points, bbox_targets[pos]),
             weight=centres * box_weights,
+            # the weights' own sum, so that the loss is a weighted mean
             avg_factor=reduce_mean(centres.sum().detach()).clamp(min=MIN_CENTERNESS_SUM),
         )
         loss_centerness = self.loss_centerness(centerness[pos].squeeze(1), centres, box_weights, avg_factor=num_pos)

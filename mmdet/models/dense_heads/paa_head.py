@@ -197,6 +197,7 @@ class PAAHead(ATSSHead):
         images, rows = positive.nonzero(as_tuple=True)
         wanted, weights = targets.bbox_targets[images, rows], targets.bbox_weights[images, rows, 0]
         boxes = self.bbox_coder.decode(anchors[rows], rows_of_images(bbox_preds, 4)[images, rows])
+        # targets and weights: no way for gradients
         ious = aligned_iou(boxes.detach(), wanted)
         loss_iou = self.loss_centerness(
             rows_of_images(iou_preds, 1)[images, rows, 0], ious, weights, avg_factor=num_pos
@@ -291,6 +292,7 @@ class PAAHead(ATSSHead):
         Returns:
             rows of the candidates of component 0 up to the likeliest one, and of those left out of the loss (none).
         """
+        # component 0 starts at the least loss, so it holds the better candidates
         first = gmm_assignment == 0
         nothing = pos_inds_gmm[:0]
         if not first.any():

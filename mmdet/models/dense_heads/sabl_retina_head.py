@@ -119,11 +119,14 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         self.train_cfg = as_config(train_cfg)
         self.test_cfg = as_config(test_cfg)
         self.sampling = loss_cls['type'] not in LOSSES_OVER_ALL_ANCHORS
+        self._init_assigner()
+        self._init_layers()
+
+    def _init_assigner(self) -> None:
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
             sampler = self.train_cfg.get('sampler') if self.sampling else None
             self.sampler = build_sampler(sampler or dict(type='PseudoSampler'), context=self)
-        self._init_layers()
 
     @property
     def num_anchors(self) -> int:

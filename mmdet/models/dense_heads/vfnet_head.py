@@ -122,9 +122,15 @@ class VFNetHead(ATSSHead, FCOSHead):
             **kwargs,
         )
         self.loss_bbox_refine = build_loss(loss_bbox_refine)
+        self._init_assigner(anchor_generator)
+
+    def _init_assigner(self, anchor_generator: dict) -> None:
+        """Make the points, the squares that ATSS compares with the objects, and the assigner."""
         self.anchor_center_offset = anchor_generator['center_offset']
         self.atss_prior_generator = build_prior_generator(anchor_generator)
-        self.fcos_prior_generator = MlvlPointGenerator(self.strides, self.anchor_center_offset if use_atss else 0.5)
+        self.fcos_prior_generator = MlvlPointGenerator(
+            self.strides, self.anchor_center_offset if self.use_atss else 0.5
+        )
         self.prior_generator = self.fcos_prior_generator
         self.sampling = False
         if self.train_cfg:

@@ -181,6 +181,7 @@ class YOLOFHead(AnchorHead):
             unmap_outputs=unmap_outputs,
         )
         labels, weights = torch.stack(labels), torch.stack(weights)
+        # boxes are not learnt from these rows but from the matches below
         no_boxes = weights[..., None].expand(*weights.shape, 4)
         targets = self.weigh(
             Targets(labels, weights, no_boxes, no_boxes),
@@ -200,6 +201,7 @@ class YOLOFHead(AnchorHead):
         of_rows = self.image_weights(img_metas, weights.device, [len(rows) for rows in counted], objects)
         if of_rows is not None:
             box_weights = box_weights * of_rows
+        # at least one of each image, as an image without any still has a loss
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
         return (labels, targets.label_weights, *counts, box_weights, torch.cat(boxes), torch.cat(gts))
 
