@@ -21,7 +21,7 @@ export MPLBACKEND := Agg
 PIP_INSTALL := $(PIP) install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 INSTALL_MMCV := bash tools/misc/install_mmcv.sh
 
-.PHONY: help install test coverage test-mmcv-full test-matrix demo lint format bench clean
+.PHONY: help install test coverage test-mmcv-full test-matrix test-wheel demo lint format bench clean
 
 help:
 	@echo 'make demo     draw a data set, train on it, test, and write $(WORK)/report.md'
@@ -30,6 +30,7 @@ help:
 	@echo 'make install  only prepare $(VENV) (PYTHON=python3.13; MMCV=mmcv-full builds the compiled kind of mmcv)'
 	@echo 'make test-mmcv-full  the suite with a compiled mmcv, in an environment of its own (an hour on two cores)'
 	@echo 'make test-matrix     the suite on each of PYTHONS, and with the oldest releases that are supported'
+	@echo 'make test-wheel      build the wheel, install it away from the checkout, and train, test and predict with it'
 	@echo 'make lint     check style and types; make format applies the style'
 	@echo 'make bench    speed experiments of benchmarks/'
 	@echo 'make clean    remove $(VENV), $(VENVS), work_dirs and the drawn data'
@@ -64,6 +65,9 @@ test-matrix:
 	$(MAKE) test PYTHON=$(firstword $(PYTHONS)) VENV=$(VENVS)/floor CONSTRAINTS=requirements/floor.txt \
 	  || failed="$$failed floor"; \
 	test -z "$$failed" || { echo "the suite fails with:$$failed"; exit 1; }
+
+test-wheel: $(STAMP)
+	bash tools/misc/test_wheel.sh $(PY)
 
 lint: $(STAMP)
 	$(PY) -m ruff check .
