@@ -21,7 +21,7 @@ export MPLBACKEND := Agg
 PIP_INSTALL := $(PIP) install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 INSTALL_MMCV := bash tools/misc/install_mmcv.sh
 
-.PHONY: help install test coverage test-mmcv-full test-matrix test-wheel demo lint format bench clean
+.PHONY: help install test coverage test-mmcv-full test-matrix test-wheel demo docs lint format bench clean
 
 help:
 	@echo 'make demo     draw a data set, train on it, test, and write $(WORK)/report.md'
@@ -32,6 +32,7 @@ help:
 	@echo 'make test-matrix     the suite on each of PYTHONS, and with the oldest releases that are supported'
 	@echo 'make test-wheel      build the wheel, install it away from the checkout, and train, test and predict with it'
 	@echo 'make lint     check style and types; make format applies the style'
+	@echo 'make docs     build the site of docs/ in site/'
 	@echo 'make bench    speed experiments of benchmarks/'
 	@echo 'make clean    remove $(VENV), $(VENVS), work_dirs and the drawn data'
 
@@ -69,6 +70,14 @@ test-matrix:
 test-wheel: $(STAMP)
 	bash tools/misc/test_wheel.sh $(PY)
 
+docs: $(VENVS)/docs/.stamp
+	NO_MKDOCS_2_WARNING=1 $(VENVS)/docs/bin/mkdocs build --strict
+
+$(VENVS)/docs/.stamp: requirements/docs.txt
+	test -x $(VENVS)/docs/bin/python || $(PYTHON) -m venv $(VENVS)/docs
+	$(VENVS)/docs/bin/pip --disable-pip-version-check install -q -r $<
+	touch $@
+
 lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -88,4 +97,4 @@ bench: $(STAMP)
 	$(PY) benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) $(VENVS) work_dirs data/shapes build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(VENVS) work_dirs data/shapes build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -80,6 +80,15 @@ def to_result(detections: Detections, num_classes: int) -> list[np.ndarray] | tu
     return boxes if masks is None else (boxes, masks)
 
 
+def like_result(detections: Detections, result: Any) -> Any:
+    """Detections in the form of a result of the same detector, as its ``show_result`` takes it; panoptic maps stay."""
+    if isinstance(result, dict):
+        return result
+    if isinstance(result, np.ndarray):
+        return to_result(detections, 1)[0]
+    return to_result(detections, len(result[0]) if isinstance(result, tuple) else len(result))
+
+
 def to_supervision(result: Any, classes: Sequence[str] | None = None, score_thr: float = 0.0) -> Any:
     """A result of :func:`mmdet.apis.inference_detector` as ``supervision.Detections``.
 

@@ -10,7 +10,7 @@ from torch import nn
 from mmdet.apis.image_input import ImagePipeline, ImageSourceError, as_bgr, read_bgr, test_steps
 from mmdet.apis.inference import detect
 from mmdet.apis.prediction.augmentation import with_augmentation
-from mmdet.apis.prediction.detections import Detections, flatten_result, to_result
+from mmdet.apis.prediction.detections import Detections, flatten_result, like_result
 from mmdet.apis.prediction.sources import Item
 from mmdet.apis.prediction.tiles import Tiling, Window, merge_tiles, tile_windows
 from mmdet.datasets.audit.broken_images import BrokenImageError
@@ -101,15 +101,7 @@ class Predictor:
 
     def _with_result(self, prediction: Prediction, result: Any) -> Prediction:
         found = flatten_result(result, self.score_thr, len(self.classes))
-        return prediction._replace(detections=found, result=self._drawable(result, found))
-
-    def _drawable(self, result: Any, found: Detections) -> Any:
-        """Detections from the threshold on in the form in which the detector's ``show_result`` takes them."""
-        if isinstance(result, dict):
-            return result
-        if isinstance(result, np.ndarray):
-            return to_result(found, 1)[0]
-        return to_result(found, len(result[0]) if isinstance(result, tuple) else len(result))
+        return prediction._replace(detections=found, result=like_result(found, result))
 
     def _tiled(self, items: Iterable[Item]) -> Iterator[Prediction]:
         for item in items:
@@ -130,7 +122,7 @@ class Predictor:
             raise ImageSourceError('panoptic segmentation does not go together with tiles; leave them out')
         parts = [flatten_result(result, self.score_thr) for result in results]
         merged = merge_tiles(parts, windows, size_wh, tiling.iou_thr)
-        return Prediction(item, size_wh, merged, self._drawable(results[0], merged))
+        return Prediction(item, size_wh, merged, like_result(merged, results[0]))
 
     def _of_windows(self, pixels: np.ndarray, windows: Sequence[Window]) -> Iterator[Any]:
         # the whole image goes alone: beside it tiles would be padded to its shape
