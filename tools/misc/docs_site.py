@@ -45,9 +45,9 @@ REFERENCE = (
 def on_config(config: Any) -> Any:
     """Order the pages."""
     config.nav = [{'Pages': 'README.md'}, *sections((ROOT / 'docs/README.md').read_text(encoding='utf-8'))]
-    config.nav.append({'Configs': ['configs/index.md', *(f'configs/{name}.md' for name in config_folders())]})
+    config.nav.append({'Configs': ['configs/index.md']})  # which links to the page of each folder
     config.nav.append({'Reference': [f'reference/{name}.md' for name in REFERENCE]})
-    config.nav.append({'Project': list(BESIDE.values())})
+    config.nav.append({'Project': [{'README': 'about.md'}, 'contributing.md', 'changelog.md']})
     return config
 
 
