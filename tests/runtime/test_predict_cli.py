@@ -143,6 +143,20 @@ def test_augmentation_is_what_such_a_config_does(detector, tiny_run, model_files
     assert len(plain) != len(expected) or np.abs(plain.scores - expected.scores).max() > 1e-4
 
 
+def test_detector_that_cannot_merge_views_or_tiles_says_so(detector, tiny_run, monkeypatch):
+    item = Item('0.png', cv2.imread(str(tiny_run / 'img/0.png')))
+
+    def refuse(*args, **kwargs):
+        raise NotImplementedError('one view only')
+
+    monkeypatch.setattr(detector, 'aug_test', refuse)
+    with pytest.raises(ValueError, match='FasterRCNN: one view only'):
+        list(Predictor(detector, augmentation=(1.0,))([item]))
+    monkeypatch.setattr(detector, 'simple_test', lambda imgs, metas, **kwargs: [dict(pan_results=np.zeros((64, 64)))])
+    with pytest.raises(ValueError, match='panoptic maps of tiles cannot be merged'):
+        list(Predictor(detector, tiling=Tiling(32))([item]))
+
+
 def test_broken_files_keep_their_place_in_a_batch(detector, folder):
     names = ['broken.png', '0.png', 'broken.png', 'sub/1.png', 'missing.png']
     done = list(Predictor(detector, 0.0, batch_size=2)(Item(name, folder / name) for name in names))

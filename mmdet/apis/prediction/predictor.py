@@ -9,10 +9,10 @@ from torch import nn
 
 from mmdet.apis.image_input import ImagePipeline, ImageSourceError, as_bgr, read_bgr, test_steps
 from mmdet.apis.inference import detect
-from mmdet.apis.prediction.augmentation import with_augmentation
+from mmdet.apis.prediction.augmentation import AugmentationError, with_augmentation
 from mmdet.apis.prediction.detections import Detections, flatten_result, like_result
 from mmdet.apis.prediction.sources import Item
-from mmdet.apis.prediction.tiles import Tiling, Window, merge_tiles, tile_windows
+from mmdet.apis.prediction.tiles import Tiling, TilingError, Window, merge_tiles, tile_windows
 from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.models.detectors.rpn import RPN
 
@@ -95,9 +95,20 @@ class Predictor:
 
     def _finished(self, waiting: list[Prediction], samples: list[dict[str, Any]]) -> Iterator[Prediction]:
         """The images that wait, each with its detections."""
-        results = iter(detect(self.model, samples))
+        results = iter(self._detect(samples))
         for prediction in waiting:
             yield prediction if prediction.error else self._with_result(prediction, next(results))
+
+    def _detect(self, samples: Sequence[dict[str, Any]]) -> list[Any]:
+        """Results of a batch.
+
+        Raises:
+            AugmentationError: the detector cannot merge several views of an image.
+        """
+        try:
+            return detect(self.model, samples)
+        except NotImplementedError as error:
+            raise AugmentationError(f'{type(self.model).__name__}: {error}') from error
 
     def _with_result(self, prediction: Prediction, result: Any) -> Prediction:
         found = flatten_result(result, self.score_thr, len(self.classes))
@@ -119,7 +130,7 @@ class Predictor:
         windows = tile_windows(*size_wh, tiling)
         results = list(self._of_windows(pixels, windows))
         if isinstance(results[0], dict):
-            raise ImageSourceError('panoptic segmentation does not go together with tiles; leave them out')
+            raise TilingError('the panoptic maps of tiles cannot be merged; leave --tile out')
         parts = [flatten_result(result, self.score_thr) for result in results]
         merged = merge_tiles(parts, windows, size_wh, tiling.iou_thr)
         return Prediction(item, size_wh, merged, like_result(merged, results[0]))
@@ -129,7 +140,7 @@ class Predictor:
         starts = [0, *range(1, len(windows), self.batch_size), len(windows)]
         for start, end in zip(starts, starts[1:]):
             batch = [pixels[w.y1 : w.y2, w.x1 : w.x2] for w in windows[start:end]]
-            yield from detect(self.model, [self._pipeline.sample_of_pixels(np.ascontiguousarray(p)) for p in batch])
+            yield from self._detect([self._pipeline.sample_of_pixels(np.ascontiguousarray(p)) for p in batch])
 
 
 def _size_of(sample: dict[str, Any]) -> tuple[int, int]:
