@@ -1,6 +1,6 @@
 """A page on this machine that shows what a detector finds: ``python tools/serve.py CONFIG CHECKPOINT``.
 
-Open the printed address, drop an image, move the threshold. It needs gradio (``pip install gradio``).
+Open the printed address, drop an image, move the threshold. It needs gradio (``pip install "gradio>=6"``).
 """
 
 import argparse

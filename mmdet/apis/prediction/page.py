@@ -67,7 +67,7 @@ def build_page(model: nn.Module, score_thr: float = 0.3, title: str = 'mmdet') -
     try:
         import gradio
     except ImportError as error:
-        raise MissingPackageError('the web page needs the package gradio: pip install gradio') from error
+        raise MissingPackageError('the web page needs the package gradio: pip install "gradio>=6"') from error
     page = Page(model)
 
     def look(image: np.ndarray | None, threshold: float) -> tuple[Any, ...]:
@@ -78,7 +78,10 @@ def build_page(model: nn.Module, score_thr: float = 0.3, title: str = 'mmdet') -
         seen = gradio.State(None)
         with gradio.Row():
             image = gradio.Image(label='image', type='numpy', sources=['upload', 'clipboard'])
-            picture = gradio.Image(label='detections', interactive=False, format='png')
+            # without the button that would send the picture to a service
+            picture = gradio.Image(
+                label='detections', interactive=False, format='png', buttons=['download', 'fullscreen']
+            )
         threshold = gradio.Slider(0, 1, value=score_thr, step=0.01, label='lowest score')
         table = gradio.Dataframe(headers=HEADER, label='detections', interactive=False)
         image.change(look, [image, threshold], [seen, picture, table])

@@ -51,5 +51,5 @@ def test_no_image_shows_nothing(model):
 
 def test_missing_gradio_is_named(model, monkeypatch):
     monkeypatch.setitem(sys.modules, 'gradio', None)
-    with pytest.raises(MissingPackageError, match='needs the package gradio: pip install gradio'):
+    with pytest.raises(MissingPackageError, match='needs the package gradio: pip install .gradio>=6'):
         build_page(model)
