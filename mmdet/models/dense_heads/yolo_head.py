@@ -221,6 +221,12 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
             results.append(self._best_boxes(image_boxes[kept], objectness[kept], scores[kept], cfg, with_nms))
         return results
 
+    def onnx_export(
+        self, pred_maps: Sequence[Tensor], img_metas: list[ImgMeta], with_nms: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """See :meth:`BaseDenseHead.onnx_export`."""
+        return self._stacked_bboxes((pred_maps,), img_metas, with_nms)
+
     @staticmethod
     def _best_boxes(boxes: Tensor, objectness: Tensor, scores: Tensor, cfg: dict, with_nms: bool) -> tuple[Tensor, ...]:
         """Detections of one image from boxes (n, 4), objectness (n,) and class scores (n, K); see get_bboxes."""

@@ -1,0 +1,100 @@
+"""From a detector to a program of torch.export."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+
+from mmdet.apis.export.graph import DetectorGraph, ExportError
+
+# px; below the least, maps of the highest levels have one cell, which torch treats apart
+LEAST_SIDE, LARGEST_SIDE = 129, 8192
+SIZE_DIVISOR = 32  # px; of sides whose feature maps fit together whatever the detector does with them
+NOT_GENERAL = 'Constraints violated'  # in torch's message where other sizes than those traced would not do
+
+
+def export_program(
+    graph: DetectorGraph,
+    batch_size: int = 1,
+    size: tuple[int, int] = (256, 320),
+    dynamic_size: bool = True,
+    with_sizes: bool = True,
+) -> tuple[ExportedProgram, int]:
+    """Trace a detector.
+
+    Args:
+        graph: the detector as a module of tensors.
+        batch_size: number of images that the program takes.
+        size: height and width px of the images that are traced; with ``dynamic_size`` the program takes others as well.
+        dynamic_size: heights and widths are variables of the program.
+        with_sizes: the program also takes the sizes of the images without their padding.
+
+    Returns:
+        a program that takes ``input`` and, ``with_sizes``, ``sizes``, as :meth:`DetectorGraph.forward`; and what the
+        sides of its images must be multiples of, 0 where they must be as traced.
+
+    Raises:
+        ExportError: torch cannot trace a part, or not for images of any size.
+    """
+    divisors = (1, SIZE_DIVISOR) if dynamic_size else (0,)
+    for divisor in divisors:
+        try:
+            return _traced(graph, batch_size, size, divisor, with_sizes), divisor
+        except Exception as error:  # torch raises what it likes
+            if NOT_GENERAL in str(error) and divisor != divisors[-1]:
+                continue
+            raise _refusal(error, graph) from error
+    raise AssertionError('one of the divisors returns or raises')
+
+
+def _traced(
+    graph: DetectorGraph, batch_size: int, size: tuple[int, int], divisor: int, with_sizes: bool
+) -> ExportedProgram:
+    device = next(graph.parameters()).device
+    example: dict[str, Any] = dict(input=torch.zeros(batch_size, 3, *size, device=device))
+    shapes: dict[str, Any] = dict(input={axis: _side(name, divisor) for axis, name in ((2, 'height'), (3, 'width'))})
+    if not divisor:
+        shapes['input'] = {}
+    if with_sizes:
+        example['sizes'] = torch.tensor([size] * batch_size, device=device)
+        shapes['sizes'] = {}
+    return torch.export.export(graph, (), example, dynamic_shapes=shapes, strict=False)
+
+
+def _side(name: str, divisor: int) -> Any:
+    """A height or width in px."""
+    if divisor <= 1:
+        return Dim(name, min=LEAST_SIDE, max=LARGEST_SIDE)
+    return divisor * Dim(f'{name}_in_{divisor}s', min=-(-LEAST_SIDE // divisor), max=LARGEST_SIDE // divisor)
+
+
+def _refusal(error: Exception, graph: DetectorGraph) -> ExportError:
+    detector, text = type(graph.detector).__name__, str(error).strip()
+    if NOT_GENERAL in text:
+        return ExportError(
+            f'{detector} cannot be exported for images of any size (torch: {_first_lines(text)}); export it for one '
+            'size: dynamic_size=False (--fixed-size)'
+        )
+    return ExportError(f'{detector}: {_part_of(error)}torch.export cannot trace it: {_first_lines(text)}')
+
+
+def _first_lines(text: str) -> str:
+    return ' '.join(line.strip() for line in text.splitlines()[:3])[:500]
+
+
+def _part_of(error: BaseException) -> str:
+    """The deepest place in mmdet's own code where an error arose, for its message."""
+    place, trace = '', error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        path = code.co_filename.replace('\\', '/')
+        if '/mmdet/' in path and '/apis/export/' not in path and 'replaceable' not in path:
+            place = (
+                f'{getattr(code, "co_qualname", code.co_name)} (mmdet/{path.split("/mmdet/")[-1]}:{trace.tb_lineno}): '
+            )
+        trace = trace.tb_next
+    return place
+
+
+__all__ = ['export_program']
