@@ -65,8 +65,8 @@ class DetectorGraph(nn.Module):
             sizes: (N, 2) int64, height and width of each image without its padding; None: nothing is padded.
 
         Returns:
-            ``dets`` (N, k, 5) x1, y1, x2, y2 px of the input and score; ``labels`` (N, k), -1 in rows that only fill
-            up; ``masks`` (N, k, h, w) in [0, 1] of the boxes, or bool of the input; ``keypoints`` (N, k, K, h, w) logits
+            ``dets`` (N, k, 5) x1, y1, x2, y2 px of the input and score; ``labels`` (N, k), -1 in rows that fill up;
+            ``masks`` (N, k, h, w) in [0, 1] of the boxes, or bool of the input; ``keypoints`` (N, k, K, h, w) logits
             of heat maps of the boxes.
         """
         with replaced(IN_GRAPH), torch.no_grad():
@@ -120,15 +120,15 @@ def check_exportable(detector: nn.Module, raw: bool = False) -> None:
     for path, settings in _suppressions(getattr(detector, 'test_cfg', None) or {}):
         if settings.get('type', 'nms') != 'nms' and not (raw and not path.startswith('rpn')):
             raise ExportError(
-                f"test_cfg.{path}: suppression of the type {settings['type']!r} has no operator in ONNX; accepted: 'nms'"
-                ', or raw=True (--raw), which leaves it to the caller'
+                f'test_cfg.{path}: suppression of the type {settings["type"]!r} has no operator in ONNX; accepted: '
+                "'nms', or raw=True (--raw), which leaves it to the caller"
             )
 
 
 def _check_methods(part: nn.Module) -> None:
     kind = type(part)
     export = _owner(kind, 'onnx_export')
-    if export is None or getattr(kind, 'onnx_export') is refuse_export:
+    if export is None or kind.onnx_export is refuse_export:
         raise ExportError(f'{kind.__name__} cannot be exported: it has no onnx_export')
     for name in TESTS:
         test = _owner(kind, name)

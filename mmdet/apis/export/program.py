@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from mmdet.apis.export.graph import DetectorGraph, ExportError

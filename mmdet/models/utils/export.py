@@ -42,6 +42,13 @@ def fill_up(rows: Tensor, limit: int, value: float = 0) -> Tensor:
     return torch.cat([rows, rows.new_full((limit, *rows.shape[1:]), value)])[:limit]
 
 
+def padded_masks(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Masks (k, h, w) of an image -> (k, H, W) of the padded image, zeros (False) on the padding."""
+    height, width = size
+    masks = torch.cat([masks, masks.new_zeros((masks.size(0), height, masks.size(2)))], dim=1)[:, :height]
+    return torch.cat([masks, masks.new_zeros((masks.size(0), height, width))], dim=2)[:, :, :width]
+
+
 def stack_detections(results: Sequence[tuple[Tensor, Tensor]], limit: int) -> tuple[Tensor, Tensor]:
     """N times boxes with scores (k_i, 5) and labels (k_i,) -> (N, limit, 5), (N, limit); see :data:`NO_DETECTION`."""
     dets = torch.stack([fill_up(dets, limit) for dets, _ in results])
