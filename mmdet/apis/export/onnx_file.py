@@ -6,43 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.export import ExportedProgram
 
 from mmdet.apis.export.graph import ExportError
+from mmdet.apis.export.requirements import require_onnx
 from mmdet.utils.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     import onnx
+    from torch.export import ExportedProgram
 
 OPSET = 20  # DeformConv came with 19, GridSample in today's form with 20
-LEAST_TORCH = (2, 9)  # the first release whose exporter translates what the detectors need
 LARGEST_FILE = 2**31 - 2**20  # bytes; protobuf holds no more, larger weights lie beside the file
 IMAGE = 'image'  # names inside the loop over images begin so
 
 
-def require_onnx() -> None:
-    """Refuse an installation that cannot write ONNX files.
-
-    Raises:
-        ExportError: names the package, or the release of torch, that is missing.
-    """
-    if torch_release() < LEAST_TORCH:
-        least = '.'.join(map(str, LEAST_TORCH))
-        raise ExportError(f'export to ONNX needs torch {least} or newer, this is torch {torch.__version__}')
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ExportError(f'export to ONNX needs the packages onnx and onnxscript: pip install {error.name}') from error
-
-
-def torch_release() -> tuple[int, int]:
-    """Major and minor number of the installed torch."""
-    major, minor = torch.__version__.split('.')[:2]
-    return int(major), int(minor)
-
-
-def onnx_model(program: ExportedProgram, names: Sequence[str], dynamic_batch: bool) -> 'onnx.ModelProto':
+def onnx_model(program: 'ExportedProgram', names: Sequence[str], dynamic_batch: bool) -> 'onnx.ModelProto':
     """Translate a program.
 
     Args:
@@ -96,6 +74,8 @@ def loop_over_images(model: 'onnx.ModelProto', inputs: Sequence[str], outputs: S
         batch.name = name
         batch.type.tensor_type.shape.dim[0].ClearField('dim_value')
         batch.type.tensor_type.shape.dim[0].dim_param = 'batch'
+        if name == 'input':
+            name_sides(batch)
         return batch
 
     def of_one(value: ValueInfoProto) -> ValueInfoProto:
@@ -120,6 +100,14 @@ def loop_over_images(model: 'onnx.ModelProto', inputs: Sequence[str], outputs: S
     return looped
 
 
+def name_sides(images: 'onnx.ValueInfoProto') -> None:
+    """Call those sides of the images that are variables by what they are, not by numbers."""
+    for axis, name in ((2, 'height'), (3, 'width')):
+        side = images.type.tensor_type.shape.dim[axis]
+        if side.HasField('dim_param'):
+            side.dim_param = name
+
+
 def save_onnx(model: 'onnx.ModelProto', path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> None:
     """Write a model with its metadata, each value as JSON text.
 
@@ -140,4 +128,4 @@ def read_metadata(properties: Mapping[str, str]) -> dict[str, Any]:
     return {key: json.loads(value) for key, value in properties.items()}
 
 
-__all__ = ['onnx_model', 'read_metadata', 'require_onnx', 'save_onnx']
+__all__ = ['loop_over_images', 'onnx_model', 'read_metadata', 'save_onnx']

@@ -19,8 +19,7 @@ from mmdet.ops.roi import pool_from_levels
 from mmdet.utils.running.device_copy import to_device
 from mmdet.utils.running.replaceable import as_written
 
-_library = torch.library.Library('mmdet', 'DEF')
-_library.define(
+SCHEMA = (
     'nms_of_groups(Tensor boxes, Tensor scores, Tensor groups, float iou_threshold, int offset, float least) -> Tensor'
 )
 
@@ -40,8 +39,12 @@ def _number_unknown(
     return boxes.new_empty(torch.library.get_ctx().new_dynamic_size(), dtype=torch.long)
 
 
-_library.impl('nms_of_groups', _nms_of_groups, 'CompositeExplicitAutograd')
-getattr(torch.library, 'register_fake', None) and torch.library.register_fake('mmdet::nms_of_groups')(_number_unknown)
+if not hasattr(torch.ops.mmdet, 'nms_of_groups'):  # a process has it once, however often this file is read
+    _library = torch.library.Library('mmdet', 'FRAGMENT')
+    _library.define(SCHEMA)
+    _library.impl('nms_of_groups', _nms_of_groups, 'CompositeExplicitAutograd')
+    if hasattr(torch.library, 'register_fake'):  # torch 2.4; older ones export nothing, see onnx_file.py
+        torch.library.register_fake('mmdet::nms_of_groups', _number_unknown, lib=_library)
 
 
 def batched_nms_in_graph(

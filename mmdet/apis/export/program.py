@@ -1,11 +1,14 @@
 """From a detector to a program of torch.export."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.export import Dim, ExportedProgram
 
 from mmdet.apis.export.graph import DetectorGraph, ExportError
+from mmdet.apis.export.requirements import require_torch
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 # px; below the least, maps of the highest levels have one cell, which torch treats apart
 LEAST_SIDE, LARGEST_SIDE = 129, 8192
@@ -19,7 +22,7 @@ def export_program(
     size: tuple[int, int] = (256, 320),
     dynamic_size: bool = True,
     with_sizes: bool = True,
-) -> tuple[ExportedProgram, int]:
+) -> 'tuple[ExportedProgram, int]':
     """Trace a detector.
 
     Args:
@@ -34,8 +37,9 @@ def export_program(
         sides of its images must be multiples of, 0 where they must be as traced.
 
     Raises:
-        ExportError: torch cannot trace a part, or not for images of any size.
+        ExportError: torch is too old, or cannot trace a part, or not for images of any size.
     """
+    require_torch()
     divisors = (1, SIZE_DIVISOR) if dynamic_size else (0,)
     for divisor in divisors:
         try:
@@ -49,7 +53,7 @@ def export_program(
 
 def _traced(
     graph: DetectorGraph, batch_size: int, size: tuple[int, int], divisor: int, with_sizes: bool
-) -> ExportedProgram:
+) -> 'ExportedProgram':
     device = next(graph.parameters()).device
     example: dict[str, Any] = dict(input=torch.zeros(batch_size, 3, *size, device=device))
     shapes: dict[str, Any] = dict(input={axis: _side(name, divisor) for axis, name in ((2, 'height'), (3, 'width'))})
@@ -63,6 +67,8 @@ def _traced(
 
 def _side(name: str, divisor: int) -> Any:
     """A height or width in px."""
+    from torch.export import Dim
+
     if divisor <= 1:
         return Dim(name, min=LEAST_SIDE, max=LARGEST_SIDE)
     return divisor * Dim(f'{name}_in_{divisor}s', min=-(-LEAST_SIDE // divisor), max=LARGEST_SIDE // divisor)
