@@ -1,5 +1,7 @@
 """Small detectors, and files that they are exported to."""
 
+import logging
+
 import pytest
 import torch
 from mmcv import Config
@@ -37,6 +39,7 @@ TRUNK = dict(
     ),
     neck=dict(type='FPN', in_channels=[8], out_channels=16, num_outs=2),
 )
+SPREAD = dict(RetinaNet=2.0, MaskRCNN=8.0)  # factor of the weights of what scores
 CODER = dict(type='DeltaXYWHBBoxCoder')
 
 
@@ -101,16 +104,27 @@ def config_of(model):
     return Config(dict(model=model, data=dict(samples_per_gpu=1, workers_per_gpu=0, test=test)))
 
 
-def built(model, spread=8.0):
-    """The detector with weights by which scores differ; ``spread`` widens the scores of the classes."""
+def built(model):
+    """The detector with random weights, by which scores differ, and nothing is found in an image of zeros."""
     torch.manual_seed(1)
     cfg = config_of(model)
     detector = build_detector(cfg.model).eval()
     for name, parameter in detector.named_parameters():
         if name.endswith(('retina_cls.weight', 'fc_cls.weight', 'rpn_cls.weight')):
-            parameter.data *= spread
+            parameter.data *= SPREAD[model['type']]
+        if name.endswith('retina_cls.bias'):
+            parameter.data -= 3
     detector.CLASSES, detector.cfg = CLASSES, cfg
     return detector
+
+
+@pytest.fixture(scope='package', autouse=True)
+def without_traces():
+    """torch tells its own log of every step of an export; pytest would keep it all."""
+    log = logging.getLogger('torch.__trace')
+    log.propagate, before = False, log.propagate
+    yield
+    log.propagate = before
 
 
 @pytest.fixture(scope='package')
