@@ -28,6 +28,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mmcv import Config, ConfigDict  # noqa: E402
 from reduced import WIDTH_KNOWN, narrowed, with_few_layers, without_downloads  # noqa: E402
+from scipy.optimize import linear_sum_assignment  # noqa: E402
 from torch import nn  # noqa: E402
 
 BOX_TOLERANCE, SCORE_TOLERANCE = 0.01, 1e-4  # px, and of scores in [0, 1]
@@ -122,8 +123,18 @@ def differences(expected: Any, found: Any) -> dict[str, float]:
     if isinstance(expected, tuple) and expected[1] is not None:
         pairs = [pair for of_class in zip(expected[1], found[1]) for pair in zip(*of_class)]
         masks = max((float((one != other).mean()) for one, other in pairs), default=0.0)
-    boxes, scores = np.abs(a - b)[:, :4], np.abs(a - b)[:, 4]
+    boxes, scores = matched_differences(a, b)
     return dict(number=len(a), box=float(boxes.max(initial=0)), score=float(scores.max(initial=0)), masks=masks)
+
+
+def matched_differences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Differences of boxes and of scores (n,) of detections (n, 5), each with the one nearest to it.
+
+    Detections of equal score may come in any order, of which random weights give many.
+    """
+    boxes, scores = np.abs(a[:, None, :4] - b[None, :, :4]).max(2, initial=0), np.abs(a[:, None, 4] - b[None, :, 4])
+    rows = linear_sum_assignment(boxes / BOX_TOLERANCE + scores / SCORE_TOLERANCE)
+    return boxes[rows], scores[rows]
 
 
 @torch.no_grad()

@@ -92,7 +92,7 @@ class SparseRCNN(TwoStageDetector):
         """See :meth:`TwoStageDetector.onnx_export`; all rows are detections."""
         feats = self.extract_feat(img)
         boxes, queries, _ = self.rpn_head.simple_test_rpn(feats, img_metas)
-        return self.roi_head.onnx_export(feats, boxes, queries, img_metas)
+        return self.roi_head.onnx_export(feats, boxes, img_metas, queries)
 
     def forward_dummy(self, img: Tensor) -> list:
         """The network alone, without losses or results; for counting operations."""

@@ -312,14 +312,14 @@ class SparseRoIHead(CascadeRoIHead):
         return boxes, scores, labels, queries
 
     def onnx_export(
-        self, x: Features, proposal_boxes: Tensor, proposal_features: Tensor, img_metas: list[ImgMeta]
+        self, x: Features, proposals: Tensor, img_metas: list[ImgMeta], proposal_features: Tensor
     ) -> tuple[Tensor, ...]:
-        """Results with tensors of one shape; arguments as :meth:`simple_test`.
+        """Results with tensors of one shape; arguments as :meth:`simple_test`, ``proposals`` being its boxes.
 
         Returns:
             boxes with scores (N, k, 5) px of the input, labels (N, k); with a mask branch masks (N, k, h, w).
         """
-        boxes, scores, labels, queries = self._best_of_queries(x, proposal_boxes, proposal_features, img_metas)
+        boxes, scores, labels, queries = self._best_of_queries(x, proposals, proposal_features, img_metas)
         dets = torch.cat([boxes, scores[..., None]], dim=2)
         if not self.with_mask:
             return dets, labels

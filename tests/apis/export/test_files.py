@@ -5,6 +5,7 @@ An export takes some ten seconds, so that each detector is exported once, for al
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +29,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def exported_once(tmp_path_factory, request, kind):
-    """The path of a detector's ONNX file, and what it says of itself."""
-    folder = tmp_path_factory.getbasetemp().parent  # of all processes
+    """The path of a detector's ONNX file."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if 'PYTEST_XDIST_WORKER' in os.environ else folder  # that of all processes of this run
     path = folder / f'{kind}.onnx'
     with FileLock(f'{path}.lock'):
         if not path.exists():
