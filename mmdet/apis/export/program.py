@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 # px; below the least, maps of the highest levels have one cell, which torch treats apart
 LEAST_SIDE, LARGEST_SIDE = 129, 8192
 SIZE_DIVISOR = 32  # px; of sides whose feature maps fit together whatever the detector does with them
-NOT_GENERAL = 'Constraints violated'  # in torch's message where other sizes than those traced would not do
+STEP = 64  # px that the images are larger by on which a program is tried
+# in torch's messages where other sizes than those traced would not do
+NOT_GENERAL = 'Constraints violated', 'Guard failed'
 
 
 def export_program(
@@ -43,9 +45,12 @@ def export_program(
     divisors = (1, SIZE_DIVISOR) if dynamic_size else (0,)
     for divisor in divisors:
         try:
-            return _traced(graph, batch_size, size, divisor, with_sizes), divisor
+            program = _traced(graph, batch_size, size, divisor, with_sizes)
+            if divisor:
+                _try_other_size(program, batch_size, size, with_sizes)
+            return program, divisor
         except Exception as error:  # torch raises what it likes
-            if NOT_GENERAL in str(error) and divisor != divisors[-1]:
+            if is_special(error) and divisor != divisors[-1]:
                 continue
             raise _refusal(error, graph) from error
     raise AssertionError('one of the divisors returns or raises')
@@ -54,15 +59,33 @@ def export_program(
 def _traced(
     graph: DetectorGraph, batch_size: int, size: tuple[int, int], divisor: int, with_sizes: bool
 ) -> 'ExportedProgram':
-    device = next(graph.parameters()).device
-    example: dict[str, Any] = dict(input=torch.zeros(batch_size, 3, *size, device=device))
+    example = _example(batch_size, size, with_sizes, next(graph.parameters()).device)
     shapes: dict[str, Any] = dict(input={axis: _side(name, divisor) for axis, name in ((2, 'height'), (3, 'width'))})
     if not divisor:
         shapes['input'] = {}
     if with_sizes:
-        example['sizes'] = torch.tensor([size] * batch_size, device=device)
         shapes['sizes'] = {}
     return torch.export.export(graph, (), example, dynamic_shapes=shapes, strict=False)
+
+
+@torch.no_grad()
+def _try_other_size(program: 'ExportedProgram', batch_size: int, size: tuple[int, int], with_sizes: bool) -> None:
+    """Run a program on larger images than those traced: numbers that tracing took for constants show then.
+
+    Raises:
+        AssertionError, RuntimeError: torch's, of a program that takes the traced size only.
+    """
+    larger = tuple(side + STEP for side in size)
+    inputs = _example(batch_size, larger, with_sizes, next(iter(program.state_dict.values())).device)
+    program.module()(**inputs)
+
+
+def _example(batch_size: int, size: tuple[int, int], with_sizes: bool, device: torch.device) -> dict[str, Any]:
+    """Images of zeros, and their sizes."""
+    example: dict[str, Any] = dict(input=torch.zeros(batch_size, 3, *size, device=device))
+    if with_sizes:
+        example['sizes'] = torch.tensor([size] * batch_size, device=device)
+    return example
 
 
 def _side(name: str, divisor: int) -> Any:
@@ -74,9 +97,14 @@ def _side(name: str, divisor: int) -> Any:
     return divisor * Dim(f'{name}_in_{divisor}s', min=-(-LEAST_SIDE // divisor), max=LARGEST_SIDE // divisor)
 
 
+def is_special(error: Exception) -> bool:
+    """Whether torch says that a program takes the traced size only."""
+    return any(text in str(error) for text in NOT_GENERAL)
+
+
 def _refusal(error: Exception, graph: DetectorGraph) -> ExportError:
     detector, text = type(graph.detector).__name__, str(error).strip()
-    if NOT_GENERAL in text:
+    if is_special(error):
         return ExportError(
             f'{detector} cannot be exported for images of any size (torch: {_first_lines(text)}); export it for one '
             'size: dynamic_size=False (--fixed-size)'

@@ -8,6 +8,7 @@ import mmcv
 import numpy as np
 import torch
 from mmcv.cnn import MODELS
+from mmcv.utils import import_modules_from_strings
 from torch import Tensor, nn
 
 from mmdet.utils.checkpoints.checkpoint import load_checkpoint
@@ -28,12 +29,13 @@ def build_model_from_cfg(
     cfg = read_config(config_path)
     cfg.merge_from_dict(dict(cfg_options or {}))
     import_custom_modules(cfg)
-    model_cfg = {**cfg.model, 'train_cfg': None, 'pretrained': None} if 'pretrained' in cfg.model else {**cfg.model}
-    model_cfg['train_cfg'] = None
+    model_cfg = {**cfg.model, 'train_cfg': None}
+    model_cfg.pop('pretrained', None)
     if 'init_cfg' in model_cfg.get('backbone', {}):
         model_cfg['backbone'] = {**model_cfg['backbone'], 'init_cfg': None}
     model_cfg.setdefault('test_cfg', cfg.get('test_cfg'))
-    model = MODELS.build({**model_cfg, 'type': f'mmdet.{model_cfg["type"]}'})  # core knows the registry, not the models
+    import_modules_from_strings(['mmdet.models'])  # core does not know them: by name, as a config's custom_imports
+    model = MODELS.build({**model_cfg, 'type': f'mmdet.{model_cfg["type"]}'})
     if checkpoint_path is not None:
         load_checkpoint(model, checkpoint_path, 'cpu', trusted=cfg.get('trust_checkpoint', False))
     return model.eval()

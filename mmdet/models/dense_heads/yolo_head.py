@@ -182,7 +182,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
 
     def _strides(self, anchors: Sequence[Tensor]) -> Tensor:
         """(R,) stride of each anchor."""
-        return torch.cat([level.new_full((len(level),), s) for level, s in zip(anchors, self.featmap_strides)])
+        return torch.cat([level.new_full(level.shape[:1], s) for level, s in zip(anchors, self.featmap_strides)])
 
     def get_bboxes(
         self,
