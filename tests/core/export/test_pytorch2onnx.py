@@ -16,8 +16,8 @@ from mmdet.core.export import (
 CONFIG = """
 model = dict(
     type='RPN',
-    backbone=dict(type='ResNet', depth=18, num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,), base_channels=8,
-                  stem_channels=8, init_cfg=dict(type='Pretrained', checkpoint='not_there.pth')),
+    backbone=dict(type='ResNet', depth=18, num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,),
+                  base_channels=8, stem_channels=8, init_cfg=dict(type='Pretrained', checkpoint='not_there.pth')),
     neck=None, train_cfg=None,
     rpn_head=dict(type='RPNHead', in_channels=8, feat_channels=8,
                   anchor_generator=dict(type='AnchorGenerator', scales=[8], ratios=[1.0], strides=[4]),
@@ -54,6 +54,7 @@ def test_example_is_resized_and_normalised(files):
 
 def test_wrapped_model_takes_a_list_of_images(files):
     settings = dict(input_shape=(1, 3, 64, 96), input_path=str(files / 'image.png'))
+    settings['normalize_cfg'] = dict(mean=[30, 20, 10], std=[1, 1, 1])
     model, images = generate_inputs_and_wrap_model(str(files / 'config.py'), None, settings)
     with torch.no_grad():
         (proposals,) = model(images)
