@@ -16,6 +16,7 @@ from mmcv.parallel import collate
 from torch import nn
 
 from mmdet.apis.checking.unknown_keys import check_model_settings
+from mmdet.apis.export.detector import ONNXDetector, is_onnx
 from mmdet.apis.image_input import Image, ImagePipeline, as_bgr, images_below, read_bgr, test_steps
 from mmdet.core.evaluation.class_names import get_classes
 from mmdet.datasets.builder import DATASETS
@@ -41,7 +42,7 @@ def init_detector(
 
     Args:
         config: file or config; not changed.
-        checkpoint: weights; None leaves them at their initial values.
+        checkpoint: weights; None leaves them at their initial values; an ``.onnx`` file takes the model's place.
         device: a machine without GPU takes the CPU in the place of any ``'cuda...'``.
         cfg_options: changes to the config, e.g. ``{'model.test_cfg.rcnn.score_thr': 0.3}``.
         allow_partial: accept a checkpoint that lacks weights of the model, or has other classes than the config names.
@@ -64,6 +65,8 @@ def init_detector(
     if cfg_options:
         config.merge_from_dict(cfg_options)
     import_custom_modules(config)
+    if is_onnx(checkpoint):
+        return ONNXDetector(checkpoint, config).eval()
     leave_out_pretrained(config.model)
     config.model.train_cfg = None
     check_model_settings(config.model)

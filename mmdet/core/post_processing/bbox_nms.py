@@ -36,7 +36,7 @@ def multiclass_nms(
     num_classes = scores.size(1)
     flat = (scores > score_thr).flatten().nonzero().squeeze(1)
     rows, labels = flat // num_classes, flat % num_classes
-    per_class = multi_bboxes.view(len(multi_bboxes), multi_bboxes.size(1) // 4, 4)
+    per_class = multi_bboxes.view(multi_bboxes.size(0), multi_bboxes.size(1) // 4, 4)
     boxes = per_class[rows, labels if per_class.size(1) > 1 else torch.zeros_like(labels)]
     picked = scores[rows, labels]
     if score_factors is not None:

@@ -20,7 +20,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, matched_objects
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import DirectedHead
-from mmdet.models.utils.export import refuse_export
+from mmdet.models.utils.export import detection_limit, stack_detections, without_suppression
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
 from mmdet.utils.running.device_copy import tensor_like
@@ -309,4 +309,25 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         dets, keep = batched_nms(bboxes, scores, labels, cfg.nms)
         return dets[: cfg.max_per_img], labels[keep][: cfg.max_per_img]
 
-    onnx_export = refuse_export
+    def onnx_export(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        score_factors: Sequence[Tensor] | None = None,
+        img_metas: list[ImgMeta] | None = None,
+        with_nms: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`get_bboxes` with results of one shape; see :meth:`_stacked_bboxes`."""
+        maps = (cls_scores, bbox_preds) if score_factors is None else (cls_scores, bbox_preds, score_factors)
+        return self._stacked_bboxes(maps, img_metas, with_nms)
+
+    def _stacked_bboxes(
+        self, outs: Sequence[Any], img_metas: list[ImgMeta] | None, with_nms: bool
+    ) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gave -> boxes with scores (N, k, 5), labels (N, k), -1 in rows that only fill up.
+
+        With ``with_nms=False`` these are the best candidates of the suppression.
+        """
+        cfg = as_config(self.test_cfg)
+        cfg = cfg if with_nms else without_suppression(cfg)
+        return stack_detections(self.get_bboxes(*outs, img_metas=img_metas, cfg=cfg), detection_limit(cfg))

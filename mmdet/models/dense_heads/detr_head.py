@@ -24,7 +24,7 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.detr import best, image_sizes
 from mmdet.models.utils.builder import build_transformer
-from mmdet.models.utils.export import refuse_export
+from mmdet.models.utils.export import stack_detections
 from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.settings import as_config
 from mmdet.utils.running.device_copy import tensor_like
@@ -410,4 +410,12 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         """
         raise NotImplementedError(f'{type(self).__name__} has queries, which stand at no points of a feature map')
 
-    forward_onnx = forward_single_onnx = refuse_export
+    def onnx_export(
+        self, all_cls_scores_list: Sequence[Tensor], all_bbox_preds_list: Sequence[Tensor], img_metas: list[ImgMeta]
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`get_bboxes` with results of one shape: boxes with scores (N, k, 5), labels (N, k)."""
+        limit = self.test_cfg.get('max_per_img', self.num_query)
+        return stack_detections(self.get_bboxes(all_cls_scores_list, all_bbox_preds_list, img_metas), limit)
+
+    # 2.x had a form without in-place operations for its exporter
+    forward_onnx, forward_single_onnx = forward, forward_single

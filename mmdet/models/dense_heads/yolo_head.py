@@ -182,7 +182,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
 
     def _strides(self, anchors: Sequence[Tensor]) -> Tensor:
         """(R,) stride of each anchor."""
-        return torch.cat([level.new_full((len(level),), s) for level, s in zip(anchors, self.featmap_strides)])
+        return torch.cat([level.new_full(level.shape[:1], s) for level, s in zip(anchors, self.featmap_strides)])
 
     def get_bboxes(
         self,
@@ -220,6 +220,12 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
             kept = objectness >= cfg.get('conf_thr', -1)
             results.append(self._best_boxes(image_boxes[kept], objectness[kept], scores[kept], cfg, with_nms))
         return results
+
+    def onnx_export(
+        self, pred_maps: Sequence[Tensor], img_metas: list[ImgMeta], with_nms: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """See :meth:`BaseDenseHead.onnx_export`."""
+        return self._stacked_bboxes((pred_maps,), img_metas, with_nms)
 
     @staticmethod
     def _best_boxes(boxes: Tensor, objectness: Tensor, scores: Tensor, cfg: dict, with_nms: bool) -> tuple[Tensor, ...]:

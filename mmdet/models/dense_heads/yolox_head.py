@@ -231,8 +231,6 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
 
     def _bboxes_nms(self, cls_scores: Tensor, bboxes: Tensor, score_factor: Tensor, cfg: dict) -> tuple[Tensor, Tensor]:
         bboxes, scores, labels = self._above_threshold(cls_scores, bboxes, score_factor, cfg.score_thr)
-        if not len(labels):
-            return torch.cat([bboxes, scores[:, None]], dim=1), labels
         dets, keep = batched_nms(bboxes, scores, labels, cfg.nms)
         return dets, labels[keep]
 

@@ -100,6 +100,14 @@ class PointRendRoIHead(StandardRoIHead):
             [read_at_points(level, images, points, 1 / stride) for level, stride in zip(x, strides)], dim=1
         )
 
+    def _onnx_get_fine_grained_point_feats(self, x: Features, rois: Tensor, rel_roi_points: Tensor) -> Tensor:
+        """See :meth:`_get_fine_grained_point_feats`: 2.x had a form of its own for its exporter."""
+        return self._get_fine_grained_point_feats(x, rois, rel_roi_points)
+
+    def _mask_point_onnx_export(self, x: Features, rois: Tensor, label_pred: Tensor, mask_pred: Tensor) -> Tensor:
+        """See :meth:`_mask_point_forward_test`: 2.x had a form of its own for its exporter."""
+        return self._mask_point_forward_test(x, rois, label_pred, mask_pred)
+
     def _test_mask_pred(self, x: Features, mask_rois: Tensor, det_labels: Tensor) -> Tensor:
         """Refined logits (n, 1, h, w) of the classes ``det_labels`` (n,) in RoIs (n, 5)."""
         coarse = self._mask_forward(x, mask_rois)['mask_pred']

@@ -303,6 +303,26 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         """What the branches beside that of the boxes find in V views of an image; detections in px of the original."""
         return (self.aug_test_mask(x, img_metas, det_bboxes, det_labels),) if self.with_mask else ()
 
+    def onnx_export(
+        self, x: Features, proposals: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Results with tensors of one shape.
+
+        Args:
+            x: feature maps.
+            proposals: N times (n_i, 4) or (n_i, 5), xyxy px first.
+            img_metas: meta information of each image.
+            rescale: must be False: boxes are in px of the network's input.
+
+        Returns:
+            boxes with scores (N, k, 5), labels (N, k), -1 in rows that only fill up; with a mask branch also masks
+            (N, k, h, w) in [0, 1] of the boxes.
+        """
+        dets, labels = self.bbox_onnx_export(x, img_metas, proposals, self.test_cfg)
+        if not self.with_mask:
+            return dets, labels
+        return dets, labels, self.mask_onnx_export(x, img_metas, dets, labels)
+
     def _check_with_bbox(self) -> None:
         if not self.with_bbox:
             raise ValueError(f'{type(self).__name__} needs a bbox_head to detect')
