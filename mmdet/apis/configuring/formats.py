@@ -138,7 +138,9 @@ def read_yolo(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
         width, height = finder.size(image)
         file = yolo_label_file(finder.folder, image)
         lines = file.read_text(encoding='utf-8-sig').splitlines() if file.is_file() else []
-        boxes = [yolo_box(line, names, (width, height), f'{file}:{i}') for i, line in enumerate(lines, 1) if line.strip()]
+        boxes = [
+            yolo_box(line, names, (width, height), f'{file}:{i}') for i, line in enumerate(lines, 1) if line.strip()
+        ]
         yield AnnotatedImage(image, width, height, boxes)
 
 
@@ -173,10 +175,10 @@ def read_labelme(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
             continue  # another file that lies there
         image = finder.find(content.get('imagePath') or file.stem, file.stem)
         if image is not None:
-            size = content.get('imageWidth'), content.get('imageHeight')
+            size = int(content.get('imageWidth') or 0), int(content.get('imageHeight') or 0)
             width, height = size if all(size) else finder.size(image)
             boxes = [labelme_box(shape, f'{file}: shape {i}') for i, shape in enumerate(content['shapes'])]
-            yield AnnotatedImage(image, int(width), int(height), boxes)
+            yield AnnotatedImage(image, width, height, boxes)
 
 
 def labelme_box(shape: Mapping[str, Any], where: str) -> Box:
@@ -213,18 +215,28 @@ def read_cvat(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
             continue
         size = int(entry.get('width', 0)), int(entry.get('height', 0))
         width, height = size if all(size) else finder.size(image)
-        boxes = [
-            corner_box(box.get('label', ''), *(float(box.get(key, 'nan')) for key in ('xtl', 'ytl', 'xbr', 'ybr')))
-            for box in entry.findall('box')
-        ]
-        for polygon in entry.findall('polygon'):
-            points = [float(value) for value in re.split('[,;]', polygon.get('points', ''))]
-            boxes.append(polygon_box(polygon.get('label', ''), points))
+        where = f'{path}: image {entry.get("name")}'
+        boxes = [cvat_box(box, where) for box in entry if box.tag in ('box', 'polygon')]
         yield AnnotatedImage(image, width, height, boxes)
 
 
+def cvat_box(element: ElementTree.Element, where: str) -> Box:
+    """The object of a box or polygon.
+
+    Raises:
+        AnnotationError: its coordinates are no numbers.
+    """
+    label = element.get('label', '')
+    try:
+        if element.tag == 'box':
+            return corner_box(label, *(float(element.attrib[key]) for key in ('xtl', 'ytl', 'xbr', 'ybr')))
+        return polygon_box(label, [float(value) for value in re.split('[,;]', element.attrib['points'])])
+    except (KeyError, ValueError) as error:
+        raise AnnotationError(f'{where}: a {element.tag} without numbers: {element.attrib}') from error
+
+
 def read_label_studio(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
-    """Label Studio's JSON: rectangles and polygons, in per cent of the image. The latest annotation of a task counts."""
+    """Label Studio's JSON: rectangles and polygons, in per cent. The latest annotation of a task counts."""
     for task in with_progress(read_json(path)):
         data = task.get('data', {})
         name = next((v for v in data.values() if isinstance(v, str) and re.search(r'\.\w{3,4}($|\?)', v)), '')

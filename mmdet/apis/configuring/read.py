@@ -10,8 +10,8 @@ from mmdet.apis.configuring.annotations import AnnotationError, ImageFinder, cla
 from mmdet.utils import atomic_write
 
 KNOWN_FORMATS = (
-    'COCO JSON; a VOC folder, a file of its ImageSets/Main, or XML beside images; a YOLO data.yaml or its folder; a folder '
-    'of labelme JSON; CVAT XML; Label Studio JSON; CSV'
+    'COCO JSON; a VOC folder, a file of its ImageSets/Main, or XML beside images; a YOLO data.yaml or its folder; a '
+    'folder of labelme JSON; CVAT XML; Label Studio JSON; CSV'
 )
 MISSING_SHOWN = 5
 
