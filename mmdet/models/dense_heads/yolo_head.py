@@ -19,7 +19,7 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.objectness import image_numbers, mask_objectness
+from mmdet.models.dense_heads.functional.objectness import mask_objectness
 from mmdet.models.utils.settings import as_config
 
 # Default arguments; every builder copies them.
@@ -277,16 +277,9 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         rows = Targets(labels, torch.where(positive, 1.0, negative), flat[..., :4], of_boxes)
         flat_anchors = torch.cat(list(anchors))
         rows = self.weigh(rows, img_metas, lambda i: greatest_overlaps(flat_anchors, gt_bboxes[i]))
-        predictions = rows_of_images(pred_maps, self.num_attrib).detach().flatten(0, 1)
-        conf = mask_objectness(
-            self,
-            predictions[:, 4],
-            predictions[:, 5:],
-            rows.labels.flatten(),
-            rows.label_weights.flatten(),
-            image_numbers(labels),
-            img_metas,
-        ).view_as(labels)
+        predictions = rows_of_images(pred_maps, self.num_attrib).detach()
+        scores = predictions[..., 4], predictions[..., 5:]
+        conf = mask_objectness(self, *scores, rows.labels, rows.label_weights, img_metas)
         counts = [len(level) for level in anchors]
         return list(conf.split(counts, dim=1)), list(rows.bbox_weights[..., 0].split(counts, dim=1))
 

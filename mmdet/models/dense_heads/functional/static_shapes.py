@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from mmdet.core.anchor.utils import anchor_inside_flags
 from mmdet.core.bbox.samplers import static_shapes
+from mmdet.core.bbox.samplers.custom_sampler import without_ignored_negatives
 from mmdet.core.img_meta import ImgMeta
 from mmdet.ops import batched_nms
 from mmdet.ops.nms import MOST_BOXES_OF_NMS
@@ -68,7 +69,7 @@ def _assign(
         # the others are considered without a size: they overlap nothing, so that no object takes one of them
         ignored = None if gt_bboxes_ignore is None else gt_bboxes_ignore[i]
         found = head.assigner.assign(image_anchors * inside[:, None], gt_bboxes[i], ignored)
-        kept = static_shapes.without_ignored_negatives(head.sampler, found.gt_inds, meta)
+        kept = without_ignored_negatives(head.sampler, found.gt_inds, meta)
         gt_inds.append(kept.masked_fill(~inside, -1))
         overlaps.append(found.max_overlaps)
     return torch.stack(gt_inds), torch.stack(overlaps)
