@@ -1,5 +1,6 @@
 """The calls that a program makes: build, train, test, detect, draw."""
 
+from mmdet.apis.configuring.make import make_config
 from mmdet.apis.inference import (
     async_inference_detector,
     inference_detector,
@@ -17,6 +18,7 @@ __all__ = [
     'inference_detector',
     'init_detector',
     'init_random_seed',
+    'make_config',
     'multi_gpu_test',
     'set_random_seed',
     'show_result_pyplot',

@@ -8,7 +8,7 @@
 * A weight of the negatives is the smallest one of the parts, so that no part's background counts more than it should.
 * Classes that were annotated are those that were annotated in every part that says so.
 * A teacher completes the labels of the whole if it does so for any part.
-* A directive that has no rule here must be equal in all visible parts, else merging is an error.
+* A directive or other field that has no rule here must be equal in all visible parts, else merging is an error.
 
 A part of which nothing is seen (area 0) has no say.
 """
@@ -22,7 +22,6 @@ from mmdet.core.directives import (
     COMPLETE,
     HEADS_WITH_NEGATIVES,
     IGNORE_NEGATIVES,
-    KNOWN_DIRECTIVES,
     LABELED_CLASSES,
     PSEUDO_LABELS,
     ROI_HEAD,
@@ -35,7 +34,6 @@ from mmdet.core.directives import (
     loss_weight_key,
     negative_weight_key,
 )
-from mmdet.utils.registry import did_you_mean
 
 # head -> the head whose weight applies where it has none of its own, as the heads of a RoI head read them
 FALLBACKS = {head: ROI_HEAD for head in WEIGHTED_HEADS if head not in (RPN_HEAD, ROI_HEAD)}
@@ -44,20 +42,15 @@ NEGATIVE_WEIGHTS = tuple(map(negative_weight_key, HEADS_WITH_NEGATIVES))
 
 
 def check_directives(directives: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of directives, key -> value, that are all known and possible.
+    """A copy of directives and other fields, key -> value, that are all possible.
 
     Raises:
         TypeError: no mapping.
-        ValueError: a key that is no directive, or a value that it cannot have.
+        ValueError: a directive with a value that it cannot have, or a name that nearly is a directive's.
     """
     if not isinstance(directives, Mapping):
         raise TypeError(f'directives: expected a dict, key -> value, got {type(directives).__name__}: {directives!r}')
     for key, value in directives.items():
-        if key not in KNOWN_DIRECTIVES:
-            raise ValueError(
-                f'directives: {key!r} is none{did_you_mean(str(key), KNOWN_DIRECTIVES)} '
-                f'Known: {", ".join(KNOWN_DIRECTIVES)}'
-            )
         check_directive(key, value)
     return dict(directives)
 
@@ -79,7 +72,7 @@ def merge_directives(parts: Sequence[Mapping[str, Any]], areas: Sequence[float])
     areas = _check_areas(parts, areas)
     seen = [(check_directives(part), area) for part, area in zip(parts, areas) if area > 0]
     visible, visible_areas = [part for part, _ in seen], [area for _, area in seen]
-    keys = [key for key in KNOWN_DIRECTIVES if any(key in part for part in visible)]
+    keys = dict.fromkeys(key for part in visible for key in part)
     merged = {key: _merge_key(key, visible, visible_areas) for key in keys}
     check_one_class_key(merged)
     return merged
