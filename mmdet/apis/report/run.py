@@ -88,6 +88,7 @@ def collect(
         notes.append(f'There are no results in {work_dir}: tools/test.py --out {work_dir}/results.npz writes them.')
     data, problems = _audit(cfg, split, dataset)
     facts = {
+        **({'config': str(cfg.filename)} if cfg.filename else {}),
         'work folder': str(work_dir),
         'data': f'data.{split}: {_data_text(dataset)}',
         **({'results': ', '.join(map(_dated, found))} if found else {}),

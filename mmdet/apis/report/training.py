@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcv import Config
+from mmcv.runner import BaseRunner
 
 from mmdet.apis.report.page import write_page
 from mmdet.apis.report.results_files import VAL_STEM
@@ -30,6 +31,12 @@ def report_settings(report: Mapping[str, Any]) -> Settings:
                 f'{", ".join(Settings._fields)}.'
             )
     return Settings(**report)
+
+
+def latest_results(runner: BaseRunner) -> list[Any] | None:
+    """The results of a training's last evaluation; None where there was none."""
+    found = [hook.latest_results for hook in runner.hooks if hasattr(hook, 'latest_results')]
+    return found[0] if found else None
 
 
 def report_training(cfg: Config, results: Sequence[Any] | None, logger: logging.Logger) -> Path | None:

@@ -19,7 +19,7 @@ data = dict(test=dict(type='ConcatDataset', datasets=[
          img_prefix=f'{folder}/{{name}}', pipeline=pipeline) for name in {names}]))
 data['train'] = dict(type='CocoDataset', name='zoo', classes={classes}, ann_file='{folder}/zoo.json',
     img_prefix='{folder}/zoo', pipeline=pipeline + [
-        dict(type='LoadAnnotations', with_bbox=True),
+        dict(type='LoadAnnotations', with_bbox=True), dict(type='Collect', keys=['img', 'gt_bboxes']),
         dict(type='AddFieldToImgMetas', fields=['rpn_head.loss_weight', 'ignore_negatives'], values=[0.5, 1])])
 data['val'] = data['test']
 evaluation = dict(metric='bbox')

@@ -41,7 +41,7 @@ function placeLabels(svg, labels, view, size) {
   }
 }
 
-function pane(place, caption, image, view, boxes) {
+function pane(place, width, caption, image, view, boxes) {
   const holder = element('div', {class: 'pane'}, place);
   const svg = element('svg', {viewBox: view.join(' ')}, holder);
   element('image', {href: image.src, width: image.width, height: image.height, preserveAspectRatio: 'none'}, svg);
@@ -54,7 +54,7 @@ function pane(place, caption, image, view, boxes) {
     rect.append(title);
   }
   const labelled = boxes.filter((one) => one.text).sort((a, b) => b.focus - a.focus);
-  placeLabels(svg, labelled, view, view[2] * 13 / Math.max(holder.clientWidth, 120));
+  placeLabels(svg, labelled, view, view[2] * 13 / width);
   element('span', {}, holder, caption);
 }
 
@@ -77,10 +77,11 @@ function fillPanes(panes, example, data, whole) {
     box: one.box, kind: kindClass(one.kind), text: `${classes[one.label]} ${one.score.toFixed(2)}`,
     focus: Number(focused && one.label === example.label && same(one.box, example.box)),
   }));
+  const width = Math.max(120, panes.clientWidth / (image.other ? 3 : 2)); // of one pane, px
   panes.replaceChildren();
-  pane(panes, 'ground truth', image, view, [...objects, ...ignored]);
-  pane(panes, image.other ? data.runs[0] : 'detections', image, view, asBoxes(image.detections, example.kind !== 'missed'));
-  if (image.other) pane(panes, data.runs[1], image, view, asBoxes(image.other, false));
+  pane(panes, width, 'ground truth', image, view, [...objects, ...ignored]);
+  pane(panes, width, image.other ? data.runs[0] : 'detections', image, view, asBoxes(image.detections, example.kind !== 'missed'));
+  if (image.other) pane(panes, width, data.runs[1], image, view, asBoxes(image.other, false));
 }
 
 function makeCard(place, example, data) {
