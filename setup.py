@@ -32,6 +32,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmdet', 'mmdet.*']),
+    package_data={'mmdet.apis.report': ['templates/*']},
     python_requires='>=3.10,<3.14',
     install_requires=read_requirements('runtime'),
     extras_require={

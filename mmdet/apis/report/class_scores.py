@@ -16,7 +16,8 @@ from mmdet.utils.atomic_write import atomic_write
 from mmdet.utils.errors import ReportedError
 
 MAX_DETS = 100  # detections of a class and image that count, as in COCO's first figure
-CURVE_POINTS = 200  # of a curve that is drawn
+CURVE_POINTS = 200  # of a curve that is drawn, at most; fewer of many classes:
+ALL_POINTS = 40_000  # of all curves
 RECALLS = np.linspace(0, 1, 101)
 ALL_AREAS = np.array([[0, 1e10]])
 FIELDS = ('name', 'objects', 'detections', 'ap', 'ap50', 'ap75', 'threshold', 'precision', 'recall', 'f1')
@@ -71,7 +72,8 @@ def class_scores(images: Sequence[Sample]) -> list[ClassScores]:
         rows = np.flatnonzero(detections.cells // len(images) == label)
         rows = rows[np.argsort(-detections.scores[rows], kind='stable')]
         total = int((~objects.crowd & (objects.cells // len(images) == label)).sum())
-        out.append(_scores(name, total, detections.scores[rows], Matches(*(part[rows] for part in matches))))
+        own = Matches(*(part[rows] for part in matches))
+        out.append(_scores(name, total, detections.scores[rows], own, max(20, ALL_POINTS // len(names))))
     return out
 
 
@@ -110,7 +112,7 @@ def _sorted(cells: NDArray[Any], xyxy: NDArray[Any], scores: NDArray[Any], crowd
     return Boxes(cells, xywh, xywh[:, 2] * xywh[:, 3], scores, crowd).take(np.lexsort((-scores, cells)))
 
 
-def _scores(name: str, objects: int, scores: NDArray[Any], matches: Matches) -> ClassScores:
+def _scores(name: str, objects: int, scores: NDArray[Any], matches: Matches, points: int) -> ClassScores:
     """Figures of one class; ``scores`` (n,) fall, ``matches`` (n, 1, 10) belong to them."""
     counted = ~matches.ignored[:, 0, 0]
     hits = (matches.matched[:, 0, 0] & counted)[counted]
@@ -121,7 +123,7 @@ def _scores(name: str, objects: int, scores: NDArray[Any], matches: Matches) -> 
     ap, ap50, ap75 = float(by_threshold.mean()), float(by_threshold[0]), float(by_threshold[5])
     curve = _curve(scores[counted], hits, objects)
     threshold, precision, recall, f1 = best_threshold(curve) or (None, None, None, None)
-    return ClassScores(name, objects, count, ap, ap50, ap75, threshold, precision, recall, f1, _thinned(curve))
+    return ClassScores(name, objects, count, ap, ap50, ap75, threshold, precision, recall, f1, _thinned(curve, points))
 
 
 def _curve(scores: NDArray[Any], hits: NDArray[Any], objects: int) -> Curve:
@@ -146,11 +148,12 @@ def best_threshold(curve: Curve) -> tuple[float, float, float, float] | None:
     return (curve.scores[best] + lower) / 2, float(precisions[best]), float(recalls[best]), float(f1[best])
 
 
-def _thinned(curve: Curve) -> Curve:
-    """At most ``CURVE_POINTS`` points, evenly over the curve, its ends among them."""
-    if len(curve.scores) <= CURVE_POINTS:
+def _thinned(curve: Curve, points: int) -> Curve:
+    """At most so many points, and not above ``CURVE_POINTS``, evenly over the curve, its ends among them."""
+    points = min(points, CURVE_POINTS)
+    if len(curve.scores) <= points:
         return curve
-    chosen = np.linspace(0, len(curve.scores) - 1, CURVE_POINTS).round().astype(int)
+    chosen = np.linspace(0, len(curve.scores) - 1, points).round().astype(int)
     return Curve(*([values[i] for i in chosen] for values in curve))
 
 

@@ -25,6 +25,8 @@ TEMPLATES = Path(__file__).parent / 'templates'
 MAX_DRAWN = 100  # detections of one picture
 JPEG_QUALITY = 85
 MISSING = '–'
+MAX_MATRIX = 60  # classes; of more only the most frequent confusions are listed
+MAX_CONFUSIONS = 60
 TITLES = {
     'mAP': 'AP at IoU 0.50:0.95',
     'mAP_50': 'AP at IoU 0.50',
@@ -87,6 +89,8 @@ def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pict
         figures=figure_rows(runs),
         classes=class_rows(runs),
         kinds=KINDS,
+        confusions=confusions(run.detections),
+        max_matrix=MAX_MATRIX,
         curves_csv=_csv_link(run.detections),
         data=_as_json(page_data(run, other, place)),
         file=partial(_source, environment),
@@ -142,6 +146,17 @@ def class_rows(runs: list[Run]) -> list[dict[str, Any]]:
             row['scores'][i] = scores
             row['kinds'] = row['kinds'] or kinds
     return list(rows.values())
+
+
+def confusions(found: Detections | None) -> list[tuple[str, str, int]]:
+    """The most frequent confusions: class of the object, class of the detection, how often."""
+    if found is None:
+        return []
+    names = [scores.name for scores in found.scores] + ['background']
+    wrong = found.confusion * (1 - np.eye(len(names), dtype=np.int64))
+    order = np.argsort(-wrong, axis=None, kind='stable')[:MAX_CONFUSIONS]
+    pairs = [np.unravel_index(place, wrong.shape) for place in order]
+    return [(names[row], names[column], int(wrong[row, column])) for row, column in pairs if wrong[row, column]]
 
 
 def page_data(run: Run, other: Run | None, pictures: Pictures) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from mmcv import Config
 
-from mmdet.apis.report import Settings, collect, write_page
-from mmdet.apis.report.page import difference, number
+from mmdet.apis.report import Settings, collect, page, write_page
+from mmdet.apis.report.page import confusions, difference, number
 
 
 def read(path):
@@ -72,6 +72,14 @@ def test_page_without_results_has_curves_and_data_only(made, tmp_path):
     text, data = read(tmp_path / 'r.html')
     assert run.detections is None and 'id="gallery"' not in text and 'id="class-table"' not in text
     assert 'There are no results in' in text and data['history'][0]['losses']
+
+
+def test_page_of_many_classes_lists_the_most_frequent_confusions(run, tmp_path, monkeypatch):
+    assert confusions(run.detections)[0] == ('raccoon', 'kangaroo', 2)
+    monkeypatch.setattr(page, 'MAX_MATRIX', 2)
+    write_page(run, tmp_path / 'r.html', None, Settings())
+    text, _ = read(tmp_path / 'r.html')
+    assert 'class="matrix"' not in text and 'Of 3 classes the most frequent confusions' in text
 
 
 def test_page_escapes_names(run, tmp_path):
