@@ -21,11 +21,12 @@ export MPLBACKEND := Agg
 PIP_INSTALL := $(PIP) install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 INSTALL_MMCV := bash tools/misc/install_mmcv.sh
 
-.PHONY: help install test coverage test-mmcv-full test-matrix test-wheel demo docs lint format bench clean
+.PHONY: help install test test-browser coverage test-mmcv-full test-matrix test-wheel demo docs lint format bench clean
 
 help:
-	@echo 'make demo     draw a data set, train on it, test, and write $(WORK)/report.md'
+	@echo 'make demo     draw a data set, train on it, test, and write $(WORK)/report.html'
 	@echo 'make test     run the test suite'
+	@echo 'make test-browser  look at the report in a headless Chromium, which it installs where it is missing (Debian)'
 	@echo 'make coverage the same, and which lines of mmdet it does not reach'
 	@echo 'make install  only prepare $(VENV) (PYTHON=python3.13; MMCV=mmcv-full builds the compiled kind of mmcv)'
 	@echo 'make test-mmcv-full  the suite with a compiled mmcv, in an environment of its own (an hour on two cores)'
@@ -50,6 +51,11 @@ $(STAMP): $(wildcard requirements/*.txt) setup.py tools/misc/install_mmcv.sh too
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(shell nproc) --dist worksteal tests
+
+test-browser: $(STAMP)
+	bash tools/misc/install_browser.sh
+	$(PIP_INSTALL) -r requirements/browser.txt
+	$(PY) -m pytest tests/browser
 
 coverage: $(STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(shell nproc) --dist worksteal --cov=mmdet/ --cov-branch \
@@ -91,7 +97,7 @@ demo: $(STAMP)
 	$(PY) tools/dataset_converters/make_shapes.py data/shapes
 	$(PY) tools/train.py $(DEMO_CONFIG) --work-dir $(WORK)
 	$(PY) tools/test.py $(DEMO_CONFIG) $(WORK)/latest.pth --work-dir $(WORK) --eval bbox --out $(WORK)/results.pkl
-	$(PY) tools/analysis_tools/training_report.py $(DEMO_CONFIG) $(WORK) --results $(WORK)/results.pkl
+	$(PY) tools/analysis_tools/report.py $(DEMO_CONFIG) $(WORK) --results $(WORK)/results.pkl
 
 bench: $(STAMP)
 	$(PY) benchmarks/speed.py

@@ -48,7 +48,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmdet', 'mmdet.*']),
-    package_data={'mmdet': ['py.typed']},
+    package_data={'mmdet': ['py.typed'], 'mmdet.apis.report': ['templates/*']},
     entry_points={'console_scripts': ['mmdet = mmdet.__main__:main']},
     cmdclass={'build_py': BuildWithConfigs},
     python_requires='>=3.10,<3.14',

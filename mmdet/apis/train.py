@@ -18,6 +18,7 @@ from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
 from mmdet.apis.checks import audit
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
+from mmdet.apis.report.training import latest_results, report_settings, report_training
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook, MissedEvaluationHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
@@ -134,6 +135,7 @@ def train_detector(
     """
     cfg = compat_cfg(cfg)
     check_config(cfg)
+    report_settings(cfg.get('report') or {})
     set_checkpoint_trust(cfg.get('trust_checkpoint', False))
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     datasets = dataset if isinstance(dataset, (list, tuple)) else [dataset]
@@ -160,6 +162,8 @@ def train_detector(
         if started is not None:
             started()
         runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
+        if cfg.get('report') is not None and runner.rank == 0:
+            report_training(cfg, latest_results(runner), logger)
 
 
 def _build_loaders(datasets: list[DetectionDataset], cfg: Config, distributed: bool) -> list[DataLoader[Any]]:

@@ -5,7 +5,6 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 from mmcv.runner import BaseModule
@@ -14,6 +13,7 @@ from torch import Tensor
 from mmdet.core.directives import with_object_weights
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.image import imshow_det_bboxes
+from mmdet.core.visualization.reading import pipeline_of, read_image
 from mmdet.models.builder import build_backbone, build_neck
 from mmdet.models.detectors.loss_log import parse_losses
 from mmdet.models.options.static_shapes import use_static_shapes
@@ -256,6 +256,10 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         outputs['log_vars'] = {f'{name}_val': value for name, value in outputs['log_vars'].items()}
         return outputs
 
+    def read_image(self, img: str | np.ndarray) -> np.ndarray:
+        """An image to draw on, (h, w, 3) BGR uint8, read as the test pipeline of the model's config would."""
+        return read_image(img, pipeline_of(getattr(self, 'cfg', None)))
+
     def show_result(
         self,
         img: str | np.ndarray,
@@ -293,7 +297,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         bboxes, labels, masks = stack_results(result)
         show = show and out_file is None
         picture = imshow_det_bboxes(
-            mmcv.imread(img),
+            self.read_image(img),
             bboxes,
             labels,
             masks,

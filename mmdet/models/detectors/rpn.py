@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 from torch import Tensor
@@ -130,5 +129,5 @@ class RPN(BaseDetector):
         options['show'] = options['show'] and options['out_file'] is None
         best = np.asarray(result)[:top_k]
         labels = np.zeros(len(best), dtype=np.int64)
-        picture = imshow_det_bboxes(mmcv.imread(data), best, labels, class_names=('object',), **options)
+        picture = imshow_det_bboxes(self.read_image(data), best, labels, class_names=('object',), **options)
         return None if options['show'] or options['out_file'] else picture
