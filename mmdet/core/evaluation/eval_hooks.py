@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdet.core.evaluation.evaluation_record import EvaluationRecord, log_evaluation, rewound
 from mmdet.utils.running.rng import preserved_rng
+from mmdet.utils.util_distribution import broadcast_object
 
 
 def _calc_dynamic_intervals(
@@ -31,6 +32,7 @@ class _DynamicIntervals:
     """
 
     _record: EvaluationRecord = EvaluationRecord.none()
+    _figures: dict[str, Any] = {}  # of the last evaluation, on the process that has worked them out
 
     def _set_intervals(self, dynamic_intervals: list[tuple[int, int]] | None) -> None:
         self.use_dynamic_intervals = dynamic_intervals is not None
@@ -58,6 +60,7 @@ class _DynamicIntervals:
                 runner.meta['hook_msgs'].update(known)
                 if 'best_ckpt' in known:  # without save_best there is none
                     self.best_ckpt_path = known['best_ckpt']
+                self._announce(runner, {})
                 return
             runner.logger.info('the evaluation of the resumed checkpoint is made up')
             self._do_evaluate(runner)
@@ -95,6 +98,31 @@ class _DynamicIntervals:
         self._decide_interval(runner)
         super().before_train_iter(runner)
 
+    def evaluate(self, runner: BaseRunner, results: list) -> float | None:
+        """The data set's figures, into the log; gives that of ``save_best``, None without it."""
+        self._figures = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
+        runner.log_buffer.output.update(self._figures)
+        runner.log_buffer.ready = True
+        if self.save_best is None:
+            return None
+        if not self._figures:
+            runner.logger.warning('the evaluation gives no figures, so there is no best checkpoint')
+            return None
+        if self.key_indicator == 'auto':
+            self._init_rule(self.rule, next(iter(self._figures)))
+        return self._figures[self.key_indicator]
+
+    @staticmethod
+    def _announce(runner: BaseRunner, figures: dict[str, Any]) -> None:
+        """Hand figures to all hooks that have ``after_evaluation(runner, figures)``; those of rank 0 on all processes.
+
+        An evaluation that was complete before the run was killed has no figures any more.
+        """
+        listeners = [hook for hook in runner.hooks if hasattr(hook, 'after_evaluation')]
+        figures = broadcast_object(figures) if listeners else figures
+        for hook in listeners:
+            hook.after_evaluation(runner, figures)
+
     def _score(self, runner: BaseRunner, results: list) -> None:
         """Compute the metrics, and save the checkpoint where they are the best so far."""
         self.latest_results = results  # for loggers that show detections
@@ -124,6 +152,7 @@ class EvalHook(_DynamicIntervals, BaseEvalHook):
         with preserved_rng():
             results = self.test_fn(runner.model, self.dataloader)
         self._score(runner, results)
+        self._announce(runner, self._figures)
 
 
 class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
@@ -150,6 +179,7 @@ class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
                 results = self.test_fn(runner.model, self.dataloader, tmpdir=tmpdir, gpu_collect=self.gpu_collect)
         if runner.rank == 0:
             self._score(runner, results)
+        self._announce(runner, self._figures)
 
     @staticmethod
     def _share_batch_norm(runner: BaseRunner) -> None:

@@ -7,6 +7,7 @@ from mmdet.core.hook.diagnostics.embedding_projection_hook import EmbeddingProje
 from mmdet.core.hook.diagnostics.feature_map_hook import FeatureMapHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
+from mmdet.core.hook.early_stopping_hook import EarlyStoppingHook
 from mmdet.core.hook.ema import EMAHook, ExpMomentumEMAHook, LinearMomentumEMAHook
 from mmdet.core.hook.memory_profiler_hook import MemoryProfilerHook
 from mmdet.core.hook.nonfinite_hook import NonFiniteHook
@@ -27,6 +28,7 @@ __all__ = [
     'CheckInvalidLossHook',
     'DataShareHook',
     'EMAHook',
+    'EarlyStoppingHook',
     'EmbeddingProjectionHook',
     'ExpMomentumEMAHook',
     'FeatureMapHook',
