@@ -142,10 +142,8 @@ def run(args: argparse.Namespace, cfg: Config, distributed: bool) -> None:
     cfg.seed = init_random_seed(seed_of_run(args, cfg), cfg.device)
     name = Path(args.config).name
     meta = dict(env_info=_env_text(), config=cfg.pretty_text, seed=cfg.seed, exp_name=name)
-    logger.info(f'Environment info:\n{meta["env_info"]}')
-    logger.info(f'Distributed training: {distributed}')
-    logger.info(f'Config:\n{cfg.pretty_text}')
-    logger.info(f'Set random seed to {cfg.seed}, deterministic: {args.deterministic}')
+    logger.debug(f'Environment info:\n{meta["env_info"]}')
+    logger.debug(f'Config:\n{cfg.pretty_text}')
     set_random_seed(cfg.seed + rank if args.diff_seed else cfg.seed, deterministic=args.deterministic)
 
     model = build_detector(cfg.model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg'))

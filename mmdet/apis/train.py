@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmcv import Config, ConfigDict
-from mmcv.runner import HOOKS, BaseRunner, DistSamplerSeedHook, EpochBasedRunner, IterBasedRunner, get_dist_info
+from mmcv.runner import HOOKS, BaseRunner, DistSamplerSeedHook, EpochBasedRunner, IterBasedRunner
 from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
@@ -18,6 +18,7 @@ from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
 from mmdet.apis.checks import audit
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
+from mmdet.apis.run_summary import describe_end, describe_run, effective_batch, learning_rate_advice
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook, MissedEvaluationHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
@@ -86,24 +87,26 @@ def auto_scale_lr(cfg: Config, distributed: bool, logger: logging.Logger) -> Non
 
     The config's rate is meant for ``auto_scale_lr.base_batch_size`` images a step.
 
+    Without that, the log says what the linear rule would give, where the batch is another.
+
     Args:
         cfg: changed.
-        distributed: one process a GPU; else the GPUs are counted in ``cfg.gpu_ids``.
+        distributed: not needed any more; processes are counted by ``torch.distributed``, else by ``cfg.gpu_ids``.
         logger: gets the old and the new rate.
     """
     settings = cfg.get('auto_scale_lr') or {}
     if not settings.get('enable', False):
-        logger.info('the learning rate is not scaled with the batch size (auto_scale_lr.enable is not set)')
+        advice = learning_rate_advice(cfg)
+        if advice is not None:
+            logger.info(advice)
         return
     base = settings.get('base_batch_size')
     if base is None:
         logger.warning('auto_scale_lr.base_batch_size is missing: the learning rate is not scaled')
         return
-    num_gpus = get_dist_info()[1] if distributed else len(cfg.get('gpu_ids', [0]))
-    samples = cfg.data.get('train_dataloader', {}).get('samples_per_gpu') or cfg.data.get('samples_per_gpu', 2)
-    batch = num_gpus * samples
+    batch = effective_batch(cfg)
     rate = cfg.optimizer.lr * batch / base
-    logger.info(f'{num_gpus} x {samples} images a step, {base} expected: lr {cfg.optimizer.lr} becomes {rate}')
+    logger.info(f'{batch} images a step, {base} expected: lr {cfg.optimizer.lr} becomes {rate}')
     cfg.optimizer.lr = rate
 
 
@@ -139,6 +142,7 @@ def train_detector(
     datasets = dataset if isinstance(dataset, (list, tuple)) else [dataset]
     if getattr(model, 'CLASSES', None) is None:
         model.CLASSES = getattr(datasets[0], 'CLASSES', None)  # type: ignore[assignment]
+    logger.info(f'training:\n{describe_run(cfg, model, datasets, logger)}')
     # every check that can fail comes before the first step
     for part in datasets:
         audit(part, model, cfg, logger, training=True)
@@ -160,6 +164,7 @@ def train_detector(
         if started is not None:
             started()
         runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
+    logger.info(describe_end(runner, (meta or {}).get('exp_name'), (cfg.get('evaluation') or {}).get('metric')))
 
 
 def _build_loaders(datasets: list[DetectionDataset], cfg: Config, distributed: bool) -> list[DataLoader[Any]]:

@@ -1,6 +1,7 @@
 """Evaluation during training: every so many epochs or iterations, with the best checkpoint kept."""
 
 import bisect
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,10 @@ class _DynamicIntervals:
         super()._save_ckpt(runner, key_score)
         if self.best_ckpt_path is None:  # the previous one is better
             self.best_ckpt_path = previous
-        elif previous and previous != self.best_ckpt_path and self.file_client.isfile(previous):
+            return
+        numbers = {name: value for name, value in self._figures.items() if isinstance(value, Real)}
+        runner.meta['hook_msgs']['best_figures'] = {name: float(value) for name, value in numbers.items()}
+        if previous and previous != self.best_ckpt_path and self.file_client.isfile(previous):
             self.file_client.remove(previous)
             runner.logger.info(f'The previous best checkpoint {previous} was removed')
 

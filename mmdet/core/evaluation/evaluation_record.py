@@ -13,7 +13,12 @@ from mmdet.utils.atomic_write import atomic_write
 from mmdet.utils.util_distribution import broadcast_object
 
 NAME = '.evaluation.json'
-KEPT_MESSAGES = ('best_score', 'best_ckpt', 'early_stopping')  # what evaluations leave in the runner's `hook_msgs`
+KEPT_MESSAGES = (
+    'best_score',
+    'best_ckpt',
+    'best_figures',
+    'early_stopping',
+)  # what evaluations leave in the runner's `hook_msgs`
 
 
 class EvaluationRecord:

@@ -19,6 +19,7 @@ from mmdet.core.hook.schedules.set_progress_hook import SetProgressHook
 from mmdet.core.hook.set_epoch_info_hook import SetEpochInfoHook
 from mmdet.core.hook.sync_norm_hook import SyncNormHook
 from mmdet.core.hook.sync_random_size_hook import SyncRandomSizeHook
+from mmdet.core.hook.text_logger_hook import TextLoggerHook
 from mmdet.core.hook.wandblogger_hook import MMDetWandbHook
 from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
 from mmdet.core.hook.yolox_mode_switch_hook import YOLOXModeSwitchHook
@@ -47,6 +48,7 @@ __all__ = [
     'SourceChartsHook',
     'SyncNormHook',
     'SyncRandomSizeHook',
+    'TextLoggerHook',
     'YOLOXLrUpdaterHook',
     'YOLOXModeSwitchHook',
 ]
