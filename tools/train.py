@@ -21,7 +21,7 @@ from mmdet.apis.launch import (
     start_processes,
 )
 from mmdet.apis.loaders import train_pipeline
-from mmdet.apis.train import resumed_seed
+from mmdet.apis.resuming import named_point_after_interrupt, resumed_seed
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import (
@@ -128,7 +128,7 @@ def main(argv: list[str] | None = None) -> None:
     check_config(compat_cfg(cfg))
     setup_multi_processes(cfg)
     distributed = start_processes(args.launcher, cfg)
-    with run_lock(cfg.work_dir):
+    with run_lock(cfg.work_dir), named_point_after_interrupt(cfg.work_dir):
         run(args, cfg, distributed)
 
 

@@ -19,7 +19,7 @@ from mmdet.utils.checkpoints.checkpoint import UnsafeCheckpointError
 from mmdet.utils.configs.config_error import ConfigError, is_placed
 from mmdet.utils.configs.custom_imports import import_custom_modules
 from mmdet.utils.configs.read_config import read_config
-from mmdet.utils.errors import ReportedError
+from mmdet.utils.errors import ReportedError, RunInterruptedError
 from mmdet.utils.misc import update_data_root
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals
@@ -47,6 +47,9 @@ def reported_errors() -> Iterator[None]:
         shown = ()
     try:
         yield
+    except RunInterruptedError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
     except shown as error:
         sys.exit(f'error: {error}')
     except (KeyError, OSError, TypeError, ValueError) as error:

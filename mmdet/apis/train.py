@@ -3,7 +3,6 @@
 import logging
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,13 @@ from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
 from mmdet.apis.checks import audit
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
+from mmdet.apis.resuming import resume_point, say_if_finished
 from mmdet.apis.run_summary import describe_end, describe_run, effective_batch, learning_rate_advice
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook, MissedEvaluationHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
+from mmdet.core.hook.interruption_hook import InterruptionHook
 from mmdet.core.hook.nonfinite_hook import NonFiniteHook
 from mmdet.core.hook.schedules.freeze_hook import freeze_as_hooks_will
 from mmdet.core.hook.schedules.set_iter_hook import SetIterHook
@@ -38,17 +39,13 @@ from mmdet.models.source_log import SourceLog
 from mmdet.utils.checkpoints.checkpoint import (
     CheckpointMismatchError,
     load_with_report,
-    read_checkpoint,
     set_checkpoint_trust,
     unwrap_model,
 )
-from mmdet.utils.checkpoints.file_check import DamagedCheckpointError, newest_whole
 from mmdet.utils.compat_config import compat_cfg
 from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.logger import get_root_logger
-from mmdet.utils.misc import checkpoints_in
 from mmdet.utils.registry import build_from_cfg
-from mmdet.utils.running.elastic import restarted_job_start
 from mmdet.utils.running.run_lock import run_lock
 from mmdet.utils.running.runner import build_runner
 from mmdet.utils.util_distribution import build_ddp, build_dp, get_device
@@ -134,6 +131,7 @@ def train_detector(
 
     Raises:
         RunLockError: another run is at work in ``cfg.work_dir``.
+        RunInterruptedError: the process was told to end (SIGTERM, SIGUSR1); a checkpoint is written.
     """
     cfg = compat_cfg(cfg)
     check_config(cfg)
@@ -252,6 +250,7 @@ def _register_hooks(runner: BaseRunner, cfg: Config, epochs_to_sampler: bool) ->
     runner.register_hook(SetProgressHook())
     if cfg.get('per_source_log', False):
         runner.register_hook(SourceChartsHook(), priority='LOWEST')
+    runner.register_hook(InterruptionHook(), priority='LOWEST')
     if epochs_to_sampler and isinstance(runner, EpochBasedRunner):
         runner.register_hook(DistSamplerSeedHook())
 
@@ -277,63 +276,11 @@ def _register_evaluation(runner: BaseRunner, loader: DataLoader[Any], cfg: Confi
     runner.register_hook(MissedEvaluationHook(evaluation), priority='LOWEST')
 
 
-def resume_point(cfg: Config) -> str | None:
-    """The checkpoint that a run goes on from: ``resume_from``, else with ``auto_resume`` the newest whole one.
-
-    Where torchrun has restarted the processes, the newest that the job itself has written comes first.
-
-    Raises:
-        DamagedCheckpointError: ``resume_from`` is damaged, or no checkpoint of the work dir is whole.
-    """
-    since = restarted_job_start()
-    own = None if since is None else whole_checkpoint(cfg.work_dir, since)
-    if own is not None:
-        return own
-    if cfg.get('resume_from'):
-        return str(cfg.resume_from)
-    return whole_checkpoint(cfg.work_dir) if cfg.get('auto_resume') else None
-
-
-def whole_checkpoint(work_dir: str, since: float = 0.0) -> str | None:
-    """The newest checkpoint of a folder that is whole; damaged ones are named in the log. None where there is none.
-
-    Args:
-        work_dir: the folder.
-        since: seconds of the epoch; files that are older do not count.
-
-    Raises:
-        DamagedCheckpointError: there are checkpoints, and all are damaged.
-    """
-    found = [path for path in checkpoints_in(work_dir) if path.stat().st_mtime >= since]
-    path, problems = newest_whole(found)
-    if path is None and problems:
-        raise DamagedCheckpointError(f'no checkpoint of {work_dir} is whole: {"; ".join(problems)}')
-    for problem in problems:
-        get_root_logger().warning(f'auto_resume: {problem}. The run goes on from {path}')
-    return str(path) if path else None
-
-
-def resumed_seed(cfg: Config) -> int | None:
-    """The seed of the run that this one goes on from: samplers and loader workers draw from it again."""
-    path = resume_point(cfg)
-    return _read_to_resume(path).get('meta', {}).get('seed') if path else None
-
-
-def _read_to_resume(path: str) -> dict[str, Any]:
-    """A checkpoint; where it is damaged, the error names an earlier one that is whole."""
-    try:
-        return read_checkpoint(path)
-    except DamagedCheckpointError as error:
-        others = [other for other in checkpoints_in(Path(path).parent) if not other.samefile(path)]
-        earlier, _ = newest_whole(others)
-        offer = f'. {earlier} is whole: --resume-from {earlier}, or --auto-resume' if earlier else ''
-        raise DamagedCheckpointError(f'{error}{offer}') from error
-
-
 def _load_or_resume(runner: BaseRunner, cfg: Config) -> None:
     resume_from = resume_point(cfg)
     if resume_from:
         runner.resume(resume_from)
+        say_if_finished(runner)
     elif cfg.get('load_from'):
         load_initial_weights(runner.model, cfg.load_from, runner.logger, cfg.get('min_loaded_fraction', 0.5))
 

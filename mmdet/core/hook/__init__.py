@@ -9,6 +9,7 @@ from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
 from mmdet.core.hook.early_stopping_hook import EarlyStoppingHook
 from mmdet.core.hook.ema import EMAHook, ExpMomentumEMAHook, LinearMomentumEMAHook
+from mmdet.core.hook.interruption_hook import InterruptionHook
 from mmdet.core.hook.memory_profiler_hook import MemoryProfilerHook
 from mmdet.core.hook.nonfinite_hook import NonFiniteHook
 from mmdet.core.hook.resumable_checkpoint_hook import ResumableCheckpointHook
@@ -36,6 +37,7 @@ __all__ = [
     'FreezeHook',
     'GradientCumulativeAmpOptimizerHook',
     'GradientCumulativeOptimizerHook',
+    'InterruptionHook',
     'LinearMomentumEMAHook',
     'MMDetWandbHook',
     'MemoryProfilerHook',
