@@ -13,6 +13,7 @@ from mmcv.runner import EvalHook as BaseEvalHook
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdet.core.evaluation.evaluation_record import EvaluationRecord, log_evaluation, rewound
+from mmdet.utils.running.group_failure import wait_for_first
 from mmdet.utils.running.rng import preserved_rng
 from mmdet.utils.util_distribution import broadcast_object
 
@@ -162,6 +163,8 @@ class EvalHook(_DynamicIntervals, BaseEvalHook):
 class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
     """mmcv's hook for several processes, each of which tests its part of the images; a lone one tests all.
 
+    The process of rank 0 works the figures out. The others wait for it without a time limit, outside of the backend.
+
     Args:
         args, kwargs: of mmcv's ``DistEvalHook``.
         dynamic_intervals: see :class:`EvalHook`.
@@ -170,6 +173,7 @@ class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
     def __init__(self, *args: Any, dynamic_intervals: list[tuple[int, int]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._set_intervals(dynamic_intervals)
+        self._count = 0  # evaluations of this process
 
     def _do_evaluate(self, runner: BaseRunner) -> None:
         alone = not (dist.is_available() and dist.is_initialized())
@@ -183,6 +187,8 @@ class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
                 results = self.test_fn(runner.model, self.dataloader, tmpdir=tmpdir, gpu_collect=self.gpu_collect)
         if runner.rank == 0:
             self._score(runner, results)
+        self._count += 1
+        wait_for_first(f'evaluation {self._count}')
         self._announce(runner, self._figures)
 
     @staticmethod

@@ -9,8 +9,9 @@ import torch
 from mmcv.runner import HOOKS
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+from two_processes import run_two
 
-from mmdet.core import EarlyStoppingHook, EvalHook
+from mmdet.core import DistEvalHook, EarlyStoppingHook, EvalHook
 from mmdet.core.evaluation.eval_hooks import MissedEvaluationHook
 from mmdet.utils.checkpoints.checkpoint import read_checkpoint
 from mmdet.utils.running.runner import build_runner
@@ -45,7 +46,9 @@ class Scored(Dataset):
         return dict(bbox_mAP=self.scores[self.done - 1], val_loss=-self.scores[self.done - 1])
 
 
-def run(folder, scores, *, kind='EpochBasedRunner', length=8, resume=None, done=0, interval=1, **settings):
+def run(
+    folder, scores, *, kind='EpochBasedRunner', length=8, resume=None, done=0, interval=1, hook=EvalHook, **settings
+):
     """A run over two steps an epoch; gives the runner."""
     model = Line()
     by_iter = kind == 'IterBasedRunner'
@@ -59,9 +62,10 @@ def run(folder, scores, *, kind='EpochBasedRunner', length=8, resume=None, done=
     runner.register_hook(HOOKS.build(dict(type='EarlyStoppingHook', **settings)))
     runner.register_hook_from_cfg(dict(type='ResumableCheckpointHook', interval=interval, by_epoch=not by_iter))
     runner.register_hook_from_cfg(dict(type='OptimizerHook'))
-    evaluation = EvalHook(
-        DataLoader(Scored(scores, done)), by_epoch=not by_iter, save_best='bbox_mAP', test_fn=lambda model, loader: []
-    )
+    evaluation = hook(
+        DataLoader(Scored(scores, done)), by_epoch=not by_iter, save_best='bbox_mAP',
+        test_fn=lambda model, loader, **kwargs: [],
+    )  # fmt: skip
     runner.register_hook(evaluation, priority='LOW')
     runner.register_hook(MissedEvaluationHook(evaluation), priority='LOWEST')
     if resume:
@@ -126,3 +130,15 @@ def test_figure_that_is_not_there_and_settings_out_of_range_are_named(tmp_path):
     for settings, text in ((dict(patience=0), 'patience'), (dict(min_delta=-1), 'min_delta'), (dict(rule='>'), 'rule')):
         with pytest.raises(ValueError, match=f'^{text}: expected'):
             EarlyStoppingHook(**settings)
+
+
+def run_distributed(rank, folder):
+    scores = [0.3, 0.2, 0.2, 0.9, 0.9, 0.9, 0.9, 0.9] if rank == 0 else [0.0] * 8  # of rank 0 alone they are looked at
+    runner = run(folder, scores, patience=2, interval=2, hook=DistEvalHook)
+    (folder / f'ended_{rank}').write_text(str(runner.epoch))
+
+
+def test_all_processes_end_by_the_figures_of_the_first(tmp_path):
+    assert run_two(run_distributed, tmp_path, tmp_path) == [(0, ''), (0, '')]
+    assert [(tmp_path / f'ended_{rank}').read_text() for rank in range(2)] == ['3', '3']
+    assert read_checkpoint(tmp_path / 'epoch_3.pth')['meta']['epoch'] == 3
