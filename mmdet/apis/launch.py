@@ -54,7 +54,7 @@ def reported_errors() -> Iterator[None]:
         reason = failure_of_another(wait=FAILURE_WAIT) if _is_about_connection(error) else None
         if reason is not None:
             sys.exit(f'error: the run ends, since another process has failed: {reason}')
-        text = _shown_text(error)
+        text = shown_text(error)
         announce_failure(text or f'{type(error).__name__}: {error}')
         if text is None:
             raise
@@ -64,7 +64,7 @@ def reported_errors() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def _shown_text(error: Exception) -> str | None:
+def shown_text(error: Exception) -> str | None:
     """What is shown of an error that speaks for itself, None for others."""
     if os.environ.get('MMDET_TRACEBACK') == '1':
         return None
