@@ -19,6 +19,7 @@ from mmdet.models.detectors.loss_log import parse_losses
 from mmdet.models.options.static_shapes import use_static_shapes
 from mmdet.models.utils.directive_report import check_directives_were_read
 from mmdet.models.utils.export import refuse_export
+from mmdet.utils.logger import get_root_logger
 
 
 def stack_results(result: list | tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -61,6 +62,12 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
 
     def __init__(self, init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
+
+    def _dump_init_info(self, logger_name: str) -> None:
+        """mmcv calls this when the weights are initialised; how each of them was is of interest to few."""
+        logger = get_root_logger()
+        for name, param in self.named_parameters():
+            logger.debug(f'{name} {tuple(param.shape)}: {self._params_init_info[param]["init_info"].strip()}')
 
     def _build_trunk(self, backbone: dict, neck: dict | None, pretrained: str | None) -> None:
         """Build backbone and neck; ``pretrained`` is the old way to say the backbone's ``init_cfg``."""
