@@ -3,16 +3,16 @@
     python benchmarks/zoo_on_shapes.py --families fcos yolox solo
     python benchmarks/zoo_on_shapes.py --budget 1500
 
-Of each family one config of ``configs/`` is taken, with a fourth of the channels, few proposals and queries, and images of
-``--size`` px in place of COCO's; its losses, targets, heads and post-processing are as they stand. What all families
+Of each family one config of ``configs/`` is taken, with a fourth of the channels, few proposals and queries, and images
+of ``--size`` px in place of COCO's; its losses, targets, heads and post-processing are as they stand. What all families
 share: AdamW with a cosine schedule, plain pipelines (flips alone), no averaging of weights. A narrow ResNet-50 that
 Faster R-CNN has learnt on other shapes takes the place of the weights of ImageNet where a config has a ResNet-50; other
 backbones begin from nothing.
 
 The results, average precisions of boxes and of masks on images that were not trained on and the seconds that the
-training got from the processor, are kept in ``benchmarks/zoo_on_shapes.json`` (``--results``) family by family; one that is
-there is not repeated with the same settings, so that a run goes on where another was ended. ``tools/misc/model_table.py``
-writes them into ``docs/model_zoo.md``.
+training got from the processor, are kept in ``benchmarks/zoo_on_shapes.json`` (``--results``) family by family; one
+that is there is not repeated with the same settings, so that a run goes on where another was ended.
+``tools/misc/model_table.py`` writes them into ``docs/model_zoo.md``.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The families of ``benchmarks/zoo_on_shapes.py``: of each the config, what it needs beside, and why some are left out."""
+"""The families of ``benchmarks/zoo_on_shapes.py``: the config of each, and what it needs beside the narrowing."""
 
 from collections.abc import Callable
 from typing import Any

@@ -14,7 +14,7 @@ from mmdet.core.directives import CLASS_KEYS, NEGATIVES
 from mmdet.utils import atomic_write
 from mmdet.utils.registry import did_you_mean
 
-# label tools show entries of `attributes`; the others are for people who read the file, and for --accept
+# where label tools look for what they show beside a box
 ATTRIBUTES = 'attributes'
 SUGGESTION = 'suggestion'
 ACCEPTED = 'accepted'
@@ -55,9 +55,9 @@ def box_fields(box: Sequence[float]) -> dict[str, Any]:
 def marked(source: Source, reports: Sequence[Report]) -> dict[str, Any]:
     """The annotation file of a data set with its suggestions as annotations of their own.
 
-    A suggestion has ``attributes`` (``suggestion``: its kind, ``probability``, ``name``, and ``replaces``, the id of the
-    annotation that it would change), which CVAT and other tools that read COCO's files show beside the box. What was
-    annotated before is there without a change.
+    A suggestion has ``attributes`` (``suggestion``: its kind, ``probability``, ``name``, and ``replaces``, the id of
+    the annotation that it would change), which CVAT shows beside the box. What was annotated before is there without a
+    change.
     """
     content = read_annotations(source)
     rows = list(content.get('annotations', []))
@@ -96,8 +96,8 @@ def accepted_names(named: Mapping[str, tuple[Report, Suggestion]], accept: Seque
         else:
             known = [*named, 'all', MISSING, SWAPPED, MISPLACED]
             raise UserError(
-                f'--accept {entry}: there is no such suggestion, kind or file{did_you_mean(entry, known)}; accepted are '
-                'all, missing, swapped, misplaced, names from the table, and files with a name a line'
+                f'--apply {entry}: there is no such suggestion, kind or file{did_you_mean(entry, known)}; accepted are '
+                'directives, all, missing, swapped, misplaced, names from the table, and files with a name a line'
             )
     return chosen
 
@@ -105,8 +105,8 @@ def accepted_names(named: Mapping[str, tuple[Report, Suggestion]], accept: Seque
 def mended(source: Source, reports: Sequence[Report], accepted: Collection[str]) -> tuple[dict[str, Any], Counter]:
     """The annotation file of a data set with the accepted suggestions carried out, and how many of each kind.
 
-    What is new or changed has ``attributes.accepted``, the name of the suggestion. A box in a new place takes an outline
-    of four corners, and loses its keypoints.
+    What is new or changed has ``attributes.accepted``, the name of the suggestion. A box in a new place takes an
+    outline of four corners, and loses its keypoints.
     """
     content = read_annotations(source)
     rows = {row['id']: dict(row) for row in content.get('annotations', [])}

@@ -13,6 +13,8 @@ from mmdet.apis.label_errors.scoring import LEAST, score_images
 from mmdet.apis.label_errors.suggestions import Report, reports_of
 from mmdet.utils import atomic_write
 
+DIRECTIVES = 'directives'  # what `apply_findings` is asked for beside suggestions
+
 
 class Findings(NamedTuple):
     """What is to be said about the labels of some data sets."""
@@ -80,16 +82,14 @@ def write_findings(findings: Findings, folder: Path, crops: int = 500) -> list[P
     return paths
 
 
-def apply_findings(
-    findings: Findings, folder: Path, accept: Sequence[str], directives: bool, least: float
-) -> list[str]:
+def apply_findings(findings: Findings, folder: Path, what: Sequence[str], least: float = LEAST) -> list[str]:
     """Write a new annotation file for each data set; the originals stay as they are.
 
     Args:
         findings: what was found.
         folder: the files are ``annotations_NAME.json`` there.
-        accept: suggestions to carry out, see :func:`mmdet.apis.label_errors.annotation_files.accepted_names`.
-        directives: give the images the training directives that follow from the missing rates.
+        what: ``'directives'`` gives the images the training directives that follow from the missing rates; all else
+            are suggestions to carry out, see :func:`mmdet.apis.label_errors.annotation_files.accepted_names`.
         least: least probability of suggestions that are accepted by their kind.
 
     Returns:
@@ -98,7 +98,9 @@ def apply_findings(
     Raises:
         UserError: there is no such suggestion, or a file would take the place of an original.
     """
-    accepted = annotation_files.accepted_names(annotation_files.numbered(findings.reports), accept, least)
+    directives = DIRECTIVES in what
+    chosen = [entry for entry in what if entry != DIRECTIVES]
+    accepted = annotation_files.accepted_names(annotation_files.numbered(findings.reports), chosen, least)
     advised = advice.advise(findings.rates) if directives else {}
     lines = []
     for source in findings.sources:

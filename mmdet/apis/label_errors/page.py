@@ -115,8 +115,8 @@ def write_page(
     with atomic_write(path, encoding='utf-8') as file:
         file.write(f'{HEAD}<h1>Label errors</h1>\n<table><tr>{columns}</tr>\n{rows}</table>\n')
         file.write(
-            f'<p>{len(chosen)} suggestions, the most probable first. Red: suggested; orange: annotated, to be replaced; '
-            'green: annotated. Ticked names appear below; save them in a file for <code>--accept FILE</code>.</p>\n'
+            f'<p>{len(chosen)} suggestions, the most probable first. Red: suggested; orange: to be replaced; green: '
+            'annotated. Ticked names appear below; save them in a file for <code>--apply FILE</code>.</p>\n'
             '<textarea id="names" readonly></textarea>\n'
         )
         for name, (report, suggestion) in chosen:
