@@ -1,8 +1,9 @@
 """Training directives for data sets whose labels are incomplete, from estimated missing rates."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mmdet.utils import atomic_write
 WORTH_A_POLICY = 0.1  # missing rate whose lower end makes a policy of negatives pay
 NEVER_ANNOTATED = 0.8  # missing rate of a class whose lower end says that nobody looked for it
 POLICY = 'overlap'  # what the experiments on missing labels favour
+NO_DIRECTIVES: Mapping[str, Collection[str]] = MappingProxyType({})  # default of a mapping
 
 
 def advise(rates: Sequence[Rate]) -> dict[str, dict[str, Any]]:
@@ -48,8 +50,13 @@ def lowest_rate(rates: Sequence[Rate]) -> float:
     return float((objects * [rate.low for rate in known]).sum() / max(objects.sum(), 1e-9))
 
 
-def sentences(rates: Sequence[Rate]) -> list[str]:
-    """What the estimates say and which directives follow, a sentence for each data set."""
+def sentences(rates: Sequence[Rate], declared: Mapping[str, Collection[str]] = NO_DIRECTIVES) -> list[str]:
+    """What the estimates say and which directives follow, a sentence for each data set.
+
+    Args:
+        rates: estimates.
+        declared: directives that images of a data set have already, so that they are not advised.
+    """
     advice = advise(rates)
     lines = []
     for rate in rates:
@@ -59,7 +66,8 @@ def sentences(rates: Sequence[Rate]) -> list[str]:
             lines.append(f'{rate.source}: the detector has found too few annotated objects to say how many are missing')
             continue
         text = f'{rate.source}: {rate.rate:.0%} of the objects are not annotated ({rate.low:.0%} to {rate.high:.0%})'
-        directives = advice.get(rate.source)
+        given = declared.get(rate.source, ())
+        directives = {key: value for key, value in advice.get(rate.source, {}).items() if key not in given}
         lines.append(f'{text}; for its images: {step_text(directives)}' if directives else text)
     return lines
 

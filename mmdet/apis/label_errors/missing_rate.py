@@ -30,7 +30,7 @@ from mmdet.apis.label_errors.matching import FREE, MATCHED, OTHER, Matches
 
 FEWEST = 20  # matched detections below which a data set's class borrows threshold and recall from a larger group
 CAUTION = 2.33  # standard errors between a ratio and its upper bound: 99 %
-LEAST_PART = 0.1  # of the matched detections that a threshold leaves at least
+LEAST_PART, LEAST_COUNT = 0.1, 10  # of the matched detections a threshold leaves at least so many
 LEVEL = 0.95  # of intervals
 DRAWS = 200  # of images with replacement
 
@@ -119,7 +119,10 @@ def best_threshold(group: Group, weights: np.ndarray) -> tuple[float, float]:
     often = weights[group.image]
     matched, free = np.cumsum(often * ~group.free), np.cumsum(often * group.free)
     last = np.append(group.scores[1:] != group.scores[:-1], True)[: len(group.scores)]  # equal scores stay together
-    usable = np.flatnonzero(last & (matched >= max(LEAST_PART * matched[-1:].sum(), 1)))
+    all_matched = matched[-1:].sum()
+    usable = np.flatnonzero(
+        last & (matched > 0) & (matched >= max(LEAST_PART * all_matched, min(LEAST_COUNT, all_matched)))
+    )
     if not len(usable):
         return np.inf, 0.0
     m, u = matched[usable], free[usable] + 1

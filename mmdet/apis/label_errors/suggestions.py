@@ -53,7 +53,7 @@ def reports_of(
     scores: ImageScores,
     least: float = LEAST,
 ) -> list[Report]:
-    """Images with their suggestions: the worst first, by the quality of their labels, then by the errors to expect.
+    """Images with their suggestions, those with the most errors to expect first, then by the quality of their labels.
 
     Args:
         images: N images.
@@ -67,7 +67,7 @@ def reports_of(
         chosen = [*missing_boxes(match, found, least), *changed_boxes(image, found, scores, i, least)]
         chosen.sort(key=lambda suggestion: -suggestion.probability)
         reports.append(Report(image, float(scores.quality[i]), chosen))
-    return sorted(reports, key=lambda report: (report.quality, -report.expected_errors))
+    return sorted(reports, key=lambda report: (-report.expected_errors, report.quality))
 
 
 def missing_boxes(match: Matches, found: Detections, least: float) -> list[Suggestion]:
