@@ -28,8 +28,8 @@ from typing import Any
 from mmcv import Config
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-from zoo_on_shapes_families import FAMILIES, OPTIONS  # noqa: E402 - beside this file
+sys.path.insert(0, str(Path(__file__).parent))
+from zoo_on_shapes_families import FAMILIES, LEFT_OUT, OPTIONS  # noqa: E402 - beside this file
 from zoo_on_shapes_models import CLASSES, pipelines, small_model  # noqa: E402
 
 RESULTS = ROOT / 'benchmarks' / 'zoo_on_shapes.json'
@@ -198,11 +198,25 @@ def run_family(name: str, args: argparse.Namespace, data: Path, body: Path | Non
         return {**entry, 'iterations': None, 'error': f'{type(error).__name__}: {error}'}
 
 
+def with_all_families(results: dict[str, Any]) -> dict[str, Any]:
+    """The results, and an entry for each folder of ``configs/`` that has none: its config, or why it is left out."""
+    waiting = {name: dict(config=config) for name, config in FAMILIES.items()}
+    return {**waiting, **{name: dict(left_out=reason) for name, reason in LEFT_OUT.items()}, **results}
+
+
+def write_results(results: dict[str, Any], path: Path) -> None:
+    """Write the results, by name."""
+    from mmdet.utils import atomic_write
+
+    with atomic_write(path) as file:
+        file.write(json.dumps(with_all_families(results), indent=1, sort_keys=True) + '\n')
+
+
 def table(results: dict[str, Any]) -> str:
     """The results as a Markdown table, one family a line."""
     columns = ('iterations', 'AP', 'AP50', 'mask_AP', 'AR', 'seconds')
     lines = [f'| family | config | {" | ".join(columns)} |', '| --- ' * (len(columns) + 2) + '|']
-    for name, entry in sorted(results.items()):
+    for name, entry in sorted(item for item in results.items() if item[1].get('seconds')):
         cells = [str(entry[key]) if entry.get(key) is not None else '-' for key in columns]
         lines.append(f'| {name} | {Path(entry["config"]).stem} | {" | ".join(cells)} |')
     return '\n'.join(lines)
@@ -210,8 +224,6 @@ def table(results: dict[str, Any]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    from mmdet.utils import atomic_write
-
     import torch
 
     args = parse_args(argv)
@@ -227,8 +239,8 @@ def main(argv: list[str] | None = None) -> None:
             break
         results[name] = run_family(name, args, data, body)
         print(f'{name}: {results[name]}', flush=True)
-        with atomic_write(args.results) as file:
-            file.write(json.dumps(results, indent=1, sort_keys=True) + '\n')
+        write_results(results, args.results)
+    write_results(results, args.results)
     print(table(results))
 
 

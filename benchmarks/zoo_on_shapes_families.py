@@ -30,7 +30,6 @@ FAMILIES = {
     'sparse_rcnn': 'sparse_rcnn/sparse_rcnn_r50_fpn_1x_coco.py',
     'deformable_detr': 'deformable_detr/deformable_detr_r50_16x2_50e_coco.py',
     'detr': 'detr/detr_r50_8x2_150e_coco.py',
-    'ssd': 'ssd/ssdlite_mobilenetv2_scratch_600e_coco.py',
     'foveabox': 'foveabox/fovea_r50_fpn_4x4_1x_coco.py',
     'free_anchor': 'free_anchor/retinanet_free_anchor_r50_fpn_1x_coco.py',
     'fsaf': 'fsaf/fsaf_r50_fpn_1x_coco.py',
@@ -46,7 +45,6 @@ FAMILIES = {
     'double_heads': 'double_heads/dh_faster_rcnn_r50_fpn_1x_coco.py',
     'grid_rcnn': 'grid_rcnn/grid_rcnn_r50_fpn_gn-head_1x_coco.py',
     'groie': 'groie/faster_rcnn_r50_fpn_groie_1x_coco.py',
-    'tridentnet': 'tridentnet/tridentnet_r50_caffe_1x_coco.py',
     'queryinst': 'queryinst/queryinst_r50_fpn_1x_coco.py',
     'htc': 'htc/htc_r50_fpn_1x_coco.py',
     'scnet': 'scnet/scnet_r50_fpn_1x_coco.py',
@@ -63,10 +61,69 @@ FAMILIES = {
     'gcnet': 'gcnet/mask_rcnn_r50_fpn_r16_gcb_c3-c5_1x_coco.py',
     'empirical_attention': 'empirical_attention/faster_rcnn_r50_fpn_attention_0010_1x_coco.py',
     'pvt': 'pvt/retinanet_pvtv2-b0_fpn_1x_coco.py',
-    'faster_rcnn_vgg16': 'faster_rcnn_vgg16/faster_rcnn_vgg16_coco.py',
 }
+
+# mmcv's layers have 256 channels in their feed-forward part unless they are told
+FFN = dict(type='FFN', embed_dims=64, feedforward_channels=256, num_fcs=2, ffn_drop=0.1, act_cfg=dict(type='ReLU'))
+
+
+def narrow_layers(size: int) -> dict[str, Any]:
+    """Changes to the transformer of a DETR."""
+    layers = [f'model.bbox_head.transformer.{part}.transformerlayers.ffn_cfgs' for part in ('encoder', 'decoder')]
+    return dict.fromkeys(layers, FFN)
+
 
 # changes to configs beside the narrowing, by the side of the images, px
 OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     'yolox': lambda size: {'model.input_size': (size, size), 'model.random_size_range': (size // 32, size // 32)},
+    'detr': narrow_layers,
+    'deformable_detr': narrow_layers,
+}
+
+# folders of configs/ that are not trained, and why
+OTHER_DATA = 'the detectors of other folders, for another data set'
+OTHER_BACKBONE = 'the detectors of other folders, with another backbone'
+OTHER_TRAINING = 'the detectors of other folders, trained otherwise'
+ONE_WIDTH = 'its backbone comes in one width'
+LEFT_OUT = {
+    'albu_example': OTHER_TRAINING,
+    'centripetalnet': 'its backbone, of 187 million weights, has no narrow form',
+    'cityscapes': OTHER_DATA,
+    'convnext': OTHER_BACKBONE,
+    'cornernet': 'its backbone, of 187 million weights, has no narrow form',
+    'custom': OTHER_DATA,
+    'deepfashion': OTHER_DATA,
+    'demo': 'trained by `make demo`',
+    'detectors': ONE_WIDTH,
+    'efficientnet': OTHER_BACKBONE,
+    'faster_rcnn_vgg16': ONE_WIDTH,
+    'fast_rcnn': 'needs proposals of another detector',
+    'gn': OTHER_TRAINING,
+    'gn+ws': OTHER_TRAINING,
+    'hrnet': OTHER_BACKBONE,
+    'instaboost': OTHER_TRAINING,
+    'keypoint_rcnn': 'needs keypoints: `benchmarks/keypoints_on_shapes.py`',
+    'lad': 'needs the file of a teacher',
+    'ld': 'needs the file of a teacher',
+    'legacy_1.x': OTHER_TRAINING,
+    'lvis': OTHER_DATA,
+    'objects365': OTHER_DATA,
+    'openimages': OTHER_DATA,
+    'panoptic_fpn': 'needs maps of stuff',
+    'pascal_voc': OTHER_DATA,
+    'regnet': OTHER_BACKBONE,
+    'res2net': OTHER_BACKBONE,
+    'resnest': OTHER_BACKBONE,
+    'resnet_strikes_back': OTHER_BACKBONE,
+    'rfnext': 'needs a structure that a search has found',
+    'scratch': OTHER_TRAINING,
+    'selfsup_pretrain': OTHER_TRAINING,
+    'simple_copy_paste': OTHER_TRAINING,
+    'ssd': 'has one input size, 320 px or more',
+    'strong_baselines': OTHER_TRAINING,
+    'swin': OTHER_BACKBONE,
+    'timm_example': OTHER_BACKBONE,
+    'torchvision': "the detectors of other folders, with torchvision's weights",
+    'tridentnet': ONE_WIDTH,
+    'wider_face': OTHER_DATA,
 }

@@ -9,7 +9,7 @@ from mmcv import Config
 CLASSES = ('disc', 'square', 'triangle')
 FACTOR = 4  # channels are divided by it
 # endings of keys of models that hold numbers of channels
-CHANNEL_ENDS = ('channels', 'channel', 'dims', 'num_feats', 'hidden_dim', 'dim')
+CHANNEL_ENDS = ('channels', 'channel', 'dims', 'num_feats', 'hidden_dim', 'dim', 'filters')
 FEWEST = 64  # numbers of channels below that stay
 # numbers of samples, proposals and queries, at most
 MOST = dict(
@@ -144,11 +144,12 @@ def annotations_of(cfg: Config) -> set[str]:
 def pipelines(cfg: Config, size: int) -> tuple[list[dict], list[dict]]:
     """A plain training pipeline and a plain test pipeline with the annotations and the normalisation of a config."""
     needs = annotations_of(cfg)
-    masks, seg = 'mask' in needs, 'seg' in needs
+    masks, seg = 'mask' in needs, 'seg' in needs and 'roi_head' in cfg.model  # others have masks of stuff in that
     own = [step for step in steps_of(cfg.data.test.to_dict()) if step['type'] == 'Normalize']
     normalize = [*own, dict(type='Normalize', mean=[0.0] * 3, std=[1.0] * 3, to_rgb=False)][:1]
     keys = ['img', 'gt_bboxes', 'gt_labels'] + ['gt_masks'] * masks + ['gt_semantic_seg'] * seg
-    last = [*normalize, dict(type='Pad', size_divisor=32)]
+    divisors = [step.get('size_divisor') or 32 for step in steps_of(cfg.data.test.to_dict()) if step['type'] == 'Pad']
+    last = [*normalize, dict(type='Pad', size_divisor=max(32, *divisors, 1))]
     train = [
         dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations', with_bbox=True, with_mask=masks, with_seg=seg),

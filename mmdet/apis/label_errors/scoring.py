@@ -42,8 +42,8 @@ def cleanlab_rank() -> ModuleType:
         from cleanlab.object_detection import rank
     except ImportError as error:
         raise MissingPackageError(
-            f'label errors are scored by cleanlab, which cannot be imported ({error}): pip install "cleanlab>=2.6" '
-            '(mmdet[label-errors] brings it)'
+            f'label errors are scored by cleanlab, which cannot be imported ({error}): pip install "cleanlab>=2.9" '
+            '(the extra mmdet[label_errors] has it)'
         ) from error
     return rank
 
