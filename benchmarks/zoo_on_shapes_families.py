@@ -17,7 +17,6 @@ FAMILIES = {
     'gfl': 'gfl/gfl_r50_fpn_1x_coco.py',
     'paa': 'paa/paa_r50_fpn_1x_coco.py',
     'autoassign': 'autoassign/autoassign_r50_fpn_8x2_1x_coco.py',
-    'centernet': 'centernet/centernet_resnet18_140e_coco.py',
     'ddod': 'ddod/ddod_r50_fpn_1x_coco.py',
     'reppoints': 'reppoints/reppoints_moment_r50_fpn_1x_coco.py',
     'yolof': 'yolof/yolof_r50_c5_8x8_1x_coco.py',
@@ -87,6 +86,7 @@ OTHER_TRAINING = 'the detectors of other folders, trained otherwise'
 ONE_WIDTH = 'its backbone comes in one width'
 LEFT_OUT = {
     'albu_example': OTHER_TRAINING,
+    'centernet': 'decodes its boxes by the border of its own crops',
     'centripetalnet': 'its backbone, of 187 million weights, has no narrow form',
     'cityscapes': OTHER_DATA,
     'convnext': OTHER_BACKBONE,
