@@ -56,6 +56,7 @@ setup(
     extras_require={
         'tests': read_requirements('tests'),
         'optional': read_requirements('optional'),
+        'label_errors': read_requirements('label_errors'),
         'mim': read_requirements('mminstall'),
     },
     zip_safe=False,
