@@ -27,7 +27,7 @@ SMALL = {
     'model.test_cfg.rcnn.score_thr': 0.0,
     'model.test_cfg.rcnn.max_per_img': 5,
 }
-START = 120  # s, until the page answers
+START = 600  # s, until the page answers
 WAIT_FOR_INPUT = """
 const look = () => document.querySelector('input[type=file]') ? done(1) : setTimeout(look, 100);
 look();

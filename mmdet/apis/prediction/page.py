@@ -76,9 +76,9 @@ def build_page(model: nn.Module, score_thr: float = 0.3, title: str = 'mmdet') -
 
     with gradio.Blocks(title=title, analytics_enabled=False) as blocks:
         seen = gradio.State(None)
+        # the default buttons would offer to send pictures to a service
         with gradio.Row():
-            image = gradio.Image(label='image', type='numpy', sources=['upload', 'clipboard'])
-            # without the button that would send the picture to a service
+            image = gradio.Image(label='image', type='numpy', sources=['upload', 'clipboard'], buttons=['fullscreen'])
             picture = gradio.Image(
                 label='detections', interactive=False, format='png', buttons=['download', 'fullscreen']
             )
