@@ -21,7 +21,7 @@ export MPLBACKEND := Agg
 PIP_INSTALL := $(PIP) install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 INSTALL_MMCV := bash tools/misc/install_mmcv.sh
 
-.PHONY: help install test coverage test-mmcv-full test-matrix demo lint format bench clean
+.PHONY: help install test coverage test-mmcv-full test-matrix test-wheel demo docs lint format bench clean
 
 help:
 	@echo 'make demo     draw a data set, train on it, test, and write $(WORK)/report.md'
@@ -30,7 +30,9 @@ help:
 	@echo 'make install  only prepare $(VENV) (PYTHON=python3.13; MMCV=mmcv-full builds the compiled kind of mmcv)'
 	@echo 'make test-mmcv-full  the suite with a compiled mmcv, in an environment of its own (an hour on two cores)'
 	@echo 'make test-matrix     the suite on each of PYTHONS, and with the oldest releases that are supported'
+	@echo 'make test-wheel      build the wheel, install it away from the checkout, and train, test and predict with it'
 	@echo 'make lint     check style and types; make format applies the style'
+	@echo 'make docs     build the site of docs/ in site/'
 	@echo 'make bench    speed experiments of benchmarks/'
 	@echo 'make clean    remove $(VENV), $(VENVS), work_dirs and the drawn data'
 
@@ -65,6 +67,17 @@ test-matrix:
 	  || failed="$$failed floor"; \
 	test -z "$$failed" || { echo "the suite fails with:$$failed"; exit 1; }
 
+test-wheel: $(STAMP)
+	bash tools/misc/test_wheel.sh $(PY)
+
+docs: $(VENVS)/docs/.stamp
+	NO_MKDOCS_2_WARNING=1 $(VENVS)/docs/bin/mkdocs build --strict
+
+$(VENVS)/docs/.stamp: requirements/docs.txt
+	test -x $(VENVS)/docs/bin/python || $(PYTHON) -m venv $(VENVS)/docs
+	$(VENVS)/docs/bin/pip --disable-pip-version-check install -q -r $<
+	touch $@
+
 lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -84,4 +97,4 @@ bench: $(STAMP)
 	$(PY) benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) $(VENVS) work_dirs data/shapes build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(VENVS) work_dirs data/shapes build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache

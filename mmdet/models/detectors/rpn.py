@@ -5,6 +5,7 @@ from typing import Any
 
 import mmcv
 import numpy as np
+import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox_mapping
@@ -12,6 +13,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector, stage_configs
+from mmdet.models.utils.export import detection_limit, stack_detections
 from mmdet.models.utils.settings import as_config
 
 
@@ -87,6 +89,12 @@ class RPN(BaseDetector):
             for dets, meta in zip(proposals, img_metas):
                 dets[:, :4] /= dets.new_tensor(meta['scale_factor'])
         return [dets.cpu().numpy() for dets in proposals]
+
+    def onnx_export(self, img: Tensor, img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor]:
+        """Proposals (N, k, 5) with scores and labels (N, k): 0, or -1 in rows that only fill up."""
+        proposals = self.rpn_head.simple_test_rpn(self.extract_feat(img), img_metas)
+        results = [(dets, torch.zeros_like(dets[:, 0], dtype=torch.long)) for dets in proposals]
+        return stack_detections(results, detection_limit(self.rpn_head.test_cfg))
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list[np.ndarray]:
         """Proposals of one image, merged over its augmented versions; a list with one (k, 5).
