@@ -120,7 +120,5 @@ def test_requests_that_cannot_be_met_are_named(tmp_path):
         make_config(Request([path], tmp_path / 'my.py', val=path, model='mask_rcnn_r50_fpn'))
     with pytest.raises(AnnotationError, match='is a file .py'):
         make_config(Request([path], tmp_path / 'my.json'))
-    done = run_tool(
-        'tools/make_config.py', '--train', path, '--out', 'x.py', '--incomplete', 'owm', check=False
-    )
+    done = run_tool('tools/make_config.py', '--train', path, '--out', 'x.py', '--incomplete', 'owm', check=False)
     assert done.status == 1 and done.error == 'error: --incomplete owm: the training sets are annotations.'

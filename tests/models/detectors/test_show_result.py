@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -51,3 +52,12 @@ def test_show_result_of_proposals_draws_the_best(build):
     assert (model.show_result(image, BOXES[1], top_k=0) == 255).all()
     one, two = (model.show_result(image, BOXES[1], top_k=k) for k in (1, 2))
     assert (one != two).any()
+
+
+def test_show_result_reads_a_file_as_the_pipeline_of_the_config_does(build, tmp_path):
+    path = tmp_path / 'deep.png'
+    cv2.imwrite(str(path), np.full((32, 32), 257 * 40, np.uint16))  # 16 bits, grey
+    model = build('retinanet')
+    model.CLASSES = ('a', 'b', 'c')
+    model.cfg = dict(data=dict(test=dict(pipeline=[dict(type='LoadImageFromFile', color_type='unchanged')])))
+    assert (model.show_result(str(path), BOXES, score_thr=0.95) == 40).all()
