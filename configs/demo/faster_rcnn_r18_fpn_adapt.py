@@ -30,14 +30,14 @@ train_pipeline = [
     dict(type='DefaultFormatBundle'),
     dict(type='Collect', keys=['img', 'gt_bboxes', 'gt_labels'])
 ]
-source_pipeline = train_pipeline + [dict(type='AddFieldToImgMetas', fields=['domain'], values=[0])]
 target_pipeline = train_pipeline + [dict(type='MarkUnlabelled', domain=1)]
 source = dict(
     type=dataset_type,
     classes=classes,
     ann_file=source_root + 'annotations/clean.json',
     img_prefix=source_root + 'clean/',
-    pipeline=source_pipeline)
+    pipeline=train_pipeline,
+    directives=dict(domain=0))
 target = dict(
     type=dataset_type,
     classes=classes,

@@ -1,5 +1,6 @@
 # Faster R-CNN from scratch on two drawn data sets: `clean` is fully annotated, of `partial` half of the boxes are
-# missing. See docs/head_weights.md and docs/ignore_negatives.md for what the two directives of `partial` do.
+# missing. See docs/head_weights.md and docs/ignore_negatives.md for what the directives of `partial` do. They are here
+# to show what there is; where as many of your own images are incomplete, docs/partial_labels.md advises 'overlap'.
 _base_ = ['../_base_/models/faster_rcnn_r50_fpn.py', '../_base_/default_runtime.py']
 
 classes = ('disc', 'square', 'triangle')
@@ -37,12 +38,6 @@ train_pipeline = [
     dict(type='Pad', size_divisor=32),
     dict(type='DefaultFormatBundle'),
     dict(type='Collect', keys=['img', 'gt_bboxes', 'gt_labels'])
-]
-partial_pipeline = train_pipeline + [
-    dict(
-        type='AddFieldToImgMetas',
-        fields=['rpn_head.loss_weight', 'roi_head.loss_weight', 'ignore_negatives'],
-        values=[0.5, 0.5, 1])
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -83,7 +78,12 @@ data = dict(
                 classes=classes,
                 ann_file=data_root + 'annotations/partial.json',
                 img_prefix=data_root + 'partial/',
-                pipeline=partial_pipeline)
+                pipeline=train_pipeline,
+                directives={
+                    'rpn_head.loss_weight': 0.5,
+                    'roi_head.loss_weight': 0.5,
+                    'ignore_negatives': 1
+                })
         ]),
     val=val,
     test=val)

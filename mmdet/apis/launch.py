@@ -6,6 +6,7 @@ import datetime
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 import torch.distributed as dist
 from mmcv import Config, DictAction
 
+from mmdet.apis.checking.unused_options import options_without_effect
 from mmdet.apis.stage_plan import StagePlanError
 from mmdet.datasets.audit.audit import AuditError
 from mmdet.utils.checkpoints.checkpoint import UnsafeCheckpointError
@@ -127,6 +129,8 @@ def newer_option(args: argparse.Namespace, name: str) -> None:
 def config_from_args(args: argparse.Namespace) -> Config:
     """The config file with references resolved, ``$MMDET_DATASETS`` and ``--cfg-options`` applied.
 
+    Warns of options that change nothing.
+
     Raises:
         UserError: there is no such file.
         ConfigImportError: a module of ``custom_imports`` is not there.
@@ -140,6 +144,8 @@ def config_from_args(args: argparse.Namespace) -> Config:
     cfg = replace_cfg_vals(read_config(args.config))
     update_data_root(cfg)
     if args.cfg_options:
+        for text in options_without_effect(cfg, args.cfg_options):
+            warnings.warn(text, UserWarning, stacklevel=2)
         cfg.merge_from_dict(args.cfg_options)
     import_custom_modules(cfg)
     if getattr(args, 'trust_checkpoint', False):

@@ -17,6 +17,7 @@ from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
 from mmdet.apis.checks import audit
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
+from mmdet.apis.report.training import latest_results, report_settings, report_training
 from mmdet.apis.resuming import resume_point, say_if_finished
 from mmdet.apis.run_summary import describe_end, describe_run, effective_batch, learning_rate_advice
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
@@ -135,6 +136,7 @@ def train_detector(
     """
     cfg = compat_cfg(cfg)
     check_config(cfg)
+    report_settings(cfg.get('report') or {})
     set_checkpoint_trust(cfg.get('trust_checkpoint', False))
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     datasets = dataset if isinstance(dataset, (list, tuple)) else [dataset]
@@ -162,6 +164,8 @@ def train_detector(
         if started is not None:
             started()
         runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
+        if cfg.get('report') is not None and runner.rank == 0:
+            report_training(cfg, latest_results(runner), logger)
     logger.info(describe_end(runner, (meta or {}).get('exp_name'), (cfg.get('evaluation') or {}).get('metric')))
 
 

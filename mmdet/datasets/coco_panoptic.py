@@ -2,7 +2,7 @@
 
 import copy
 import os.path as osp
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mmcv
@@ -65,6 +65,8 @@ class CocoPanopticDataset(CocoDataset):
         filter_empty_gt: bool = True,
         file_client_args: dict = DISK,
         skip_broken: bool = False,
+        directives: Mapping[str, Any] | None = None,
+        from_img_info: Sequence[str] | Mapping[str, str] = (),
     ) -> None:
         super().__init__(
             ann_file,
@@ -78,6 +80,8 @@ class CocoPanopticDataset(CocoDataset):
             filter_empty_gt=filter_empty_gt,
             file_client_args=file_client_args,
             skip_broken=skip_broken,
+            directives=directives,
+            from_img_info=from_img_info,
         )
         self.ins_ann_file = under(data_root, ins_ann_file)
 
@@ -156,6 +160,7 @@ class CocoPanopticDataset(CocoDataset):
                 for segment in segments
             ],
             seg_map=img_info['segm_file'],
+            annotations=objects,
         )
 
     def _pan2json(self, results: Sequence[np.ndarray], outfile_prefix: str) -> dict[str, list[dict]]:

@@ -3,7 +3,7 @@
 import os.path as osp
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mmcv
@@ -17,6 +17,7 @@ from mmdet.datasets.audit.image_check import find_loader, read_image_size
 from mmdet.datasets.formats.custom_entries import read_entries
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
+from mmdet.datasets.mixing.image_fields import add_directives
 from mmdet.datasets.mixing.label_spaces import Rename, label_table, relabel_annotations
 from mmdet.datasets.pipelines.compose import Compose
 from mmdet.datasets.pipelines.transforms.resize import set_scale
@@ -61,6 +62,10 @@ class CustomDataset(Dataset):
         rename: name in the annotations -> one of ``classes``, or None for a category that is not used.
         share_annotations: hold the entries of the images in shared memory, once for all processes of a run on this
             machine and for their loading processes. Each access then gives a copy: what is changed in it is lost.
+        directives: training directives of all images, key -> value, such as ``{'rpn_head.loss_weight': 0.5}``; a step
+            ``AddDirectives`` at the end of the pipeline. They count more than those that steps of ``pipeline`` give.
+        from_img_info: names of directives that are read from the image's own entry, or name -> key of the entry; images
+            whose entry lacks one have that of ``directives``.
 
     Attributes:
         data_infos: one entry for each image.
@@ -103,6 +108,8 @@ class CustomDataset(Dataset):
         source_classes: Sequence[str] | None = None,
         rename: Rename | None = None,
         share_annotations: bool = False,
+        directives: Mapping[str, Any] | None = None,
+        from_img_info: Sequence[str] | Mapping[str, str] = (),
     ):
         self.ann_file = under(data_root, ann_file)
         self.data_root = data_root
@@ -132,6 +139,7 @@ class CustomDataset(Dataset):
         self.pipeline = Compose(pipeline)
         if self.CLASSES is not None:
             self.pipeline.bind_classes(self.CLASSES, self._category_labels())
+        add_directives(self, directives, from_img_info)
         if share_annotations:
             self._share_annotations()
             return_freed_memory()

@@ -1,4 +1,8 @@
-"""Data sets made of data sets: joined, repeated, balanced by class, or with several images mixed into one."""
+"""Data sets made of data sets: joined, repeated, balanced by class, or with several images mixed into one.
+
+``directives`` and ``from_img_info`` of a wrapper are those of :class:`mmdet.datasets.CustomDataset`, for images of all
+data sets in it that do not have these directives already.
+"""
 
 import bisect
 import collections
@@ -14,6 +18,7 @@ from torch.utils.data import ConcatDataset as _ConcatDataset
 from torch.utils.data import Dataset
 
 from mmdet.datasets.coco import CocoDataset
+from mmdet.datasets.mixing.image_fields import add_directives
 from mmdet.datasets.mixing.joined_classes import join_label_spaces
 from mmdet.datasets.mixing.label_spaces import Rename, class_names
 from mmdet.datasets.mixing.sources import mark_source, source_names
@@ -53,6 +58,7 @@ class ConcatDataset(_ConcatDataset):
         missing_classes: what a class means to a data set whose annotations do not know it: ``'unlabeled'``: it may be
             there all the same; its images then say which classes are annotated (docs/partial_labels.md);
             ``'annotated'``: it is not there. A dict says it by the data sets' names, ``'unlabeled'`` for the others.
+        directives, from_img_info: of all images that do not say them already.
 
     Attributes:
         flag: aspect groups of all images, where the data sets have them (training).
@@ -70,10 +76,13 @@ class ConcatDataset(_ConcatDataset):
         classes: str | Sequence[str] | None = None,
         rename: Rename | None = None,
         missing_classes: str | Mapping[str, str] = 'unlabeled',
+        directives: Mapping[str, Any] | None = None,
+        from_img_info: Sequence[str] | Mapping[str, str] = (),
     ):
         super().__init__(datasets)
         self.names = source_names(datasets)
         self.CLASSES = datasets[0].CLASSES
+        add_directives(self, directives, from_img_info, replace=False)
         if classes is not None:
             self.CLASSES = class_names(classes)
             join_label_spaces(datasets, self.names, self.CLASSES, rename or {}, missing_classes)
@@ -174,10 +183,18 @@ class RepeatDataset:
     Args:
         dataset: what is repeated.
         times: how often, >= 1.
+        directives, from_img_info: of all images that do not say them already.
     """
 
-    def __init__(self, dataset: Dataset, times: int):
+    def __init__(
+        self,
+        dataset: Dataset,
+        times: int,
+        directives: Mapping[str, Any] | None = None,
+        from_img_info: Sequence[str] | Mapping[str, str] = (),
+    ):
         self.dataset = dataset
+        add_directives(self, directives, from_img_info, replace=False)
         self.times = times
         self.CLASSES = dataset.CLASSES
         self.PALETTE = getattr(dataset, 'PALETTE', None)
@@ -224,10 +241,19 @@ class ClassBalancedDataset:
         dataset: what is balanced; has ``get_cat_ids``, or is made of data sets of this package.
         oversample_thr: fraction of images below which a category counts as rare, in [0, 1].
         filter_empty_gt: False: images without objects form a category of their own, and are repeated if they are rare.
+        directives, from_img_info: of all images that do not say them already.
     """
 
-    def __init__(self, dataset: Dataset, oversample_thr: float, filter_empty_gt: bool = True):
+    def __init__(
+        self,
+        dataset: Dataset,
+        oversample_thr: float,
+        filter_empty_gt: bool = True,
+        directives: Mapping[str, Any] | None = None,
+        from_img_info: Sequence[str] | Mapping[str, str] = (),
+    ):
         self.dataset = dataset
+        add_directives(self, directives, from_img_info, replace=False)
         self.oversample_thr = oversample_thr
         self.filter_empty_gt = filter_empty_gt
         self.CLASSES = dataset.CLASSES
@@ -284,6 +310,7 @@ class MultiImageMixDataset:
         dynamic_scale: no longer there; must be None.
         skip_type_keys: types of steps that are left out; may be changed during training.
         max_refetch: how often a step may give None (or find an unusable image) before this is an error.
+        directives, from_img_info: of all images that do not say them already.
 
     Raises:
         TypeError: a step is no config.
@@ -297,6 +324,8 @@ class MultiImageMixDataset:
         dynamic_scale: tuple[int, int] | None = None,
         skip_type_keys: Sequence[str] | None = None,
         max_refetch: int = 15,
+        directives: Mapping[str, Any] | None = None,
+        from_img_info: Sequence[str] | Mapping[str, str] = (),
     ):
         if dynamic_scale is not None:
             raise RuntimeError('dynamic_scale is no longer supported; let the pipeline resize to the scale instead')
@@ -309,6 +338,7 @@ class MultiImageMixDataset:
             self.pipeline.append(build_from_cfg(step, PIPELINES))
         self.update_skip_type_keys(skip_type_keys)
         self.dataset = dataset
+        add_directives(self, directives, from_img_info, replace=False)
         self.max_refetch = max_refetch
         self.num_samples = len(dataset)
         self.CLASSES = dataset.CLASSES

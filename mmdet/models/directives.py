@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.custom_sampler import SUFFIX as SAMPLER_SUFFIX
 from mmdet.core.directives import (
+    CANNOT_TELL,
     IGNORE_NEGATIVES,
     BatchDirectives,
     HeadDirectives,
@@ -25,6 +26,7 @@ from mmdet.core.directives import (
 )
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
+from mmdet.core.utils.misc import images_of_rows
 from mmdet.utils.registry import Registry, did_you_mean
 
 SUFFIX = 'WithWeightPerImage'
@@ -85,10 +87,19 @@ def weigh_targets(
     img_metas: Sequence[ImgMeta] | None,
     overlaps: Callable[[int], Tensor] | None = None,
     sampled: bool | None = None,
+    objects: Callable[[], Tensor] | None = None,
 ) -> Targets:
     """:func:`mmdet.core.directives.weigh` with what the images say to ``head``; see :func:`read_directives`."""
     directives_of(head).weighed = True
-    return weigh(targets, image_of_row, read_directives(head, img_metas, image_of_row.device, sampled), overlaps)
+    found = read_directives(head, img_metas, image_of_row.device, sampled)
+    _check_objects(head, found, objects)
+    return weigh(targets, image_of_row, found, overlaps, objects)
+
+
+def _check_objects(head: nn.Module, found: BatchDirectives | None, objects: Any) -> None:
+    """Refuse weights of single objects in a head that cannot tell the objects of its rows."""
+    if objects is None and found is not None and found.object_weights is not None:
+        raise ValueError(CANNOT_TELL.replace('this head', type(head).__name__))
 
 
 def masks_scores(head: nn.Module, img_metas: Sequence[ImgMeta] | None, device: torch.device) -> bool:
@@ -119,20 +130,21 @@ def mask_scores(
 
 
 def weights_of_rows(
-    head: nn.Module, img_metas: Sequence[ImgMeta] | None, counts: Sequence[int], device: torch.device
+    head: nn.Module,
+    img_metas: Sequence[ImgMeta] | None,
+    counts: Sequence[int],
+    device: torch.device,
+    objects: Tensor | None = None,
 ) -> Tensor | None:
     """(R,) weights for a loss that is a mean over rows, ``counts[i]`` of image i, image after image; None: all 1.
 
-    The loss multiplies its rows by them and keeps its divisor.
+    The loss multiplies its rows by them and keeps its divisor. ``objects`` (R,) are the numbers of the rows' objects in
+    their images; None: the head cannot tell.
     """
     directives_of(head).weighed = True
-    return row_weights(images_of_rows(counts, device), read_directives(head, img_metas, device))
-
-
-def images_of_rows(counts: Sequence[int], device: torch.device) -> Tensor:
-    """(R,) number of each row's image, where ``counts[i]`` rows are of image i and stand image after image."""
-    images = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts, dtype=torch.long))
-    return images.to(device, non_blocking=True)
+    found = read_directives(head, img_metas, device)
+    _check_objects(head, found, objects)
+    return row_weights(images_of_rows(counts, device), found, objects)
 
 
 class DirectedHead(nn.Module):
@@ -156,6 +168,7 @@ class DirectedHead(nn.Module):
         img_metas: Sequence[ImgMeta] | None,
         overlaps: Callable[[int], Tensor] | None = None,
         sampled: bool | None = None,
+        objects: Callable[[], Tensor] | None = None,
     ) -> Targets:
         """Targets (N, R, ...) of a batch, weighed as its images say; the very same where they say nothing.
 
@@ -164,9 +177,11 @@ class DirectedHead(nn.Module):
             img_metas: meta information of the N images.
             overlaps: gives the greatest IoU (R,) of the rows of an image, whose number it gets, with an object.
             sampled: whether a sampler has left out negatives that are to be ignored; None: as the head has it.
+            objects: gives the number of the object of each row in its image, (N, R), read of positives; None: the head
+                cannot tell, so that weights of single objects are refused.
         """
         images = torch.arange(len(targets.labels), device=targets.labels.device)[:, None]
-        return self.weigh_rows(targets, images, img_metas, overlaps, sampled)
+        return self.weigh_rows(targets, images, img_metas, overlaps, sampled, objects)
 
     def weigh_rows(
         self,
@@ -175,18 +190,33 @@ class DirectedHead(nn.Module):
         img_metas: Sequence[ImgMeta] | None,
         overlaps: Callable[[int], Tensor] | None = None,
         sampled: bool | None = None,
+        objects: Callable[[], Tensor] | None = None,
     ) -> Targets:
         """As :meth:`weigh`, of rows in any order; ``image_of_row`` is the number of each row's image."""
-        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, sampled)
+        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, sampled, objects)
 
     def image_weights(
-        self, img_metas: Sequence[ImgMeta], device: torch.device, counts: Sequence[int] | None = None
+        self,
+        img_metas: Sequence[ImgMeta],
+        device: torch.device,
+        counts: Sequence[int] | None = None,
+        objects: Tensor | None = None,
     ) -> Tensor | None:
         """Loss weights for losses that are not over targets; None: all are 1.
 
-        They are (N,), or (sum of ``counts``,) for ``counts[i]`` rows of image i, image after image.
+        They are (N,), or (sum of ``counts``,) for ``counts[i]`` rows of image i, image after image, whose objects have
+        the numbers ``objects``.
         """
-        return weights_of_rows(self, img_metas, counts or [1] * len(img_metas), device)
+        return weights_of_rows(self, img_metas, counts or [1] * len(img_metas), device, objects)
+
+    def cls_avg_factor(self, label_weights: Tensor) -> Tensor:
+        """Divisor of a classification loss over (n,) sampled rows, at least 1: those with a weight > 0, or all of them.
+
+        All count where images weigh, as a weight of 0 must not take an image's rows out of the divisor.
+        """
+        if directives_of(self).enabled:
+            return label_weights.new_full((), max(label_weights.numel(), 1))
+        return (label_weights > 0).sum().clamp(min=1).to(label_weights)
 
     def masks_scores(self, img_metas: Sequence[ImgMeta] | None, device: torch.device) -> bool:
         """Whether :meth:`scores_for_loss` has something to do, for heads whose scores must be rearranged for it."""
@@ -197,7 +227,7 @@ class DirectedHead(nn.Module):
         scores: Tensor,
         labels: Tensor,
         label_weights: Tensor,
-        img_metas: Sequence[ImgMeta],
+        img_metas: Sequence[ImgMeta] | None,
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Class scores and label weights as the classification loss takes them: negatives say no more than they may.
@@ -222,11 +252,31 @@ class DirectedHead(nn.Module):
         labels: Tensor,
         label_weights: Tensor,
         image_of_row: Tensor,
-        img_metas: Sequence[ImgMeta],
+        img_metas: Sequence[ImgMeta] | None,
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """As :meth:`scores_for_loss`, of rows (n, C) in any order; ``image_of_row`` (n,) is their image's number."""
         return mask_scores(self, scores, labels, label_weights, image_of_row, img_metas, class_wise)
+
+    def objectness_weights(
+        self, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: Sequence[ImgMeta] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Label weights (N, R) of scores that only tell objects from background, and what is not annotated.
+
+        The latter are (N, K) bool, the classes of which a negative says nothing, or None: all classes are annotated in
+        all images. How they enter the loss is up to the head.
+
+        Args:
+            scores: (N, R, C) logits.
+            labels: (N, R) in [0, K], K for background.
+            label_weights: (N, R); the very same come back where the images say nothing.
+            img_metas: meta information of the N images.
+        """
+        if not self.masks_scores(img_metas, scores.device):
+            return label_weights, None
+        _, weights = self.scores_for_loss(scores, labels, label_weights, img_metas, class_wise=False)
+        found = read_directives(self, img_metas, scores.device, for_weights=False)
+        return weights, None if found is None else found.unlabeled
 
 
 # ---- classes and the switch

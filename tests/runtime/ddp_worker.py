@@ -13,13 +13,17 @@ from mmcv import Config
 from mmcv.parallel import DataContainer as DC
 
 from mmdet.apis.test import collect_results_cpu, collect_results_gpu
-from mmdet.core.directives.unlabelled import unlabelled_directives
+from mmdet.core.directives import unlabelled_directives
 from mmdet.core.mask import BitmapMasks
-from mmdet.models import build_detector
+from mmdet.models import NECKS, build_detector
 from mmdet.utils import build_ddp
 
 sys.path += [str(Path(__file__).parents[1] / folder) for folder in ('models', 'models/dense_heads')]
 from small_detectors import TwoConvs  # noqa: E402
+from zoo_cases_zoo1 import CASES as DENSE_1  # noqa: E402
+from zoo_cases_zoo1 import LEVELS  # noqa: E402
+from zoo_cases_zoo2 import CASES as DENSE_2  # noqa: E402
+from zoo_cases_zoo2 import STUDENTS  # noqa: E402
 from zoo_cases_zoo3 import CASES as MASK_QUERIES  # noqa: E402
 
 EMPTY = dict(boxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
@@ -92,6 +96,32 @@ def check_steps(config: str, rank: int, **options: Any) -> None:
     check_cases(build_detector({**cfg, 'directives': {}, **options}), CASES, rank)
 
 
+@NECKS.register_module()
+class FirstMaps(torch.nn.Module):
+    """Hands on the first maps, for heads of fewer levels than the backbone has."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def forward(self, feats: tuple) -> tuple:
+        unused = sum(feat.sum() for feat in feats[self.number :])  # keeps their parameters in the graph
+        return tuple(feat + 0.0 * unused for feat in feats[: self.number])
+
+
+def check_dense_heads(rank: int) -> None:
+    """Every dense head of the two sweeps that needs no teacher."""
+    for kind, settings in {**DENSE_1, **DENSE_2}.items():
+        if kind in STUDENTS:
+            continue
+        torch.manual_seed(0)
+        head = dict(copy.deepcopy(settings), type=kind)
+        parts = dict(backbone=dict(type=TwoConvs.__name__), neck=dict(type='FirstMaps', number=LEVELS.get(kind, 2)))
+        train_cfg, test_cfg = head.pop('train_cfg', None), head.pop('test_cfg', None)
+        cfg = dict(parts, type='SingleStageDetector', bbox_head=head, train_cfg=train_cfg, test_cfg=test_cfg)
+        check_cases(build_detector(dict(cfg, directives={})), OF_QUERIES, rank, without=('gt_masks',))
+
+
 def check_mask_queries(kind: str, rank: int) -> None:
     """MaskFormer and Mask2Former, whose queries predict masks."""
     torch.manual_seed(0)
@@ -103,11 +133,12 @@ def check_mask_queries(kind: str, rank: int) -> None:
     check_cases(model, OF_QUERIES, rank)
 
 
-def check_cases(start: torch.nn.Module, cases: dict, rank: int) -> None:
+def check_cases(start: torch.nn.Module, cases: dict, rank: int, without: tuple[str, ...] = ()) -> None:
     for name, (truth, directives) in cases.items():
         model = build_ddp(copy.deepcopy(start), 'cpu', broadcast_buffers=False)
         optimizer = torch.optim.SGD(model.parameters(), 0.01)
         data = batch(truth, directives, rank) if rank else batch(FULL, {}, rank)
+        data = {key: value for key, value in data.items() if key not in without}
         for _ in range(2):  # a second step fails where a parameter got no gradient in the first
             names = step(model, optimizer, copy.deepcopy(data))
             assert same_on_all(names), name
@@ -141,6 +172,24 @@ def check_adaptation(config: str, rank: int) -> None:
     assert {'backbone', 'roi_head', 'domain_adaptation'} <= moved
 
 
+def check_teacher(config: str, rank: int) -> None:
+    """Of two processes one has nothing that a teacher completes; averages and statistics stay equal."""
+    cfg = Config.fromfile(config).model
+    torch.manual_seed(0)
+    teacher = dict(burn_in=1, score_thr=0.01, student_view={})
+    model = build_ddp(build_detector({**cfg, 'teacher': teacher}), 'cpu', broadcast_buffers=False)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    data = batch(FULL, {}, rank) if rank else batch(EMPTY, dict(pseudo_labels='complete'), rank)
+    del data['gt_masks']
+    for _ in range(3):
+        names = step(model, optimizer, copy.deepcopy(data))
+        assert same_on_all(names) and 'teacher_pseudo' in names
+    state = {key: value for key, value in model.module.state_dict().items() if key.startswith('teacher.')}
+    assert same_on_all({key: value.double().sum().item() for key, value in state.items()})
+    assert float(model.module.teacher.calibration.counts['completed']) > 0
+    assert len(state) == len(model.module.teacher.model.state_dict()) + 4
+
+
 def check_collection(rank: int) -> None:
     part = [f'image {i}' for i in range(rank, 6, 2)]
     for results in (collect_results_cpu(part, 5), collect_results_gpu(part, 5)):
@@ -152,9 +201,11 @@ if __name__ == '__main__':
     random.seed(0)
     check_steps(sys.argv[1], dist.get_rank())
     check_steps(sys.argv[1], dist.get_rank(), fixed_size=True)
+    check_dense_heads(dist.get_rank())
     check_mask_queries('MaskFormer', dist.get_rank())
     check_mask_queries('Mask2Former', dist.get_rank())
     check_adaptation(sys.argv[1], dist.get_rank())
+    check_teacher(sys.argv[1], dist.get_rank())
     check_collection(dist.get_rank())
     dist.barrier()
     if dist.get_rank() == 0:

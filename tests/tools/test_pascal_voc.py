@@ -101,3 +101,27 @@ def test_faults_are_named(tmp_path):
         path.unlink()
     with pytest.raises(SystemExit, match='no split'):
         pascal_voc.main([str(root)])
+
+
+def test_flat_folder_of_labelimg_goes_into_one_file(tmp_path):
+    for name, objects in IMAGES.items():
+        (tmp_path / f'{name}.xml').write_text(XML.format(''.join(OBJECT.format(*obj) for obj in objects)))
+        mmcv.imwrite(np.zeros((40, 60, 3), np.uint8), str(tmp_path / f'{name}.png'))
+    pascal_voc.main([str(tmp_path), '-o', str(tmp_path / 'out'), '--out-format', 'coco'])
+    content = json.loads((tmp_path / 'out/all.json').read_text())
+    assert [image['file_name'] for image in content['images']] == ['a.png', 'b.png']
+    assert [cat['name'] for cat in content['categories']] == ['cat', 'dog'] and len(content['annotations']) == 2
+
+
+def test_any_split_by_name_or_path(tmp_path):
+    write_voc(tmp_path, splits={'night': ['b']})
+    (tmp_path / 'list.txt').write_text('\ufeffa.png\n', encoding='utf-8')
+    splits = ['--splits', 'night', str(tmp_path / 'list.txt')]
+    pascal_voc.main([str(tmp_path), '-o', str(tmp_path / 'out'), '--out-format', 'coco', *splits])
+    names = {
+        file.stem: [image['file_name'] for image in json.loads(file.read_text())['images']]
+        for file in (tmp_path / 'out').iterdir()
+    }
+    assert names == {'night': ['JPEGImages/b.png'], 'list': ['JPEGImages/a.png']}
+    with pytest.raises(SystemExit, match='there is no split nihgt in ImageSets/Main'):
+        pascal_voc.main([str(tmp_path), '-o', str(tmp_path / 'out'), '--splits', 'nihgt'])

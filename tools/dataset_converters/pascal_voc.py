@@ -1,8 +1,10 @@
 """Convert annotations in PASCAL VOC's XML to COCO's JSON, or to mmdetection's own pickle.
 
-The folder is either a devkit, with ``VOC2007`` and/or ``VOC2012`` in it, or one data set, with ``Annotations`` and
-``ImageSets/Main`` in it. For each split one file is written: ``voc07_train.json`` ..., or for one data set
-``train.json`` ....
+The folder is a devkit, with ``VOC2007`` and/or ``VOC2012`` in it; or one data set, with ``Annotations`` in it; or a
+folder with XML files beside the images, as LabelImg writes them. For each split one file is written:
+``voc07_train.json`` ..., or for one data set ``train.json`` .... Splits are the files of ``ImageSets/Main``, or any
+text files with the name of an image on each line (``--splits``); a data set without ``ImageSets/Main`` goes into one
+file, ``all.json``.
 
 Boxes: VOC counts pixels from 1, and both corners belong to the box. The first pixel is the stretch from 0 to 1 here:
 (xmin, ymin, xmax, ymax) becomes xyxy (xmin - 1, ymin - 1, xmax, ymax), so that a box over a whole image of w x h px
@@ -16,6 +18,7 @@ found nor as missed, and ``bboxes_ignore`` in the pickle.
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from mmdet.core.evaluation.class_names import voc_classes
@@ -28,8 +31,10 @@ import numpy as np
 from PIL import Image
 
 SPLITS = ('train', 'val', 'trainval', 'test')
+ALL = 'all'  # images of a data set without splits
 YEARS = ('2007', '2012')
-IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG')
+IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG', '.bmp', '.BMP')
+KNOWN_ENDINGS = (*IMAGE_ENDINGS, '.xml')
 
 
 class Source(NamedTuple):
@@ -60,6 +65,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--out-format', default='pkl', choices=['pkl', 'coco'], help="mmdetection's pickle or COCO JSON"
     )
     parser.add_argument('--classes', nargs='+', help="names, in order; default: VOC's 20, or all that one data set has")
+    parser.add_argument(
+        '--splits', nargs='+', help=f'names of files in ImageSets/Main, or paths; default: {", ".join(SPLITS)}, or all'
+    )
     parser.add_argument('--keep-degenerate', action='store_true', help='write boxes without area, too')
     return parser.parse_args(argv)
 
@@ -76,7 +84,7 @@ def convert_image(source: Source, img_id: str, classes: Sequence[str], keep_dege
     Raises:
         ValueError: an object's class is not among ``classes``; the message names the file.
     """
-    path = os.path.join(source.root, 'Annotations', f'{img_id}.xml')
+    path = os.path.join(annotation_folder(source.root), f'{img_id}.xml')
     xml = parse_voc_xml(path)
     for name in xml.names:
         if name not in classes:
@@ -97,9 +105,16 @@ def convert_image(source: Source, img_id: str, classes: Sequence[str], keep_dege
     )
 
 
+def annotation_folder(root: str) -> str:
+    """The folder of the XML files of a data set: ``Annotations``, else the data set's own."""
+    folder = os.path.join(root, 'Annotations')
+    return folder if os.path.isdir(folder) else root
+
+
 def find_image(root: str, img_id: str) -> str:
     """Name of an image file under the root, with the ending that it has; ``.jpg`` if there is none."""
-    names = [f'JPEGImages/{img_id}{ending}' for ending in IMAGE_ENDINGS]
+    folder = 'JPEGImages/' if os.path.isdir(os.path.join(root, 'JPEGImages')) else ''
+    names = [f'{folder}{img_id}{ending}' for ending in IMAGE_ENDINGS]
     return next((name for name in names if os.path.isfile(os.path.join(root, name))), names[0])
 
 
@@ -157,19 +172,35 @@ def to_coco_content(images: Sequence[ConvertedImage], classes: Sequence[str]) ->
 
 
 def read_split(root: str, split: str) -> list[str] | None:
-    """Names of the images of a split; None if there is no such split."""
+    """Names of the images of a split: a name in ``ImageSets/Main`` or a path; None: there is no such split."""
     path = os.path.join(root, 'ImageSets', 'Main', f'{split}.txt')
+    if os.path.isfile(split):
+        path = split
+    elif split == ALL and not os.path.isfile(path):
+        return xml_names(root)
     if not os.path.isfile(path):
         return None
-    # some lists have a second column, -1 or 1, as those of a single class
-    return [line.split()[0] for line in mmcv.list_from_file(path) if line.strip()]
+    # some lists have a second column, -1 or 1, as those of a single class; others have names with endings
+    words = [line.split()[0] for line in mmcv.list_from_file(path, encoding='utf-8-sig') if line.strip()]
+    return [word[: -len(ending)] if (ending := Path(word).suffix) in KNOWN_ENDINGS else word for word in words]
+
+
+def xml_names(root: str) -> list[str]:
+    """Names, without ending, of all XML files of a data set, sorted."""
+    return sorted(name[: -len('.xml')] for name in os.listdir(annotation_folder(root)) if name.endswith('.xml'))
+
+
+def default_splits(root: str) -> Sequence[str]:
+    """The usual splits, or all images of a data set that has none."""
+    return SPLITS if os.path.isdir(os.path.join(root, 'ImageSets', 'Main')) else (ALL,)
 
 
 def collect_classes(root: str) -> list[str]:
     """All class names in the XML files of a data set, sorted."""
-    folder = os.path.join(root, 'Annotations')
-    files = sorted(name for name in os.listdir(folder) if name.endswith('.xml'))
-    return sorted({name for file in files for name in parse_voc_xml(os.path.join(folder, file)).names})
+    folder = annotation_folder(root)
+    return sorted(
+        {name for file in xml_names(root) for name in parse_voc_xml(os.path.join(folder, f'{file}.xml')).names}
+    )
 
 
 def convert_split(
@@ -179,7 +210,7 @@ def convert_split(
 
     Args:
         sources: data sets; those that do not have the split are passed over.
-        split: ``'train'``, ...
+        split: ``'train'``, ... or the path of a list.
         classes: names; labels follow this order.
         out_file: ``.json`` for COCO's format, else a pickle.
         keep_degenerate: write boxes without area, too.
@@ -224,10 +255,12 @@ def find_sources(devkit_path: str) -> dict[str, list[Source]]:
     found = {f'voc{year[2:]}_': [Source(os.path.join(devkit_path, f'VOC{year}'), f'VOC{year}/')] for year in years}
     if len(years) == 2:
         found['voc0712_'] = [source for sources in found.values() for source in sources]
+    if not found and xml_names(devkit_path):
+        return {'': [Source(devkit_path, '')]}
     if not found:
         raise ValueError(
-            f'{devkit_path}: expected a devkit with VOC2007 or VOC2012 in it, or a data set with Annotations, '
-            f'JPEGImages and ImageSets/Main; it holds {sorted(os.listdir(devkit_path))[:10]}'
+            f'{devkit_path}: expected a devkit with VOC2007 or VOC2012 in it, a data set with Annotations, JPEGImages '
+            f'and ImageSets/Main, or XML files beside images; it holds {sorted(os.listdir(devkit_path))[:10]}'
         )
     return found
 
@@ -240,14 +273,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     ending = '.json' if args.out_format == 'coco' else '.pkl'
     classes = args.classes or (collect_classes(args.devkit_path) if '' in sources_of else voc_classes())
     total = 0
+    splits = args.splits or (default_splits(args.devkit_path) if '' in sources_of else SPLITS)
     for prefix, sources in sources_of.items():
-        for split in SPLITS:
+        for split in splits:
             # the test images of 2007 and 2012 are never joined
-            if not (split == 'test' and len(sources) > 1):
-                out_file = os.path.join(out_dir, f'{prefix}{split}{ending}')
-                total += convert_split(sources, split, classes, out_file, args.keep_degenerate)
+            if split == 'test' and len(sources) > 1:
+                continue
+            out_file = os.path.join(out_dir, f'{prefix}{Path(split).stem}{ending}')
+            count = convert_split(sources, split, classes, out_file, args.keep_degenerate)
+            if args.splits and not count and len(sources_of) == 1:
+                raise SystemExit(f'{args.devkit_path}: there is no split {split} in ImageSets/Main, nor such a file')
+            total += count
     if total == 0:
-        raise SystemExit(f'{args.devkit_path}: no split ({", ".join(SPLITS)}) was found in ImageSets/Main')
+        raise SystemExit(
+            f'{args.devkit_path}: no split ({", ".join(splits)}) was found in ImageSets/Main; see --splits'
+        )
 
 
 if __name__ == '__main__':

@@ -7,7 +7,8 @@
   smallest and the largest.
 * A weight of the negatives is the smallest one of the parts, so that no part's background counts more than it should.
 * Classes that were annotated are those that were annotated in every part that says so.
-* A directive that has no rule here must be equal in all visible parts, else merging is an error.
+* A teacher completes the labels of the whole if it does so for any part.
+* A directive or other field that has no rule here must be equal in all visible parts, else merging is an error.
 
 A part of which nothing is seen (area 0) has no say.
 """
@@ -18,10 +19,11 @@ from typing import Any
 
 from mmdet.core.directives import (
     CLASS_KEYS,
+    COMPLETE,
     HEADS_WITH_NEGATIVES,
     IGNORE_NEGATIVES,
-    KNOWN_DIRECTIVES,
     LABELED_CLASSES,
+    PSEUDO_LABELS,
     ROI_HEAD,
     RPN_HEAD,
     WEIGHTED_HEADS,
@@ -32,7 +34,6 @@ from mmdet.core.directives import (
     loss_weight_key,
     negative_weight_key,
 )
-from mmdet.utils.registry import did_you_mean
 
 # head -> the head whose weight applies where it has none of its own, as the heads of a RoI head read them
 FALLBACKS = {head: ROI_HEAD for head in WEIGHTED_HEADS if head not in (RPN_HEAD, ROI_HEAD)}
@@ -41,20 +42,15 @@ NEGATIVE_WEIGHTS = tuple(map(negative_weight_key, HEADS_WITH_NEGATIVES))
 
 
 def check_directives(directives: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of directives, key -> value, that are all known and possible.
+    """A copy of directives and other fields, key -> value, that are all possible.
 
     Raises:
         TypeError: no mapping.
-        ValueError: a key that is no directive, or a value that it cannot have.
+        ValueError: a directive with a value that it cannot have, or a name that nearly is a directive's.
     """
     if not isinstance(directives, Mapping):
         raise TypeError(f'directives: expected a dict, key -> value, got {type(directives).__name__}: {directives!r}')
     for key, value in directives.items():
-        if key not in KNOWN_DIRECTIVES:
-            raise ValueError(
-                f'directives: {key!r} is none{did_you_mean(str(key), KNOWN_DIRECTIVES)} '
-                f'Known: {", ".join(KNOWN_DIRECTIVES)}'
-            )
         check_directive(key, value)
     return dict(directives)
 
@@ -76,7 +72,7 @@ def merge_directives(parts: Sequence[Mapping[str, Any]], areas: Sequence[float])
     areas = _check_areas(parts, areas)
     seen = [(check_directives(part), area) for part, area in zip(parts, areas) if area > 0]
     visible, visible_areas = [part for part, _ in seen], [area for _, area in seen]
-    keys = [key for key in KNOWN_DIRECTIVES if any(key in part for part in visible)]
+    keys = dict.fromkeys(key for part in visible for key in part)
     merged = {key: _merge_key(key, visible, visible_areas) for key in keys}
     check_one_class_key(merged)
     return merged
@@ -95,6 +91,8 @@ def _check_areas(parts: Sequence[Mapping[str, Any]], areas: Sequence[float]) -> 
 def _merge_key(key: str, parts: Sequence[Mapping[str, Any]], areas: Sequence[float]) -> Any:
     if key == IGNORE_NEGATIVES:
         return int(any(ignores_negatives(part) for part in parts))
+    if key == PSEUDO_LABELS:
+        return COMPLETE if any(part.get(key) == COMPLETE for part in parts) else None
     if key in HEAD_OF_KEY:
         head = HEAD_OF_KEY[key]
         heads = [name for name in (head, FALLBACKS.get(head)) if name]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.targets import scatter_rows
+from mmdet.utils.running.replaceable import replaceable
 
 SELECTING_PAYS = 6  # with so many times more scores than topk, finding the topk-th score first is faster
 _FLIP_DIMS = {'horizontal': (3,), 'vertical': (2,), 'diagonal': (2, 3)}
@@ -45,6 +46,12 @@ def takes_any_keyword(function: Callable) -> bool:
 def _parameters(function: Callable) -> dict[str, Any]:
     """Parameters of a function by name, and their kinds; looked at once for each function, not in each step."""
     return {p.name: p.kind for p in inspect.signature(function).parameters.values()}
+
+
+def images_of_rows(counts: Sequence[int], device: torch.device) -> Tensor:
+    """(R,) number of each row's image, where ``counts[i]`` rows are of image i and stand image after image."""
+    images = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts, dtype=torch.long))
+    return images.to(device, non_blocking=True)
 
 
 def unmap(data: Tensor, count: int, inds: Tensor, fill: float = 0) -> Tensor:
@@ -93,6 +100,7 @@ def select_single_mlvl(mlvl_tensors: Sequence[Tensor], batch_id: int, detach: bo
     return [level.detach() for level in maps] if detach else maps
 
 
+@replaceable
 def filter_scores_and_topk(
     scores: Tensor, score_thr: float, topk: int, results: Mapping | Sequence | Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor, dict | list | Tensor | None]:

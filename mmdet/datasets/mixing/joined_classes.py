@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from torch.utils.data import Dataset
 
+from mmdet.datasets.mixing.image_fields import append_step
 from mmdet.datasets.mixing.label_spaces import MISSING_POLICIES, Rename, check_classes_known, match_table
-from mmdet.datasets.mixing.sources import collects, leaves_of
+from mmdet.datasets.mixing.sources import leaves_of
 from mmdet.datasets.pipelines.custom_formatting import states_annotated
 from mmdet.utils.registry import did_you_mean
 
@@ -83,17 +84,5 @@ def note_missing_classes(leaf: Dataset, name: str, classes: Sequence[str], polic
     leaf.missing_classes = tuple(c for c in classes if c not in own)
     if not leaf.missing_classes or policy != MISSING_POLICIES[0]:
         return
-    if not collects(leaf):
-        _LOGGER.warning(
-            'data set %s has no annotations of %s, and its pipeline does not end in img_metas that could say so; if '
-            'its images are mixed with others, say it there',
-            name,
-            ', '.join(leaf.missing_classes),
-        )
-        return
     # behind the steps of the config, whose own word on this stays
-    step = states_annotated(own)
-    bind = getattr(step, 'bind_classes', None)  # where names become labels
-    if bind is not None:
-        bind(leaf.CLASSES)
-    leaf.pipeline.transforms.append(step)
+    append_step(leaf, states_annotated(own))

@@ -7,7 +7,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from mmdet.datasets.detection_dataset import DetectionDataset
-from mmdet.datasets.pipelines.custom_formatting import each_img_metas, makes_img_metas
+from mmdet.datasets.pipelines.custom_formatting import each_img_metas
 
 # the entry of ``img_metas`` with the name of the image's source
 SOURCE = 'source'
@@ -81,8 +81,3 @@ def mark_source(data: Any, name: str) -> Any:
         for metas in each_img_metas(data['img_metas']):
             metas.setdefault(SOURCE, name)
     return data
-
-
-def collects(dataset: Dataset) -> bool:
-    """Whether the pipeline of a data set that wraps no other makes ``img_metas``."""
-    return any(makes_img_metas(step) for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))

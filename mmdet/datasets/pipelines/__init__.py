@@ -11,7 +11,12 @@ from mmdet.datasets.pipelines.auto_augment import (
     Translate,
 )
 from mmdet.datasets.pipelines.compose import Compose
-from mmdet.datasets.pipelines.custom_formatting import AddFieldToImgMetas, ExtraFormatBundle, RobustCollect
+from mmdet.datasets.pipelines.custom_formatting import (
+    AddDirectives,
+    AddFieldToImgMetas,
+    ExtraFormatBundle,
+    RobustCollect,
+)
 from mmdet.datasets.pipelines.extra_loading import LoadExtraAnnotations
 from mmdet.datasets.pipelines.formatting import (
     Collect,
@@ -23,7 +28,6 @@ from mmdet.datasets.pipelines.formatting import (
     WrapFieldsToLists,
     to_tensor,
 )
-from mmdet.datasets.pipelines.image_directives import AddDirectives
 from mmdet.datasets.pipelines.instaboost import InstaBoost
 from mmdet.datasets.pipelines.loading import (
     FilterAnnotations,

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mmcv.parallel import DataContainer as DC
@@ -14,6 +15,7 @@ from mmdet.core.directives import (
     resolve_classes,
     resolve_file_classes,
 )
+from mmdet.core.directives.merging import check_directives
 from mmdet.datasets.pipelines.compose import Step, step_name
 from mmdet.datasets.pipelines.formatting import META_KEYS, Collect, to_tensor
 from mmdet.datasets.pipelines.image_directives import DIRECTIVES
@@ -27,10 +29,11 @@ BUILT_IN_STEPS = 'mmdet.datasets.pipelines.'
 class AddFieldToImgMetas:
     """Put values into the ``img_metas`` of every image that comes through this pipeline.
 
-    This is how a data set gets its training directives, such as ``rpn_head.loss_weight`` or ``ignore_negatives`` (see
-    :mod:`mmdet.core.directives`); other fields may have any value. The step goes after ``Collect`` (``RobustCollect``,
-    or a ``MultiScaleFlipAug`` that ends with them); directives of images that are mixed need ``AddDirectives``. Every
-    image gets a copy of its own of a list or dict.
+    This is how a pipeline gives its images training directives, such as ``rpn_head.loss_weight`` or
+    ``ignore_negatives`` (see :mod:`mmdet.core.directives`); other fields may have any value. The argument
+    ``directives`` of a data set does it in one line. The step goes after ``Collect`` (``RobustCollect``, or a
+    ``MultiScaleFlipAug`` that ends with them); directives of images that are mixed need ``AddDirectives``. Every image
+    gets a copy of its own of a list or dict.
 
     Classes that are annotated or not (``labeled_classes``, ``unlabeled_classes``) may be names: the data set that the
     pipeline belongs to turns them into labels.
@@ -159,9 +162,56 @@ class AddFieldToImgMetas:
         return f'{type(self).__name__}(fields={self.fields}, values={self.values}, replace={self.replace}{info})'
 
 
-def states_annotated(classes: Sequence[str]) -> AddFieldToImgMetas:
+@PIPELINES.register_module()
+class AddDirectives(AddFieldToImgMetas):
+    """Give every image that comes through this pipeline training directives, at any place of it.
+
+    The argument ``directives`` of a data set adds this step at the end of its pipeline. After ``Collect`` it writes
+    into ``img_metas`` as ``AddFieldToImgMetas`` does; before, the directives travel with the image, through steps that
+    mix it with others and merge their directives.
+
+    Args:
+        directives: key -> value, such as ``{'rpn_head.loss_weight': 0.5}`` (see :mod:`mmdet.core.directives`); other
+            fields may have any value, but images whose values differ cannot be merged.
+        from_img_info: as of ``AddFieldToImgMetas``; the value that ``directives`` has for such a key is that of images
+            whose entry does not have it.
+        replace: replace the value of a directive that is there already; False keeps that.
+
+    Raises:
+        TypeError: ``directives`` is no dict, or ``from_img_info`` neither a list nor a dict.
+        ValueError: a directive with an impossible value, or a name that nearly is a directive's.
+    """
+
+    def __init__(
+        self,
+        directives: Mapping[str, Any] = MappingProxyType({}),
+        from_img_info: Sequence[str] | Mapping[str, str] = (),
+        replace: bool = True,
+    ) -> None:
+        directives = check_directives(directives)
+        constant = {key: value for key, value in directives.items() if key not in from_img_info}
+        defaults = {key: value for key, value in directives.items() if key in from_img_info}
+        super().__init__(list(constant), list(constant.values()), replace, from_img_info, defaults)
+
+    def check_pipeline(self, previous_steps: list[Step]) -> None:
+        """Any place will do."""
+
+    def __call__(self, results: dict, img_info: Mapping[str, Any] | None = None) -> dict:
+        if 'img_metas' in results:
+            return super().__call__(results, img_info)
+        new, old = copy.deepcopy(self.fields_of(img_info)), results.get(DIRECTIVES, {})
+        results[DIRECTIVES] = {**old, **new} if self.replace else {**new, **old}
+        return results
+
+    def __repr__(self) -> str:
+        directives = {**dict(zip(self.fields, self.values)), **self.defaults}
+        info = f', from_img_info={self.info_keys}' if self.info_keys else ''
+        return f'{type(self).__name__}(directives={directives}{info})'
+
+
+def states_annotated(classes: Sequence[str]) -> AddDirectives:
     """A step that says, of images that do not say it themselves, which classes they have annotated."""
-    return AddFieldToImgMetas(fields=[LABELED_CLASSES], values=[classes], replace=False)
+    return AddDirectives({LABELED_CLASSES: classes}, replace=False)
 
 
 def check_names(argument: str, entries: Any, entries_too: bool = True) -> None:

@@ -10,7 +10,7 @@ from mmdet.models.backbones.layers.resnet_blocks import BasicBlock, Bottleneck, 
 from mmdet.models.builder import BACKBONES
 from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
-from mmdet.models.utils.weights import freeze, norm_layers_eval, resolve_init_cfg
+from mmdet.models.utils.weights import PartlyFrozen, freeze, resolve_init_cfg
 
 # Default arguments, never written to.
 BATCH_NORM = dict(type='BN', requires_grad=True)
@@ -27,7 +27,7 @@ def scratch_init_cfg() -> list[dict]:
 
 
 @BACKBONES.register_module()
-class ResNet(BaseModule):
+class ResNet(PartlyFrozen, BaseModule):
     """A stem of stride 4 and up to four stages of residual blocks.
 
     Args:
@@ -97,25 +97,21 @@ class ResNet(BaseModule):
         self.stem_channels = base_channels if stem_channels is None else stem_channels
         self.base_channels = base_channels
         self.num_stages = num_stages
-        self.strides = strides
-        self.dilations = dilations
+        self.strides, self.dilations = strides, dilations
         self.out_indices = out_indices
         self.style = style
-        self.deep_stem = deep_stem
-        self.avg_down = avg_down
+        self.deep_stem, self.avg_down = deep_stem, avg_down
         self.frozen_stages = frozen_stages
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg
         self.norm_eval = norm_eval
-        self.dcn = dcn
-        self.stage_with_dcn = stage_with_dcn
+        self.dcn, self.stage_with_dcn = dcn, stage_with_dcn
         self.plugins = plugins
         self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
         self.block, stage_blocks = self._look_up(depth)
         self.stage_blocks = stage_blocks[:num_stages]
         self._check_settings(len(stage_blocks))
-
         from_scratch = init_cfg is None and pretrained is None
         self.block_init_cfg = self._block_init_cfg() if from_scratch and zero_init_residual else None
         self._make_stem_layer(in_channels, self.stem_channels)
@@ -253,14 +249,6 @@ class ResNet(BaseModule):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> 'ResNet':
-        """Training mode, except for what is frozen and, with ``norm_eval``, batch statistics."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norm_layers_eval(self)
-        return self
 
 
 @BACKBONES.register_module()

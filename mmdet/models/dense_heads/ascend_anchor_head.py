@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmdet.core.anchor.utils import anchor_inside_flags
 from mmdet.core.bbox.assigners.ascend_max_iou_assigner import AscendMaxIoUAssigner
-from mmdet.core.bbox.samplers import static_shapes
+from mmdet.core.bbox.samplers.custom_sampler import without_ignored_negatives
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
@@ -121,5 +121,5 @@ def _assign_batch(
     negative = found.batch_neg_mask.long() - 1  # 0, and -1 for boxes that are left out
     gt_inds = torch.where(found.batch_pos_mask.bool(), found.batch_anchor_gt_indes + 1, negative)
     gt_inds = gt_inds.masked_fill(~inside, -1)
-    kept = [static_shapes.without_ignored_negatives(head.sampler, *image) for image in zip(gt_inds, img_metas)]
+    kept = [without_ignored_negatives(head.sampler, *image) for image in zip(gt_inds, img_metas)]
     return torch.stack(kept), found.batch_max_overlaps

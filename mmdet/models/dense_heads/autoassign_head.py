@@ -22,7 +22,6 @@ from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, inside_obj
 from mmdet.models.dense_heads.base_dense_head import rows_of_images, to_full_precision
 from mmdet.models.dense_heads.fcos_head import FCOSHead, points_to_boxes
 from mmdet.models.dense_heads.functional.heatmaps import probability_weights
-from mmdet.models.directives import weights_of_rows
 
 EPS = 1e-12  # least divisor
 CONFIDENCE_POWER = 3  # how much more confident points count among those of an object
@@ -134,9 +133,9 @@ class AutoAssignHead(FCOSHead):
 
     All points in an object are positives of it, weighed by confidence, by the overlap of their boxes and by the
     learnt :class:`CenterPrior`, and negatives as far as their boxes do not fit; points outside all objects are
-    negatives alone. To the directives these latter are the negatives; what a point inside an object says in the
-    negative loss goes with its image's weight. The assignment itself ignores directives. To the policy that looks at
-    overlaps, points outside objects overlap by 0.
+    negatives alone. Negative policies are about these latter; what a point inside an object says in the negative loss
+    goes with its image's weight, and the assignment is the same for any weight. To the policy that looks at overlaps,
+    points outside objects overlap by 0.
 
     Args:
         args: arguments of :class:`FCOSHead`.
@@ -208,7 +207,7 @@ class AutoAssignHead(FCOSHead):
             gt_labels: (G,).
             ious: (n, G).
             inside_gt_bbox_mask: (n, G) bool.
-            weights: (n, 1) or (n, K) factors by the image's directives.
+            weights: (n, 1) or (n, K) factors, as the image says.
         """
         lowering = negative_weights(ious, gt_labels, inside_gt_bbox_mask, cls_score.size(1))
         return ((negative_loss(cls_score * objectness, lowering) * weights).sum() * self.neg_loss_weight,)
@@ -249,7 +248,7 @@ class AutoAssignHead(FCOSHead):
         centre = [
             len(prior[0]) / prior.sum().clamp(min=EPS) if m.any() else prior.sum() for prior, m in zip(priors, inside)
         ]
-        of_images = weights_of_rows(self, img_metas, [1] * len(img_metas), points.device)
+        of_images = self.image_weights(img_metas, points.device)
         if of_images is not None:
             pos, centre = ([part * weight for part, weight in zip(parts, of_images)] for parts in (pos, centre))
         num_objects = reduce_mean(points.new_tensor(float(sum(map(len, gt_bboxes))))).clamp(min=1)

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from mmdet.core.anchor.utils import images_to_levels
 from mmdet.core.bbox.builder import build_assigner
-from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -302,7 +300,7 @@ class DDODHead(AnchorHead):
             counts at least one of both).
         """
         num_imgs = len(img_metas)
-        anchors, *targets, pos_inds, neg_inds = multi_apply(
+        anchors, *targets, pos_inds, neg_inds, sampled = multi_apply(
             self._get_target_single,
             anchor_list,
             valid_flag_list,
@@ -317,12 +315,10 @@ class DDODHead(AnchorHead):
             unmap_outputs=unmap_outputs,
             is_cls_assigner=is_cls_assigner,
         )
-        targets = self.weigh(
-            Targets(*map(torch.stack, targets)), img_metas, lambda i: greatest_overlaps(anchors[i], gt_bboxes_list[i])
-        )
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
         sizes = num_level_anchors_list[0]
-        return (images_to_levels(anchors, sizes), *(list(part.split(sizes, dim=1)) for part in targets), *counts)
+        by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, sizes, sampled)
+        return (images_to_levels(anchors, sizes), *by_level, *counts)
 
     def _get_target_single(
         self,
@@ -339,7 +335,7 @@ class DDODHead(AnchorHead):
         unmap_outputs: bool = True,
         is_cls_assigner: bool = True,
     ) -> tuple:
-        """Anchors (R, 4) of one image, their targets, and indices of positives and of negatives.
+        """Anchors (R, 4) of one image, their targets, indices of positives and of negatives, and the sample.
 
         Args:
             flat_anchors: (R, 4), all levels.
@@ -373,7 +369,7 @@ class DDODHead(AnchorHead):
         if not unmap_outputs:
             rows, count, flat_anchors = torch.arange(len(anchors), device=anchors.device), len(anchors), anchors
         targets = self._fill_targets(count, rows, sampled, gt_labels)
-        return (flat_anchors, *targets, sampled.pos_inds, sampled.neg_inds)
+        return (flat_anchors, *targets, sampled.pos_inds, sampled.neg_inds, sampled)
 
     def get_num_level_anchors_inside(self, num_level_anchors: list[int], inside_flags: Tensor) -> list[int]:
         """How many of the flags (R,) are true on each level."""

@@ -13,12 +13,11 @@ from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
+from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, numbers_of_objects
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.feature_adaption import SMALL_ADAPTION, adaption_layers
 from mmdet.models.dense_heads.functional.guided_targets import last_object
 from mmdet.models.dense_heads.functional.towers import rare_classes
-from mmdet.models.utils.settings import as_config
 
 # Default arguments, never written to.
 RARE_CLASSES = rare_classes('conv_cls')
@@ -173,7 +172,11 @@ class FoveaHead(AnchorFreeHead):
         sizes = [scores.shape[-2:] for scores in cls_scores]
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         labels, targets = self.get_targets(gt_bbox_list, gt_label_list, sizes, points)
-        weighed = self.weigh_points(labels, targets, points, gt_bbox_list, img_metas)
+
+        def objects() -> Tensor:
+            return self.get_targets(gt_bbox_list, numbers_of_objects(gt_bbox_list), sizes, points)[0]
+
+        weighed = self.weigh_points(labels, targets, points, gt_bbox_list, img_metas, objects)
         scores, label_weights = self.point_scores_for_loss(cls_scores, weighed, img_metas)
         distances = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
         pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
@@ -233,29 +236,8 @@ class FoveaHead(AnchorFreeHead):
             all_targets.append(distances.clamp(min=1 / MAX_RATIO, max=MAX_RATIO).log())
         return all_labels, all_targets
 
-    def _get_bboxes_single(
-        self,
-        cls_score_list: list[Tensor],
-        bbox_pred_list: list[Tensor],
-        score_factor_list: list[Tensor | None],
-        mlvl_priors: list[Tensor],
-        img_meta: ImgMeta,
-        cfg: dict | None,
-        rescale: bool = False,
-        with_nms: bool = True,
-        **kwargs: Any,
-    ) -> tuple[Tensor, ...]:
-        """Boxes of one image; see :meth:`BaseDenseHead.get_bboxes`."""
-        cfg = as_config(self.test_cfg if cfg is None else cfg)
-        scores, labels, boxes = [], [], []
-        levels = zip(cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors)
-        for base, level in zip(self.base_edge_list, levels):
-            level_scores, level_labels, kept = self._best_of_level(*level, cfg)
-            scores.append(level_scores)
-            labels.append(level_labels)
-            boxes.append(self._bbox_decode(kept['priors'], kept['deltas'], base, img_meta['img_shape']))
-        factor = img_meta.get('scale_factor')
-        return self._bbox_post_process(scores, labels, boxes, factor, cfg, rescale, with_nms, **kwargs)
+    def _boxes_of_level(self, level: int, priors: Tensor, deltas: Tensor, max_shape: tuple[int, ...]) -> Tensor:
+        return self._bbox_decode(priors, deltas, self.base_edge_list[level], max_shape)
 
     def _bbox_decode(self, priors: Tensor, bbox_pred: Tensor, base_len: float, max_shape: tuple[int, ...]) -> Tensor:
         """Points (n, 2) and log distances (n, 4) -> boxes (n, 4), inside the last pixel of ``max_shape`` (h, w)."""

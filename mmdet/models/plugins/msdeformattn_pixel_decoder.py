@@ -22,6 +22,7 @@ from mmdet.models.plugins.pixel_decoder import (
     check_positions,
 )
 from mmdet.ops.multi_scale_deform_attn import MultiScaleDeformableAttention
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 ENCODER = dict(
@@ -181,6 +182,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
 
     def _middles(self, shape_hw: Sequence[int], level: int, device: torch.device) -> Tensor:
         """(H * W, 2) x and y of the middles of a map's cells, 1 being the map's edge."""
-        points = self.point_generator.single_level_grid_priors(shape_hw, level, device=device)
+        size = shape_hw[0], shape_hw[1]
+        points = self.point_generator.single_level_grid_priors(size, level, device=device)
         stride_w, stride_h = self.point_generator.strides[level]
-        return points / points.new_tensor([shape_hw[1] * stride_w, shape_hw[0] * stride_h])
+        return points / tensor_like([shape_hw[1] * stride_w, shape_hw[0] * stride_h], points)

@@ -127,13 +127,24 @@ def test_add_directives_adds_and_replaces():
     assert repr(AddDirectives({RPN: 1})) == f"AddDirectives(directives={{'{RPN}': 1}})"
 
 
-def test_add_directives_in_the_wrong_place_or_with_a_wrong_name():
-    with pytest.raises(ValueError, match='AddDirectives must come before Collect'):
-        Compose([*FORMAT, dict(type='AddDirectives', directives={RPN: 1})])
-    with pytest.raises(ValueError, match='put this step before Collect'):
-        AddDirectives({RPN: 1})(dict(img_metas=None))
+def test_add_directives_after_collect_writes_into_img_metas():
+    collected = Compose([FORMAT[1], dict(type='AddDirectives', directives={RPN: 1})])
+    assert collected(dict(img=0, gt_bboxes=0, filename='a'))['img_metas'].data == {'filename': 'a', RPN: 1}
+
+
+def test_add_directives_reads_the_entry_of_the_image():
+    step = dict(type='AddDirectives', directives={RPN: 2, ROI: 3}, from_img_info={RPN: 'weight'})
+    assert Compose([step])(dict(img_info=dict(weight=0.5)))[DIRECTIVES] == {RPN: 0.5, ROI: 3}
+    assert Compose([step])(dict(img_info=dict()))[DIRECTIVES] == {RPN: 2, ROI: 3}
+    kept = Compose([AddDirectives({RPN: 1}), dict(step, replace=False)])
+    assert kept(dict(img_info=dict(weight=0.5)))[DIRECTIVES] == {RPN: 1, ROI: 3}
+
+
+def test_add_directives_with_a_wrong_name():
     with pytest.raises(ValueError, match='did you mean'):
         AddDirectives({RPN + 's': 1})
+    with pytest.raises(TypeError, match='expected a dict'):
+        AddDirectives([RPN])
 
 
 def test_the_audit_shows_them(mixed, capsys):

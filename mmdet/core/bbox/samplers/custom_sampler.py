@@ -14,6 +14,7 @@ from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.ohem_sampler import OHEMSampler
 from mmdet.core.bbox.samplers.random_sampler import RandomSampler
 from mmdet.core.directives import ignores_negatives
+from mmdet.core.img_meta import ImgMeta
 
 SUFFIX = 'WithIgnore'
 
@@ -29,6 +30,13 @@ class BasicSamplerWithIgnore:
         if ignores_negatives(kwargs.get('img_metas')):
             num_expected = 0
         return super()._sample_neg(assign_result, num_expected, **kwargs)
+
+
+def without_ignored_negatives(sampler: Any, gt_inds: Tensor, img_meta: ImgMeta) -> Tensor:
+    """Numbers of objects ``gt_inds`` (n,), 0: negative, in which negatives become -1 where sampler and image say so."""
+    if isinstance(sampler, BasicSamplerWithIgnore) and ignores_negatives(img_meta):
+        return gt_inds.masked_fill(gt_inds == 0, -1)
+    return gt_inds
 
 
 @BBOX_SAMPLERS.register_module()

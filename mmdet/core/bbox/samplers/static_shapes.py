@@ -13,10 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mmdet.core.bbox.samplers.custom_sampler import BasicSamplerWithIgnore
 from mmdet.core.bbox.samplers.random_sampler import RandomSampler
-from mmdet.core.directives import ignores_negatives
-from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, masked_targets
 
 
@@ -68,13 +65,6 @@ def take_all(gt_inds: Tensor) -> MaskSample:
     """All boxes as a sample, in their order; ``gt_inds`` as for :func:`draw_sample`."""
     rows = torch.arange(gt_inds.size(1), device=gt_inds.device).expand_as(gt_inds)
     return MaskSample(rows, gt_inds > 0, gt_inds >= 0)
-
-
-def without_ignored_negatives(sampler: Any, gt_inds: Tensor, img_meta: ImgMeta) -> Tensor:
-    """``gt_inds`` (n,) in which negatives take no part where sampler and image say so."""
-    if isinstance(sampler, BasicSamplerWithIgnore) and ignores_negatives(img_meta):
-        return gt_inds.masked_fill(gt_inds == 0, -1)
-    return gt_inds
 
 
 def pad_rows(tensors: Sequence[Tensor], value: float = 0) -> Tensor:

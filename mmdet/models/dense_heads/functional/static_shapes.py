@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from mmdet.core.anchor.utils import anchor_inside_flags
 from mmdet.core.bbox.samplers import static_shapes
+from mmdet.core.bbox.samplers.custom_sampler import without_ignored_negatives
 from mmdet.core.img_meta import ImgMeta
 from mmdet.ops import batched_nms
 from mmdet.ops.nms import MOST_BOXES_OF_NMS
@@ -45,7 +46,7 @@ def batch_targets(
     targets = static_shapes.matched_targets(sample, gt_inds, anchors, gt_bboxes, gt_labels, head, pos_weight)
     if head.sampling:
         targets = static_shapes.unmap_sample(sample, targets, gt_inds.size(1), head.num_classes)
-    targets = head.weigh(targets, img_metas, lambda i: overlaps[i])
+    targets = head.weigh(targets, img_metas, lambda i: overlaps[i], objects=lambda: gt_inds - 1)
     sizes = [len(level) for level in anchor_list[0]]
     counts = [mask.sum(1).clamp(min=1).sum() for mask in (sample.positive, sample.valid & ~sample.positive)]
     return (*(list(part.split(sizes, dim=1)) for part in targets), *counts)
@@ -68,7 +69,7 @@ def _assign(
         # the others are considered without a size: they overlap nothing, so that no object takes one of them
         ignored = None if gt_bboxes_ignore is None else gt_bboxes_ignore[i]
         found = head.assigner.assign(image_anchors * inside[:, None], gt_bboxes[i], ignored)
-        kept = static_shapes.without_ignored_negatives(head.sampler, found.gt_inds, meta)
+        kept = without_ignored_negatives(head.sampler, found.gt_inds, meta)
         gt_inds.append(kept.masked_fill(~inside, -1))
         overlaps.append(found.max_overlaps)
     return torch.stack(gt_inds), torch.stack(overlaps)

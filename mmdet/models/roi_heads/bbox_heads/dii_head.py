@@ -178,7 +178,7 @@ class DIIHead(BBoxHead):
         if cls_score is not None:
             per_image = len(labels) // max(len(img_metas or ()), 1)
             images = torch.arange(len(labels), device=labels.device) // max(per_image, 1)
-            cls_score, label_weights = self.scores_for_loss(cls_score, labels, label_weights, images, img_metas)
+            cls_score, label_weights = self.row_scores_for_loss(cls_score, labels, label_weights, images, img_metas)
             losses['loss_cls'] = self.loss_cls(cls_score, labels, label_weights, **common)
             losses['pos_acc'] = accuracy(cls_score[rows], labels[rows])
         if bbox_pred is not None:
@@ -236,6 +236,11 @@ class DIIHead(BBoxHead):
         """The proposals (P, 4) px of one image, in their order."""
         rows = torch.cat([sampling_result.pos_inds, sampling_result.neg_inds])
         return scatter_rows(sampling_result.bboxes, sampling_result.num_bboxes, rows)
+
+    def _row_objects(self, sampling_result: Any) -> Tensor:
+        """(P,) numbers of the objects of these rows."""
+        result = sampling_result
+        return scatter_rows(result.pos_assigned_gt_inds, result.num_bboxes, result.pos_inds)
 
 
 def _layer_norm(channels: int) -> nn.Module:

@@ -19,10 +19,10 @@ from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
-from mmdet.core.targets import Targets
-from mmdet.core.utils.misc import multi_apply
+from mmdet.core.targets import Targets, objects_of_sample
+from mmdet.core.utils.misc import images_of_rows, multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import directives_of, images_of_rows, mask_scores, masks_scores, weigh_targets
+from mmdet.models.directives import DirectedHead
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import refined_rows, unscale_boxes
 from mmdet.models.roi_heads.bbox_heads.sabl_functional import (
@@ -46,7 +46,7 @@ LOSS_BBOX_REG = dict(type='SmoothL1Loss', beta=0.1, loss_weight=1.0)
 
 
 @HEADS.register_module()
-class SABLHead(BaseModule):
+class SABLHead(BaseModule, DirectedHead):
     """Says for each side of a box in which bucket it lies, and where in it.
 
     Args:
@@ -117,21 +117,22 @@ class SABLHead(BaseModule):
         self.loss_cls = build_loss(loss_cls)
         self.loss_bbox_cls = build_loss(loss_bbox_cls)
         self.loss_bbox_reg = build_loss(loss_bbox_reg)
-
-        self.relu = nn.ReLU(inplace=True)
-        self.cls_fcs = self._add_fc_branch(num_cls_fcs, cls_in_channels, roi_feat_size, cls_out_channels)
-        self.fc_cls = nn.Linear(
-            cls_out_channels if num_cls_fcs else cls_in_channels * roi_feat_size**2, num_classes + 1
-        )
-        convs = (reg_pre_num, reg_pre_kernel, reg_post_num, reg_post_kernel)
-        for name, layer in side_layers(reg_in_channels, reg_feat_up_ratio, *convs, norm_cfg).items():
-            self.add_module(name, layer)
-        self.reg_cls_fcs = self._add_fc_branch(num_reg_fcs, reg_in_channels, 1, reg_cls_out_channels)
-        self.reg_offset_fcs = self._add_fc_branch(num_reg_fcs, reg_in_channels, 1, reg_offset_out_channels)
-        self.fc_reg_cls = nn.Linear(reg_cls_out_channels if num_reg_fcs else reg_in_channels, 1)
-        self.fc_reg_offset = nn.Linear(reg_offset_out_channels if num_reg_fcs else reg_in_channels, 1)
+        self._init_layers()
         if init_cfg is None:
             self.init_cfg = default_init_cfg(name for name, _ in self.named_children())
+
+    def _init_layers(self) -> None:
+        self.relu = nn.ReLU(inplace=True)
+        size, cls_in, reg_in = self.roi_feat_size, self.cls_in_channels, self.reg_in_channels
+        self.cls_fcs = self._add_fc_branch(self.num_cls_fcs, cls_in, size, self.cls_out_channels)
+        self.fc_cls = nn.Linear(self.cls_out_channels if self.num_cls_fcs else cls_in * size**2, self.num_classes + 1)
+        convs = (self.reg_pre_num, self.reg_pre_kernel, self.reg_post_num, self.reg_post_kernel)
+        for name, layer in side_layers(reg_in, self.reg_feat_up_ratio, *convs, self.norm_cfg).items():
+            self.add_module(name, layer)
+        self.reg_cls_fcs = self._add_fc_branch(self.num_reg_fcs, reg_in, 1, self.reg_cls_out_channels)
+        self.reg_offset_fcs = self._add_fc_branch(self.num_reg_fcs, reg_in, 1, self.reg_offset_out_channels)
+        self.fc_reg_cls = nn.Linear(self.reg_cls_out_channels if self.num_reg_fcs else reg_in, 1)
+        self.fc_reg_offset = nn.Linear(self.reg_offset_out_channels if self.num_reg_fcs else reg_in, 1)
 
     def _add_fc_branch(
         self, num_branch_fcs: int, in_channels: int, roi_feat_size: int, fc_out_channels: int
@@ -242,18 +243,14 @@ class SABLHead(BaseModule):
         ]
         counts = [len(labels) for labels, *_ in images]
         batch = Targets(*(torch.cat(part) for part in zip(*images)))
-        labels, label_weights, targets, weights = weigh_targets(
-            self,
+        labels, label_weights, targets, weights = self.weigh_rows(
             batch,
             images_of_rows(counts, batch.labels.device),
             img_metas,
             lambda i: greatest_overlaps(sampling_results[i].bboxes, gt_bboxes[i]),
+            objects=lambda: torch.cat(list(map(objects_of_sample, sampling_results))),
         )
         return labels, label_weights, targets.chunk(2, dim=1), weights.chunk(2, dim=1)
-
-    def follow_iter(self, iteration: int) -> None:
-        """Say how far the training is; policies of negatives with a warm-up ask for it."""
-        directives_of(self).iteration = iteration
 
     def bucket_target(
         self,
@@ -299,12 +296,6 @@ class SABLHead(BaseModule):
         positives = (pos_bboxes, pos_gt_bboxes, pos_gt_labels)
         return bucket_targets(self.bbox_coder, *positives, len(neg_bboxes), self.num_classes, cfg.pos_weight)
 
-    def _cls_avg_factor(self, label_weights: Tensor) -> Tensor:
-        """Divisor of the classification loss, at least 1; see :meth:`BBoxHead._cls_avg_factor`."""
-        if directives_of(self).enabled:
-            return label_weights.new_full((), max(label_weights.numel(), 1))
-        return (label_weights > 0).sum().clamp(min=1).to(label_weights)
-
     def loss(
         self,
         cls_score: Tensor | None,
@@ -333,10 +324,10 @@ class SABLHead(BaseModule):
         losses = {}
         options = dict(reduction_override=reduction_override)
         if cls_score is not None:
-            if masks_scores(self, img_metas, cls_score.device):
-                images = rois[:, 0].long()
-                cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
-            factor = self._cls_avg_factor(label_weights)
+            if img_metas:
+                rows = cls_score, labels, label_weights, rois[:, 0].long()
+                cls_score, label_weights = self.row_scores_for_loss(*rows, img_metas)
+            factor = self.cls_avg_factor(label_weights)
             losses['loss_cls'] = (
                 self.loss_cls(cls_score, labels, label_weights, avg_factor=factor, **options)
                 if len(labels)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmdet.core.bbox.assigners.assign_result import AssignResult, labels_of
 from mmdet.core.bbox.samplers import static_shapes
+from mmdet.core.bbox.samplers.custom_sampler import without_ignored_negatives
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.targets import Targets
@@ -43,7 +44,7 @@ def sample_rois(assigner: Any, sampler: Any, batch: TrainingBatch, proposals: Se
         found.gt_inds = found.gt_inds.masked_fill(candidates[:, 4] < 0, -1)
         image_boxes, flags = sampler.candidates(found, candidates, batch.gt_bboxes[i], batch.gt_labels[i])
         boxes.append(image_boxes)
-        gt_inds.append(static_shapes.without_ignored_negatives(sampler, found.gt_inds, batch.img_metas[i]))
+        gt_inds.append(without_ignored_negatives(sampler, found.gt_inds, batch.img_metas[i]))
         overlaps.append(found.max_overlaps)
         gt_flags.append(flags)
     boxes, overlaps, gt_flags = map(static_shapes.pad_rows, (boxes, overlaps, gt_flags))
@@ -60,7 +61,8 @@ def batch_box_targets(bbox_head: Any, rois: RoIBatch, batch: TrainingBatch, pos_
     overlaps = rois.overlaps.gather(1, sample.rows)
     images = torch.arange(len(overlaps), device=overlaps.device)[:, None].expand_as(sample.rows)
     images = images.masked_fill(~sample.valid, -1)
-    targets = bbox_head.weigh(targets, images, batch.img_metas, lambda i: overlaps[i])
+    objects = rois.gt_inds.gather(1, sample.rows) - 1
+    targets = bbox_head.weigh_rows(targets, images, batch.img_metas, lambda i: overlaps[i], objects=lambda: objects)
     return Targets(*(part.flatten(0, 1) for part in targets))
 
 

@@ -29,18 +29,7 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
         kwargs: not used.
     """
 
-    def __init__(
-        self,
-        num_things_classes: int = 80,
-        num_stuff_classes: int = 53,
-        test_cfg: Any = None,
-        loss_panoptic: dict | None = None,
-        init_cfg: dict | list[dict] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(num_things_classes, num_stuff_classes, test_cfg, loss_panoptic, init_cfg, **kwargs)
-
-    def forward_train(self, **kwargs: Any) -> dict:
+    def forward_train(self, gt_masks: Any = None, gt_semantic_seg: Tensor | None = None, **kwargs: Any) -> dict:
         """No losses: nothing is learnt here."""
         return {}
 
@@ -76,7 +65,7 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
         Returns:
             labels (n,) in ``[0, T)``, boxes around the masks with scores (n, 5) xyxy px, masks (n, H, W) bool.
         """
-        return instances_from_queries(mask_cls, mask_pred, self.num_things_classes, self._setting('max_per_image', 100))
+        return instances_from_queries(mask_cls, mask_pred, self.num_things_classes, self.most_instances)
 
     def simple_test(
         self,
@@ -103,11 +92,25 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
             for mask_cls, mask_pred, meta in zip(mask_cls_results, mask_pred_results, img_metas)
         ]
 
+    @property
+    def most_instances(self) -> int:
+        """Greatest number of instances of an image."""
+        return self._setting('max_per_image', 100)
+
+    def instances(
+        self, mask_cls_results: Tensor, mask_pred_results: Tensor, img_metas: list[ImgMeta]
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Instances of each of N images, at the size of the network's input; see :meth:`instance_postprocess`."""
+        return [
+            self.instance_postprocess(mask_cls, crop_and_resize(mask_pred, meta['img_shape'], None))
+            for mask_cls, mask_pred, meta in zip(mask_cls_results, mask_pred_results, img_metas)
+        ]
+
     def _check_kinds(self) -> None:
         if self._setting('semantic_on', False):
             raise NotImplementedError(f'{type(self).__name__} gives no semantic maps; leave semantic_on off')
 
-    def _test_image(self, mask_cls: Tensor, mask_pred: Tensor, meta: dict, rescale: bool) -> dict[str, Any]:
+    def _test_image(self, mask_cls: Tensor, mask_pred: Tensor, meta: ImgMeta, rescale: bool) -> dict[str, Any]:
         mask_pred = crop_and_resize(mask_pred, meta['img_shape'], meta['ori_shape'] if rescale else None)
         result: dict[str, Any] = {}
         if self._setting('panoptic_on', True):

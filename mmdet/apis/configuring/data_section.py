@@ -1,0 +1,146 @@
+"""The keys ``train_pipeline``, ``test_pipeline`` and ``data`` of a config."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmcv import Config
+
+from mmdet.apis.configuring.facts import Facts
+from mmdet.apis.configuring.literals import Name, literal
+from mmdet.apis.configuring.plan import image_scale, with_scale
+from mmdet.apis.configuring.read import Annotations
+from mmdet.apis.configuring.sources import Joined, Source, directives_of
+
+MIX = 'MultiImageMixDataset'
+
+
+class DataSection(NamedTuple):
+    """Text of a config."""
+
+    text: str
+    mark: str  # the line that advice on the mixture stands before
+    factor: float  # images of the median size are resized by it
+    notes: list[str]
+
+
+def data_section(
+    base: Config,
+    train: Sequence[Source],
+    val: Annotations,
+    joined: Joined,
+    facts: Facts,
+    incomplete: Sequence[str],
+    small: bool,
+) -> DataSection:
+    """The text of the pipelines and the data sets."""
+    scale, factor, reason = image_scale(facts, small)
+    base_train = base.data.train.to_dict() if hasattr(base.data.train, 'to_dict') else dict(base.data.train)
+    mixes = base_train.get('type') == MIX
+    inner = base_train['dataset']['pipeline'] if mixes else base_train.get('pipeline')
+    steps = plain(base_train['pipeline'] if mixes else inner)
+    test_steps = plain(base.data.val.pipeline)
+    new, new_test = (None, None) if mixes else (with_scale(steps, scale), with_scale(test_steps, scale))
+    lines = []
+    if new is None or new_test is None:
+        lines.append(f'# image size as in the base config; {reason}')
+        new, new_test, factor = steps, test_steps, base_factor(test_steps, facts)
+    else:
+        lines.append(f'# {reason}')
+    lines += [f'train_pipeline = {pipeline_text(base, "train_pipeline", new)}']
+    lines += [f'test_pipeline = {pipeline_text(base, "test_pipeline", new_test)}']
+    total = sum(len(source.annotations.content['images']) for source in train)
+    pipeline = Name('train_pipeline')
+    if mixes:
+        lines.append(f'load_pipeline = {literal(plain(inner))}')
+        pipeline = Name('load_pipeline')
+    configs, notes = [], []
+    for source in train:
+        cfg = source_config(source, pipeline, single=len(train) == 1, whole=len(train) == 1 and not mixes)
+        directives, why = directives_of(source, incomplete, total)
+        if directives:
+            cfg['directives'] = directives
+        lines += [f'# {source.name}: {why}'] if why else []
+        lines += [f'# {line}' for line in missing_classes(source, joined)] if len(train) > 1 else []
+        variable = f'{source.name}_set'
+        lines.append(f'{variable} = {literal(cfg)}')
+        configs.append(Name(variable))
+        notes += [f'{source.name}: {why}'] if why else []
+    data_train = join_text(configs, joined)
+    if mixes:
+        rest = {key: value for key, value in base_train.items() if key not in ('type', 'dataset', 'pipeline')}
+        data_train = dict(type=MIX, dataset=data_train, pipeline=Name('train_pipeline'), **rest)
+    val_cfg = dict(
+        _delete_=True,
+        type='CocoDataset',
+        classes=Name('classes'),
+        ann_file=text_of(val.path),
+        img_prefix=text_of(val.images),
+        pipeline=Name('test_pipeline'),
+    )
+    lines.append(f'val = {literal(val_cfg)}')
+    whole = data_train if isinstance(data_train, Name) else dict(_delete_=True, **data_train)
+    mark = f'train = {literal(whole)}'
+    lines.append(mark)
+    return DataSection('\n'.join(lines), mark, factor, notes)
+
+
+def source_config(source: Source, pipeline: Name, single: bool, whole: bool) -> dict[str, Any]:
+    """The config of a training set; ``single``: with classes of its own, ``whole``: in place of the base config's."""
+    own = dict(classes=Name('classes')) if single else dict(name=source.name)
+    return dict(
+        **(dict(_delete_=True) if whole else {}),
+        type='CocoDataset',
+        **own,
+        ann_file=text_of(source.annotations.path),
+        img_prefix=text_of(source.annotations.images),
+        pipeline=pipeline,
+    )
+
+
+def join_text(configs: Sequence[Name], joined: Joined) -> Any:
+    """The config of one data set, or of several that are joined."""
+    if len(configs) == 1:
+        return configs[0]
+    rename = dict(rename=joined.rename) if joined.rename else {}
+    return dict(type='ConcatDataset', classes=Name('classes'), **rename, datasets=list(configs))
+
+
+def missing_classes(source: Source, joined: Joined) -> list[str]:
+    """What is said of classes that a source does not have."""
+    own = {joined.rename.get(name, name) for name in source.annotations.names}
+    missing = [name for name in joined.classes if name not in own]
+    if not missing:
+        return []
+    return [
+        f'{source.name} does not know {", ".join(missing)}: its images get labeled_classes by themselves, so that they',
+        "are no evidence against these; missing_classes='annotated' in `train` if they are known not to be there",
+    ]
+
+
+def base_factor(test_steps: Sequence[dict[str, Any]], facts: Facts) -> float:
+    """By how much the base config resizes images of the median size."""
+    scale = next((step['img_scale'] for step in test_steps if 'img_scale' in step), facts.size_wh)
+    scale = scale[0] if isinstance(scale, list) else scale
+    long, short = (max(side, 1) for side in facts.size_wh)
+    return min(max(scale) / long, min(scale) / short)
+
+
+def pipeline_text(base: Config, name: str, steps: Sequence[dict[str, Any]]) -> str:
+    """A pipeline, by its name in the base config where it is the same."""
+    same = base.get(name) is not None and plain(base[name]) == plain(steps)
+    return f'{{{{_base_.{name}}}}}' if same else literal(list(steps))
+
+
+def plain(value: Any) -> Any:
+    """Configs without their classes."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return type(value)(map(plain, value)) if isinstance(value, list | tuple) else value
+
+
+def text_of(path: Path | None) -> str:
+    """An absolute path, so that the config runs from anywhere; folders end with a stroke."""
+    assert path is not None, 'annotations are in a file by now'
+    full = path.resolve()
+    return f'{full.as_posix()}/' if full.is_dir() else full.as_posix()

@@ -1,0 +1,81 @@
+"""Several training sets: the join of their label spaces, their names, and what is said of each."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmdet.apis.configuring.read import Annotations
+from mmdet.core.directives import NEGATIVES
+from mmdet.datasets.mixing.advice import LARGE_FRACTION
+from mmdet.utils.errors import ReportedError
+from mmdet.utils.registry import did_you_mean
+
+
+class Source(NamedTuple):
+    """A training set."""
+
+    name: str
+    annotations: Annotations
+
+
+class Joined(NamedTuple):
+    """Common classes."""
+
+    classes: list[str]
+    rename: dict[str, str]  # name of a category -> class
+
+
+def source_names(paths: Sequence[Path]) -> list[str]:
+    """A name for each path: the first part from its end that differs from all others', else numbers behind it."""
+    parts = [[re.sub(r'\W+', '_', part) for part in path.resolve().with_suffix('').parts[::-1]] for path in paths]
+    for depth in range(min(map(len, parts), default=0)):
+        names = [part[depth] for part in parts]
+        if len(set(names)) == len(names) and all(names):
+            return names
+    return [f'{part[0]}_{i}' for i, part in enumerate(parts, 1)]
+
+
+def join_classes(names_of_sources: Sequence[Sequence[str]]) -> Joined:
+    """Classes of all sources; names that differ in case, blanks, ``-`` and ``_`` alone are one class."""
+    classes: dict[str, str] = {}
+    rename: dict[str, str] = {}
+    for names in names_of_sources:
+        for name in names:
+            key = re.sub(r'[\s_-]+', ' ', name.strip().lower())
+            known = classes.setdefault(key, name)
+            if known != name and name not in names_of_sources[0]:
+                rename[name] = known
+    return Joined(list(classes.values()), rename)
+
+
+def directives_of(source: Source, incomplete: Sequence[str], total: int) -> tuple[dict[str, Any], str]:
+    """The directives of a source, and the reason.
+
+    Args:
+        source: one of the training sets.
+        incomplete: names of those that miss objects.
+        total: images of all of them.
+    """
+    if source.name not in incomplete:
+        return {}, ''
+    fraction = len(source.annotations.content['images']) / max(total, 1)
+    if fraction <= LARGE_FRACTION:
+        return (
+            {},
+            f'misses objects in {fraction:.0%} of the images; up to {LARGE_FRACTION:.0%} no policy made a difference',
+        )
+    return {NEGATIVES: 'overlap'}, f'misses objects, in {fraction:.0%} of the images: regions far from a box count less'
+
+
+def check_incomplete(incomplete: Sequence[str], names: Sequence[str]) -> None:
+    """Check that the sets that miss objects are there.
+
+    Raises:
+        ReportedError: one is not.
+    """
+    for name in incomplete:
+        if name not in names:
+            raise ReportedError(
+                f'--incomplete {name}: the training sets are {", ".join(names)}{did_you_mean(name, names)}'
+            )
