@@ -13,6 +13,8 @@ PYTHONS ?= python3.10 python3.11 python3.12 python3.13
 VENVS   := .venvs
 STAMP  := $(VENV)/.stamp-$(MMCV)
 WORK   ?= work_dirs/demo
+# cases of each test of `make fuzz`
+CASES  ?= 2000
 DEMO_CONFIG := configs/demo/faster_rcnn_r18_fpn_mixed.py
 
 # one thread a process: the suite and the demo run several processes side by side
@@ -21,11 +23,12 @@ export MPLBACKEND := Agg
 PIP_INSTALL := $(PIP) install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 INSTALL_MMCV := bash tools/misc/install_mmcv.sh
 
-.PHONY: help install test test-browser coverage test-mmcv-full test-matrix test-wheel demo docs lint format bench clean
+.PHONY: help install test fuzz test-browser coverage test-mmcv-full test-matrix test-wheel demo docs lint format bench clean
 
 help:
 	@echo 'make demo     draw a data set, train on it, test, and write $(WORK)/report.html'
 	@echo 'make test     run the test suite'
+	@echo 'make fuzz     damaged annotation files, configs, checkpoints and images, CASES=2000 of each'
 	@echo 'make test-browser  look at the report in a headless Chromium, which it installs where it is missing (Debian)'
 	@echo 'make coverage the same, and which lines of mmdet it does not reach'
 	@echo 'make install  only prepare $(VENV) (PYTHON=python3.13; MMCV=mmcv-full builds the compiled kind of mmcv)'
@@ -51,6 +54,9 @@ $(STAMP): $(wildcard requirements/*.txt) setup.py tools/misc/install_mmcv.sh too
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(shell nproc) --dist worksteal tests
+
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 MMDET_FUZZ=$(CASES) $(PY) -m pytest -q tests/fuzz
 
 test-browser: $(STAMP)
 	bash tools/misc/install_browser.sh

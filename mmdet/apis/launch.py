@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import datetime
+import errno
 import os
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from mmdet.utils.running.group_failure import announce_failure, failure_of_anoth
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 DEFAULT_PORT = '29500'
+# the disk takes no more, or may not be written
+DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
 FAILURE_WAIT = 3.0  # seconds in which the reason of another process comes after its connection has ended
 
 
@@ -72,6 +75,8 @@ def shown_text(error: Exception) -> str | None:
         return None
     if isinstance(error, (UserError, ReportedError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)):
         return _own_text(error)
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS and error.filename is not None:
+        return f'{error.filename}: {error.strerror}; checkpoints that were whole before stay'
     if isinstance(error, (KeyError, OSError, TypeError, ValueError)) and _is_about_config(error):
         return f'{error.args[0] if isinstance(error, KeyError) else error} (MMDET_TRACEBACK=1 shows the calls)'
     return None

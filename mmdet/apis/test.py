@@ -65,7 +65,7 @@ def multi_gpu_test(
 
     Args:
         model: wrapped detector.
-        data_loader: gives this process its share: images rank, rank + processes, ...
+        data_loader: gives this process its part: images rank, rank + processes, ...
         tmpdir: folder that all processes can reach, through which results are collected; None makes one.
         gpu_collect: send the results to one another instead.
 
@@ -82,7 +82,7 @@ def multi_gpu_test(
         batch = model(return_loss=False, rescale=True, **data)
         results.extend(encode_masks(result) for result in batch)
         if bar is not None:
-            # samplers repeat images so that all shares are equally long
+            # samplers repeat images so that all parts are equally long
             bar.update(max(1, min(len(batch) * world_size, size - bar.completed)))
     if gpu_collect:
         return collect_results_gpu(results, size)
@@ -139,7 +139,7 @@ def collect_results_gpu(result_part: list[Any], size: int) -> list[Any] | None:
 
 
 def interleave(parts: list[list[Any]], size: int) -> list[Any]:
-    """Shares of images rank, rank + processes, ... put in one order, without what was repeated beyond ``size``."""
+    """Parts of images rank, rank + processes, ... put in one order, without what was repeated beyond ``size``."""
     missing = object()
     rows = itertools.zip_longest(*parts, fillvalue=missing)
     return [result for row in rows for result in row if result is not missing][:size]

@@ -22,6 +22,7 @@ from mmdet.apis.resuming import resume_point, say_if_finished
 from mmdet.apis.run_summary import describe_end, describe_run, effective_batch, learning_rate_advice
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook, MissedEvaluationHook
+from mmdet.core.hook.diagnostics.out_of_memory import explained_memory
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
 from mmdet.core.hook.interruption_hook import InterruptionHook
@@ -163,7 +164,8 @@ def train_detector(
         _load_or_resume(runner, cfg)
         if started is not None:
             started()
-        runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
+        with explained_memory(runner):
+            runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
         if cfg.get('report') is not None and runner.rank == 0:
             report_training(cfg, latest_results(runner), logger)
     logger.info(describe_end(runner, (meta or {}).get('exp_name'), (cfg.get('evaluation') or {}).get('metric')))

@@ -9,6 +9,10 @@ class NonFiniteError(ReportedError, ArithmeticError):
     """Losses, gradients or weights are infinite or no numbers."""
 
 
+class DeviceMemoryError(ReportedError, RuntimeError):
+    """The device has no memory left for a training step."""
+
+
 class RunInterruptedError(ReportedError, RuntimeError):
     """The run was told to end and can go on later; commands leave with ``exit_code``."""
 

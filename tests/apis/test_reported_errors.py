@@ -1,13 +1,17 @@
 """Which errors a command shows without the calls that led there."""
 
+from types import SimpleNamespace
+
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet.apis.launch import UserError, reported_errors
+from mmdet.core.hook import TextLoggerHook
 from mmdet.datasets import build_dataset
 from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.models.builder import MODELS
 from mmdet.utils.registry import Registry
+from mmdet.utils.running.run_lock import run_lock
 
 
 def shown(call):
@@ -62,3 +66,20 @@ def test_error_of_a_loading_process_is_one_line():
             raise BrokenImageError('a.jpg: cut off')
 
     assert shown(lambda: list(DataLoader(Broken(), num_workers=1))) == 'error: a.jpg: cut off'
+
+
+def test_work_dir_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / 'file').touch()
+
+    def start():
+        with run_lock(tmp_path / 'file/work'):
+            pass
+
+    assert shown(start) == f'error: {tmp_path}/file/work: Not a directory; checkpoints that were whole before stay'
+
+
+def test_json_log_that_the_disk_does_not_take_is_one_line():
+    hook = TextLoggerHook()
+    hook.json_log_path = '/dev/full'
+    text = shown(lambda: hook._dump_log(dict(mode='train', loss=1.0), SimpleNamespace(rank=0)))
+    assert text == 'error: /dev/full: No space left on device; checkpoints that were whole before stay'

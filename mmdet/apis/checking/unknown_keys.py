@@ -11,6 +11,8 @@ from torch.distributed import init_process_group
 from torch.utils.data import DataLoader
 
 from mmdet.apis.checking import schema
+from mmdet.core.bbox.builder import BBOX_SAMPLERS
+from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.hook.amp_hook import AmpOptimizerHook
 from mmdet.core.optimizers.builder import DEFAULT_CONSTRUCTOR
 from mmdet.datasets.builder import build_dataloader
@@ -20,6 +22,8 @@ from mmdet.utils.registry import accepted_arguments, did_you_mean
 
 # arguments of loaders that whoever builds them gives
 _LOADER_PARTS = {'dataset', 'dist', 'num_gpus', 'runner_type', 'batch_size', 'batch_sampler', 'sampler', 'collate_fn'}
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+SAMPLERS = ('sampler', 'ga_sampler')
 # likeness of names, 0 to 1, from which on one is a misspelling of the other
 SURELY_MEANT = 0.75
 
@@ -153,6 +157,22 @@ def _check_section(where: str, settings: Any, known: Iterable[str]) -> None:
     for name, inner in schema.INNER_KEYS.items():
         if isinstance(settings, dict):
             _check(f'{where}.{name}', settings.get(name), inner)
+    for name in SAMPLERS:
+        if isinstance(settings, dict):
+            _check_sampler(f'{where}.{name}', settings.get(name))
+
+
+def _check_sampler(where: str, cfg: Any) -> None:
+    """Check the arguments of a sampler of this package; their constructors take any name, and leave it aside."""
+    kind = cfg.get('type') if isinstance(cfg, dict) else None
+    cls = BBOX_SAMPLERS.get(kind) if isinstance(kind, str) else kind
+    if not inspect.isclass(cls) or not cls.__module__.startswith('mmdet.') or issubclass(cls, PseudoSampler):
+        return
+    inits = [vars(parent)['__init__'] for parent in cls.__mro__[:-1] if '__init__' in vars(parent)]
+    named = {p.name for init in inits for p in inspect.signature(init).parameters.values() if p.kind in NAMED}
+    _check(where, cfg, {'type', *named} - {'self', 'context'})
+    for name in ('pos_sampler', 'neg_sampler'):
+        _check_sampler(f'{where}.{name}', cfg.get(name))
 
 
 def _named(function: Any) -> list[str]:

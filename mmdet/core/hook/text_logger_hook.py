@@ -43,6 +43,12 @@ class TextLoggerHook(MmcvTextLoggerHook):
         if len(self._rows) >= self.table_interval:
             self._log_table(runner)
 
+    def _dump_log(self, log_dict: dict[str, Any], runner: BaseRunner) -> None:
+        try:
+            super()._dump_log(log_dict, runner)
+        except OSError as error:  # errors of writes do not name their file
+            raise OSError(error.errno, error.strerror, str(self.json_log_path)) from error
+
     def _log_table(self, runner: BaseRunner) -> None:
         runner.logger.info(f'by source, means of the last {len(self._rows)} lines:\n{parts_table(self._rows)}')
         self._rows = []

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def unpack(data: Any, device: torch.device | str | None = None) -> Any:
-    """One device's share of a collated batch.
+    """One device's part of a collated batch.
 
     Args:
         data: nested dicts, lists and tuples of tensors and ``DataContainer``; a container's data is a list with one

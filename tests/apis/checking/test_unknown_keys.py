@@ -6,7 +6,7 @@ import pytest
 from mmcv import Config
 
 from mmdet.apis.checking.config_check import check_config
-from mmdet.apis.checking.unknown_keys import check_known_keys, is_referred_to
+from mmdet.apis.checking.unknown_keys import check_known_keys, check_model_settings, is_referred_to
 from mmdet.utils import compat_cfg
 from mmdet.utils.configs.config_error import ConfigError
 
@@ -182,3 +182,18 @@ def test_sections_of_heads_from_elsewhere_may_hold_anything():
         check_known_keys(Config(dict(model=model)))
     finally:
         HEADS.module_dict.pop('MineForKeys')
+
+
+def test_misspelt_argument_of_a_sampler_is_told():
+    model = dict(
+        type='FasterRCNN',
+        rpn_head=dict(type='RPNHead'),
+        roi_head=dict(type='StandardRoIHead'),
+        train_cfg=dict(rcnn=dict(sampler=dict(type='RandomSamplerWithIgnore', num=3, neg_pos_upb=3))),
+    )
+    with pytest.raises(ConfigError, match="^model.train_cfg.rcnn.sampler: .*'neg_pos_upb'; did you mean 'neg_pos_ub'"):
+        check_model_settings(model)
+    combined = dict(type='CombinedSampler', num=3, pos_fraction=0.5, neg_sampler=dict(type='RandomSampler', nu=3))
+    model['train_cfg'] = dict(rcnn=dict(sampler=combined))
+    with pytest.raises(ConfigError, match='sampler.neg_sampler'):
+        check_model_settings(model)

@@ -26,6 +26,21 @@ def describe_batch(batch: Any) -> list[str]:
     ]
 
 
+def describe_sizes(batch: Any) -> str:
+    """Sizes of a batch that decide about memory: its images on the canvas, and the boxes of each.
+
+    Args:
+        batch: as of :func:`describe_batch`.
+    """
+    if not isinstance(batch, dict) or 'img' not in batch:
+        return 'the batch has no images'
+    batch = unpack(batch)
+    images, boxes = batch['img'], batch.get('gt_bboxes')
+    shape = 'x'.join(map(str, images.shape)) if isinstance(images, Tensor) else f'{len(images)} images'
+    counts = [str(len(boxes[i])) for i in range(len(images)) if _has(boxes, i)]
+    return f'images {shape}' + (f', {" + ".join(counts)} boxes' if counts else '')
+
+
 def _has(values: Any, i: int) -> bool:
     return isinstance(values, Sequence | Tensor) and len(values) > i and isinstance(values[i], dict | Tensor)
 

@@ -6,7 +6,7 @@ from mmdet.utils.checkpoints.checkpoint import unwrap_model
 
 
 def training_progress(runner: BaseRunner) -> float:
-    """Share of the training iterations that are done, in [0, 1]; a resumed run goes on where it was."""
+    """Fraction of the training iterations that are done, in [0, 1]; a resumed run goes on where it was."""
     return min(runner.iter / max(runner.max_iters or 0, 1), 1.0)
 
 
