@@ -65,7 +65,7 @@ def init_detector(
     if cfg_options:
         config.merge_from_dict(cfg_options)
     import_custom_modules(config)
-    if is_onnx(checkpoint):
+    if checkpoint is not None and is_onnx(checkpoint):
         return ONNXDetector(checkpoint, config).eval()
     leave_out_pretrained(config.model)
     config.model.train_cfg = None

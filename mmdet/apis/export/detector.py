@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -57,15 +58,15 @@ class ONNXDetector(ONNXRuntimeDetector):
         boxes = outputs['dets'][:, :4] / scale_of(meta, rescale)
         return image_masks(masks[:, None], boxes, height, width, self.metadata['mask_threshold'])
 
-    def _result(self, outputs: Outputs, meta: ImgMeta, rescale: bool) -> list | tuple | np.ndarray:
+    def _result(self, outputs: Outputs, meta: ImgMeta, rescale: bool) -> Any:
         """As the parent's; proposals (n, 5) of an RPN, which has no classes."""
         result = super()._result(outputs, meta, rescale)
         return result[0] if self.metadata['detector'] == 'RPN' else result
 
 
-def is_onnx(path: str | os.PathLike[str] | None) -> bool:
+def is_onnx(path: str | os.PathLike[str]) -> bool:
     """Whether a path names an ONNX file."""
-    return path is not None and os.fspath(path).endswith('.onnx')
+    return os.fspath(path).endswith('.onnx')
 
 
 __all__ = ['ONNXDetector', 'is_onnx']

@@ -88,7 +88,7 @@ def describe(model: nn.Module, options: ExportOptions) -> dict[str, Any]:
     normalise = _first(steps, 'Normalize', 'mean', 'std', 'to_rgb')
     return dict(
         detector=type(model).__name__,
-        classes=list(model.CLASSES or ()),
+        classes=list(getattr(model, 'CLASSES', None) or ()),
         normalisation=normalise and {'to_rgb': True, **normalise},
         size_divisor=_first(steps, 'Pad', 'size_divisor').get('size_divisor') or 1,
         scale=_first(steps, 'MultiScaleFlipAug', 'img_scale').get('img_scale'),

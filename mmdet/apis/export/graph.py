@@ -70,7 +70,15 @@ class DetectorGraph(nn.Module):
             of heat maps of the boxes.
         """
         with replaced(IN_GRAPH), torch.no_grad():
-            return tuple(self.detector.onnx_export(input, image_metas(input, sizes)))
+            detector: Any = self.detector
+            return tuple(detector.onnx_export(input, image_metas(input, sizes)))
+
+
+class Shape(tuple[Any, ...]):
+    """A shape whose numbers may be variables of a graph; a copy of a variable is that variable."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> 'Shape':
+        return self
 
 
 def image_metas(input: Tensor, sizes: Tensor | None) -> list[dict[str, Any]]:
@@ -82,13 +90,13 @@ def image_metas(input: Tensor, sizes: Tensor | None) -> list[dict[str, Any]]:
         for side, most in zip(size, (height, width)):
             torch._check(side > 0)
             torch._check(side <= most)
-        shape, padded = (*size, 3), (height, width, 3)
+        shape, padded = Shape((*size, 3)), Shape((height, width, 3))
         metas.append(
             dict(
                 img_shape=shape,
                 ori_shape=shape,
                 pad_shape=padded,
-                batch_input_shape=padded[:2],
+                batch_input_shape=Shape((height, width)),
                 scale_factor=(1.0, 1.0, 1.0, 1.0),
                 flip=False,
                 flip_direction=None,
@@ -126,7 +134,7 @@ def check_exportable(detector: nn.Module, raw: bool = False) -> None:
 
 
 def _check_methods(part: nn.Module) -> None:
-    kind = type(part)
+    kind: Any = type(part)
     export = _owner(kind, 'onnx_export')
     if export is None or kind.onnx_export is refuse_export:
         raise ExportError(f'{kind.__name__} cannot be exported: it has no onnx_export')
@@ -143,9 +151,9 @@ def _owner(kind: type, name: str) -> type | None:
     return next((base for base in inspect.getmro(kind) if name in vars(base)), None)
 
 
-def _suppressions(settings: Mapping, path: str = '') -> list[tuple[str, Mapping]]:
+def _suppressions(settings: Mapping[str, Any], path: str = '') -> list[tuple[str, Mapping[str, Any]]]:
     """Sections ``nms`` of a ``test_cfg``, and where they are."""
-    found = []
+    found: list[tuple[str, Mapping[str, Any]]] = []
     for key, value in settings.items():
         if isinstance(value, Mapping):
             here = f'{path}.{key}' if path else key
@@ -159,7 +167,7 @@ def leave_out_suppression(detector: nn.Module) -> None:
     Raises:
         ExportError: it has no suppression that could be left out.
     """
-    head = getattr(detector, 'roi_head', None) or getattr(detector, 'bbox_head', None) or detector.rpn_head
+    head: Any = getattr(detector, 'roi_head', None) or getattr(detector, 'bbox_head', None) or detector.rpn_head
     if 'nms' not in (head.test_cfg or {}):
         raise ExportError(f'raw=True: {type(detector).__name__} has no suppression that could be left out')
     head.test_cfg = without_suppression(head.test_cfg)

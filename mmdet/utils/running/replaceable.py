@@ -8,12 +8,12 @@ in the function itself knows of tracing.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec('P')
 R = TypeVar('R')
 
-_in_place_of: dict[Callable, Callable] = {}
+_in_place_of: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
 def replaceable(function: Callable[P, R]) -> Callable[P, R]:
@@ -27,7 +27,7 @@ def replaceable(function: Callable[P, R]) -> Callable[P, R]:
 
 
 @contextmanager
-def replaced(functions: Mapping[Callable, Callable]) -> Iterator[None]:
+def replaced(functions: Mapping[Callable[..., Any], Callable[..., Any]]) -> Iterator[None]:
     """Put functions in the place of replaceable ones, in all threads, until the block ends.
 
     Args:
@@ -43,7 +43,7 @@ def as_written() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _only(functions: Mapping[Callable, Callable]) -> Iterator[None]:
+def _only(functions: Mapping[Callable[..., Any], Callable[..., Any]]) -> Iterator[None]:
     before = dict(_in_place_of)
     _in_place_of.clear()
     _in_place_of.update(functions)
