@@ -77,7 +77,7 @@ class Calibration(nn.Module):
         num_classes: int,
         score_thr: float | None = None,
         ignore_thr: float = 0.5,
-        recall: float = 0.75,
+        recall: float = 0.8,
         wait: int = 20,
         brake: float = 1.5,
         decay: float = 0.98,

@@ -1,5 +1,6 @@
 """The averaged copy of a detector that completes the labels its images lack: ``model.teacher``."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ class Teacher(nn.Module):
         model: a detector like the student; kept as the average.
         num_classes: K.
         momentum: how much of the old average a step leaves, once it is warm.
-        burn_in: when it begins: ``dict(recall=0.75, wait=20)`` (see :class:`Calibration`), or a number of steps.
+        burn_in: when it begins: ``dict(recall=0.8, wait=20)`` (see :class:`Calibration`), or a number of steps.
         measure_every: before it begins, every which step the recall is measured.
         score_thr: from which score on a detection is an object; None: calibrated by class.
         ignore_thr: fraction of that from which on it is ignored; 1: nothing is.
@@ -107,8 +108,14 @@ class Teacher(nn.Module):
 
     @property
     def evaluates(self) -> bool:
-        """Whether tests run the teacher."""
-        return self.evaluate == TEACHER
+        """Whether tests run the teacher; not before it has followed a student, with a warning."""
+        if self.evaluate == TEACHER and not int(self.steps):
+            warnings.warn(
+                "evaluate='teacher', but neither a training nor the checkpoint has made one: the student is run",
+                UserWarning,
+                stacklevel=3,
+            )
+        return self.evaluate == TEACHER and bool(self.steps)
 
     # ---- one training step
 
