@@ -50,7 +50,7 @@ class Teacher(nn.Module):
         weight: of pseudo objects in the classification: a number, or ``'confidence'``.
         box_loss: their weight in the losses of boxes, masks and keypoints.
         overlap: IoU with an annotated object, or a better detection, from which on a detection is not taken.
-        brake: see :class:`Calibration`.
+        precision, brake: see :class:`Calibration`.
         student_view: arguments of :class:`StudentView`; None: the student sees what the teacher sees.
         dtype: of the teacher's inference, ``'float32'`` or ``'bfloat16'``.
         evaluate: whom a test runs, ``'student'`` or ``'teacher'``.
@@ -75,6 +75,7 @@ class Teacher(nn.Module):
         weight: str | float = 1.0,
         box_loss: float = 0.0,
         overlap: float = 0.5,
+        precision: float = 0.5,
         brake: float = 1.5,
         student_view: Mapping[str, Any] | None = None,
         dtype: str = 'float32',
@@ -93,7 +94,7 @@ class Teacher(nn.Module):
         self.begin_at = burn_in if isinstance(burn_in, int) else None
         start = {} if isinstance(burn_in, int) or burn_in is None else dict(burn_in)
         self.measure_every = measure_every
-        self.calibration = Calibration(num_classes, score_thr, ignore_thr, brake=brake, **start)
+        self.calibration = Calibration(num_classes, score_thr, ignore_thr, brake=brake, precision=precision, **start)
         self.ignore_as, self.weight, self.box_loss, self.overlap = ignore_as, weight, box_loss, overlap
         self.student_view = None if student_view is None else StudentView(**student_view)
         self.dtype, self.evaluate, self.diagnose_with = DTYPES[dtype], evaluate, diagnose_with
@@ -225,7 +226,7 @@ class Teacher(nn.Module):
         known = torch.ones(classes, dtype=torch.bool)
         known[unlabelled] = False
         matched = match(found, annotated, self.overlap)
-        self.calibration.measure(counts, found, annotated, matched, known, high, wanted)
+        self.calibration.measure(counts, found, annotated, matched, known, wanted)
         if not (wanted and begun):
             return None
         completed = ~known if unlabelled else torch.ones_like(known)
