@@ -71,7 +71,8 @@ class Calibration(nn.Module):
     Args:
         num_classes: K.
         score_thr: from which score on a detection is an object: a number; None: the mean score of the annotated
-            objects of its class that were found.
+            objects of its class that were found, or more where less than ``precision`` of the detections above it are
+            objects.
         ignore_thr: fraction of that from which on it is a region to be ignored.
         recall: recall of annotated objects at which the teacher begins; see :class:`Match`.
         wait: measured steps before that, at least.
