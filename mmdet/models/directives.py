@@ -26,6 +26,7 @@ from mmdet.core.directives import (
 )
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
+from mmdet.core.utils.misc import images_of_rows
 from mmdet.utils.registry import Registry, did_you_mean
 
 SUFFIX = 'WithWeightPerImage'
@@ -91,6 +92,7 @@ def weigh_targets(
     """:func:`mmdet.core.directives.weigh` with what the images say to ``head``; see :func:`read_directives`."""
     directives_of(head).weighed = True
     found = read_directives(head, img_metas, image_of_row.device, sampled)
+    directives_of(head).with_objects = found is not None and found.object_weights is not None
     _check_objects(head, found, objects)
     return weigh(targets, image_of_row, found, overlaps, objects)
 
@@ -144,12 +146,6 @@ def weights_of_rows(
     found = read_directives(head, img_metas, device)
     _check_objects(head, found, objects)
     return row_weights(images_of_rows(counts, device), found, objects)
-
-
-def images_of_rows(counts: Sequence[int], device: torch.device) -> Tensor:
-    """(R,) number of each row's image, where ``counts[i]`` rows are of image i and stand image after image."""
-    images = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts, dtype=torch.long))
-    return images.to(device, non_blocking=True)
 
 
 class DirectedHead(nn.Module):
@@ -214,6 +210,15 @@ class DirectedHead(nn.Module):
         """
         return weights_of_rows(self, img_metas, counts or [1] * len(img_metas), device, objects)
 
+    def cls_avg_factor(self, label_weights: Tensor) -> Tensor:
+        """Divisor of a classification loss over (n,) sampled rows, at least 1: those with a weight > 0, or all of them.
+
+        All count where images or objects weigh, as a weight of 0 must not take rows out of the divisor.
+        """
+        if directives_of(self).enabled or directives_of(self).with_objects:
+            return label_weights.new_full((), max(label_weights.numel(), 1))
+        return (label_weights > 0).sum().clamp(min=1).to(label_weights)
+
     def masks_scores(self, img_metas: Sequence[ImgMeta] | None, device: torch.device) -> bool:
         """Whether :meth:`scores_for_loss` has something to do, for heads whose scores must be rearranged for it."""
         return masks_scores(self, img_metas, device)
@@ -223,7 +228,7 @@ class DirectedHead(nn.Module):
         scores: Tensor,
         labels: Tensor,
         label_weights: Tensor,
-        img_metas: Sequence[ImgMeta],
+        img_metas: Sequence[ImgMeta] | None,
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Class scores and label weights as the classification loss takes them: negatives say no more than they may.
@@ -248,11 +253,31 @@ class DirectedHead(nn.Module):
         labels: Tensor,
         label_weights: Tensor,
         image_of_row: Tensor,
-        img_metas: Sequence[ImgMeta],
+        img_metas: Sequence[ImgMeta] | None,
         class_wise: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """As :meth:`scores_for_loss`, of rows (n, C) in any order; ``image_of_row`` (n,) is their image's number."""
         return mask_scores(self, scores, labels, label_weights, image_of_row, img_metas, class_wise)
+
+    def objectness_weights(
+        self, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: Sequence[ImgMeta] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Label weights (N, R) of scores that only tell objects from background, and what is not annotated.
+
+        The latter are (N, K) bool, the classes of which a negative says nothing, or None: all classes are annotated in
+        all images. How they enter the loss is up to the head.
+
+        Args:
+            scores: (N, R, C) logits.
+            labels: (N, R) in [0, K], K for background.
+            label_weights: (N, R); the very same come back where the images say nothing.
+            img_metas: meta information of the N images.
+        """
+        if not self.masks_scores(img_metas, scores.device):
+            return label_weights, None
+        _, weights = self.scores_for_loss(scores, labels, label_weights, img_metas, class_wise=False)
+        found = read_directives(self, img_metas, scores.device, for_weights=False)
+        return weights, None if found is None else found.unlabeled
 
 
 # ---- classes and the switch

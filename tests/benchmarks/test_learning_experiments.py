@@ -2,11 +2,10 @@
 
 import importlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from process import python
 
 FOLDER = Path(__file__).resolve().parents[2] / 'benchmarks/learning'
 
@@ -155,14 +154,13 @@ def test_an_experiment_runs_from_its_command_and_does_not_repeat_what_is_there(t
         '--seeds 0 --jobs 1 --size 64 --width 8 --batch 2 --images 4 --synthetic-images 4 --val-images 3 --iters 2'
     )
     more = '--pretrain-images 6 --pretrain-iters 2 --weights 0.3'
-    command = [sys.executable, FOLDER / 'head_weights.py', '--work-dir', tmp_path, '--out-dir', out]
-    command = [str(part) for part in command] + f'{options} {more}'.split()
-    subprocess.run(command, check=True, capture_output=True)
+    command = [FOLDER / 'head_weights.py', '--work-dir', tmp_path, '--out-dir', out, *f'{options} {more}'.split()]
+    python(*command)
     assert '| both |' in (out / 'head_weights.md').read_text() and (out / 'head_weights.png').exists()
     figures = json.loads(next(tmp_path.glob('runs/1-1_0_*/figures.json')).read_text())
     assert set(figures) == {'AP', 'AP50', 'disc', 'square', 'triangle', 'seconds'}
     made = {path: path.stat().st_mtime_ns for path in tmp_path.glob('runs/*/figures.json')}
     assert len(made) == 6  # the pretrained detector, real alone, and four pairs of weights
     assert len(list(tmp_path.glob('runs/pretrained_*/body.pth'))) == 1
-    subprocess.run(command, check=True, capture_output=True)
+    python(*command)
     assert made == {path: path.stat().st_mtime_ns for path in tmp_path.glob('runs/*/figures.json')}

@@ -7,7 +7,8 @@ import shutil
 import pytest
 import torch
 from pages import ROOT, write_files
-from tiny import CONFIG, draw_data, python
+from process import python
+from tiny import CONFIG, draw_data
 
 PAGE = ROOT / 'docs/tutorials/customize_models.md'
 TABLE_ROW = re.compile(

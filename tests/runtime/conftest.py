@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from tiny import draw_data, python, write_config
+from process import python
+from tiny import draw_data, write_config
 
 
 @pytest.fixture(scope='session')

@@ -5,7 +5,8 @@ import shutil
 import pytest
 import torch
 from mmcv import Config
-from tiny import CLASSES, python
+from process import python
+from tiny import CLASSES
 
 from mmdet.apis import init_detector
 from mmdet.models import build_detector

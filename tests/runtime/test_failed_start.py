@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from tiny import python
+from process import python
 
 from mmdet.utils.running.run_lock import run_lock
 

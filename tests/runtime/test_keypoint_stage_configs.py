@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from mmcv import Config
+from process import python
 from test_keypoint_cli import KEYPOINTS, run
-from tiny import ROOT, python, write_config
+from tiny import ROOT, write_config
 
 SHAPES = """
 for split, name in (('train', 'clean'), ('val', 'val'), ('test', 'val')):

@@ -9,8 +9,9 @@ import torch
 from mixture import write_mixture
 from mmcv import Config
 from mmcv.utils import logging as mmcv_logging
+from process import python
 from test_two_processes import free_port
-from tiny import ROOT, draw_data, python
+from tiny import ROOT, draw_data
 
 from mmdet.apis import set_random_seed, train_detector
 from mmdet.datasets import build_dataset

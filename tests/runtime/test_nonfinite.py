@@ -4,7 +4,8 @@ import re
 import shutil
 
 import torch
-from tiny import ROOT, python
+from process import python
+from tiny import ROOT
 
 # a checkpoint brings its learning rate along, so that a hook must set another
 HOOK = """

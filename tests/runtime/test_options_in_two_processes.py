@@ -4,8 +4,9 @@ import json
 import re
 
 from ddp_options_worker import OPTIONS
+from process import python
 from test_two_processes import free_port
-from tiny import ROOT, python, write_config
+from tiny import ROOT, write_config
 
 from mmdet.models.options import acceleration
 

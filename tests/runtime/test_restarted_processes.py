@@ -1,8 +1,9 @@
 """Processes that torchrun restarts go on by themselves, and disks that take no more leave the last good checkpoint."""
 
 import torch
+from process import python
 from test_two_processes import free_port
-from tiny import python, write_config
+from tiny import write_config
 
 KILL = """
 import os, signal

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tiny import python
+from process import python
 
 from mmdet.apis.results import check_formatting, format_all, kept_results
 from mmdet.datasets import build_dataset

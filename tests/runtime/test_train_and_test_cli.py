@@ -8,7 +8,8 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from tiny import CLASSES, ROOT, SIDE, python
+from process import python
+from tiny import CLASSES, ROOT, SIDE
 
 
 def json_lines(folder):

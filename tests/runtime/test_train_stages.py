@@ -6,7 +6,8 @@ import logging
 import pytest
 import torch
 from mmcv import Config
-from tiny import ROOT, draw_data, python, write_config
+from process import python
+from tiny import ROOT, draw_data, write_config
 
 from mmdet.apis.stage_plan import StagePlanError
 from mmdet.apis.stages import StagedTraining

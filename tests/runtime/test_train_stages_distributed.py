@@ -4,8 +4,9 @@ import json
 
 import pytest
 import torch
+from process import python
 from test_two_processes import free_port
-from tiny import ROOT, draw_data, python, write_config
+from tiny import ROOT, draw_data, write_config
 
 STAGES = """
 dist_params = dict(backend='gloo')

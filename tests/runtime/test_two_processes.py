@@ -3,7 +3,8 @@ import socket
 import subprocess
 
 import pytest
-from tiny import ROOT, python, write_config
+from process import python
+from tiny import ROOT, write_config
 
 
 def free_port():

@@ -1,6 +1,7 @@
 """A wrong config ends ``tools/train.py`` before anything is read, with lines that a person can use."""
 
-from tiny import ROOT, python, write_config
+from process import python
+from tiny import ROOT, write_config
 
 EXTRA = """
 custom_imports = dict(imports=['wrong_parts.first'])

@@ -1,9 +1,6 @@
 """A drawn data set of 8 images and the config of a detector that trains on it in a second."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -90,15 +87,3 @@ def write_config(folder: Path, extra: str = '') -> Path:
     path = folder / 'tiny.py'
     path.write_text(CONFIG.format(root=ROOT, data=folder, classes=CLASSES) + extra)
     return path
-
-
-def python(*args: object, check: bool = True, **env: str) -> subprocess.CompletedProcess:
-    """Run this interpreter on the CPU from the repository's root."""
-    # packages may have been made known by the environment's own path
-    path = ':'.join(filter(None, [env.pop('PYTHONPATH', str(ROOT)), os.environ.get('PYTHONPATH')]))
-    env = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path, **env}
-    command = [sys.executable, *map(str, args)]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
-    if check and done.returncode:
-        raise AssertionError(f'{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}')
-    return done

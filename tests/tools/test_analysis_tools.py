@@ -29,26 +29,23 @@ def log(tmp_path):
 
 def test_analyze_logs_draws_one_epoch_and_names_the_keys_there_are(log, tmp_path):
     out = tmp_path / 'curve.png'
-    run_tool(f'{ANALYSIS}/analyze_logs.py', 'plot_curve', log, '--keys', 'bbox_mAP', '--out', out, folder=tmp_path)
+    run_tool(f'{ANALYSIS}/analyze_logs.py', 'plot_curve', log, '--keys', 'bbox_mAP', '--out', out)
     assert cv2.imread(str(out)).std() > 5
-    done = run_tool(
-        f'{ANALYSIS}/analyze_logs.py', 'plot_curve', log, '--keys', 'bbox_map', folder=tmp_path, check=False
-    )
+    done = run_tool(f'{ANALYSIS}/analyze_logs.py', 'plot_curve', log, '--keys', 'bbox_map', check=False)
     assert done.status == 1
     assert "no 'bbox_map'; did you mean 'bbox_mAP'? It has: loss, time, bbox_mAP" in done.error
 
 
 def test_analyze_logs_times_iterations_without_the_first_row(log, tmp_path):
-    done = run_tool(f'{ANALYSIS}/analyze_logs.py', 'cal_train_time', log, folder=tmp_path)
+    done = run_tool(f'{ANALYSIS}/analyze_logs.py', 'cal_train_time', log)
     assert 'average: 0.5000 s/iter' in done.text
-    done = run_tool(f'{ANALYSIS}/analyze_logs.py', 'cal_train_time', log, '--include-outliers', folder=tmp_path)
+    done = run_tool(f'{ANALYSIS}/analyze_logs.py', 'cal_train_time', log, '--include-outliers')
     assert 'average: 4.7500 s/iter' in done.text
 
 
 def test_analyze_results_draws_best_and_worst_images(world, tmp_path):
     done = run_tool(
         *(f'{ANALYSIS}/analyze_results.py', world / 'tiny.py', world / 'results.pkl', tmp_path, '--topk', 2),
-        folder=tmp_path,
     )
     assert '2 best and 2 worst of 8 images' in done.text and '2 without objects' in done.text
     assert {path.name for path in (tmp_path / 'bad').iterdir()} == {'3_0.000.png', '4_0.000.png'}
@@ -59,14 +56,12 @@ def test_analyze_results_draws_best_and_worst_images(world, tmp_path):
 
 def test_benchmark_states_the_speed(world, tmp_path):
     options = ('--cfg-options', 'data.workers_per_gpu=0', '--max-iter', 7, '--fuse-conv-bn')
-    done = run_tool(f'{ANALYSIS}/benchmark.py', world / 'tiny.py', world / 'weights.pth', *options, folder=tmp_path)
+    done = run_tool(f'{ANALYSIS}/benchmark.py', world / 'tiny.py', world / 'weights.pth', *options)
     assert float(done.text.split('run 1: ')[1].split()[0]) > 0
 
 
 def test_confusion_matrix_counts_into_a_table_and_a_picture(world, tmp_path):
-    done = run_tool(
-        f'{ANALYSIS}/confusion_matrix.py', world / 'tiny.py', world / 'results.pkl', tmp_path, folder=tmp_path
-    )
+    done = run_tool(f'{ANALYSIS}/confusion_matrix.py', world / 'tiny.py', world / 'results.pkl', tmp_path)
     with open(tmp_path / 'confusion_matrix.csv', newline='') as file:
         rows = list(csv.reader(file))
     assert rows[0][1:] == ['red', 'green', 'background']
@@ -78,27 +73,24 @@ def test_confusion_matrix_counts_into_a_table_and_a_picture(world, tmp_path):
 
 def test_eval_metric_evaluates_and_formats(world, tmp_path):
     files = (f'{ANALYSIS}/eval_metric.py', world / 'tiny.py', world / 'results.pkl')
-    done = run_tool(*files, '--eval', 'bbox', '--eval-options', 'classwise=True', folder=tmp_path)
+    done = run_tool(*files, '--eval', 'bbox', '--eval-options', 'classwise=True')
     assert 'Average Precision' in done.text and 'category' in done.text
-    run_tool(*files, '--format-only', '--eval-options', f'jsonfile_prefix={tmp_path}/x', folder=tmp_path)
+    run_tool(*files, '--format-only', '--eval-options', f'jsonfile_prefix={tmp_path}/x')
     assert len(json.loads((tmp_path / 'x.bbox.json').read_text())) == 6
-    assert '--eval' in run_tool(*files, folder=tmp_path, check=False).error
+    assert '--eval' in run_tool(*files, check=False).error
 
 
 def test_results_of_another_data_set_are_refused(world, tmp_path):
     (tmp_path / 'short.pkl').write_bytes(pickle.dumps([]))
     done = run_tool(
         *(f'{ANALYSIS}/eval_metric.py', world / 'tiny.py', tmp_path / 'short.pkl', '--eval', 'bbox'),
-        folder=tmp_path,
         check=False,
     )
     assert '0 results for the 8 images' in done.error
 
 
 def test_get_flops_counts_both_stages(world, tmp_path):
-    done = run_tool(
-        *(f'{ANALYSIS}/get_flops.py', world / 'tiny.py', '--shape', 60, 64, '--size-divisor', 32), folder=tmp_path
-    )
+    done = run_tool(*(f'{ANALYSIS}/get_flops.py', world / 'tiny.py', '--shape', 60, 64, '--size-divisor', 32))
     assert '(3, 64, 64)' in done.text
     # by hand: the second stage alone has 1000 proposals x (16 x 7 x 7 x 32 + 32 x 32 + 32 x (3 + 8)) multiply-adds
     assert float(done.text.split('GFLOPs')[0].split()[-1]) > 1000 * (16 * 49 * 32 + 32 * 32 + 32 * 11) / 1e9 - 0.005
@@ -122,7 +114,6 @@ def test_coco_error_analysis_draws_every_class(world, tmp_path):
             world / 'ann.json',
         ),
         *('--extraplots',),
-        folder=tmp_path,
     )
     names = {path.name for path in (tmp_path / 'out/bbox').iterdir()}
     assert {f'{k}-all.png' for k in ('red', 'green', 'allclass')} <= names
@@ -142,12 +133,11 @@ def test_optimize_anchors_writes_base_sizes(world, tmp_path):
         done = run_tool(
             *(f'{ANALYSIS}/optimize_anchors.py', tmp_path / 'yolo.py', '--algorithm', algorithm, '--iters', 20),
             *('--input-shape', 64, 64, '--output-dir', tmp_path),
-            folder=tmp_path,
         )
         (large,), (small,) = json.loads((tmp_path / 'anchor_optimize_result.json').read_text())
         assert min(small) >= 14 and max(small) <= min(large) and max(large) <= 30
         assert '6 boxes' in done.text
-    refused = run_tool(f'{ANALYSIS}/optimize_anchors.py', world / 'tiny.py', folder=tmp_path, check=False)
+    refused = run_tool(f'{ANALYSIS}/optimize_anchors.py', world / 'tiny.py', check=False)
     assert 'YOLOAnchorGenerator' in refused.error
 
 
@@ -157,23 +147,22 @@ DARKENER = 'def corrupt(image, corruption_name, severity):\n    return (image //
 def test_test_robustness_with_a_package_of_damage_and_its_summary(world, tmp_path):
     command = (f'{ANALYSIS}/test_robustness.py', world / 'tiny.py', world / 'weights.pth', '--workers', 0)
     options = ('--corruptions', 'fog', '--severities', 0, 2, '--out', tmp_path / 'r.pkl', '--eval', 'bbox')
-    refused = run_tool(*command, *options, folder=tmp_path, check=False)
+    refused = run_tool(*command, *options, check=False)
     assert 'pip install imagecorruptions' in refused.error
     (tmp_path / 'stand_in').mkdir()
     (tmp_path / 'stand_in/imagecorruptions.py').write_text(DARKENER)
-    done = run_tool(*command, *options, folder=tmp_path, search_path=(str(tmp_path / 'stand_in'),))
+    done = run_tool(*command, *options, search_path=(str(tmp_path / 'stand_in'),))
     assert 'clean images, severity 0' in done.text and 'fog, severity 2' in done.text and '(mPC)' in done.text
     figures = pickle.loads((tmp_path / 'r_results.pkl').read_bytes())
     assert set(figures) == {'fog'} and set(figures['fog']) == {0, 2}
     read = run_tool(
         *(f'{ANALYSIS}/robustness_eval.py', tmp_path / 'r_results.pkl', '--prints', 'P', 'rPC', '--metric', 'AP50'),
-        folder=tmp_path,
     )
     assert f'AP50   {figures["fog"][0]["bbox_mAP_50"]:.3f}' in read.text and '(mPC)' not in read.text
 
 
 def test_error_of_a_config_that_is_not_there_is_one_line(tmp_path):
-    done = run_tool(f'{ANALYSIS}/get_flops.py', 'configs/no/such.py', folder=tmp_path, check=False)
+    done = run_tool(f'{ANALYSIS}/get_flops.py', 'configs/no/such.py', check=False)
     assert done.status == 1 and done.text.strip().startswith('error: there is no config')
 
 
@@ -181,7 +170,6 @@ def test_pictures_folder_is_made(world, tmp_path):
     done = run_tool(
         *(f'{ANALYSIS}/confusion_matrix.py', world / 'tiny.py', world / 'results.pkl', tmp_path / 'a/b'),
         *('--normalise', 'none', '--nms-iou-thr', 0.5, '--color-theme', 'viridis'),
-        folder=tmp_path,
     )
     assert Path(tmp_path / 'a/b/confusion_matrix.png').is_file() and done.status == 0
     assert np.ptp(cv2.imread(str(tmp_path / 'a/b/confusion_matrix.png'))) > 100
@@ -206,7 +194,6 @@ def test_occluded_and_separated_objects_are_counted_by_their_masks(world, tmp_pa
     run_tool(
         *(f'{ANALYSIS}/coco_occluded_separated_recall.py', tmp_path / 'r.pkl', '--ann', tmp_path / 'ann.json'),
         *('--occluded-ann', tmp_path / 'o.json', '--separated-ann', tmp_path / 's.json', '--out', tmp_path / 'x.json'),
-        folder=tmp_path,
     )
     figures = json.loads((tmp_path / 'x.json').read_text())
     assert figures == dict(occluded_recall=50.0, separated_recall=100.0)
@@ -220,7 +207,6 @@ def test_analyze_results_takes_results_with_masks(world, tmp_path):
     run_tool(
         *(f'{ANALYSIS}/analyze_results.py', world / 'tiny.py', tmp_path / 'masks.pkl', tmp_path, '--topk', 1),
         '--overlay-gt-pred',
-        folder=tmp_path,
     )
     (good,), (bad,) = ([cv2.imread(str(p)) for p in (tmp_path / name).iterdir()] for name in ('good', 'bad'))
     assert good.shape == bad.shape == (448, 448, 3)

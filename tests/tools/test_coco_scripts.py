@@ -2,21 +2,19 @@
 
 import csv
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from process import ROOT, python
 
-FOLDER = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_converters'
+FOLDER = ROOT / 'tools' / 'dataset_converters'
 sys.path.append(str(FOLDER))
 import coco_editing  # noqa: E402 - a neighbour of the scripts
 
 
 def run(script, *arguments):
-    command = [sys.executable, str(FOLDER / f'{script}.py'), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return python(FOLDER / f'{script}.py', *arguments, check=False)
 
 
 def content_of(classes, images, size=(64, 48)):

@@ -1,23 +1,20 @@
 """The scripts that make COCO files of Cityscapes and of folders of images, run as processes."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pycocotools.mask as mask_utils
 import pytest
 from PIL import Image
+from process import ROOT, python
 
 from mmdet.datasets import CityscapesDataset, CocoDataset
 
-FOLDER = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_converters'
+FOLDER = ROOT / 'tools' / 'dataset_converters'
 
 
 def run(script, *arguments):
-    command = [sys.executable, str(FOLDER / f'{script}.py'), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return python(FOLDER / f'{script}.py', *arguments, check=False)
 
 
 @pytest.fixture

@@ -3,16 +3,14 @@
 import hashlib
 import importlib.util
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from process import ROOT, python
 from pycocotools import mask as coco_mask
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / 'tools' / 'dataset_converters' / 'make_shapes.py'
 SPEC = importlib.util.spec_from_file_location('make_shapes', SCRIPT)
 make_shapes = importlib.util.module_from_spec(SPEC)
@@ -21,8 +19,7 @@ SPEC.loader.exec_module(make_shapes)
 
 
 def make(folder, *options):
-    command = [sys.executable, str(SCRIPT), str(folder), *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    return python(SCRIPT, folder, *options, check=False)
 
 
 def annotations(folder, name):

@@ -23,9 +23,7 @@ data = dict(train=dict(_delete_=True, type='ConcatDataset', datasets=[
 
 
 def browse(config, folder, *options):
-    return run_tool(
-        *(f'{MISC}/browse_dataset.py', config, '--output-dir', folder / 'out', '--not-show', *options), folder=folder
-    )
+    return run_tool(*(f'{MISC}/browse_dataset.py', config, '--output-dir', folder / 'out', '--not-show', *options))
 
 
 def test_browse_dataset_draws_what_is_trained_on_with_a_caption(world, tmp_path):
@@ -51,7 +49,7 @@ def test_browse_dataset_undoes_normalisation_and_gives_repeated_images_names_of_
 
 
 def test_print_config_applies_options(world, tmp_path):
-    done = run_tool(f'{MISC}/print_config.py', world / 'tiny.py', '--cfg-options', 'optimizer.lr=0.5', folder=tmp_path)
+    done = run_tool(f'{MISC}/print_config.py', world / 'tiny.py', '--cfg-options', 'optimizer.lr=0.5')
     assert 'lr=0.5' in done.text
 
 
@@ -59,7 +57,7 @@ def test_split_coco_parts_are_complete_and_apart(world, tmp_path):
     (tmp_path / 'annotations').mkdir()
     (tmp_path / 'annotations/instances_train2017.json').write_bytes((world / 'ann.json').read_bytes())
     options = ('--data-root', tmp_path, '--out-dir', tmp_path / 'out', '--labeled-percent', 25, 50, '--fold', 2)
-    run_tool(f'{MISC}/split_coco.py', *options, folder=tmp_path)
+    run_tool(f'{MISC}/split_coco.py', *options)
     names = sorted(path.name for path in (tmp_path / 'out').iterdir())
     stem = 'instances_train2017'
     assert names == sorted(f'{stem}.{f}@{p}{e}.json' for f in (1, 2) for p in (25, 50) for e in ('', '-unlabeled'))
@@ -74,9 +72,9 @@ def test_gen_coco_panoptic_test_info_joins_images_and_categories(tmp_path):
     (tmp_path / 'image_info_test-dev2017.json').write_text(json.dumps(dict(images=[dict(id=3)], categories=[])))
     panoptic = tmp_path / 'panoptic_val2017.json'
     script = f'{MISC}/gen_coco_panoptic_test_info.py'
-    assert 'panoptic_val2017.json' in run_tool(script, tmp_path, folder=tmp_path, check=False).error
+    assert 'panoptic_val2017.json' in run_tool(script, tmp_path, check=False).error
     panoptic.write_text(json.dumps(dict(images=[], categories=[dict(id=1, isthing=1)])))
-    run_tool(script, tmp_path, folder=tmp_path)
+    run_tool(script, tmp_path)
     made = json.loads((tmp_path / 'panoptic_image_info_test-dev2017.json').read_text())
     assert made == dict(images=[dict(id=3)], categories=[dict(id=1, isthing=1)])
 
@@ -87,15 +85,13 @@ def test_get_image_metas_reads_sizes_of_images(world, tmp_path):
         cv2.imwrite(str(tmp_path / f'{name}.jpg'), np.zeros(size, np.uint8))
     val = dict(type='OpenImagesDataset', ann_file=f'{tmp_path}/rows.csv', img_prefix=str(tmp_path))
     (tmp_path / 'c.py').write_text(f'data = dict(val={val!r}, test={val!r}, train={val!r})')
-    run_tool(f'{MISC}/get_image_metas.py', tmp_path / 'c.py', '--out', tmp_path / 'm.pkl', folder=tmp_path)
+    run_tool(f'{MISC}/get_image_metas.py', tmp_path / 'c.py', '--out', tmp_path / 'm.pkl')
     metas = pickle.loads((tmp_path / 'm.pkl').read_bytes())
     assert metas == [dict(filename='b.jpg', ori_shape=(4, 6, 3)), dict(filename='a.jpg', ori_shape=(5, 7, 3))]
-    run_tool(
-        f'{MISC}/get_image_metas.py', world / 'tiny.py', '--out', tmp_path / 'm.pkl', '--nproc', 1, folder=tmp_path
-    )
+    run_tool(f'{MISC}/get_image_metas.py', world / 'tiny.py', '--out', tmp_path / 'm.pkl', '--nproc', 1)
     assert len(pickle.loads((tmp_path / 'm.pkl').read_bytes())) == 8
 
 
 def test_browse_dataset_with_nothing_to_do_says_so(world, tmp_path):
-    done = run_tool(f'{MISC}/browse_dataset.py', world / 'tiny.py', '--not-show', folder=tmp_path, check=False)
+    done = run_tool(f'{MISC}/browse_dataset.py', world / 'tiny.py', '--not-show', check=False)
     assert done.status == 1 and re.search('give --output-dir', done.error)

@@ -19,7 +19,7 @@ def test_report_has_a_row_for_each_source_and_its_warnings(tmp_path):
     step = "dict(type='AddFieldToImgMetas', fields=['rpn_head.loss_weight', 'ignore_negatives'], values=[0.0, 1])"
     extra = f"\ndata['train']['datasets'][1]['pipeline'] = train_pipeline + [{step}]\n"
     config = write_mixture(tmp_path, extra=extra)
-    done = run_tool(SCRIPT, config, '--processes', 2, folder=tmp_path)
+    done = run_tool(SCRIPT, config, '--processes', 2)
     assert '| real      | 8      | 8        | 50.0% | 100.0%        | 50.0%          | 0.0%    | -' in done.text
     assert '| synthetic | 4      | 8        | 50.0% | 0.0%          | 50.0%          | 100.0%  | green' in done.text
     assert 'source_ratio=[1.0, 1.0]: an epoch has 4 steps of 2 x 2 images' in done.text
@@ -39,7 +39,7 @@ def test_report_of_a_single_stage_speaks_of_its_head(tmp_path):
         '    bbox_head=dict(num_classes=2),\n    directives=dict(weights=True))\n'
     )
     config.write_text(text[:start] + model + text[end:])
-    done = run_tool(SCRIPT, config, folder=tmp_path)
+    done = run_tool(SCRIPT, config)
     assert '| ratio | bbox_head loss | ignored | unlabelled |' in done.text
     assert '| real      | 8      | 8        | 50.0% | 100.0%         | 0.0%    | -' in done.text
     assert 'WARNING synthetic: 100% of its images have weight 0 in bbox_head' in done.text
@@ -102,5 +102,5 @@ def tool():
 
 def test_a_ratio_that_does_not_fit_is_one_line(tmp_path):
     draw_data(tmp_path)
-    done = run_tool(SCRIPT, write_mixture(tmp_path, 'source_ratio=[1, 2, 3]'), folder=tmp_path, check=False)
+    done = run_tool(SCRIPT, write_mixture(tmp_path, 'source_ratio=[1, 2, 3]'), check=False)
     assert done.status != 0 and 'for each of the 2 joined data sets (real, synthetic), got [1, 2, 3]' in done.error

@@ -24,7 +24,7 @@ def counted(model):
 
 
 def test_publish_model_leaves_out_the_training_and_names_the_hash(world, tmp_path):
-    run_tool(f'{CONVERTERS}/publish_model.py', world / 'weights.pth', tmp_path / 'x.pth', folder=tmp_path)
+    run_tool(f'{CONVERTERS}/publish_model.py', world / 'weights.pth', tmp_path / 'x.pth')
     (path,) = tmp_path.glob('*.pth')
     assert path.name == f'x-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth'
     content, before = torch.load(path, weights_only=True), torch.load(world / 'weights.pth', weights_only=True)
@@ -35,8 +35,8 @@ def test_publish_model_leaves_out_the_training_and_names_the_hash(world, tmp_pat
 def test_publish_model_of_a_file_with_objects_needs_trust(tmp_path):
     torch.save(dict(state_dict={'a': torch.ones(1)}, meta=dict(path=tmp_path)), tmp_path / 'old.pth')
     command = (f'{CONVERTERS}/publish_model.py', tmp_path / 'old.pth', tmp_path / 'new')
-    assert '--trust-checkpoint' in run_tool(*command, folder=tmp_path, check=False).error
-    run_tool(*command, '--trust-checkpoint', folder=tmp_path)
+    assert '--trust-checkpoint' in run_tool(*command, check=False).error
+    run_tool(*command, '--trust-checkpoint')
     (path,) = tmp_path.glob('new-*.pth')
     assert torch.load(path, weights_only=True)['meta'] == dict(path=str(tmp_path))
 
@@ -59,7 +59,7 @@ def test_regnet2mmdet_gives_every_tensor_of_the_backbone(tmp_path):
     state = {name: tensor for name, tensor in model.state_dict().items() if name in counted(model)}
     source = {pycls_name(name): tensor for name, tensor in state.items()}
     torch.save(dict(model_state={**source, 'head.fc.weight': torch.ones(1)}), tmp_path / 'a.pyth')
-    done = run_tool(f'{CONVERTERS}/regnet2mmdet.py', tmp_path / 'a.pyth', tmp_path / 'b.pth', folder=tmp_path)
+    done = run_tool(f'{CONVERTERS}/regnet2mmdet.py', tmp_path / 'a.pyth', tmp_path / 'b.pth')
     made = weights(tmp_path / 'b.pth')
     assert set(made) == set(state) and all(torch.equal(made[name], state[name]) for name in state)
     assert 'left out: head.fc.weight' in done.text
@@ -72,7 +72,7 @@ def test_selfsup2mmdet_keeps_the_encoder_only(kind, prefix, tmp_path):
     others = ('module.encoder_k.conv1.weight', 'module.queue', prefix + 'fc.0.weight', 'module.prototypes.weight')
     torch.save(dict(state_dict={**source, **dict.fromkeys(others, torch.ones(1))}), tmp_path / 'a.pth')
     command = (f'{CONVERTERS}/selfsup2mmdet.py', tmp_path / 'a.pth', tmp_path / 'b.pth')
-    run_tool(*command, '--selfsup', kind, folder=tmp_path)
+    run_tool(*command, '--selfsup', kind)
     made = weights(tmp_path / 'b.pth')
     assert {name: tensor[0].item() for name, tensor in made.items()} == {name: i for i, name in enumerate(names)}
 
@@ -102,7 +102,7 @@ def test_detectron2pytorch_gives_every_tensor_of_the_backbone(tmp_path):
     model = ResNet(50, base_channels=2, stem_channels=2)
     blobs = {**caffe2_blobs(model), 'pred_w': np.ones(2), 'conv1_w_momentum': np.ones(2)}
     (tmp_path / 'a.pkl').write_bytes(pickle.dumps(dict(blobs=blobs), protocol=2))
-    run_tool(f'{CONVERTERS}/detectron2pytorch.py', tmp_path / 'a.pkl', tmp_path / 'b.pth', 50, folder=tmp_path)
+    run_tool(f'{CONVERTERS}/detectron2pytorch.py', tmp_path / 'a.pkl', tmp_path / 'b.pth', 50)
     made, state = weights(tmp_path / 'b.pth'), model.state_dict()
     assert set(made) == counted(model) and all(torch.equal(made[name], state[name]) for name in made)
 
@@ -116,7 +116,6 @@ def test_detectron2pytorch_runs_nothing_from_the_file(tmp_path):
     (tmp_path / 'a.pkl').write_bytes(pickle.dumps(dict(blobs=Evil())))
     done = run_tool(
         *(f'{CONVERTERS}/detectron2pytorch.py', tmp_path / 'a.pkl', tmp_path / 'b.pth', 50),
-        folder=tmp_path,
         check=False,
     )
     assert 'a.pkl: the file wants to run' in done.error and 'it ran' not in done.text
@@ -132,7 +131,7 @@ def test_upgrade_ssd_version_renames_to_the_neck(tmp_path):
         'backbone.features.0.weight': 'backbone.features.0.weight',
     }
     torch.save(dict(state_dict={n: torch.ones(1) for n in names}, meta=dict(epoch=3)), tmp_path / 'a.pth')
-    run_tool(f'{CONVERTERS}/upgrade_ssd_version.py', tmp_path / 'a.pth', tmp_path / 'b.pth', folder=tmp_path)
+    run_tool(f'{CONVERTERS}/upgrade_ssd_version.py', tmp_path / 'a.pth', tmp_path / 'b.pth')
     assert set(weights(tmp_path / 'b.pth')) == set(names.values())
     assert torch.load(tmp_path / 'b.pth', weights_only=True)['meta'] == dict(epoch=3)
 
@@ -147,7 +146,7 @@ def test_upgrade_model_version_moves_and_drops_the_background(tmp_path):
     }
     torch.save(dict(state_dict=old), tmp_path / 'a.pth')
     command = (f'{CONVERTERS}/upgrade_model_version.py', tmp_path / 'a.pth', tmp_path / 'b.pth')
-    run_tool(*command, '--num-classes', 3, folder=tmp_path)
+    run_tool(*command, '--num-classes', 3)
     new = {name: tensor.flatten().tolist() for name, tensor in weights(tmp_path / 'b.pth').items()}
     assert new == {
         'rpn_head.rpn_cls.weight': [0, 1, 2],
@@ -166,7 +165,7 @@ def test_upgrade_model_version_of_one_stage_heads(tmp_path):
     }
     torch.save(dict(state_dict=old), tmp_path / 'a.pth')
     command = (f'{CONVERTERS}/upgrade_model_version.py', tmp_path / 'a.pth', tmp_path / 'b.pth')
-    run_tool(*command, '--num-classes', 3, folder=tmp_path)
+    run_tool(*command, '--num-classes', 3)
     new = {name: tensor.tolist() for name, tensor in weights(tmp_path / 'b.pth').items()}
     assert new == {
         'bbox_head.cls_convs.0.weight': [1, 2, 0, 4, 5, 3],
@@ -184,7 +183,5 @@ def test_renamed_takes_the_first_rule_that_fits_a_whole_name():
 
 def test_weights_of_another_kind_are_refused(tmp_path):
     torch.save(dict(state_dict={'x': torch.ones(1)}), tmp_path / 'a.pth')
-    done = run_tool(
-        *(f'{CONVERTERS}/regnet2mmdet.py', tmp_path / 'a.pth', tmp_path / 'b.pth'), folder=tmp_path, check=False
-    )
+    done = run_tool(*(f'{CONVERTERS}/regnet2mmdet.py', tmp_path / 'a.pth', tmp_path / 'b.pth'), check=False)
     assert 'no weight has a name that is known here' in done.error and not (tmp_path / 'b.pth').exists()

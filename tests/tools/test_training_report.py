@@ -2,17 +2,13 @@
 
 import json
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from process import ROOT, python
 
 from mmdet.utils.running.json_log import global_iterations, latest_json_log, read_json_log
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -42,8 +38,8 @@ def finished(tmp_path):
 
 def report(folder):
     script = ROOT / 'tools' / 'analysis_tools' / 'training_report.py'
-    command = [sys.executable, script, folder / 'config.py', folder, '--results', folder / 'results.pkl']
-    return subprocess.run([*map(str, command), '--pictures', '2'], capture_output=True, text=True, check=False)
+    results = folder / 'results.pkl'
+    return python(script, folder / 'config.py', folder, '--results', results, '--pictures', 2, check=False)
 
 
 def test_report_links_files_that_exist_and_states_the_figures(finished):

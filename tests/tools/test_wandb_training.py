@@ -84,7 +84,7 @@ def train(folder, world, settings):
     (folder / 'wandb.py').write_text(STAND_IN.replace('CALLS', str(folder / 'calls.json')))
     (folder / 'c.py').write_text(f"_base_ = '{world}/tiny.py'\n" + settings)
     options = ('--work-dir', folder / 'work', '--seed', 0)
-    run_tool('tools/train.py', folder / 'c.py', *options, folder=folder, search_path=(str(folder),))
+    run_tool('tools/train.py', folder / 'c.py', *options, search_path=(str(folder),))
     return json.loads((folder / 'calls.json').read_text())
 
 

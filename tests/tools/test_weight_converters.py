@@ -14,10 +14,10 @@ def test_torchvision_weights_there_and_back(tmp_path):
     theirs = detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=3)
     torch.save(theirs.state_dict(), tmp_path / 'theirs.pth')
     script, model = 'tools/model_converters/torchvision2mmdet.py', 'fasterrcnn_resnet50_fpn'
-    run_tool(script, tmp_path / 'theirs.pth', tmp_path / 'ours.pth', folder=tmp_path)
+    run_tool(script, tmp_path / 'theirs.pth', tmp_path / 'ours.pth')
     ours = torch.load(tmp_path / 'ours.pth', weights_only=True)['state_dict']
     assert ours['roi_head.bbox_head.fc_cls.weight'].shape == (3, 1024)
-    run_tool(script, tmp_path / 'ours.pth', tmp_path / 'back.pth', '--to-torchvision', model, folder=tmp_path)
+    run_tool(script, tmp_path / 'ours.pth', tmp_path / 'back.pth', '--to-torchvision', model)
     again = torch.load(tmp_path / 'back.pth', weights_only=True)
     scores = 'roi_heads.box_predictor.cls_score.weight'
     assert torch.equal(again[scores], theirs.state_dict()[scores])
@@ -30,7 +30,6 @@ def test_converters_say_what_is_wrong(tmp_path):
         'tools/model_converters/torchvision2mmdet.py',
         tmp_path / 'x.pth',
         tmp_path / 'y.pth',
-        folder=tmp_path,
         check=False,
     )
     assert done.status == 1 and 'no class scores in the file' in done.error
@@ -39,7 +38,6 @@ def test_converters_say_what_is_wrong(tmp_path):
         'tools/model_converters/detectron2_to_mmdet.py',
         tmp_path / 'x.pkl',
         tmp_path / 'y.pth',
-        folder=tmp_path,
         check=False,
     )
     assert done.status == 1 and 'wants to run builtins.print' in done.error
@@ -49,14 +47,14 @@ def test_converters_say_what_is_wrong(tmp_path):
 def test_checkpoint_and_config_of_mmdetection_3(tmp_path):
     script = 'tools/model_converters/mmdet3_to_mmdet.py'
     example = ROOT / 'tests/apis/conversion/mmdet3_example.py'
-    done = run_tool(script, example, tmp_path / 'ours.py', folder=tmp_path)
+    done = run_tool(script, example, tmp_path / 'ours.py')
     assert 'compare the numbers of a test' in done.text
     model = build_detector(Config.fromfile(str(tmp_path / 'ours.py')).model)
     weights = {**model.state_dict(), 'data_preprocessor.mean': torch.zeros(3, 1, 1)}
     torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=('a', 'b')))), tmp_path / 'theirs.pth')
-    run_tool(script, tmp_path / 'theirs.pth', tmp_path / 'ours.pth', '--config', tmp_path / 'ours.py', folder=tmp_path)
+    run_tool(script, tmp_path / 'theirs.pth', tmp_path / 'ours.pth', '--config', tmp_path / 'ours.py')
     content = torch.load(tmp_path / 'ours.pth', weights_only=True)
     model.load_state_dict(content['state_dict'])
     assert tuple(content['meta']['CLASSES']) == ('a', 'b')
-    done = run_tool(script, tmp_path / 'theirs.pth', tmp_path / 'no.pth', folder=tmp_path, check=False)
+    done = run_tool(script, tmp_path / 'theirs.pth', tmp_path / 'no.pth', check=False)
     assert done.status == 1 and 'a checkpoint needs --config' in done.error

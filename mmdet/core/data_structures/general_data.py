@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from mmdet.utils.util_mixins import NiceRepr
 
 MAX_SHOWN = 4  # elements of arrays and tensors that a text of the object spells out
 _FIELD_SETS = ('_meta_info_fields', '_data_fields')
+
+
+_Data = TypeVar('_Data', bound='GeneralData')
 
 
 class GeneralData(NiceRepr):
@@ -55,7 +58,7 @@ class GeneralData(NiceRepr):
         for name, value in data.items():
             setattr(self, name, value)
 
-    def new(self, meta_info: Mapping | None = None, data: Mapping | None = None) -> 'GeneralData':
+    def new(self: _Data, meta_info: Mapping | None = None, data: Mapping | None = None) -> _Data:
         """Another object of this class, with this one's meta information.
 
         Args:

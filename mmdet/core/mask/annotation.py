@@ -5,8 +5,8 @@ corner far away asks for more memory than there is.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 import pycocotools.mask as mask_utils
@@ -15,7 +15,7 @@ MIN_CORNERS = 3
 FAR_AWAY = 16  # corners lie within so many edges of the image around it
 
 
-def as_polygons(segmentation: Any) -> list[list[float]]:
+def as_polygons(segmentation: Any) -> list[Sequence[float]]:
     """Polygons as lists x1, y1, x2, y2, ... px.
 
     Those with less than three corners, or with a lone coordinate, are left out.
@@ -46,7 +46,7 @@ def as_polygons(segmentation: Any) -> list[list[float]]:
     return polygons
 
 
-def _is_list(value: Any) -> bool:
+def _is_list(value: Any) -> TypeGuard[Sequence]:
     return isinstance(value, (list, tuple, np.ndarray))
 
 
@@ -89,7 +89,7 @@ def segmentation_to_rle(segmentation: Any, height: int, width: int) -> dict:
     return mask_utils.merge(rles)
 
 
-def _check_near(polygons: list[list[float]], height: int, width: int) -> None:
+def _check_near(polygons: list[Sequence[float]], height: int, width: int) -> None:
     limit = FAR_AWAY * max(height, width)
     if any(max(polygon) > limit or min(polygon) < -limit for polygon in polygons):
         raise ValueError(f'a corner is more than {limit} px away from its image of {width}x{height} px')

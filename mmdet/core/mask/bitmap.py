@@ -22,7 +22,7 @@ from mmdet.core.mask.base import (
 from mmdet.ops import roi_align
 from mmdet.utils.running.device_copy import send
 
-FLIP_AXES = dict(horizontal=2, vertical=1, diagonal=(1, 2))
+FLIP_AXES: dict[str, int | tuple[int, int]] = dict(horizontal=2, vertical=1, diagonal=(1, 2))
 
 
 class BitmapMasks(BaseInstanceMasks):
@@ -112,7 +112,7 @@ class BitmapMasks(BaseInstanceMasks):
         rois = torch.cat([torch.arange(len(boxes), device=device).to(boxes)[:, None], boxes], dim=1)
         # each box gets a copy of its mask as the "image" of its own in the batch
         picked = masks[torch.as_tensor(inds, device=device).long()].to(boxes)[:, None]
-        resized = roi_align(picked, rois, tuple(out_shape), 1.0, 0, 'avg', True)[:, 0]
+        resized = roi_align(picked, rois, (out_shape[0], out_shape[1]), 1.0, 0, 'avg', True)[:, 0]
         return (resized >= 0.5).to(boxes) if binarize else resized
 
     def expand(self, expanded_h: int, expanded_w: int, top: int, left: int) -> 'BitmapMasks':
@@ -216,7 +216,7 @@ def crop_window(bbox: np.ndarray, height: int, width: int) -> tuple[int, int, in
 def first_and_end(filled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows (n, k) of bools -> first True and one past the last True of each (n,); 0 and 0 for rows without any."""
     if filled.shape[1] == 0:
-        return np.zeros((2, len(filled)), dtype=int)
+        return np.zeros(len(filled), dtype=int), np.zeros(len(filled), dtype=int)
     first = filled.argmax(1)
     end = filled.shape[1] - filled[:, ::-1].argmax(1)
     return first, np.where(filled.any(1), end, 0)

@@ -1,6 +1,7 @@
 """Instance masks as polygons."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import mmcv
@@ -104,9 +105,13 @@ class PolygonMasks(BaseInstanceMasks):
         bboxes, inds = torch.as_tensor(bboxes).cpu().numpy(), torch.as_tensor(inds).cpu().numpy()
         sizes_wh = np.maximum(bboxes[:, 2:] - bboxes[:, :2], 1)
         factors_xy = np.array(out_shape[::-1]) / sizes_wh
+
+        def inside(points: np.ndarray, box: np.ndarray, factor: np.ndarray) -> np.ndarray:
+            return (points - box[:2]) * factor
+
         return PolygonMasks(
             [
-                [transform_polygon(p, lambda points, b=box, f=factor: (points - b[:2]) * f) for p in self.masks[i]]
+                [transform_polygon(p, partial(inside, box=box, factor=factor)) for p in self.masks[i]]
                 for box, factor, i in zip(bboxes, factors_xy, inds)
             ],
             *out_shape,

@@ -21,16 +21,16 @@ def _proposal_cfg(cfg: Mapping) -> ConfigDict:
     Raises:
         ValueError: an old key is there beside the new one, with another value.
     """
-    cfg = ConfigDict(copy.deepcopy(dict(cfg)))
-    cfg.setdefault('nms', ConfigDict(type='nms'))
-    for old, holder, new in (('max_num', cfg, 'max_per_img'), ('nms_thr', cfg.nms, 'iou_threshold')):
-        if old not in cfg:
+    todays = ConfigDict(copy.deepcopy(dict(cfg)))
+    todays.setdefault('nms', ConfigDict(type='nms'))
+    for old, holder, new in (('max_num', todays, 'max_per_img'), ('nms_thr', todays.nms, 'iou_threshold')):
+        if old not in todays:
             continue
-        value = cfg.pop(old)
+        value = todays.pop(old)
         warnings.warn(f'{old} of a proposal config is deprecated; use {new}', DeprecationWarning, stacklevel=3)
         if holder.setdefault(new, value) != value:
             raise ValueError(f'proposal config: {old}={value} contradicts {new}={holder[new]}; keep {new}')
-    return cfg
+    return todays
 
 
 def _map_back(boxes: Tensor, img_meta: Mapping) -> Tensor:
@@ -57,12 +57,12 @@ def merge_aug_proposals(aug_proposals: Sequence[Tensor], img_metas: Sequence[Map
     Raises:
         ValueError: old and new names contradict each other.
     """
-    cfg = _proposal_cfg(cfg)
+    todays = _proposal_cfg(cfg)
     boxes = torch.cat([_map_back(props[:, :4], meta) for props, meta in zip(aug_proposals, img_metas)])
     scores = torch.cat([props[:, 4] for props in aug_proposals])
-    dets, _ = nms(boxes.contiguous(), scores.contiguous(), cfg.nms.iou_threshold)
+    dets, _ = nms(boxes.contiguous(), scores.contiguous(), todays.nms.iou_threshold)
     _, best = dets[:, 4].sort(descending=True)
-    return dets[best[: cfg.max_per_img]]
+    return dets[best[: todays.max_per_img]]
 
 
 def merge_aug_bboxes(
@@ -88,9 +88,8 @@ def merge_aug_bboxes(
 
 def merge_aug_scores(aug_scores: Sequence[Tensor] | Sequence[np.ndarray]) -> Tensor | np.ndarray:
     """Mean of scores, tensors or arrays of one shape, over the copies."""
-    if isinstance(aug_scores[0], Tensor):
-        return torch.mean(torch.stack(list(aug_scores)), dim=0)
-    return np.mean(aug_scores, axis=0)
+    tensors = [scores for scores in aug_scores if isinstance(scores, Tensor)]
+    return torch.stack(tensors).mean(0) if tensors else np.mean(aug_scores, axis=0)
 
 
 def merge_aug_masks(
@@ -111,8 +110,9 @@ def merge_aug_masks(
         ValueError: an unknown direction of flip.
     """
     upright = [_flip_back(mask, metas[0]) for mask, metas in zip(aug_masks, img_metas)]
-    if isinstance(upright[0], Tensor):
-        stacked = torch.stack(upright)
+    tensors = [mask for mask in upright if isinstance(mask, Tensor)]
+    if tensors:
+        stacked = torch.stack(tensors)
         if weights is None:
             return stacked.mean(0)
         fractions = tensor_like(weights, stacked) / sum(weights)

@@ -5,6 +5,7 @@ import pickle
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -104,10 +105,10 @@ def tensor2obj(tensor: Tensor) -> object:
 
 
 @functools.lru_cache
-def _get_global_gloo_group() -> dist.ProcessGroup:
-    """A group of all processes that can exchange CPU data, whatever the main backend is."""
+def _get_global_gloo_group() -> dist.ProcessGroup | None:
+    """A group of all processes that can exchange CPU data, whatever the main backend is; None: that of the main one."""
     if dist.get_backend() == dist.Backend.NCCL:
-        return dist.new_group(backend='gloo')
+        return cast(dist.ProcessGroup, dist.new_group(backend='gloo'))
     return dist.group.WORLD
 
 

@@ -47,6 +47,12 @@ def _parameters(function: Callable) -> dict[str, Any]:
     return {p.name: p.kind for p in inspect.signature(function).parameters.values()}
 
 
+def images_of_rows(counts: Sequence[int], device: torch.device) -> Tensor:
+    """(R,) number of each row's image, where ``counts[i]`` rows are of image i and stand image after image."""
+    images = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts, dtype=torch.long))
+    return images.to(device, non_blocking=True)
+
+
 def unmap(data: Tensor, count: int, inds: Tensor, fill: float = 0) -> Tensor:
     """The M rows of ``data`` as some of ``count`` rows, the others being ``fill``.
 

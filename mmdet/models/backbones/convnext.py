@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.ckpt_convert import convnext_from_torchvision
-from mmdet.models.utils.weights import freeze, load_pretrained, pretrained_path, run_block
+from mmdet.models.utils.weights import PartlyFrozen, freeze, load_pretrained, pretrained_path, run_block
 from mmdet.utils.registry import did_you_mean
 
 # Default arguments, never written to.
@@ -95,7 +95,7 @@ class ConvNeXtBlock(BaseModule):
 
 
 @BACKBONES.register_module()
-class ConvNeXt(BaseModule):
+class ConvNeXt(PartlyFrozen, BaseModule):
     """A patch convolution and four stages of blocks; strides 4, 8, 16 and 32.
 
     Args:
@@ -230,9 +230,3 @@ class ConvNeXt(BaseModule):
             else:
                 outs.append(norm(x).contiguous())
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> 'ConvNeXt':
-        """Training mode, except for what is frozen."""
-        super().train(mode)
-        self._freeze_stages()
-        return self

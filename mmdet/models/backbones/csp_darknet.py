@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.csp_layer import CSPLayer
-from mmdet.models.utils.weights import freeze, norm_layers_eval
+from mmdet.models.utils.weights import PartlyFrozen, freeze
 from mmdet.utils.registry import did_you_mean
 
 SQRT_5 = math.sqrt(5)  # torch's own slope for the initial values of convolutions
@@ -112,7 +112,7 @@ class SPPBottleneck(BaseModule):
 
 
 @BACKBONES.register_module()
-class CSPDarknet(BaseModule):
+class CSPDarknet(PartlyFrozen, BaseModule):
     """A stem of stride 2 and stages of a convolution of stride 2 and a cross-stage partial layer.
 
     Args:
@@ -223,14 +223,6 @@ class CSPDarknet(BaseModule):
     def _freeze_stages(self) -> None:
         """Keep the stem and the first ``frozen_stages`` stages as they are; -1: none."""
         freeze(*(getattr(self, name) for name in self.layers[: self.frozen_stages + 1]))
-
-    def train(self, mode: bool = True) -> 'CSPDarknet':
-        """Training mode, except for what is frozen and, with ``norm_eval``, batch statistics."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norm_layers_eval(self)
-        return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Images ``(N, 3, H, W)`` to the outputs in ``out_indices``."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mmdet.models.backbones.resnet import scratch_init_cfg
 from mmdet.models.builder import BACKBONES
-from mmdet.models.utils.weights import freeze, norm_layers_eval, resolve_init_cfg
+from mmdet.models.utils.weights import PartlyFrozen, freeze, resolve_init_cfg
 
 # Default arguments, never written to.
 BATCH_NORM = dict(type='BN', requires_grad=True)
@@ -48,7 +48,7 @@ class ResBlock(BaseModule):
 
 
 @BACKBONES.register_module()
-class Darknet(BaseModule):
+class Darknet(PartlyFrozen, BaseModule):
     """A convolution and five stages, each a convolution of stride 2 and residual blocks.
 
     Args:
@@ -119,14 +119,6 @@ class Darknet(BaseModule):
     def _freeze_stages(self) -> None:
         """Keep the first ``frozen_stages`` layers as they are; -1: none."""
         freeze(*(getattr(self, name) for name in self.cr_blocks[: max(self.frozen_stages, 0)]))
-
-    def train(self, mode: bool = True) -> 'Darknet':
-        """Training mode, except for what is frozen and, with ``norm_eval``, batch statistics."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norm_layers_eval(self)
-        return self
 
     @staticmethod
     def make_conv_res_block(

@@ -4,33 +4,12 @@ from typing import Any
 
 from mmdet.models.backbones.detectors_resnet import Bottleneck as DetectoRSBottleneck
 from mmdet.models.backbones.detectors_resnet import DetectoRS_ResNet, ResLayer
-from mmdet.models.backbones.resnext import grouped_width
+from mmdet.models.backbones.resnext import GroupedWidth
 from mmdet.models.builder import BACKBONES
 
 
-class Bottleneck(DetectoRSBottleneck):
-    """A bottleneck of DetectoRS whose 3x3 convolution is split into groups.
-
-    Args:
-        inplanes: channels of the input.
-        planes: a quarter of the channels of the output.
-        groups: number of groups. Default: 1.
-        base_width: channels of a group in the first stage. Default: 4.
-        base_channels: ``planes`` of the first stage. Default: 64.
-        kwargs: as of DetectoRS' bottleneck.
-    """
-
-    def __init__(
-        self,
-        inplanes: int,
-        planes: int,
-        groups: int = 1,
-        base_width: int = 4,
-        base_channels: int = 64,
-        **kwargs: Any,
-    ) -> None:
-        width = grouped_width(planes, groups, base_width, base_channels)
-        super().__init__(inplanes, planes, width=width, groups=groups, **kwargs)
+class Bottleneck(GroupedWidth, DetectoRSBottleneck):
+    """A bottleneck of DetectoRS whose 3x3 convolution is split into groups."""
 
 
 @BACKBONES.register_module()

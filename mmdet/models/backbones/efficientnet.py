@@ -13,7 +13,7 @@ from mmdet.models.builder import BACKBONES
 from mmdet.models.utils.inverted_residual import InvertedResidual
 from mmdet.models.utils.make_divisible import make_divisible
 from mmdet.models.utils.se_layer import SELayer
-from mmdet.models.utils.weights import freeze, norm_layers_eval, run_block
+from mmdet.models.utils.weights import PartlyFrozen, freeze, run_block
 from mmdet.utils.registry import did_you_mean
 
 # Default arguments, never written to.
@@ -143,7 +143,7 @@ def model_scaling(layer_setting: LayerSetting, arch_setting: tuple[float, float]
 
 
 @BACKBONES.register_module()
-class EfficientNet(BaseModule):
+class EfficientNet(PartlyFrozen, BaseModule):
     """A convolution of stride 2, five stages of blocks, and a 1x1 convolution.
 
     Args:
@@ -300,11 +300,3 @@ class EfficientNet(BaseModule):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> 'EfficientNet':
-        """Training mode, except for what is frozen and, with ``norm_eval``, batch statistics."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norm_layers_eval(self)
-        return self

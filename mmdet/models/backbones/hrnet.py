@@ -11,7 +11,7 @@ from mmdet.models.backbones.resnet import scratch_init_cfg
 from mmdet.models.builder import BACKBONES
 from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
-from mmdet.models.utils.weights import norm_layers_eval, resolve_init_cfg
+from mmdet.models.utils.weights import PartlyFrozen, resolve_init_cfg
 
 # Default arguments, never written to.
 BATCH_NORM = dict(type='BN')
@@ -161,7 +161,7 @@ class HRModule(BaseModule):
 
 
 @BACKBONES.register_module()
-class HRNet(BaseModule):
+class HRNet(PartlyFrozen, BaseModule):
     """A stem of stride 4, a stage of one branch, and three stages of two, three and four branches.
 
     Args:
@@ -330,10 +330,3 @@ class HRNet(BaseModule):
             ]
             maps = getattr(self, f'stage{i}')(inputs)
         return maps
-
-    def train(self, mode: bool = True) -> 'HRNet':
-        """Training mode; with ``norm_eval`` batch statistics stay as they are."""
-        super().train(mode)
-        if mode and self.norm_eval:
-            norm_layers_eval(self)
-        return self

@@ -10,7 +10,7 @@ from mmdet.models.backbones.layers.resnet_blocks import BasicBlock, Bottleneck, 
 from mmdet.models.builder import BACKBONES
 from mmdet.models.options.fold_norm import norm_after_conv
 from mmdet.models.utils.res_layer import ResLayer
-from mmdet.models.utils.weights import freeze, norm_layers_eval, resolve_init_cfg
+from mmdet.models.utils.weights import PartlyFrozen, freeze, resolve_init_cfg
 
 # Default arguments, never written to.
 BATCH_NORM = dict(type='BN', requires_grad=True)
@@ -27,7 +27,7 @@ def scratch_init_cfg() -> list[dict]:
 
 
 @BACKBONES.register_module()
-class ResNet(BaseModule):
+class ResNet(PartlyFrozen, BaseModule):
     """A stem of stride 4 and up to four stages of residual blocks.
 
     Args:
@@ -253,14 +253,6 @@ class ResNet(BaseModule):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> 'ResNet':
-        """Training mode, except for what is frozen and, with ``norm_eval``, batch statistics."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norm_layers_eval(self)
-        return self
 
 
 @BACKBONES.register_module()

@@ -13,8 +13,8 @@ def grouped_width(planes: int, groups: int, base_width: int, base_channels: int)
     return planes if groups == 1 else int(planes * base_width / base_channels) * groups
 
 
-class Bottleneck(ResNetBottleneck):
-    """A bottleneck whose 3x3 convolution is split into groups.
+class GroupedWidth:
+    """What a bottleneck inherits before its base class to split its 3x3 convolution into groups.
 
     Args:
         inplanes: channels of the input.
@@ -22,7 +22,7 @@ class Bottleneck(ResNetBottleneck):
         groups: number of groups. Default: 1.
         base_width: channels of a group in the first stage. Default: 4.
         base_channels: ``planes`` of the first stage. Default: 64.
-        kwargs: as of ResNet's bottleneck.
+        kwargs: as of the base class.
     """
 
     def __init__(
@@ -36,6 +36,10 @@ class Bottleneck(ResNetBottleneck):
     ) -> None:
         width = grouped_width(planes, groups, base_width, base_channels)
         super().__init__(inplanes, planes, width=width, groups=groups, **kwargs)
+
+
+class Bottleneck(GroupedWidth, ResNetBottleneck):
+    """A bottleneck whose 3x3 convolution is split into groups."""
 
 
 @BACKBONES.register_module()

@@ -14,6 +14,7 @@ from mmdet.models.utils.ckpt_convert import swin_converter
 from mmdet.models.utils.transformers.feed_forward import ResidualFeedForward
 from mmdet.models.utils.transformers.patch_embed import PatchEmbed, PatchMerging, image_grid, nlc_to_nchw, resized_grid
 from mmdet.models.utils.weights import (
+    PartlyFrozen,
     freeze,
     init_transformer_layers,
     load_pretrained,
@@ -179,7 +180,7 @@ class _Block(NamedTuple):
 
 
 @BACKBONES.register_module()
-class SwinTransformer(BaseModule):
+class SwinTransformer(PartlyFrozen, BaseModule):
     """Patches of the image, and stages of attention inside shifted windows; strides 4, 8, 16 and 32.
 
     Args:
@@ -292,12 +293,6 @@ class SwinTransformer(BaseModule):
             self.absolute_pos_embed.requires_grad = False
         for i in range(self.frozen_stages):
             freeze(self.stages[i], *([getattr(self, f'norm{i}')] if i in self.out_indices else []))
-
-    def train(self, mode: bool = True) -> 'SwinTransformer':
-        """Training mode, except for what is frozen."""
-        super().train(mode)
-        self._freeze_stages()
-        return self
 
     def init_weights(self) -> None:
         """Load the checkpoint of ``init_cfg``, or draw initial values as the paper does.

@@ -12,11 +12,10 @@ from mmdet.core.anchor.grid import join_flags, number_of
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.core.bbox.builder import BBOX_SAMPLERS, build_assigner, build_bbox_coder, build_sampler
-from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.samplers.custom_sampler import taking_all
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, matched_objects, sampled_targets
+from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
@@ -289,16 +288,29 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             unmap_outputs=unmap_outputs,
         )
         targets, (pos_inds, neg_inds, sampling_results), extra = results[:4], results[4:7], results[7:]
-        targets = self.weigh(
-            Targets(*map(torch.stack, targets)),
-            img_metas,
-            lambda i: greatest_overlaps(flat_anchors[i], gt_bboxes_list[i]),
-            objects=lambda: matched_objects(torch.stack(results[0]), self.num_classes, sampling_results),
-        )
-        by_level = [list(target.split(level_sizes, dim=1)) for target in targets]
+        by_level = self.weigh_by_level(targets, flat_anchors, gt_bboxes_list, img_metas, level_sizes, sampling_results)
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
         sampling = (sampling_results,) if return_sampling_results else ()
         return (*by_level, *counts, *sampling, *(images_to_levels(item, level_sizes) for item in extra))
+
+    def targets_of_maps(
+        self,
+        maps: Sequence[Tensor],
+        gt_bboxes: list[Tensor],
+        gt_labels: list[Tensor] | None,
+        img_metas: list[ImgMeta],
+        gt_bboxes_ignore: list[Tensor] | None,
+        **options: Any,
+    ) -> tuple[list[list[Tensor]], tuple]:
+        """Anchors of the cells of L maps (N, ..., H, W), and what :meth:`get_targets` gives for them.
+
+        The anchors are N times L times (H * W * A, 4); the other arguments are as of :meth:`loss`, ``options`` as of
+        :meth:`get_targets`.
+        """
+        anchors, flags = self.get_anchors([level.shape[-2:] for level in maps], img_metas, device=maps[0].device)
+        options.setdefault('label_channels', self.cls_out_channels if self.use_sigmoid_cls else 1)
+        truth = dict(gt_bboxes_ignore_list=gt_bboxes_ignore, gt_labels_list=gt_labels)
+        return anchors, self.get_targets(anchors, flags, gt_bboxes, img_metas, **truth, **options)
 
     def loss_single(
         self,
@@ -359,22 +371,12 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             ValueError: there are not as many maps as the anchor generator has levels.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        sizes = [scores.shape[-2:] for scores in cls_scores]
-        if len(sizes) != self.prior_generator.num_levels:
+        if len(cls_scores) != self.prior_generator.num_levels:
             raise ValueError(
-                f'{type(self).__name__} got {len(sizes)} feature maps, but its anchor generator has '
+                f'{type(self).__name__} got {len(cls_scores)} feature maps, but its anchor generator has '
                 f'{self.prior_generator.num_levels} levels (strides)'
             )
-        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
-        targets = self.get_targets(
-            anchors,
-            flags,
-            gt_bboxes,
-            img_metas,
-            gt_bboxes_ignore_list=gt_bboxes_ignore,
-            gt_labels_list=gt_labels,
-            label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
-        )
+        anchors, targets = self.targets_of_maps(cls_scores, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
         # Items beyond the sixth are a subclass's, for a loss of its own.
         labels, label_weights, bbox_targets, bbox_weights, num_pos, num_neg = targets[:6]
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)

@@ -7,9 +7,7 @@ import torch
 from mmcv.cnn import Scale
 from torch import Tensor, nn
 
-from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, matched_objects
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -151,18 +149,8 @@ class ATSSHead(AnchorHead):
             gt_bboxes_ignore: N times (G', 4), or None.
         """
         cls_scores, bbox_preds, centernesses = map(to_full_precision, (cls_scores, bbox_preds, centernesses))
-        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
-        anchors, flags = self.get_anchors(sizes, img_metas, device=device)
-        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
-        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = self.get_targets(
-            anchors,
-            flags,
-            gt_bboxes,
-            img_metas,
-            gt_bboxes_ignore_list=gt_bboxes_ignore,
-            gt_labels_list=gt_labels,
-            label_channels=channels,
-        )
+        _, targets = self.targets_of_maps(cls_scores, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = targets
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         num_samples = reduce_mean(cls_scores[0].new_full((), num_pos)).clamp(min=1)
         maps = (cls_scores, bbox_preds, centernesses)
@@ -282,16 +270,9 @@ class ATSSHead(AnchorHead):
             label_channels=label_channels,
             unmap_outputs=unmap_outputs,
         )[:8]
-        targets = Targets(*map(torch.stack, targets))
-        targets = self.weigh(
-            targets,
-            img_metas,
-            lambda i: greatest_overlaps(anchors[i], gt_bboxes_list[i]),
-            objects=lambda labels=targets.labels: matched_objects(labels, self.num_classes, sampled),
-        )
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
-        by_level = (list(part.split(level_sizes, dim=1)) for part in (torch.stack(anchors), *targets))
-        return (*by_level, *counts)
+        by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, level_sizes, sampled)
+        return (list(torch.stack(anchors).split(level_sizes, dim=1)), *by_level, *counts)
 
 
 def num_inside(num_level_anchors: Sequence[int], inside_flags: Tensor) -> list[int]:

@@ -133,8 +133,8 @@ class AutoAssignHead(FCOSHead):
 
     All points in an object are positives of it, weighed by confidence, by the overlap of their boxes and by the
     learnt :class:`CenterPrior`, and negatives as far as their boxes do not fit; points outside all objects are
-    negatives alone. To the policies these latter are the negatives; what a point inside an object says in the negative
-    loss goes with its image's weight. The assignment itself knows no weights. To the policy that looks at overlaps,
+    negatives alone. Negative policies are about these latter; what a point inside an object says in the negative loss
+    goes with its image's weight, and the assignment is the same for any weight. To the policy that looks at overlaps,
     points outside objects overlap by 0.
 
     Args:

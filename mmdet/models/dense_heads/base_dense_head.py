@@ -15,7 +15,9 @@ from mmcv.cnn import constant_init
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
+from mmdet.core.targets import Targets, matched_objects
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import DirectedHead
 from mmdet.models.utils.export import refuse_export
@@ -50,10 +52,13 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
     Attributes:
         last_objectness: class scores before the sigmoid of the last training pass that also made proposals, L
             detached maps (N, A * C, H, W); None before. They stay in memory until the next pass.
+        reg_width: channels that say an anchor's box.
 
     Args:
         init_cfg: initialisation of the weights, as mmcv's ``BaseModule`` takes it.
     """
+
+    reg_width = 4
 
     def __init__(self, init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
@@ -69,6 +74,34 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
     @abstractmethod
     def loss(self, **kwargs: Any) -> dict:
         """Losses by name, each a tensor or a list of tensors (one a level)."""
+
+    def weigh_by_level(
+        self,
+        targets: Sequence[Sequence[Tensor]],
+        boxes: Sequence[Tensor],
+        gt_bboxes: Sequence[Tensor],
+        img_metas: list[ImgMeta],
+        level_sizes: Sequence[int],
+        results: Sequence[Any],
+    ) -> list[list[Tensor]]:
+        """Targets of a batch, weighed as its images say, L times (N, H * W * A, ...) for each of the four parts.
+
+        Args:
+            targets: the parts of :class:`Targets`, each N times (R, ...).
+            boxes: N times (R, 4), the rows' boxes, which policies of negatives compare with the objects.
+            gt_bboxes: N times (G, 4).
+            img_metas: meta information of the N images.
+            level_sizes: rows of each level, R in all.
+            results: sampling results of the N images, which tell the objects of positives.
+        """
+        batch = Targets(*map(torch.stack, targets))
+        batch = self.weigh(
+            batch,
+            img_metas,
+            lambda i: greatest_overlaps(boxes[i], gt_bboxes[i]),
+            objects=lambda labels=batch.labels: matched_objects(labels, self.num_classes, results),
+        )
+        return [list(part.split(level_sizes, dim=1)) for part in batch]
 
     def score_maps_for_loss(
         self,
@@ -195,11 +228,11 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         cfg = as_config(self.test_cfg if cfg is None else cfg)
         with_factors = score_factor_list[0] is not None
         scores, labels, bboxes, factors = [], [], [], []
-        for level in zip(cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors):
-            level_scores, level_labels, kept = self._best_of_level(*level, cfg)
+        for level, parts in enumerate(zip(cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors)):
+            level_scores, level_labels, kept = self._best_of_level(*parts, cfg)
             scores.append(level_scores)
             labels.append(level_labels)
-            bboxes.append(self.bbox_coder.decode(kept['priors'], kept['deltas'], max_shape=img_meta['img_shape']))
+            bboxes.append(self._boxes_of_level(level, kept['priors'], kept['deltas'], img_meta['img_shape']))
             if with_factors:
                 factors.append(kept['factors'])
         return self._bbox_post_process(
@@ -219,7 +252,7 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The ``nms_pre`` best (anchor, class) pairs of one level: scores (k,), labels (k,), rows of their anchors."""
         scores = self._class_scores(flatten_map(cls_score, self.cls_out_channels))
-        rows = dict(deltas=flatten_map(bbox_pred, 4), priors=priors)
+        rows = dict(deltas=flatten_map(bbox_pred, self.reg_width), priors=priors)
         if score_factor is not None:
             rows['factors'] = flatten_map(score_factor, 1).squeeze(1).sigmoid()
         limit = cfg.get('nms_pre', -1)
@@ -227,6 +260,10 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
             scores, cfg.get('score_thr', 0), limit if limit > 0 else scores.numel(), rows
         )
         return scores, labels, kept
+
+    def _boxes_of_level(self, level: int, priors: Tensor, deltas: Tensor, max_shape: tuple[int, ...]) -> Tensor:
+        """Predictions (k, ``reg_width``) at priors (k, ...) of a level -> boxes (k, 4) inside ``max_shape`` (h, w)."""
+        return self.bbox_coder.decode(priors, deltas, max_shape=max_shape)
 
     def _class_scores(self, logits: Tensor) -> Tensor:
         """(n, C) class maps -> (n, K) scores in [0, 1]."""

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from mmdet.core.bbox.assigners.region_assigner import RegionAssigner
 from mmdet.core.bbox.builder import build_assigner, build_sampler
-from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, matched_objects
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
@@ -159,15 +157,9 @@ class StageCascadeRPNHead(RPNHead):
             featmap_sizes=featmap_sizes,
             label_channels=label_channels,
         )
-        targets = Targets(*map(torch.stack, targets))
-        targets = self.weigh(
-            targets,
-            img_metas,
-            lambda i: greatest_overlaps(torch.cat(anchor_list[i]), gt_bboxes_list[i]),
-            objects=lambda labels=targets.labels: matched_objects(labels, self.num_classes, sampled),
-        )
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
-        return (*(list(target.split(level_sizes, dim=1)) for target in targets), *counts)
+        boxes = [torch.cat(levels) for levels in anchor_list]
+        return (*self.weigh_by_level(targets, boxes, gt_bboxes_list, img_metas, level_sizes, sampled), *counts)
 
     def get_targets(
         self,

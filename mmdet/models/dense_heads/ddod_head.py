@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from mmdet.core.anchor.utils import images_to_levels
 from mmdet.core.bbox.builder import build_assigner
-from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, matched_objects
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -317,16 +315,10 @@ class DDODHead(AnchorHead):
             unmap_outputs=unmap_outputs,
             is_cls_assigner=is_cls_assigner,
         )
-        targets = Targets(*map(torch.stack, targets))
-        targets = self.weigh(
-            targets,
-            img_metas,
-            lambda i: greatest_overlaps(anchors[i], gt_bboxes_list[i]),
-            objects=lambda labels=targets.labels: matched_objects(labels, self.num_classes, sampled),
-        )
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
         sizes = num_level_anchors_list[0]
-        return (images_to_levels(anchors, sizes), *(list(part.split(sizes, dim=1)) for part in targets), *counts)
+        by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, sizes, sampled)
+        return (images_to_levels(anchors, sizes), *by_level, *counts)
 
     def _get_target_single(
         self,

@@ -18,7 +18,6 @@ from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.feature_adaption import SMALL_ADAPTION, adaption_layers
 from mmdet.models.dense_heads.functional.guided_targets import last_object
 from mmdet.models.dense_heads.functional.towers import rare_classes
-from mmdet.models.utils.settings import as_config
 
 # Default arguments, never written to.
 RARE_CLASSES = rare_classes('conv_cls')
@@ -237,29 +236,8 @@ class FoveaHead(AnchorFreeHead):
             all_targets.append(distances.clamp(min=1 / MAX_RATIO, max=MAX_RATIO).log())
         return all_labels, all_targets
 
-    def _get_bboxes_single(
-        self,
-        cls_score_list: list[Tensor],
-        bbox_pred_list: list[Tensor],
-        score_factor_list: list[Tensor | None],
-        mlvl_priors: list[Tensor],
-        img_meta: ImgMeta,
-        cfg: dict | None,
-        rescale: bool = False,
-        with_nms: bool = True,
-        **kwargs: Any,
-    ) -> tuple[Tensor, ...]:
-        """Boxes of one image; see :meth:`BaseDenseHead.get_bboxes`."""
-        cfg = as_config(self.test_cfg if cfg is None else cfg)
-        scores, labels, boxes = [], [], []
-        levels = zip(cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors)
-        for base, level in zip(self.base_edge_list, levels):
-            level_scores, level_labels, kept = self._best_of_level(*level, cfg)
-            scores.append(level_scores)
-            labels.append(level_labels)
-            boxes.append(self._bbox_decode(kept['priors'], kept['deltas'], base, img_meta['img_shape']))
-        factor = img_meta.get('scale_factor')
-        return self._bbox_post_process(scores, labels, boxes, factor, cfg, rescale, with_nms, **kwargs)
+    def _boxes_of_level(self, level: int, priors: Tensor, deltas: Tensor, max_shape: tuple[int, ...]) -> Tensor:
+        return self._bbox_decode(priors, deltas, self.base_edge_list[level], max_shape)
 
     def _bbox_decode(self, priors: Tensor, bbox_pred: Tensor, base_len: float, max_shape: tuple[int, ...]) -> Tensor:
         """Points (n, 2) and log distances (n, 4) -> boxes (n, 4), inside the last pixel of ``max_shape`` (h, w)."""

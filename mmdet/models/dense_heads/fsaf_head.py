@@ -118,12 +118,8 @@ class FSAFHead(RetinaHead):
         """
         cls_scores = to_full_precision(cls_scores)
         bbox_preds = [level.clamp(min=MIN_DISTANCE) for level in to_full_precision(bbox_preds)]
-        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
-        anchors, flags = self.get_anchors(sizes, img_metas, device=device)
-        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
-        *targets, num_pos, num_neg, gt_inds = self.get_targets(
-            anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, channels
-        )
+        anchors, found = self.targets_of_maps(cls_scores, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        *targets, num_pos, num_neg, gt_inds = found
         losses = multi_apply(
             self.loss_single,
             cls_scores,
@@ -133,7 +129,9 @@ class FSAFHead(RetinaHead):
             num_total_samples=num_pos + num_neg if self.sampling else num_pos,
         )
         counts = torch.tensor([len(gts) for gts in gt_bboxes])
-        first = (counts.cumsum(0) - counts).to(device)[:, None]  # number of an image's first object in the batch
+        first = (counts.cumsum(0) - counts).to(cls_scores[0].device)[
+            :, None
+        ]  # number of an image's first object in the batch
         gt_inds = [torch.where(level >= 0, level + first, -1).flatten() for level in gt_inds]
         labels = [level.flatten() for level in targets[0]]
         levels = self._best_levels(*losses, gt_inds, int(counts.sum()))

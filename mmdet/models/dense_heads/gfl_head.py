@@ -190,18 +190,8 @@ class GFLHead(AnchorHead):
             gt_bboxes_ignore: N times (G', 4), or None.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
-        anchors, flags = self.get_anchors(sizes, img_metas, device=device)
-        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
-        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = self.get_targets(
-            anchors,
-            flags,
-            gt_bboxes,
-            img_metas,
-            gt_bboxes_ignore_list=gt_bboxes_ignore,
-            gt_labels_list=gt_labels,
-            label_channels=channels,
-        )
+        _, found = self.targets_of_maps(cls_scores, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = found
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         num_samples = reduce_mean(cls_scores[0].new_full((), num_pos)).clamp(min=1)
         targets, counts = (labels, label_weights, bbox_targets), [num_samples] * len(anchors)
@@ -219,27 +209,15 @@ class GFLHead(AnchorHead):
         losses_bbox, losses_dfl = ([level / divisor for level in losses] for losses in (losses_bbox, losses_dfl))
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox, loss_dfl=losses_dfl)
 
-    def _get_bboxes_single(
-        self,
-        cls_score_list: list[Tensor],
-        bbox_pred_list: list[Tensor],
-        score_factor_list: list[Tensor | None],
-        mlvl_priors: list[Tensor],
-        img_meta: ImgMeta,
-        cfg: dict | None,
-        rescale: bool = False,
-        with_nms: bool = True,
-        **kwargs: Any,
-    ) -> tuple[Tensor, ...]:
-        """Boxes of one image; see :meth:`BaseDenseHead.get_bboxes`."""
-        distances = []
-        for logits, stride in zip(bbox_pred_list, self.prior_generator.strides):
-            means = self.integral(logits.permute(1, 2, 0)) * stride[0]
-            distances.append(means.T.reshape(4, *logits.shape[1:]))  # (H * W, 4) -> (4, H, W)
-        points = [self.anchor_center(priors) for priors in mlvl_priors]
-        return super()._get_bboxes_single(
-            cls_score_list, distances, score_factor_list, points, img_meta, cfg, rescale, with_nms, **kwargs
-        )
+    @property
+    def reg_width(self) -> int:
+        """Channels that say an anchor's box: a distribution for each side."""
+        return 4 * (self.reg_max + 1)
+
+    def _boxes_of_level(self, level: int, priors: Tensor, deltas: Tensor, max_shape: tuple[int, ...]) -> Tensor:
+        """Distributions (k, 4 * (reg_max + 1)) of the distances from the anchors' middles -> boxes (k, 4)."""
+        distances = self.integral(deltas) * self.prior_generator.strides[level][0]
+        return self.bbox_coder.decode(self.anchor_center(priors), distances, max_shape=max_shape)
 
     # the assigner looks at the levels one by one, as in ATSS
     get_targets = ATSSHead.get_targets

@@ -110,11 +110,8 @@ class LDHead(GFLHead):
             gt_bboxes_ignore: N times (G', 4), or None.
         """
         cls_scores, bbox_preds, soft_target = map(to_full_precision, (cls_scores, bbox_preds, soft_target))
-        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
-        anchors, flags = self.get_anchors(sizes, img_metas, device=device)
-        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = self.get_targets(
-            anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
-        )
+        _, found = self.targets_of_maps(cls_scores, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = found
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
         targets, strides = (labels, label_weights, bbox_targets), self.prior_generator.strides

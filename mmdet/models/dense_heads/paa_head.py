@@ -332,29 +332,6 @@ class PAAHead(ATSSHead):
     # all levels at once, as in AnchorHead
     _get_targets_single = AnchorHead._get_targets_single
 
-    def get_bboxes(
-        self,
-        cls_scores: Sequence[Tensor],
-        bbox_preds: Sequence[Tensor],
-        score_factors: Sequence[Tensor] | None = None,
-        img_metas: list[ImgMeta] | None = None,
-        cfg: dict | None = None,
-        rescale: bool = False,
-        with_nms: bool = True,
-        **kwargs: Any,
-    ) -> list:
-        """Maps to boxes; see :meth:`BaseDenseHead.get_bboxes`.
-
-        Raises:
-            ValueError: ``with_nms`` is False: boxes vote within one image, so there is no test with augmentation.
-        """
-        if not with_nms:
-            raise ValueError(
-                f'{type(self).__name__} gives boxes after suppression only (with_nms=True): it has no test with '
-                'augmentation'
-            )
-        return super().get_bboxes(cls_scores, bbox_preds, score_factors, img_metas, cfg, rescale, with_nms, **kwargs)
-
     def _get_bboxes_single(
         self,
         cls_score_list: list[Tensor],
@@ -407,7 +384,15 @@ class PAAHead(ATSSHead):
 
         Returns:
             boxes with scores (k, 5), labels (k,).
+
+        Raises:
+            ValueError: ``with_nms`` is False: boxes vote within one image, so there is no test with augmentation.
         """
+        if not with_nms:
+            raise ValueError(
+                f'{type(self).__name__} gives boxes after suppression only (with_nms=True): it has no test with '
+                'augmentation'
+            )
         bboxes = torch.cat(mlvl_bboxes)
         if rescale:
             bboxes = bboxes / bboxes.new_tensor(scale_factor)

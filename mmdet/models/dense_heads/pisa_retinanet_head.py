@@ -38,18 +38,9 @@ class PISARetinaHead(RetinaHead):
     ) -> dict[str, Tensor]:
         """``loss_cls``, ``loss_bbox`` and, with ``carl``, ``loss_carl``; arguments as of :meth:`AnchorHead.loss`."""
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        sizes = [scores.shape[-2:] for scores in cls_scores]
-        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
-        *targets, num_pos, num_neg, sampling_results = self.get_targets(
-            anchors,
-            flags,
-            gt_bboxes,
-            img_metas,
-            gt_bboxes_ignore_list=gt_bboxes_ignore,
-            gt_labels_list=gt_labels,
-            label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
-            return_sampling_results=True,
-        )[:7]
+        truth = (gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        anchors, found = self.targets_of_maps(cls_scores, *truth, return_sampling_results=True)
+        *targets, num_pos, num_neg, sampling_results = found[:7]
         cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
         labels, label_weights, bbox_targets, bbox_weights = (torch.cat(t, dim=1).flatten(0, 1) for t in targets)
         scores, deltas = flatten_batch(cls_scores, self.cls_out_channels), flatten_batch(bbox_preds, 4)

@@ -22,7 +22,6 @@ from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.reppoints import TRANSFORMS, grid_of_bbox, kernel_points, points_to_bbox
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
-from mmdet.models.utils.settings import as_config
 from mmdet.ops import DeformConv2d
 from mmdet.utils.registry import did_you_mean
 
@@ -35,8 +34,8 @@ REFINE_LOSS = dict(type='SmoothL1Loss', beta=1.0 / 9.0, loss_weight=1.0)
 class RepPointsHead(AnchorFreeHead):
     """Points of a first guess, where deformable convolutions look, refined points, and class scores.
 
-    A negative is what the assigner of the refining stage takes as one; that stage's proposals are the
-    boxes of the first guess, which the policy that looks at overlaps compares with the objects.
+    Negative policies are about what the assigner of the refining stage takes as negatives; that stage's proposals are
+    the boxes of the first guess, which the policy that looks at overlaps compares with the objects.
 
     Args:
         num_classes: K, without background.
@@ -411,29 +410,8 @@ class RepPointsHead(AnchorFreeHead):
             levels.append(shifts + places[:, :2].repeat(1, 2))
         return [list(image) for image in zip(*levels)]
 
-    def _get_bboxes_single(
-        self,
-        cls_score_list: list[Tensor],
-        bbox_pred_list: list[Tensor],
-        score_factor_list: list[Tensor | None],
-        mlvl_priors: list[Tensor],
-        img_meta: ImgMeta,
-        cfg: dict | None,
-        rescale: bool = False,
-        with_nms: bool = True,
-        **kwargs: Any,
-    ) -> tuple[Tensor, ...]:
-        """Boxes of one image; see :meth:`BaseDenseHead.get_bboxes`."""
-        cfg = as_config(self.test_cfg if cfg is None else cfg)
-        scores, labels, boxes = [], [], []
-        levels = zip(cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors)
-        for stride, level in zip(self.point_strides, levels):
-            level_scores, level_labels, kept = self._best_of_level(*level, cfg)
-            scores.append(level_scores)
-            labels.append(level_labels)
-            boxes.append(self._bbox_decode(kept['priors'], kept['deltas'], stride, img_meta['img_shape']))
-        factor = img_meta.get('scale_factor')
-        return self._bbox_post_process(scores, labels, boxes, factor, cfg, rescale, with_nms, **kwargs)
+    def _boxes_of_level(self, level: int, priors: Tensor, deltas: Tensor, max_shape: tuple[int, ...]) -> Tensor:
+        return self._bbox_decode(priors, deltas, self.point_strides[level], max_shape)
 
     def _bbox_decode(self, points: Tensor, bbox_pred: Tensor, stride: float, max_shape: tuple[int, ...]) -> Tensor:
         """Places (n, 2) and boxes (n, 4) in strides from them -> boxes (n, 4) inside ``max_shape`` (h, w), pixels."""

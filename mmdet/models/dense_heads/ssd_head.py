@@ -215,18 +215,9 @@ class SSDHead(AnchorHead):
     ) -> FlatBatch:
         """Predictions and targets of a batch, its levels joined; arguments as of :meth:`loss`."""
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        sizes = [scores.shape[-2:] for scores in cls_scores]
-        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
-        *targets, num_pos, _, sampling_results = self.get_targets(
-            anchors,
-            flags,
-            gt_bboxes,
-            img_metas,
-            gt_bboxes_ignore_list=gt_bboxes_ignore,
-            gt_labels_list=gt_labels,
-            label_channels=1,
-            return_sampling_results=True,
-        )[:7]
+        truth = (gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        anchors, found = self.targets_of_maps(cls_scores, *truth, label_channels=1, return_sampling_results=True)
+        *targets, num_pos, _, sampling_results = found[:7]
         cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
         scores, deltas = (
             torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, width) for level in maps], dim=1)

@@ -13,10 +13,10 @@ from mmdet.core.bbox.transforms import distance2bbox
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatter_rows
 from mmdet.core.utils.dist_utils import reduce_mean
-from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
+from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.atss_head import ATSSHead
-from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.task_alignment import (
     TaskDecomposition,
     keep_valid_boxes,
@@ -25,7 +25,6 @@ from mmdet.models.dense_heads.functional.task_alignment import (
 )
 from mmdet.models.dense_heads.functional.towers import rare_classes
 from mmdet.models.utils.misc import sigmoid_geometric_mean
-from mmdet.models.utils.settings import as_config
 
 # Default argument; every builder copies it.
 ACTIVATED_FOCAL_LOSS = dict(type='FocalLoss', use_sigmoid=True, activated=True, gamma=2.0, alpha=0.25, loss_weight=1.0)
@@ -377,30 +376,8 @@ class TOODHead(ATSSHead):
         all_anchors = flat_anchors if unmap_outputs else anchors
         return all_anchors, labels, weights, boxes, scatter_rows(metrics, count, rows[pos])
 
-    def _get_bboxes_single(
-        self,
-        cls_score_list: list[Tensor],
-        bbox_pred_list: list[Tensor],
-        score_factor_list: list[Tensor | None],
-        mlvl_priors: list[Tensor],
-        img_meta: ImgMeta,
-        cfg: dict | None,
-        rescale: bool = False,
-        with_nms: bool = True,
-        **kwargs: Any,
-    ) -> tuple[Tensor, ...]:
-        """Boxes of one image; see :meth:`BaseDenseHead.get_bboxes`."""
-        cfg = as_config(self.test_cfg if cfg is None else cfg)
-        scores, labels, boxes = [], [], []
-        for cls_score, bbox_pred, stride in zip(cls_score_list, bbox_pred_list, self.prior_generator.strides):
-            level, limit = flatten_map(cls_score, self.cls_out_channels), cfg.get('nms_pre', -1)
-            rows = dict(boxes=flatten_map(bbox_pred, 4) * stride[0])
-            level, level_labels, _, kept = filter_scores_and_topk(
-                level, cfg.get('score_thr', 0), limit if limit > 0 else level.numel(), rows
-            )
-            scores.append(level)
-            labels.append(level_labels)
-            boxes.append(kept['boxes'])
-        return self._bbox_post_process(
-            scores, labels, boxes, img_meta.get('scale_factor'), cfg, rescale, with_nms, **kwargs
-        )
+    def _class_scores(self, logits: Tensor) -> Tensor:
+        return logits  # ``forward`` gives probabilities
+
+    def _boxes_of_level(self, level: int, priors: Tensor, deltas: Tensor, max_shape: tuple[int, ...]) -> Tensor:
+        return deltas * self.prior_generator.strides[level][0]  # ``forward`` gives boxes, in strides

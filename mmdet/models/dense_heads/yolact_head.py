@@ -122,13 +122,9 @@ class YOLACTHead(AnchorHead):
         Arguments as of :meth:`AnchorHead.loss`.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        sizes = [level.shape[-2:] for level in cls_scores]
-        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
-        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
-        options = dict(label_channels=channels, return_sampling_results=True)
-        *targets, num_pos, num_neg, sampling_results = self.get_targets(
-            anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, **options
-        )
+        truth = (gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        anchors, found = self.targets_of_maps(cls_scores, *truth, return_sampling_results=True)
+        *targets, num_pos, num_neg, sampling_results = found
         cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
         if self.use_ohem:
             maps = (

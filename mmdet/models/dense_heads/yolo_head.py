@@ -19,7 +19,7 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.objectness import image_numbers, mask_objectness
+from mmdet.models.dense_heads.functional.objectness import mask_objectness
 from mmdet.models.utils.settings import as_config
 
 # Default arguments; every builder copies them.
@@ -283,16 +283,9 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
             return objects_of_boxes(boxes, labels, gt_bboxes, None)
 
         rows = self.weigh(rows, img_metas, lambda i: greatest_overlaps(flat_anchors, gt_bboxes[i]), objects=objects)
-        predictions = rows_of_images(pred_maps, self.num_attrib).detach().flatten(0, 1)
-        conf = mask_objectness(
-            self,
-            predictions[:, 4],
-            predictions[:, 5:],
-            rows.labels.flatten(),
-            rows.label_weights.flatten(),
-            image_numbers(labels),
-            img_metas,
-        ).view_as(labels)
+        predictions = rows_of_images(pred_maps, self.num_attrib).detach()
+        scores = predictions[..., 4], predictions[..., 5:]
+        conf = mask_objectness(self, *scores, rows.labels, rows.label_weights, img_metas)
         counts = [len(level) for level in anchors]
         kinds = (conf, rows.bbox_weights[..., 0], torch.where(positive, rows.label_weights, 0.0))
         return tuple(list(weights.split(counts, dim=1)) for weights in kinds)

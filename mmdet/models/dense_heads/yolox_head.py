@@ -18,7 +18,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import MODULATED_DEFORMABLE, inside_objects
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.objectness import image_numbers, mask_objectness
+from mmdet.models.dense_heads.functional.objectness import mask_objectness
 from mmdet.models.dense_heads.functional.points import YOLOXTargets, centres_of_cells, decode_boxes, encode_boxes
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
@@ -275,15 +275,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         labels = rows.labels.flatten()
         pos = (labels < self.num_classes).nonzero().squeeze(1)
         num_pos = reduce_mean(objectness.new_tensor(float(len(pos)))).clamp(min=1)
-        obj_weights = mask_objectness(
-            self,
-            objectness.flatten(),
-            scores.flatten(0, 1),
-            labels,
-            rows.label_weights.flatten(),
-            image_numbers(rows.labels),
-            img_metas,
-        )
+        obj_weights = mask_objectness(self, objectness, scores, rows.labels, rows.label_weights, img_metas)
         is_object = (labels < self.num_classes).to(objectness)
         weights, gts = rows.bbox_weights.flatten(0, 1)[pos, 0], rows.bbox_targets.flatten(0, 1)[pos]
         of_class = functional.one_hot(labels[pos], self.num_classes) * targets.overlaps.flatten()[pos, None]
@@ -291,7 +283,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         losses = dict(
             loss_cls=self.loss_cls(scores.flatten(0, 1)[pos], of_class, class_weights) / num_pos,
             loss_bbox=self.loss_bbox(boxes.flatten(0, 1)[pos], gts, weights) / num_pos,
-            loss_obj=self.loss_obj(objectness.reshape(-1, 1), is_object[:, None], obj_weights[:, None]) / num_pos,
+            loss_obj=self.loss_obj(objectness.reshape(-1, 1), is_object[:, None], obj_weights.reshape(-1, 1)) / num_pos,
         )
         if self.use_l1:
             l1_targets = self._get_l1_target(torch.empty_like(gts), gts, priors.repeat(len(scores), 1)[pos])

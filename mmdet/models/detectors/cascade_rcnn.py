@@ -12,19 +12,6 @@ from mmdet.models.detectors.two_stage import TwoStageDetector
 class CascadeRCNN(TwoStageDetector):
     """Cascade R-CNN and Cascade Mask R-CNN; arguments as :class:`TwoStageDetector`."""
 
-    def __init__(
-        self,
-        backbone: dict,
-        neck: dict | None = None,
-        rpn_head: dict | None = None,
-        roi_head: dict | None = None,
-        train_cfg: dict | None = None,
-        test_cfg: dict | None = None,
-        pretrained: str | None = None,
-        init_cfg: dict | list | None = None,
-    ) -> None:
-        super().__init__(backbone, neck, rpn_head, roi_head, train_cfg, test_cfg, pretrained, init_cfg)
-
     def show_result(self, data: str | np.ndarray, result: Any, **kwargs: Any) -> np.ndarray | None:
         """Draw one image's detections.
 

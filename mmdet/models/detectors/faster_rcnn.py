@@ -6,7 +6,7 @@ from mmdet.models.detectors.two_stage import TwoStageDetector
 
 @DETECTORS.register_module()
 class FasterRCNN(TwoStageDetector):
-    """Faster R-CNN; arguments as :class:`TwoStageDetector`, in an order of its own."""
+    """Faster R-CNN, base of those that add to it; arguments as :class:`TwoStageDetector`, in another order."""
 
     def __init__(
         self,

@@ -7,29 +7,16 @@ import numpy as np
 
 from mmdet.core.visualization.keypoints import draw_keypoints
 from mmdet.models.builder import DETECTORS
-from mmdet.models.detectors.two_stage import TwoStageDetector
+from mmdet.models.detectors.faster_rcnn import FasterRCNN
 
 
 @DETECTORS.register_module()
-class KeypointRCNN(TwoStageDetector):
-    """Keypoint R-CNN; arguments as :class:`TwoStageDetector`, in the order of Mask R-CNN.
+class KeypointRCNN(FasterRCNN):
+    """Keypoint R-CNN; arguments as :class:`FasterRCNN`.
 
     The result of an image is a triple: boxes with scores (n, 5) of each class, masks of each class or None, and
     keypoints (n, K, 3) of each class (x, y, score).
     """
-
-    def __init__(
-        self,
-        backbone: dict,
-        rpn_head: dict,
-        roi_head: dict,
-        train_cfg: dict | None,
-        test_cfg: dict | None,
-        neck: dict | None = None,
-        pretrained: str | None = None,
-        init_cfg: dict | list | None = None,
-    ) -> None:
-        super().__init__(backbone, neck, rpn_head, roi_head, train_cfg, test_cfg, pretrained, init_cfg)
 
     def show_result(
         self,

@@ -1,22 +1,9 @@
 """Mask R-CNN (https://arxiv.org/abs/1703.06870)."""
 
 from mmdet.models.builder import DETECTORS
-from mmdet.models.detectors.two_stage import TwoStageDetector
+from mmdet.models.detectors.faster_rcnn import FasterRCNN
 
 
 @DETECTORS.register_module()
-class MaskRCNN(TwoStageDetector):
-    """Mask R-CNN; arguments as :class:`TwoStageDetector`, in an order of its own."""
-
-    def __init__(
-        self,
-        backbone: dict,
-        rpn_head: dict,
-        roi_head: dict,
-        train_cfg: dict | None,
-        test_cfg: dict | None,
-        neck: dict | None = None,
-        pretrained: str | None = None,
-        init_cfg: dict | list | None = None,
-    ) -> None:
-        super().__init__(backbone, neck, rpn_head, roi_head, train_cfg, test_cfg, pretrained, init_cfg)
+class MaskRCNN(FasterRCNN):
+    """Mask R-CNN; arguments as :class:`FasterRCNN`."""

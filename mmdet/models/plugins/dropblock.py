@@ -22,6 +22,8 @@ class DropBlock(nn.Module):
         ValueError: an even ``block_size``, a fraction out of its range, or a negative number of calls.
     """
 
+    iter_cnt: Tensor
+
     def __init__(self, drop_prob: float, block_size: int, warmup_iters: int = 2000, **kwargs: Any) -> None:
         super().__init__()
         if block_size < 1 or block_size % 2 != 1 or not 0 < drop_prob <= 1 or warmup_iters < 0:
@@ -38,7 +40,7 @@ class DropBlock(nn.Module):
         """``(N, C, H, W)`` to the same shape; outside of training ``x`` itself."""
         if not self.training:
             return x
-        self.iter_cnt += 1
+        self.iter_cnt.add_(1)
         height, width = x.shape[-2:]
         centres_shape = (*x.shape[:2], height - self.block_size + 1, width - self.block_size + 1)
         centres = torch.rand(centres_shape, device=x.device) < self._compute_gamma((height, width))
@@ -52,7 +54,8 @@ class DropBlock(nn.Module):
         height, width = feat_size
         places = (height - self.block_size + 1) * (width - self.block_size + 1)
         gamma = self.drop_prob * height * width / places / self.block_size**2
-        return gamma * (self.iter_cnt / max(self.warmup_iters, 1)).clamp(max=1)
+        warm: Tensor = self.iter_cnt / max(self.warmup_iters, 1)
+        return gamma * warm.clamp(max=1)
 
     def extra_repr(self) -> str:
         """The settings."""

@@ -181,6 +181,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
 
     def _middles(self, shape_hw: Sequence[int], level: int, device: torch.device) -> Tensor:
         """(H * W, 2) x and y of the middles of a map's cells, 1 being the map's edge."""
-        points = self.point_generator.single_level_grid_priors(shape_hw, level, device=device)
+        size = shape_hw[0], shape_hw[1]
+        points = self.point_generator.single_level_grid_priors(size, level, device=device)
         stride_w, stride_h = self.point_generator.strides[level]
         return points / points.new_tensor([shape_hw[1] * stride_w, shape_hw[0] * stride_h])

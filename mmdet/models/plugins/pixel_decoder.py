@@ -110,7 +110,8 @@ class PixelDecoder(BaseModule):
         Returns:
             (N, out_channels, H_0, W_0) at the size of the finest map, and the coarsest map as it came.
         """
-        return self._mask_features(self.last_feat_conv(feats[-1]), feats), feats[-1]
+        coarse = feats[-1] if self.last_feat_conv is None else self.last_feat_conv(feats[-1])
+        return self._mask_features(coarse, feats), feats[-1]
 
 
 @PLUGIN_LAYERS.register_module()

@@ -67,6 +67,23 @@ def norm_layers_eval(module: nn.Module) -> None:
             layer.eval()
 
 
+class PartlyFrozen(nn.Module):
+    """A network with parts that do not learn: what ``_freeze_stages`` freezes, batch statistics with ``norm_eval``."""
+
+    norm_eval = False
+
+    def _freeze_stages(self) -> None:
+        """Freeze what is not to learn; called whenever the mode changes, as ``train`` would thaw dropout and norms."""
+
+    def train(self, mode: bool = True) -> 'PartlyFrozen':
+        """Training mode, except for what is frozen and, with ``norm_eval``, batch statistics."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            norm_layers_eval(self)
+        return self
+
+
 def pretrained_path(init_cfg: dict | list[dict] | None) -> str | None:
     """The checkpoint that an ``init_cfg`` names; None where it names none."""
     return init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None

@@ -1,3 +1,4 @@
+import importlib
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ from mmdet.models.builder import build_backbone
 
 
 def test_without_timm_the_error_says_what_to_install(monkeypatch):
+    importlib.import_module('mmcls.models')  # as custom_imports of a config does
     monkeypatch.setitem(sys.modules, 'timm', None)
     with pytest.raises(ImportError, match='pip install timm'):
         build_backbone(dict(type='mmcls.TIMMBackbone', model_name='resnet18'))

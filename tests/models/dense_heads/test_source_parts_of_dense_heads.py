@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
-from test_atss_gfl_heads import KINDS, TWO_LEVELS
+from pisa_sabl_sepbn_heads_cases import ASSIGNER, LEVELS, SQUARES
+from test_atss_head import KINDS, TWO_LEVELS
 from test_cascade_rpn_head import MAX_IOU, REGION, STAGES
-from test_detr_heads import HEADS as DETRS
+from test_detr_head import HEADS as DETRS
 from test_guided_anchor_head import APPROXS
 from test_guided_anchor_head import SQUARES as GUIDED_SQUARES
 from test_guided_anchor_head import TRAIN as GUIDED_TRAIN
-from test_pisa_sabl_sepbn_heads import ASSIGNER, LEVELS, SQUARES
 from test_ssd_head import ANCHORS as SSD_ANCHORS
 from test_ssd_head import TRAIN as SSD_TRAIN
 from torch import nn

@@ -90,10 +90,11 @@ def test_image_without_detections_gives_empty_results():
 
 def test_negative_that_looks_like_an_unlabelled_class_is_no_evidence():
     head = HEADS.build(dict(CASES['YOLOXHead'], type='YOLOXHeadWithWeightPerImage'))
-    scores = torch.tensor([[3.0, 0, 0], [0, 3, 0], [0, 3, 0], [0, 3, 0]])
-    labels, images = torch.tensor([3, 3, 1, 3]), torch.tensor([0, 0, 0, 1])
+    like_the_second = torch.tensor([0.0, 3, 0])
+    scores = torch.stack([torch.tensor([3.0, 0, 0]), *[like_the_second] * 3, *[like_the_second] * 2]).view(2, 3, 3)
+    labels = torch.tensor([[3, 3, 1], [3, 3, 3]])
     metas = [dict(unlabeled_classes=[1]), {}]
-    weights = mask_objectness(head, torch.zeros(4), scores, labels, torch.ones(4), images, metas)
-    assert weights.tolist() == [1, 0, 1, 1]
-    untouched = torch.ones(4)
-    assert mask_objectness(head, torch.zeros(4), scores, labels, untouched, images, [{}, {}]) is untouched
+    weights = mask_objectness(head, torch.zeros(2, 3), scores, labels, torch.ones(2, 3), metas)
+    assert weights.tolist() == [[1, 0, 1], [1, 1, 1]]
+    untouched = torch.ones(2, 3)
+    assert mask_objectness(head, torch.zeros(2, 3), scores, labels, untouched, [{}, {}]) is untouched

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from mmcv import ConfigDict
-from test_cascade_family import BOX, EXTRACTOR, MASK, POOL
-from test_cascade_family import HEADS as FAMILY
-from test_mask_refining_roi_heads import RENDING, SCORING, TRAIN
+from test_cascade_roi_head import BOX, EXTRACTOR, MASK, POOL
+from test_cascade_roi_head import HEADS as FAMILY
+from test_mask_scoring_roi_head import RENDING, SCORING, TRAIN
 
 from mmdet.core.directives import (
     LABELED_CLASSES,

@@ -4,13 +4,12 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.assigners.ascend_assign_result import AscendAssignResult
-from mmdet.core.bbox.assigners.base_assigner import IOU_CALCULATOR, BaseAssigner
+from mmdet.core.bbox.assigners.max_iou_assigner import IoUThresholds
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS
-from mmdet.core.bbox.iou_calculators.builder import build_iou_calculator
 
 
 @BBOX_ASSIGNERS.register_module()
-class AscendMaxIoUAssigner(BaseAssigner):
+class AscendMaxIoUAssigner(IoUThresholds):
     """:class:`MaxIoUAssigner` for batches of padded ground truth, as accelerators with fixed shapes want it.
 
     Args:
@@ -24,28 +23,6 @@ class AscendMaxIoUAssigner(BaseAssigner):
         gpu_assign_thr: not used.
         iou_calculator: config of the overlap.
     """
-
-    def __init__(
-        self,
-        pos_iou_thr: float,
-        neg_iou_thr: float | tuple[float, float],
-        min_pos_iou: float = 0.0,
-        gt_max_assign_all: bool = True,
-        ignore_iof_thr: float = -1,
-        ignore_wrt_candidates: bool = True,
-        match_low_quality: bool = True,
-        gpu_assign_thr: float = -1,
-        iou_calculator: dict = IOU_CALCULATOR,
-    ) -> None:
-        self.pos_iou_thr = pos_iou_thr
-        self.neg_iou_thr = neg_iou_thr
-        self.min_pos_iou = min_pos_iou
-        self.gt_max_assign_all = gt_max_assign_all
-        self.ignore_iof_thr = ignore_iof_thr
-        self.ignore_wrt_candidates = ignore_wrt_candidates
-        self.gpu_assign_thr = gpu_assign_thr
-        self.match_low_quality = match_low_quality
-        self.iou_calculator = build_iou_calculator(iou_calculator)
 
     def assign(
         self,

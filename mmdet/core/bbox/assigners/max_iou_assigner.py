@@ -32,27 +32,8 @@ def low_quality_matches(overlaps: Tensor, min_pos_iou: float, assign_all: bool, 
     return ranks.new_zeros(overlaps.size(1)).scatter_reduce(0, best_box, ranks, 'amax')
 
 
-@BBOX_ASSIGNERS.register_module()
-class MaxIoUAssigner(BaseAssigner):
-    """Gives each box the ground truth that it overlaps most, the background, or neither.
-
-    A box whose best overlap is at least ``pos_iou_thr`` is positive, one below ``neg_iou_thr`` is negative, and the
-    others are left out. Then each ground truth takes its best box or boxes too (``match_low_quality``); where two
-    ground truths want one box, the last one gets it.
-
-    Args:
-        pos_iou_thr: least overlap of a positive.
-        neg_iou_thr: upper bound of a negative's overlap, or (lower bound, upper bound).
-        min_pos_iou: least overlap with which a ground truth takes its best box. With 0, a ground truth that overlaps
-            nothing takes all boxes.
-        gt_max_assign_all: whether a ground truth takes all boxes of equally best overlap, or one of them.
-        ignore_iof_thr: boxes that lie with more than this fraction in an ignored region are left out; <= 0: no box is.
-        ignore_wrt_candidates: that fraction is one of the box's area (True) or of the ignored region's.
-        match_low_quality: see above; the second stage goes without.
-        gpu_assign_thr: with more ground truths than this the work is done on the CPU, to save device memory;
-            <= 0: never.
-        iou_calculator: config of the overlap.
-    """
+class IoUThresholds(BaseAssigner):
+    """What assigners by overlap are built from; see :class:`MaxIoUAssigner` for the arguments."""
 
     def __init__(
         self,
@@ -75,6 +56,29 @@ class MaxIoUAssigner(BaseAssigner):
         self.match_low_quality = match_low_quality
         self.gpu_assign_thr = gpu_assign_thr
         self.iou_calculator = build_iou_calculator(iou_calculator)
+
+
+@BBOX_ASSIGNERS.register_module()
+class MaxIoUAssigner(IoUThresholds):
+    """Gives each box the ground truth that it overlaps most, the background, or neither.
+
+    A box whose best overlap is at least ``pos_iou_thr`` is positive, one below ``neg_iou_thr`` is negative, and the
+    others are left out. Then each ground truth takes its best box or boxes too (``match_low_quality``); where two
+    ground truths want one box, the last one gets it.
+
+    Args:
+        pos_iou_thr: least overlap of a positive.
+        neg_iou_thr: upper bound of a negative's overlap, or (lower bound, upper bound).
+        min_pos_iou: least overlap with which a ground truth takes its best box. With 0, a ground truth that overlaps
+            nothing takes all boxes.
+        gt_max_assign_all: whether a ground truth takes all boxes of equally best overlap, or one of them.
+        ignore_iof_thr: boxes that lie with more than this fraction in an ignored region are left out; <= 0: no box is.
+        ignore_wrt_candidates: that fraction is one of the box's area (True) or of the ignored region's.
+        match_low_quality: see above; the second stage goes without.
+        gpu_assign_thr: with more ground truths than this the work is done on the CPU, to save device memory;
+            <= 0: never.
+        iou_calculator: config of the overlap.
+    """
 
     def assign(
         self,

@@ -33,7 +33,7 @@ class BasicSamplerWithIgnore:
 
 
 def without_ignored_negatives(sampler: Any, gt_inds: Tensor, img_meta: ImgMeta) -> Tensor:
-    """``gt_inds`` (n,) in which negatives take no part where sampler and image say so."""
+    """Numbers of objects ``gt_inds`` (n,), 0: negative, in which negatives become -1 where sampler and image say so."""
     if isinstance(sampler, BasicSamplerWithIgnore) and ignores_negatives(img_meta):
         return gt_inds.masked_fill(gt_inds == 0, -1)
     return gt_inds

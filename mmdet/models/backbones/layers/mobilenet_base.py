@@ -4,10 +4,10 @@ from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
-from mmdet.models.utils.weights import freeze, load_pretrained, norm_layers_eval, pretrained_path
+from mmdet.models.utils.weights import PartlyFrozen, freeze, load_pretrained, pretrained_path
 
 
-class MobileNetBase(BaseModule):
+class MobileNetBase(PartlyFrozen, BaseModule):
     """A first convolution ``conv1`` and layers behind each other, any of whose outputs may be asked for.
 
     Args:
@@ -80,14 +80,6 @@ class MobileNetBase(BaseModule):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> 'MobileNetBase':
-        """Training mode, except for what is frozen and, with ``norm_eval``, batch statistics."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norm_layers_eval(self)
-        return self
 
 
 def torchvision_names(net: MobileNetBase, second: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Heat maps of centres and corners: targets of a whole batch at once, weights by the images' directives, suppression.
+"""Heat maps of centres and corners: targets of a whole batch at once, weights as the images say, suppression.
 
 N images, K classes, (h, w) cells of a map, G objects of the whole batch.
 """
@@ -7,13 +7,14 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
+from mmdet.core.utils.misc import images_of_rows
 from mmdet.models.dense_heads.anchor_free_head import inside_objects
-from mmdet.models.directives import images_of_rows, mask_scores, masks_scores, read_directives
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.ops import batched_nms
 
 MIN_PROBABILITY = 1e-6  # keeps the logits of probabilities finite
@@ -78,7 +79,7 @@ def objects_of_batch(gt_bboxes: Sequence[Tensor], gt_labels: Sequence[Tensor]) -
 
 
 def heatmap_weights(
-    head: nn.Module,
+    head: BaseDenseHead,
     scores: Tensor,
     target: Tensor,
     gt_bboxes: Sequence[Tensor],
@@ -87,12 +88,12 @@ def heatmap_weights(
 ) -> tuple[Tensor, Tensor]:
     """Weights of the classification and of the regression at the cells of heat maps, as the images say.
 
-    A row of the directives is a cell; one with a target of 1 is a positive of that class, and any other a negative, be
+    A row is a cell; one with a target of 1 is a positive of that class, and any other a negative, be
     its target 0 or the slope of a Gaussian. To the policy that looks at overlaps, a cell whose middle lies inside an
     object overlaps it by 1 and any other by 0. A negative says nothing of unlabelled classes.
 
     Args:
-        head: whose directives count.
+        head: weighs the rows.
         scores: (N, K, h, w) probabilities.
         target: (N, K, h, w).
         gt_bboxes: N times (G, 4).
@@ -116,30 +117,24 @@ def heatmap_weights(
 
 
 def probability_weights(
-    head: nn.Module, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: Sequence[ImgMeta]
+    head: BaseDenseHead, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: Sequence[ImgMeta]
 ) -> Tensor:
     """Weights (N, R, 1) or, with unlabelled classes, (N, R, K) of class probabilities: what negatives may say.
 
     As :meth:`BaseDenseHead.scores_for_loss`, for losses of probabilities instead of logits.
 
     Args:
-        head: whose directives count.
+        head: weighs the rows.
         scores: (N, R, K) probabilities.
         labels: (N, R) in [0, K], K for negatives.
         label_weights: (N, R).
         img_metas: meta information of the N images.
     """
-    if not masks_scores(head, img_metas, scores.device):
-        return label_weights[..., None]
-    num, count, num_classes = scores.shape
-    logits = scores.detach().flatten(0, 1).logit(MIN_PROBABILITY)
-    images = images_of_rows([count] * num, scores.device)
-    rows = logits, labels.flatten(), label_weights.flatten(), images
-    weights = mask_scores(head, *rows, img_metas, class_wise=False)[1].view(num, count, 1)
-    unlabeled = read_directives(head, img_metas, scores.device, for_weights=False).unlabeled
+    logits = scores.detach().logit(MIN_PROBABILITY)
+    weights, unlabeled = head.objectness_weights(logits, labels, label_weights, img_metas)
     if unlabeled is None:
-        return weights
-    return weights * ~(unlabeled[:, None] & (labels == num_classes)[..., None])
+        return weights[..., None]
+    return weights[..., None] * ~(unlabeled[:, None] & (labels == scores.size(2))[..., None])
 
 
 def middles_of_cells(size: tuple[int, int], img_shape: Sequence[int], like: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ n: sampled boxes (or RoIs) of the whole batch; n_i: those of image i; K: classes
 Boxes are xyxy px of the network input.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,9 +20,9 @@ from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_sample, sampled_targets
-from mmdet.core.utils.misc import multi_apply
+from mmdet.core.utils.misc import images_of_rows, multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import directives_of, images_of_rows, mask_scores, weigh_targets
+from mmdet.models.directives import DirectedHead
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels, refined_rows, unscale_boxes
 from mmdet.models.roi_heads.functional.compat import attached_zero, takes_img_metas
@@ -39,7 +39,7 @@ LOSS_BBOX = dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0)
 
 
 @HEADS.register_module()
-class BBoxHead(BaseModule):
+class BBoxHead(BaseModule, DirectedHead):
     """One linear layer for the classes and one for the boxes, straight on the RoI features.
 
     Args:
@@ -228,43 +228,16 @@ class BBoxHead(BaseModule):
         targets = multi_apply(self._image_targets, sampling_results, metas, cfgs)
         counts = [len(labels) for labels in targets[0]]
         targets, rest = Targets(*map(torch.cat, targets[:4])), tuple(map(torch.cat, targets[4:]))
-        targets = self.weigh(
+        targets = self.weigh_rows(
             targets,
             images_of_rows(counts, targets.labels.device),
             img_metas,
             lambda i: greatest_overlaps(self._row_boxes(sampling_results[i]), gt_bboxes[i]),
-            lambda: torch.cat([self._row_objects(result) for result in sampling_results]),
+            objects=lambda: torch.cat([self._row_objects(result) for result in sampling_results]),
         )
         if concat:
             return (*targets, *rest) if rest else targets
         return tuple(list(part.split(counts)) for part in (*targets, *rest))
-
-    def weigh(
-        self,
-        targets: Targets,
-        image_of_row: Tensor,
-        img_metas: Sequence[ImgMeta] | None,
-        overlaps: Callable[[int], Tensor] | None = None,
-        objects: Callable[[], Tensor] | None = None,
-    ) -> Targets:
-        """Targets (n, ...) weighed as the images of the rows say; the very same where they say nothing."""
-        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, objects=objects)
-
-    def scores_for_loss(
-        self,
-        cls_score: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        image_of_row: Tensor | None,
-        img_metas: Sequence[ImgMeta] | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Logits (n, C) and label weights (n,) as the classification loss takes them: negatives say what they may.
-
-        ``image_of_row`` (n,) may be None where there is no meta information.
-        """
-        if image_of_row is None:
-            return cls_score, label_weights
-        return mask_scores(self, cls_score, labels, label_weights, image_of_row, img_metas)
 
     def _row_boxes(self, sampling_result: Any) -> Tensor:
         """Boxes (n_i, 4) px of the rows of one image's targets."""
@@ -273,10 +246,6 @@ class BBoxHead(BaseModule):
     def _row_objects(self, sampling_result: Any) -> Tensor:
         """(n_i,) numbers of the objects of these rows, read of positives."""
         return objects_of_sample(sampling_result)
-
-    def follow_iter(self, iteration: int) -> None:
-        """Say how far the training is; policies of negatives with a warm-up ask for it."""
-        directives_of(self).iteration = iteration
 
     def loss(
         self,
@@ -309,20 +278,15 @@ class BBoxHead(BaseModule):
         """
         losses = {}
         if cls_score is not None:
-            images = rois[:, 0].long() if img_metas else None
-            cls_score, label_weights = self.scores_for_loss(cls_score, labels, label_weights, images, img_metas)
+            if img_metas:
+                rows = cls_score, labels, label_weights, rois[:, 0].long()
+                cls_score, label_weights = self.row_scores_for_loss(*rows, img_metas)
             losses.update(self._cls_losses(cls_score, labels, label_weights, reduction_override, valid))
         if bbox_pred is not None:
             losses['loss_bbox'] = self._bbox_loss(
                 bbox_pred, rois, labels, bbox_targets, bbox_weights, reduction_override, valid
             )
         return losses
-
-    def _cls_avg_factor(self, label_weights: Tensor) -> Tensor:
-        """Divisor of the classification loss, at least 1: the boxes with a weight > 0, or all where images weigh."""
-        if directives_of(self).enabled:  # a weight of 0 must not take an image out of it
-            return label_weights.new_full((), max(label_weights.numel(), 1))
-        return (label_weights > 0).sum().clamp(min=1).to(label_weights)
 
     def _cls_losses(
         self,
@@ -338,7 +302,7 @@ class BBoxHead(BaseModule):
                 cls_score,
                 labels,
                 label_weights,
-                avg_factor=self._cls_avg_factor(label_weights) if valid is None else valid.sum().clamp(min=1),
+                avg_factor=self.cls_avg_factor(label_weights) if valid is None else valid.sum().clamp(min=1),
                 reduction_override=reduction_override,
             )
         else:  # the mean over no boxes is NaN in many a loss

@@ -178,7 +178,7 @@ class DIIHead(BBoxHead):
         if cls_score is not None:
             per_image = len(labels) // max(len(img_metas or ()), 1)
             images = torch.arange(len(labels), device=labels.device) // max(per_image, 1)
-            cls_score, label_weights = self.scores_for_loss(cls_score, labels, label_weights, images, img_metas)
+            cls_score, label_weights = self.row_scores_for_loss(cls_score, labels, label_weights, images, img_metas)
             losses['loss_cls'] = self.loss_cls(cls_score, labels, label_weights, **common)
             losses['pos_acc'] = accuracy(cls_score[rows], labels[rows])
         if bbox_pred is not None:

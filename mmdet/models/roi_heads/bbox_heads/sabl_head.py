@@ -20,9 +20,9 @@ from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_sample
-from mmdet.core.utils.misc import multi_apply
+from mmdet.core.utils.misc import images_of_rows, multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import directives_of, images_of_rows, mask_scores, masks_scores, weigh_targets
+from mmdet.models.directives import DirectedHead
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import refined_rows, unscale_boxes
 from mmdet.models.roi_heads.bbox_heads.sabl_functional import (
@@ -46,7 +46,7 @@ LOSS_BBOX_REG = dict(type='SmoothL1Loss', beta=0.1, loss_weight=1.0)
 
 
 @HEADS.register_module()
-class SABLHead(BaseModule):
+class SABLHead(BaseModule, DirectedHead):
     """Says for each side of a box in which bucket it lies, and where in it.
 
     Args:
@@ -242,8 +242,7 @@ class SABLHead(BaseModule):
         ]
         counts = [len(labels) for labels, *_ in images]
         batch = Targets(*(torch.cat(part) for part in zip(*images)))
-        labels, label_weights, targets, weights = weigh_targets(
-            self,
+        labels, label_weights, targets, weights = self.weigh_rows(
             batch,
             images_of_rows(counts, batch.labels.device),
             img_metas,
@@ -251,10 +250,6 @@ class SABLHead(BaseModule):
             objects=lambda: torch.cat(list(map(objects_of_sample, sampling_results))),
         )
         return labels, label_weights, targets.chunk(2, dim=1), weights.chunk(2, dim=1)
-
-    def follow_iter(self, iteration: int) -> None:
-        """Say how far the training is; policies of negatives with a warm-up ask for it."""
-        directives_of(self).iteration = iteration
 
     def bucket_target(
         self,
@@ -300,12 +295,6 @@ class SABLHead(BaseModule):
         positives = (pos_bboxes, pos_gt_bboxes, pos_gt_labels)
         return bucket_targets(self.bbox_coder, *positives, len(neg_bboxes), self.num_classes, cfg.pos_weight)
 
-    def _cls_avg_factor(self, label_weights: Tensor) -> Tensor:
-        """Divisor of the classification loss, at least 1; see :meth:`BBoxHead._cls_avg_factor`."""
-        if directives_of(self).enabled:
-            return label_weights.new_full((), max(label_weights.numel(), 1))
-        return (label_weights > 0).sum().clamp(min=1).to(label_weights)
-
     def loss(
         self,
         cls_score: Tensor | None,
@@ -334,10 +323,10 @@ class SABLHead(BaseModule):
         losses = {}
         options = dict(reduction_override=reduction_override)
         if cls_score is not None:
-            if masks_scores(self, img_metas, cls_score.device):
-                images = rois[:, 0].long()
-                cls_score, label_weights = mask_scores(self, cls_score, labels, label_weights, images, img_metas)
-            factor = self._cls_avg_factor(label_weights)
+            if img_metas:
+                rows = cls_score, labels, label_weights, rois[:, 0].long()
+                cls_score, label_weights = self.row_scores_for_loss(*rows, img_metas)
+            factor = self.cls_avg_factor(label_weights)
             losses['loss_cls'] = (
                 self.loss_cls(cls_score, labels, label_weights, avg_factor=factor, **options)
                 if len(labels)

@@ -6,14 +6,14 @@ from torch import Tensor
 from mmdet.models.backbones.resnet import ResNet, scratch_init_cfg
 from mmdet.models.builder import SHARED_HEADS
 from mmdet.models.utils.res_layer import ResLayer as _ResLayer
-from mmdet.models.utils.weights import norm_layers_eval, resolve_init_cfg
+from mmdet.models.utils.weights import PartlyFrozen, resolve_init_cfg
 
 # Default arguments, never written to.
 BATCH_NORM = dict(type='BN', requires_grad=True)
 
 
 @SHARED_HEADS.register_module()
-class ResLayer(BaseModule):
+class ResLayer(PartlyFrozen, BaseModule):
     """Stage ``stage`` of a ResNet, applied to RoI features.
 
     Args:
@@ -75,10 +75,3 @@ class ResLayer(BaseModule):
     def forward(self, x: Tensor) -> Tensor:
         """RoI features ``(M, C, h, w)`` to ``(M, 2 * C, h / stride, w / stride)``."""
         return getattr(self, f'layer{self.stage + 1}')(x)
-
-    def train(self, mode: bool = True) -> 'ResLayer':
-        """Training mode; with ``norm_eval`` batch statistics stay as they are."""
-        super().train(mode)
-        if mode and self.norm_eval:
-            norm_layers_eval(self)
-        return self

@@ -99,9 +99,9 @@ def lay_masks(scores: Tensor, labels: Tensor, masks: Tensor, overlap_thr: float)
         laid.append(keep)
     if not laid:
         return id_map, labels
-    laid = torch.stack(laid)
-    new_ids = torch.cat([laid.new_zeros(1, dtype=torch.long), laid.cumsum(0)])
-    return new_ids[id_map], labels[order][laid]
+    is_laid = torch.stack(laid)
+    new_ids = torch.cat([is_laid.new_zeros(1, dtype=torch.long), is_laid.cumsum(0)])
+    return new_ids[id_map], labels[order][is_laid]
 
 
 def put_objects(panoptic: Tensor, id_map: Tensor, labels: Tensor) -> Tensor:

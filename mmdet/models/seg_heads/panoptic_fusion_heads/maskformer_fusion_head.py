@@ -29,18 +29,7 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
         kwargs: not used.
     """
 
-    def __init__(
-        self,
-        num_things_classes: int = 80,
-        num_stuff_classes: int = 53,
-        test_cfg: Any = None,
-        loss_panoptic: dict | None = None,
-        init_cfg: dict | list[dict] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(num_things_classes, num_stuff_classes, test_cfg, loss_panoptic, init_cfg, **kwargs)
-
-    def forward_train(self, **kwargs: Any) -> dict:
+    def forward_train(self, gt_masks: Any = None, gt_semantic_seg: Tensor | None = None, **kwargs: Any) -> dict:
         """No losses: nothing is learnt here."""
         return {}
 
@@ -107,7 +96,7 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
         if self._setting('semantic_on', False):
             raise NotImplementedError(f'{type(self).__name__} gives no semantic maps; leave semantic_on off')
 
-    def _test_image(self, mask_cls: Tensor, mask_pred: Tensor, meta: dict, rescale: bool) -> dict[str, Any]:
+    def _test_image(self, mask_cls: Tensor, mask_pred: Tensor, meta: ImgMeta, rescale: bool) -> dict[str, Any]:
         mask_pred = crop_and_resize(mask_pred, meta['img_shape'], meta['ori_shape'] if rescale else None)
         result: dict[str, Any] = {}
         if self._setting('panoptic_on', True):

@@ -20,6 +20,7 @@ from mmdet.core.bbox.samplers import (
     RandomSamplerWithIgnore,
     ScoreHLRSampler,
 )
+from mmdet.core.bbox.samplers.custom_sampler import without_ignored_negatives
 
 
 class Unused:
@@ -123,3 +124,12 @@ def test_names_without_a_sampler_are_explained(name, error, message):
             build_sampler(dict(type=name))
     finally:
         BBOX_SAMPLERS.module_dict.pop('NoNegatives')
+
+
+def test_negatives_of_an_image_take_no_part():
+    inds = torch.tensor([1, 0, -1])
+    reading, plain = RandomSamplerWithIgnore(4, 0.5), RandomSampler(4, 0.5)
+    meta = dict(ignore_negatives=1)
+    assert without_ignored_negatives(reading, inds, meta).tolist() == [1, -1, -1]
+    assert without_ignored_negatives(reading, inds, {}).tolist() == [1, 0, -1]
+    assert without_ignored_negatives(plain, inds, meta).tolist() == [1, 0, -1]

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from mmdet.core.bbox.samplers import static_shapes
-from mmdet.core.bbox.samplers.custom_sampler import RandomSamplerWithIgnore, without_ignored_negatives
 from mmdet.core.bbox.samplers.random_sampler import RandomSampler
 
 
@@ -47,15 +46,6 @@ def test_every_box_is_drawn_as_often():
     assert drawn[gt_inds[0] < 0].eq(0).all()
     torch.testing.assert_close(drawn[gt_inds[0] > 0], torch.full((8,), 2 / 8), atol=0.03, rtol=0)
     torch.testing.assert_close(drawn[gt_inds[0] == 0], torch.full((24,), 6 / 24), atol=0.03, rtol=0)
-
-
-def test_negatives_of_an_image_take_no_part():
-    inds = torch.tensor([1, 0, -1])
-    reading, plain = RandomSamplerWithIgnore(4, 0.5), RandomSampler(4, 0.5)
-    meta = dict(ignore_negatives=1)
-    assert without_ignored_negatives(reading, inds, meta).tolist() == [1, -1, -1]
-    assert without_ignored_negatives(reading, inds, {}).tolist() == [1, 0, -1]
-    assert without_ignored_negatives(plain, inds, meta).tolist() == [1, 0, -1]
 
 
 class Head:

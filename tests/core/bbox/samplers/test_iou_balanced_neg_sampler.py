@@ -1,0 +1,25 @@
+import pytest
+import torch
+from samplers_cases import sample
+
+from mmdet.core.bbox import build_sampler
+
+
+def test_iou_balanced_takes_as_many_of_each_bin():
+    overlaps = torch.cat([torch.full((90,), 0.01), torch.full((6,), 0.5), torch.full((4,), 0.9)])
+    result = sample('iou', [0] * 100, 0, overlaps, num=12, floor_thr=-1, floor_fraction=0, num_bins=3)
+    assert torch.bincount((overlaps[result.neg_inds] * 3).long()).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize('floor_thr, floor_overlap', [(0, 0.0), (0.2, 0.1)])
+def test_iou_balanced_floor_gives_its_fraction(floor_thr, floor_overlap):
+    overlaps = torch.cat([torch.full((50,), floor_overlap), torch.full((50,), 0.5)])
+    result = sample('iou', [0] * 100, 0, overlaps, num=20, floor_thr=floor_thr, floor_fraction=0.25)
+    assert (result.neg_inds < 50).sum() == 5
+    few = sample('iou', [0] * 100, 0, overlaps.flip(0)[:55].repeat(2)[:100], num=20, floor_thr=0.2, floor_fraction=1.0)
+    assert len(few.neg_inds) == 20
+
+
+def test_iou_balanced_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match=r'floor_fraction in \[0, 1\].*got -1, 2 and 3'):
+        build_sampler(dict(type='IoUBalancedNegSampler', num=4, pos_fraction=0.5, floor_fraction=2))

@@ -1,0 +1,31 @@
+import math
+
+import pytest
+import torch
+
+from mmdet.models.builder import build_loss
+
+LOG2 = math.log(2)
+
+
+def test_ghmc_evens_out_the_bins():
+    # lengths 0.5, 0.5, 0.5 and 1/4: bins [0.4, 0.6) and [0.2, 0.4), weights 4/3/2 and 4/1/2
+    logits = torch.tensor([[0.0], [0.0], [0.0], [math.log(3)]])
+    loss = build_loss(dict(type='GHMC', bins=5))
+    out = loss(logits, torch.ones(4, 1), torch.ones(4, 1))
+    assert out.item() == pytest.approx((2 * LOG2 + 2 * math.log(4 / 3)) / 4, rel=1e-5)
+
+
+def test_ghmc_momentum_remembers_counts_of_filled_bins():
+    loss = build_loss(dict(type='GHMC', bins=2, momentum=0.5))
+    loss(torch.full((4, 1), -1.0), torch.ones(4, 1), torch.ones(4, 1))  # lengths above 1/2
+    assert loss.acc_sum.tolist() == [0, 2]
+    loss(torch.full((4, 1), 1.0), torch.ones(4, 1), torch.tensor([[1.0], [1], [0], [0]]))
+    assert loss.acc_sum.tolist() == [1, 2]
+
+
+def test_ghmr_by_hand():
+    # mu 3, differences 4 and 0: sqrt(25) - 3 = 2 and 0, lengths 0.8 and 0 in different bins of one element each
+    loss = build_loss(dict(type='GHMR', mu=3.0, bins=10))
+    out = loss(torch.tensor([[4.0, 0.0]]), torch.zeros(1, 2), torch.ones(1, 2))
+    assert out.item() == pytest.approx((2.0 * 2 / 1 / 2) / 2, rel=1e-5)

@@ -1,0 +1,34 @@
+import math
+
+import pytest
+import torch
+
+from mmdet.models.builder import build_loss
+
+LOG2 = math.log(2)
+
+
+def test_seesaw_mitigates_rare_and_compensates_high_wrong_classes():
+    loss = build_loss(dict(type='SeesawLoss', num_classes=2, p=1.0, q=0.0, reduction='sum'))
+    loss.cum_samples.copy_(torch.tensor([7.0, 2.0, 0.0]))
+    logits = torch.zeros(1, 4)
+    out = loss(logits, torch.tensor([0]))  # one more of class 0: factor 2/8 for class 1
+    assert out['loss_cls_classes'].item() == pytest.approx(math.log(1 + 0.25), rel=1e-5)
+    assert out['loss_cls_objectness'].item() == pytest.approx(LOG2, rel=1e-5)
+    assert loss.cum_samples.tolist() == [8, 2, 0]
+    out = loss(logits, torch.tensor([1]))  # class 0 is the more common one: it pushes back in full
+    assert out['loss_cls_classes'].item() == pytest.approx(LOG2, rel=1e-5)
+    loss.p, loss.q = 0.0, 2.0
+    out = loss(torch.tensor([[0.0, math.log(3), 0, 0]]), torch.tensor([0]))  # 1/4 against 3/4: factor 3**2
+    assert out['loss_cls_classes'].item() == pytest.approx(math.log(1 + 3 * 9), rel=1e-5)
+
+
+def test_seesaw_activation_and_accuracy():
+    loss = build_loss(dict(type='SeesawLoss', num_classes=2))
+    logits = torch.tensor([[0.0, math.log(3), 0.0, math.log(4)]])
+    torch.testing.assert_close(loss.get_activation(logits), torch.tensor([[0.05, 0.15, 0.8]]))
+    acc = loss.get_accuracy(logits.repeat(2, 1), torch.tensor([1, 2]))
+    assert (acc['acc_classes'].item(), acc['acc_objectness'].item()) == (100, 50)
+    assert loss.get_cls_channels(2) == 4
+    with pytest.raises(ValueError, match='built for 2 classes, the head has 3'):
+        loss.get_cls_channels(3)

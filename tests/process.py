@@ -1,0 +1,84 @@
+"""Runs the scripts of the tree as processes that need not import torch and mmdet first.
+
+A server process imports them once; for each script it forks a child, which ends as the interpreter of a script does.
+What asks for a fresh interpreter (``-m``, ``-c``, modules of ``PYTHONPATH``) gets one.
+"""
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 300  # a script that takes longer is killed
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of this process, on the CPU and with one thread; the repository's packages can be imported."""
+    # packages may have been made known by the environment's own path
+    path = ':'.join(filter(None, [more.pop('PYTHONPATH', str(ROOT)), os.environ.get('PYTHONPATH')]))
+    return {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path, **more}
+
+
+def run_script(argv: list[str], env: dict[str, str], search_path: list[str], outputs: list[str]) -> None:
+    """Be the process: run a script as ``python SCRIPT ARGS`` would, with what it writes in two files."""
+    os.chdir(ROOT)
+    os.environ.clear()
+    os.environ.update(env)
+    for stream, path in enumerate(outputs, 1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_TRUNC), stream)
+    sys.path[:0] = [str(Path(argv[0]).resolve().parent), *search_path]
+    sys.argv = argv
+    status = 0
+    try:
+        runpy.run_path(argv[0], run_name='__main__')
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)
+    except BaseException:
+        status = 1
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def forked(argv: list[str], env: dict[str, str], search_path: Sequence[str] = ()) -> subprocess.CompletedProcess:
+    """Run a script in a child of the server, which is made when it is first asked for."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['mmdet.apis', 'matplotlib.pyplot', 'scipy.optimize'])
+    with tempfile.NamedTemporaryFile('r') as out, tempfile.NamedTemporaryFile('r') as err:
+        child = context.Process(target=run_script, args=(argv, env, list(search_path), [out.name, err.name]))
+        child.start()
+        child.join(SECONDS)
+        if child.exitcode is None:
+            child.kill()
+            raise AssertionError(f'{argv} did not end in {SECONDS} s:\n{out.read()}\n{err.read()}')
+        return subprocess.CompletedProcess(argv, child.exitcode, out.read(), err.read())
+
+
+def python(*args: object, check: bool = True, **env: str) -> subprocess.CompletedProcess:
+    """Run a script, or what follows ``-m`` or ``-c``, from the repository's root.
+
+    Args:
+        args: the script's path and its arguments.
+        check: raise an AssertionError with what was written where it ends with another status than 0.
+        env: further variables of its environment.
+    """
+    argv = [str(arg) for arg in args]
+    if argv[0].startswith('-') or 'PYTHONPATH' in env:
+        command = [sys.executable, *argv]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment(**env), capture_output=True, text=True, timeout=SECONDS
+        )
+    else:
+        done = forked(argv, environment(**env))
+    if check and done.returncode:
+        raise AssertionError(f'{argv} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}')
+    return done
