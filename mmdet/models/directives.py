@@ -92,6 +92,7 @@ def weigh_targets(
     """:func:`mmdet.core.directives.weigh` with what the images say to ``head``; see :func:`read_directives`."""
     directives_of(head).weighed = True
     found = read_directives(head, img_metas, image_of_row.device, sampled)
+    directives_of(head).with_objects = found is not None and found.object_weights is not None
     _check_objects(head, found, objects)
     return weigh(targets, image_of_row, found, overlaps, objects)
 
@@ -212,9 +213,9 @@ class DirectedHead(nn.Module):
     def cls_avg_factor(self, label_weights: Tensor) -> Tensor:
         """Divisor of a classification loss over (n,) sampled rows, at least 1: those with a weight > 0, or all of them.
 
-        All count where images weigh, as a weight of 0 must not take an image's rows out of the divisor.
+        All count where images or objects weigh, as a weight of 0 must not take rows out of the divisor.
         """
-        if directives_of(self).enabled:
+        if directives_of(self).enabled or directives_of(self).with_objects:
             return label_weights.new_full((), max(label_weights.numel(), 1))
         return (label_weights > 0).sum().clamp(min=1).to(label_weights)
 

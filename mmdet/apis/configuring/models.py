@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-import mmdet
 from mmdet.apis.configuring.facts import Facts, covered
 from mmdet.core.anchor import build_prior_generator
 from mmdet.utils.errors import ReportedError
 from mmdet.utils.registry import did_you_mean
+from mmdet.utils.shipped import shipped_folder
 
 SMALL = 'faster_rcnn_r18_fpn_small'
 COMMON = 'faster_rcnn_r50_fpn'
@@ -33,11 +33,10 @@ def config_root() -> Path:
     Raises:
         ModelError: there is none.
     """
-    package = Path(mmdet.__file__).resolve().parent
-    found = next((root for root in (package.parent / 'configs', package / '.mim' / 'configs') if root.is_dir()), None)
-    if found is None:
-        raise ModelError(f'there are no configs beside {package}; install mmdet from its checkout')
-    return found
+    try:
+        return shipped_folder('configs')
+    except FileNotFoundError as error:
+        raise ModelError(str(error)) from error
 
 
 def find_model(name: str) -> Path:

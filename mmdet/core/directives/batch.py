@@ -66,6 +66,7 @@ class HeadDirectives:
     Attributes:
         iteration: of the training, for policies with a warm-up; None: not known.
         record: told of weights and targets; while it is set, the loss weights are leaves of the graph.
+        with_objects: whether single objects had weights in the targets that were weighed last.
         weighed, masked: whether targets, and class scores, have met the directives since they were set to False.
     """
 
@@ -79,6 +80,7 @@ class HeadDirectives:
         self.iteration: int | None = None
         self.record: Recorder | None = None
         self.weighed = self.masked = False
+        self.with_objects = False
 
     @property
     def has_negatives(self) -> bool:

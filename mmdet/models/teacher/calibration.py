@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from mmdet.models.teacher.detections import Annotated, Detections, Match
 
 PER_CLASS = ('score', 'found', 'objects', 'images')
+PER_SCORE = ('found_at', 'free_at')
+NUM_BINS = 20  # of scores in [0, 1]
+LEAST_PART = 0.1  # of the found objects, by which the missing ones are estimated
 SCALARS = (
-    'recalled', 'annotated', 'found_above', 'free_above', 'pseudo', 'expected', 'ignored', 'confidence', 'completed',
+    'recalled', 'annotated', 'pseudo', 'expected', 'ignored', 'confidence', 'completed',
     'right', 'judged', 'missing', 'hit',
 )  # fmt: skip
 FEWEST = 3.0  # found objects from which on a class has a threshold of its own
@@ -24,8 +27,8 @@ class Counts:
     ``objects``          of each class: annotated objects
     ``images``           of each class: images in which it is annotated, and that have annotated objects
     ``recalled``         annotated objects that are among the best detections, of ``annotated``
-    ``found_above``      annotated objects that were found above the threshold of their class
-    ``free_above``       detections above it that are no annotated object, in images that have some
+    ``found_at``         of each bin of scores: annotated objects of incomplete images that were found with such a score
+    ``free_at``          of each bin: detections with such a score that are no annotated object, in these images
     ``pseudo``           pseudo objects, of summed ``confidence``, where there should be ``expected``
     ``ignored``          ignored regions, in ``completed`` images
     ``right``, ``hit``   of ``judged`` pseudo objects those that hidden labels have; of ``missing`` hidden objects those
@@ -34,16 +37,20 @@ class Counts:
     """
 
     def __init__(self, num_classes: int, values: Tensor | None = None) -> None:
-        size = num_classes * len(PER_CLASS) + len(SCALARS)
+        size = num_classes * len(PER_CLASS) + NUM_BINS * len(PER_SCORE) + len(SCALARS)
         self.num_classes = num_classes
         self.values = torch.zeros(size, dtype=torch.float64) if values is None else values
 
     def __getitem__(self, name: str) -> Tensor:
-        """(K,) or () view of a part of the vector."""
+        """(K,), (bins,) or () view of a part of the vector."""
         if name in PER_CLASS:
             start = PER_CLASS.index(name) * self.num_classes
             return self.values[start : start + self.num_classes]
-        return self.values[self.num_classes * len(PER_CLASS) + SCALARS.index(name)]
+        start = len(PER_CLASS) * self.num_classes
+        if name in PER_SCORE:
+            start += PER_SCORE.index(name) * NUM_BINS
+            return self.values[start : start + NUM_BINS]
+        return self.values[start + NUM_BINS * len(PER_SCORE) + SCALARS.index(name)]
 
     def add(self, name: str, value: Tensor | float) -> None:
         """Add to a part."""
@@ -64,12 +71,14 @@ class Calibration(nn.Module):
     Args:
         num_classes: K.
         score_thr: from which score on a detection is an object: a number; None: the mean score of the annotated
-            objects of its class that were found.
+            objects of its class that were found, or more where less than ``precision`` of the detections above it are
+            objects.
         ignore_thr: fraction of that from which on it is a region to be ignored.
         recall: recall of annotated objects at which the teacher begins; see :class:`Match`.
         wait: measured steps before that, at least.
         brake: how many times as many pseudo objects as expected may come before thresholds rise; 0: no brake.
         decay: of the sums, a measured step.
+        precision: estimated fraction of pseudo objects that must be objects, or thresholds are higher.
     """
 
     def __init__(
@@ -77,10 +86,11 @@ class Calibration(nn.Module):
         num_classes: int,
         score_thr: float | None = None,
         ignore_thr: float = 0.5,
-        recall: float = 0.75,
+        recall: float = 0.8,
         wait: int = 20,
         brake: float = 1.5,
         decay: float = 0.98,
+        precision: float = 0.5,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -90,6 +100,7 @@ class Calibration(nn.Module):
         self.wait = wait
         self.brake = brake
         self.decay = decay
+        self.precision = precision
         self.register_buffer('sums', Counts(num_classes).values)
         self.register_buffer('measured', torch.zeros((), dtype=torch.long))
         self.register_buffer('begun', torch.zeros((), dtype=torch.bool))
@@ -111,7 +122,6 @@ class Calibration(nn.Module):
         annotated: Annotated,
         matched: Match,
         known: Tensor,
-        high: Tensor,
         incomplete: bool,
     ) -> None:
         """Add one image to the counts.
@@ -120,7 +130,6 @@ class Calibration(nn.Module):
             counts: of the step.
             found, annotated, matched: of the image.
             known: (K,) bool, classes that are annotated in it.
-            high: (K,) :meth:`thresholds`.
             incomplete: whether it wants to be completed; only such images tell how many objects are missing.
         """
         if not len(annotated.boxes):
@@ -134,9 +143,8 @@ class Calibration(nn.Module):
         counts.add('annotated', len(matched.recalled))
         if not incomplete:
             return
-        counts.add('found_above', (matched.scores >= high[annotated.labels]).sum())
-        above = matched.free & known[found.labels] & (found.scores >= high[found.labels])
-        counts.add('free_above', above.sum())
+        counts.add('found_at', by_score(matched.scores[matched.scores > 0]))
+        counts.add('free_at', by_score(found.scores[matched.free & known[found.labels]]))
 
     def update(self, counts: Counts) -> None:
         """Add the counts of a step of all processes; begin where the teacher has become good enough."""
@@ -157,7 +165,7 @@ class Calibration(nn.Module):
         else:
             mean = counts['score'].sum() / counts['found'].sum() if counts['found'].sum() > 0 else torch.tensor(1.0)
             own = counts['score'] / counts['found'].clamp(min=1e-9)
-            plain = torch.where(counts['found'] >= FEWEST, own, mean.double())
+            plain = torch.where(counts['found'] >= FEWEST, own, mean.double()).clamp(min=self.sure_from())
         # under pressure half of the way up to 1, then two thirds, ...
         return (1 - (1 - plain) / self.pressure(counts)).float()
 
@@ -167,8 +175,29 @@ class Calibration(nn.Module):
         return max(float(counts['pseudo']) / limit, 1.0) if limit > 0 else 1.0
 
     def missing_ratio(self) -> float:
-        """Objects that nobody annotated to each annotated one, by detections as sure as those of the latter."""
-        return self.counts.ratio('free_above', 'found_above')
+        """How many objects that nobody annotated there are to each annotated one.
+
+        Above a score there are m annotated objects among the detections, and f that are free: missing objects, as many
+        to each annotated one as everywhere, and mistakes, which become rarer as the score rises. So the least f / m
+        over all scores, above which enough annotated objects are, is the estimate.
+        """
+        return float(self._free_to_found().amin())
+
+    def sure_from(self) -> float:
+        """Lowest score from which on free detections are objects, by estimate, in ``precision`` of the cases."""
+        ratios = self._free_to_found()
+        missing = float(ratios.amin())
+        enough = missing >= self.precision * ratios  # f detections, of which missing * m are objects
+        return float(enough.nonzero()[0]) / NUM_BINS
+
+    def _free_to_found(self) -> Tensor:
+        """(bins,) f / m above the lower end of each bin; infinite where m is too small to tell, 0 without any."""
+        counts = self.counts
+        found, free = (counts[name].flip(0).cumsum(0).flip(0) for name in PER_SCORE)
+        if found[0] < FEWEST:
+            return torch.zeros_like(found)
+        ratios = free / found.clamp(min=1e-9)
+        return ratios.masked_fill(found < LEAST_PART * found[0], float('inf'))
 
     def expected(self, annotated: Annotated, completed: Tensor) -> float:
         """How many pseudo objects an image should get.
@@ -184,3 +213,8 @@ class Calibration(nn.Module):
             return self.missing_ratio() * len(annotated.boxes)
         counts = self.counts
         return float((counts['objects'] / counts['images'].clamp(min=1e-9))[completed].sum())
+
+
+def by_score(scores: Tensor) -> Tensor:
+    """(bins,) float64 numbers of scores in [0, 1]."""
+    return torch.histc(scores.float(), NUM_BINS, 0, 1).double()

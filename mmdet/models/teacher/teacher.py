@@ -1,5 +1,6 @@
 """The averaged copy of a detector that completes the labels its images lack: ``model.teacher``."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ class Teacher(nn.Module):
         model: a detector like the student; kept as the average.
         num_classes: K.
         momentum: how much of the old average a step leaves, once it is warm.
-        burn_in: when it begins: ``dict(recall=0.75, wait=20)`` (see :class:`Calibration`), or a number of steps.
+        burn_in: when it begins: ``dict(recall=0.8, wait=20)`` (see :class:`Calibration`), or a number of steps.
         measure_every: before it begins, every which step the recall is measured.
         score_thr: from which score on a detection is an object; None: calibrated by class.
         ignore_thr: fraction of that from which on it is ignored; 1: nothing is.
@@ -49,7 +50,7 @@ class Teacher(nn.Module):
         weight: of pseudo objects in the classification: a number, or ``'confidence'``.
         box_loss: their weight in the losses of boxes, masks and keypoints.
         overlap: IoU with an annotated object, or a better detection, from which on a detection is not taken.
-        brake: see :class:`Calibration`.
+        precision, brake: see :class:`Calibration`.
         student_view: arguments of :class:`StudentView`; None: the student sees what the teacher sees.
         dtype: of the teacher's inference, ``'float32'`` or ``'bfloat16'``.
         evaluate: whom a test runs, ``'student'`` or ``'teacher'``.
@@ -74,6 +75,7 @@ class Teacher(nn.Module):
         weight: str | float = 1.0,
         box_loss: float = 0.0,
         overlap: float = 0.5,
+        precision: float = 0.5,
         brake: float = 1.5,
         student_view: Mapping[str, Any] | None = None,
         dtype: str = 'float32',
@@ -92,7 +94,7 @@ class Teacher(nn.Module):
         self.begin_at = burn_in if isinstance(burn_in, int) else None
         start = {} if isinstance(burn_in, int) or burn_in is None else dict(burn_in)
         self.measure_every = measure_every
-        self.calibration = Calibration(num_classes, score_thr, ignore_thr, brake=brake, **start)
+        self.calibration = Calibration(num_classes, score_thr, ignore_thr, brake=brake, precision=precision, **start)
         self.ignore_as, self.weight, self.box_loss, self.overlap = ignore_as, weight, box_loss, overlap
         self.student_view = None if student_view is None else StudentView(**student_view)
         self.dtype, self.evaluate, self.diagnose_with = DTYPES[dtype], evaluate, diagnose_with
@@ -107,8 +109,14 @@ class Teacher(nn.Module):
 
     @property
     def evaluates(self) -> bool:
-        """Whether tests run the teacher."""
-        return self.evaluate == TEACHER
+        """Whether tests run the teacher; not before it has followed a student, with a warning."""
+        if self.evaluate == TEACHER and not int(self.steps):
+            warnings.warn(
+                "evaluate='teacher', but neither a training nor the checkpoint has made one: the student is run",
+                UserWarning,
+                stacklevel=3,
+            )
+        return self.evaluate == TEACHER and bool(self.steps)
 
     # ---- one training step
 
@@ -218,7 +226,7 @@ class Teacher(nn.Module):
         known = torch.ones(classes, dtype=torch.bool)
         known[unlabelled] = False
         matched = match(found, annotated, self.overlap)
-        self.calibration.measure(counts, found, annotated, matched, known, high, wanted)
+        self.calibration.measure(counts, found, annotated, matched, known, wanted)
         if not (wanted and begun):
             return None
         completed = ~known if unlabelled else torch.ones_like(known)

@@ -17,6 +17,13 @@ def counted(calibration, **values):
     return calibration
 
 
+def bins(numbers):
+    values = torch.zeros(20)
+    for place, number in numbers.items():
+        values[place] = number
+    return values
+
+
 def test_thresholds_are_mean_scores_by_class_and_of_all_where_a_class_is_rare():
     calibration = counted(Calibration(2), score=[3.0, 0.9], found=[4, 1])
     torch.testing.assert_close(calibration.thresholds(), torch.tensor([0.75, 3.9 / 5]))
@@ -34,16 +41,18 @@ def test_measure_by_hand():
     found = Detections(rows[:, :4], rows[:, 4], rows[:, 5].long(), None)
     annotated = Annotated(rows[[0, 3], :4], torch.tensor([0, 1]), rows[:0, :4])
     counts = Counts(2)
-    calibration.measure(counts, found, annotated, match(found, annotated), ALL, calibration.thresholds(), True)
+    calibration.measure(counts, found, annotated, match(found, annotated), ALL, True)
     assert counts['objects'].tolist() == [1, 1] == counts['images'].tolist() == counts['found'].tolist()
     assert counts['score'].tolist() == pytest.approx([0.7, 0.2])
-    assert (counts['recalled'], counts['annotated'], counts['found_above'], counts['free_above']) == (2, 2, 1, 1)
+    assert (counts['recalled'], counts['annotated']) == (2, 2)
+    assert counts['found_at'].nonzero().tolist() == [[4], [14]]  # 0.2 and 0.7, in steps of 0.05
+    assert counts['free_at'].nonzero().tolist() == [[8], [10]] and counts['free_at'].sum() == 2
     empty = Counts(2)
     none = Annotated(annotated.boxes[:0], annotated.labels[:0], annotated.ignored)
-    calibration.measure(empty, found, none, match(found, none), ALL, calibration.thresholds(), True)
+    calibration.measure(empty, found, none, match(found, none), ALL, True)
     assert not empty.values.any()
-    calibration.measure(empty, found, annotated, match(found, annotated), ALL, calibration.thresholds(), False)
-    assert (empty['annotated'], empty['found_above'], empty['free_above']) == (2, 0, 0)
+    calibration.measure(empty, found, annotated, match(found, annotated), ALL, False)
+    assert empty['annotated'] == 2 and not empty['found_at'].any() and not empty['free_at'].any()
 
 
 def test_it_begins_at_its_recall_after_waiting_and_not_again_ends():
@@ -52,6 +61,28 @@ def test_it_begins_at_its_recall_after_waiting_and_not_again_ends():
     # at the third step (9/4 + 9/2 + 6) of (10/4 + 10/2 + 10) are recalled: 0.73
     assert begun == [False, False, False, True, True]
     assert calibration.counts.ratio('recalled', 'annotated') < 0.8
+
+
+def test_missing_objects_and_precision_are_estimated_from_the_surest_detections():
+    """Of 40 found objects 10 are above 0.8, 20 above 0.5; of free detections 6, 20, and 80 in all."""
+    calibration = counted(
+        Calibration(1),
+        found_at=bins({16: 10, 10: 10, 4: 20}),
+        free_at=bins({16: 6, 10: 14, 4: 60}),
+        score=[16.0],
+        found=[40],
+    )
+    assert calibration.missing_ratio() == pytest.approx(0.6)
+    # of 20 free ones above 0.5, 0.6 * 20 are objects, of 80 above 0.2 only 0.6 * 40
+    assert calibration.sure_from() == pytest.approx(0.25)  # above it are those of 0.5 and more
+    assert calibration.thresholds().tolist() == pytest.approx([0.4])
+    calibration.precision = 0.7
+    assert calibration.sure_from() == pytest.approx(0.55)
+    assert calibration.thresholds().tolist() == pytest.approx([0.55])
+    # two objects of forty are too few to tell
+    few = counted(Calibration(1), found_at=bins({19: 2, 4: 38}), free_at=bins({4: 20}))
+    assert few.missing_ratio() == pytest.approx(0.5)
+    assert Calibration(1).missing_ratio() == 0 == Calibration(1).sure_from()
 
 
 def test_brake_raises_thresholds_where_too_many_pseudo_objects_come():
@@ -63,9 +94,7 @@ def test_brake_raises_thresholds_where_too_many_pseudo_objects_come():
 
 
 def test_expected_pseudo_objects_by_hand():
-    calibration = counted(
-        Calibration(2), found_above=4, free_above=3, objects=[6, 10], images=[4, 5], recalled=1, annotated=2
-    )
+    calibration = counted(Calibration(2), found_at=bins({15: 4}), free_at=bins({15: 3}), objects=[6, 10], images=[4, 5])
     two, no_boxes = torch.zeros(2, 4), torch.zeros(0, 4)
     annotated, bare = Annotated(two, torch.zeros(2), no_boxes), Annotated(no_boxes, torch.zeros(0), no_boxes)
     assert calibration.expected(annotated, ALL) == pytest.approx(2 * 3 / 4)

@@ -225,6 +225,14 @@ def test_a_test_runs_whom_the_config_names():
     assert not np.array_equal(scores['student'], scores['teacher'])
 
 
+def test_a_test_of_a_checkpoint_without_a_teacher_runs_the_student_and_says_so():
+    model = detector(evaluate='teacher').eval()
+    with pytest.warns(UserWarning, match='neither a training nor the checkpoint has made one: the student is run'):
+        result = model(img=[batch()['img'][:1]], img_metas=[[dict(META)]], return_loss=False)
+    direct = model.simple_test(batch()['img'][:1], [dict(META)])
+    assert np.array_equal(np.concatenate(result[0]), np.concatenate(direct[0]))
+
+
 def test_training_in_bfloat16_and_validation_steps():
     model = detector(burn_in=0, score_thr=0.1, dtype='bfloat16', student_view=dict())
     out = step(model, batch())
