@@ -36,7 +36,7 @@ def numbered(reports: Iterable[Report]) -> dict[str, tuple[Report, Suggestion]]:
 
 def read_annotations(source: Source) -> dict[str, Any]:
     """The annotation file of a data set, as it is on the disk."""
-    return json.loads(Path(source.dataset.ann_file).read_text(encoding='utf-8'))
+    return json.loads(source.ann_file.read_text(encoding='utf-8'))
 
 
 def xywh(box: Sequence[float]) -> list[float]:
@@ -102,7 +102,7 @@ def accepted_names(named: Mapping[str, tuple[Report, Suggestion]], accept: Seque
     return chosen
 
 
-def mended(source: Source, reports: Sequence[Report], accepted: Collection[str]) -> tuple[dict[str, Any], Counter]:
+def mended(source: Source, reports: Sequence[Report], accepted: Collection[str]) -> tuple[dict[str, Any], Counter[str]]:
     """The annotation file of a data set with the accepted suggestions carried out, and how many of each kind.
 
     What is new or changed has ``attributes.accepted``, the name of the suggestion. A box in a new place takes an
@@ -112,7 +112,7 @@ def mended(source: Source, reports: Sequence[Report], accepted: Collection[str])
     rows = {row['id']: dict(row) for row in content.get('annotations', [])}
     next_id = 1 + max(rows, default=0)
     of_label = source.dataset._label2cat()
-    counts: Counter = Counter()
+    counts: Counter[str] = Counter()
     for name, (report, suggestion) in numbered(r for r in reports if r.image.source == source.name).items():
         if name not in accepted:
             continue
@@ -134,7 +134,7 @@ def mended(source: Source, reports: Sequence[Report], accepted: Collection[str])
 
 def directed(
     content: Mapping[str, Any], source: Source, reports: Sequence[Report], directives: Mapping[str, Any]
-) -> tuple[dict[str, Any], Counter]:
+) -> tuple[dict[str, Any], Counter[str]]:
     """An annotation file whose image entries have training directives, and how many images have each.
 
     Every image gets the directives of its data set; one on which a box is likely to be missing gets the policy of
@@ -154,7 +154,8 @@ def directed(
         for key, value in directives.items()
     }
     lacking = {r.image.image_id for r in reports if r.image.source == source.name and r.count(MISSING)}
-    images, counts = [], Counter()
+    images: list[dict[str, Any]] = []
+    counts: Counter[str] = Counter()
     for entry in content['images']:
         own = {**({NEGATIVES: POLICY} if entry['id'] in lacking else {}), **directives}
         counts.update(key for key in own if key not in entry)
@@ -168,7 +169,7 @@ def write_annotations(content: Mapping[str, Any], path: Path, source: Source) ->
     Raises:
         UserError: it would take the place of the original.
     """
-    if path.resolve() == Path(source.dataset.ann_file).resolve():
+    if path.resolve() == source.ann_file.resolve():
         raise UserError(f'{path} is the original annotation file; give another --out-dir')
     with atomic_write(path, encoding='utf-8') as file:
         json.dump(content, file)

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ def write_fold(sources: Sequence[Source], chosen: Sequence[np.ndarray], folder: 
     """
     paths = []
     for number, (source, mask) in enumerate(zip(sources, chosen)):
-        content = json.loads(Path(source.dataset.ann_file).read_text(encoding='utf-8'))
+        content = json.loads(source.ann_file.read_text(encoding='utf-8'))
         ids = {image.image_id for image, chosen_one in zip(source.images, mask) if chosen_one}
         content['images'] = [entry for entry in content['images'] if entry['id'] in ids]
         content['annotations'] = [row for row in content.get('annotations', []) if row['image_id'] in ids]
@@ -139,7 +140,7 @@ def read_results(paths: Sequence[str], sources: Sequence[Source]) -> Results:
     if len(paths) == 1 and len(loaded[0]) == sum(counts):
         ends = np.cumsum([0, *counts])
         loaded = [loaded[0][start:end] for start, end in zip(ends, ends[1:])]
-    for path, found, source in zip(paths * len(loaded), loaded, sources):
+    for path, found, source in zip(itertools.cycle(paths), loaded, sources):
         if len(found) != len(source.images):
             raise UserError(
                 f'{path}: {len(found)} results for the {len(source.images)} images of {source.name}; all images count, '

@@ -3,6 +3,7 @@
 import copy
 import os.path as osp
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +45,11 @@ class Source(NamedTuple):
     dataset: CocoDataset  # in test mode: every image, those without objects too
     images: list[LabelledImage]
 
+    @property
+    def ann_file(self) -> Path:
+        """Where its annotations are."""
+        return Path(str(self.dataset.ann_file))
+
 
 def sources_of(cfg: Config) -> list[Source]:
     """The data sets that ``cfg.data.train`` joins, each once, with the pipeline of ``cfg.data.test``.
@@ -52,7 +58,7 @@ def sources_of(cfg: Config) -> list[Source]:
         UserError: a data set is not in COCO's format, or two have different classes.
     """
     pipeline = train_pipeline(cfg.data.test)
-    datasets = []
+    datasets: list[CocoDataset] = []
     for leaf in leaf_datasets(cfg.data.train):
         kept = {key: copy.deepcopy(value) for key, value in leaf.items() if key != 'pipeline'}
         built = build_dataset({**kept, 'pipeline': copy.deepcopy(pipeline), 'test_mode': True})

@@ -89,8 +89,8 @@ class Groups:
         if source is not None:
             of_source = self.source_of_image == source
             chosen, objects = chosen & of_source[self.image], objects & of_source[self.object_image]
-        columns = (self.scores, self.free, self.same, self.image)
-        return Group(*(column[chosen] for column in columns), self.object_image[objects])
+        of_chosen = self.scores[chosen], self.free[chosen], self.same[chosen], self.image[chosen]
+        return Group(*of_chosen, self.object_image[objects])
 
     def lender(self, source: str, label: int) -> Group:
         """The smallest group with this class of this source in which enough objects were found."""
@@ -196,7 +196,7 @@ def _rate(source: str, category: str | None, values: np.ndarray) -> Rate:
     ends = np.quantile(drawn, (tail, 1 - tail)) if len(drawn) else (rates[0], rates[0])
     exact = binomial_interval(free, matched)
     low, high = min(ends[0], exact[0], rates[0]), max(ends[1], exact[1], rates[0])
-    numbers = (float(number) for number in (missing, rates[0], low, high))
+    numbers = float(missing), float(rates[0]), float(low), float(high)
     return Rate(source, category, int(annotated), *numbers, None if category is None else float(threshold))
 
 

@@ -70,7 +70,7 @@ def score_images(
     misplaced = rank.compute_badloc_box_scores(**both, low_probability_threshold=least)
     pooled = [rank.pool_box_scores_per_image(scores) for scores in (missing, swapped, misplaced)]
     quality = np.exp(np.mean(np.log(np.maximum(pooled, 1e-100)), axis=0))
-    return ImageScores(quality, *pooled, swapped, misplaced)
+    return ImageScores(quality, pooled[0], pooled[1], pooled[2], swapped, misplaced)
 
 
 def _by_class(found: Detections, num_classes: int) -> list[np.ndarray]:

@@ -62,7 +62,7 @@ class ResumableRunner(_Mixin):
     _train_loader: ResumableLoader | None = None
     resumed_from: str | None = None
     _is_interrupted = False  # whether the checkpoint that is written is one in the middle of an epoch
-    _first_inner_iter = 0  # of the next epoch; those before it were done when the run was interrupted
+    _first_inner_iter: int = 0  # of the next epoch; those before it were done when the run was interrupted
 
     def run(
         self, data_loaders: list[DataLoader[Any]], workflow: list[tuple[str, int]], *args: Any, **kwargs: Any
@@ -283,7 +283,8 @@ class _QuickEpochs(_Mixin):
         self.data_loader = data_loader
         self._max_iters = self._max_epochs * len(data_loader)
         self.call_hook('before_train_epoch')
-        first, self._first_inner_iter = self._first_inner_iter, 0
+        first = self._first_inner_iter
+        self._first_inner_iter = 0
         for self._inner_iter, self.data_batch in enumerate(data_loader, first):
             self.call_hook('before_train_iter')
             self.run_iter(self.data_batch, train_mode=True, **kwargs)
