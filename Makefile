@@ -21,16 +21,19 @@ export MPLBACKEND := Agg
 PIP_INSTALL := $(PIP) install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 INSTALL_MMCV := bash tools/misc/install_mmcv.sh
 
-.PHONY: help install test coverage test-mmcv-full test-matrix demo lint format bench clean
+.PHONY: help install test test-browser coverage test-mmcv-full test-matrix test-wheel demo docs lint format bench clean
 
 help:
-	@echo 'make demo     draw a data set, train on it, test, and write $(WORK)/report.md'
+	@echo 'make demo     draw a data set, train on it, test, and write $(WORK)/report.html'
 	@echo 'make test     run the test suite'
+	@echo 'make test-browser  look at the report in a headless Chromium, which it installs where it is missing (Debian)'
 	@echo 'make coverage the same, and which lines of mmdet it does not reach'
 	@echo 'make install  only prepare $(VENV) (PYTHON=python3.13; MMCV=mmcv-full builds the compiled kind of mmcv)'
 	@echo 'make test-mmcv-full  the suite with a compiled mmcv, in an environment of its own (an hour on two cores)'
 	@echo 'make test-matrix     the suite on each of PYTHONS, and with the oldest releases that are supported'
+	@echo 'make test-wheel      build the wheel, install it away from the checkout, and train, test and predict with it'
 	@echo 'make lint     check style and types; make format applies the style'
+	@echo 'make docs     build the site of docs/ in site/'
 	@echo 'make bench    speed experiments of benchmarks/'
 	@echo 'make clean    remove $(VENV), $(VENVS), work_dirs and the drawn data'
 
@@ -49,6 +52,11 @@ $(STAMP): $(wildcard requirements/*.txt) setup.py tools/misc/install_mmcv.sh too
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(shell nproc) --dist worksteal tests
 
+test-browser: $(STAMP)
+	bash tools/misc/install_browser.sh
+	$(PIP_INSTALL) -r requirements/browser.txt
+	$(PY) -m pytest tests/browser
+
 coverage: $(STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(shell nproc) --dist worksteal --cov=mmdet/ --cov-branch \
 	  --cov-report=term-missing:skip-covered tests
@@ -65,6 +73,17 @@ test-matrix:
 	  || failed="$$failed floor"; \
 	test -z "$$failed" || { echo "the suite fails with:$$failed"; exit 1; }
 
+test-wheel: $(STAMP)
+	bash tools/misc/test_wheel.sh $(PY)
+
+docs: $(VENVS)/docs/.stamp
+	NO_MKDOCS_2_WARNING=1 $(VENVS)/docs/bin/mkdocs build --strict
+
+$(VENVS)/docs/.stamp: requirements/docs.txt
+	test -x $(VENVS)/docs/bin/python || $(PYTHON) -m venv $(VENVS)/docs
+	$(VENVS)/docs/bin/pip --disable-pip-version-check install -q -r $<
+	touch $@
+
 lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -78,10 +97,10 @@ demo: $(STAMP)
 	$(PY) tools/dataset_converters/make_shapes.py data/shapes
 	$(PY) tools/train.py $(DEMO_CONFIG) --work-dir $(WORK)
 	$(PY) tools/test.py $(DEMO_CONFIG) $(WORK)/latest.pth --work-dir $(WORK) --eval bbox --out $(WORK)/results.pkl
-	$(PY) tools/analysis_tools/training_report.py $(DEMO_CONFIG) $(WORK) --results $(WORK)/results.pkl
+	$(PY) tools/analysis_tools/report.py $(DEMO_CONFIG) $(WORK) --results $(WORK)/results.pkl
 
 bench: $(STAMP)
 	$(PY) benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) $(VENVS) work_dirs data/shapes build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(VENVS) work_dirs data/shapes build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -12,6 +12,7 @@ from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.apis.checking.metrics import check_evaluation
 from mmdet.apis.checking.unknown_keys import check_known_keys
 from mmdet.apis.checks import audit
+from mmdet.apis.export import ONNXDetector, is_onnx
 from mmdet.apis.inference import leave_out_pretrained
 from mmdet.apis.launch import (
     UserError,
@@ -57,7 +58,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description='Test (and evaluate) a detector')
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', help='checkpoint file, or an .onnx file of tools/deployment/export.py')
     parser.add_argument('--work-dir', help='where the metrics are written as JSON')
     parser.add_argument(
         '--allow-partial', action='store_true', help='test with a checkpoint that lacks weights or has other classes'
@@ -134,6 +135,8 @@ def build_test_loader(cfg: Config, distributed: bool) -> DataLoader:
 
 def build_model(cfg: Config, args: argparse.Namespace, dataset: Any) -> nn.Module:
     """The detector with its weights, before it is wrapped."""
+    if is_onnx(args.checkpoint):
+        return ONNXDetector(args.checkpoint, cfg, cfg.gpu_ids[0]).eval()
     model = build_detector(cfg.model, test_cfg=cfg.get('test_cfg'))
     rfnext_init_model(model, cfg)
     trusted, advice = cfg.get('trust_checkpoint', False), None if args.allow_partial else ALLOW_PARTIAL

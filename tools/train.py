@@ -21,7 +21,7 @@ from mmdet.apis.launch import (
     start_processes,
 )
 from mmdet.apis.loaders import train_pipeline
-from mmdet.apis.train import resumed_seed
+from mmdet.apis.resuming import named_point_after_interrupt, resumed_seed
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import (
@@ -128,7 +128,7 @@ def main(argv: list[str] | None = None) -> None:
     check_config(compat_cfg(cfg))
     setup_multi_processes(cfg)
     distributed = start_processes(args.launcher, cfg)
-    with run_lock(cfg.work_dir):
+    with run_lock(cfg.work_dir), named_point_after_interrupt(cfg.work_dir):
         run(args, cfg, distributed)
 
 
@@ -142,10 +142,8 @@ def run(args: argparse.Namespace, cfg: Config, distributed: bool) -> None:
     cfg.seed = init_random_seed(seed_of_run(args, cfg), cfg.device)
     name = Path(args.config).name
     meta = dict(env_info=_env_text(), config=cfg.pretty_text, seed=cfg.seed, exp_name=name)
-    logger.info(f'Environment info:\n{meta["env_info"]}')
-    logger.info(f'Distributed training: {distributed}')
-    logger.info(f'Config:\n{cfg.pretty_text}')
-    logger.info(f'Set random seed to {cfg.seed}, deterministic: {args.deterministic}')
+    logger.debug(f'Environment info:\n{meta["env_info"]}')
+    logger.debug(f'Config:\n{cfg.pretty_text}')
     set_random_seed(cfg.seed + rank if args.diff_seed else cfg.seed, deterministic=args.deterministic)
 
     model = build_detector(cfg.model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg'))

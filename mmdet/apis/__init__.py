@@ -7,6 +7,7 @@ from mmdet.apis.inference import (
     init_detector,
     show_result_pyplot,
 )
+from mmdet.apis.prediction.detections import to_supervision
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.apis.train import init_random_seed, set_random_seed, train_detector
 from mmdet.utils.logger import get_root_logger
@@ -22,5 +23,6 @@ __all__ = [
     'set_random_seed',
     'show_result_pyplot',
     'single_gpu_test',
+    'to_supervision',
     'train_detector',
 ]

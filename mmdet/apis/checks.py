@@ -21,7 +21,7 @@ def audit(
 ) -> None:
     """Check a data set against itself, its files and the model, unless ``cfg.audit.enable`` is False.
 
-    Before a training it also says which parts of the model read directives, and stops on one that none reads.
+    Before a training it also says which parts of the model read what images say, and stops on a key that none reads.
 
     Raises:
         ValueError: ``cfg.audit`` has an unknown key, or the audit has found something (``AuditError``).

@@ -16,21 +16,18 @@ from mmcv.parallel import collate
 from torch import nn
 
 from mmdet.apis.checking.unknown_keys import check_model_settings
+from mmdet.apis.export.detector import ONNXDetector, is_onnx
+from mmdet.apis.image_input import Image, ImagePipeline, as_bgr, images_below, read_bgr, test_steps
 from mmdet.core.evaluation.class_names import get_classes
 from mmdet.datasets.builder import DATASETS
-from mmdet.datasets.pipelines.compose import Compose
-from mmdet.datasets.utils import replace_ImageToTensor
 from mmdet.models.builder import build_detector
 from mmdet.utils.checkpoints.checkpoint import check_classes, load_checkpoint
 from mmdet.utils.configs.custom_imports import import_custom_modules
 from mmdet.utils.configs.read_config import read_config
-from mmdet.utils.errors import ReportedError
 from mmdet.utils.logger import get_root_logger
 from mmdet.utils.running.amp import amp_dtype, enable_autocast
 from mmdet.utils.running.parallel import module_device, unpack
 
-Image = str | os.PathLike[str] | np.ndarray
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.mpg', '.mpeg', '.m4v', '.wmv', '.flv')
 ALLOW_PARTIAL = 'Give the checkpoint of this config; allow_partial=True takes it all the same.'
 
 
@@ -45,7 +42,7 @@ def init_detector(
 
     Args:
         config: file or config; not changed.
-        checkpoint: weights; None leaves them at their initial values.
+        checkpoint: weights; None leaves them at their initial values; an ``.onnx`` file takes the model's place.
         device: a machine without GPU takes the CPU in the place of any ``'cuda...'``.
         cfg_options: changes to the config, e.g. ``{'model.test_cfg.rcnn.score_thr': 0.3}``.
         allow_partial: accept a checkpoint that lacks weights of the model, or has other classes than the config names.
@@ -68,6 +65,8 @@ def init_detector(
     if cfg_options:
         config.merge_from_dict(cfg_options)
     import_custom_modules(config)
+    if is_onnx(checkpoint):
+        return ONNXDetector(checkpoint, config).eval()
     leave_out_pretrained(config.model)
     config.model.train_cfg = None
     check_model_settings(config.model)
@@ -87,40 +86,58 @@ def init_detector(
     return model.eval()
 
 
-class ImageSourceError(ReportedError, ValueError):
-    """What was given as an image is none."""
-
-
 class LoadImage:
-    """A pipeline step of old code that loads ``results['img']``, a path or an array; see ``LoadImageFromWebcam``."""
+    """A pipeline step of old code that loads ``results['img']``, a path or an array; see ``LoadImageFromWebcam``.
+
+    Args:
+        color_type: how a file is read, as in ``LoadImageFromFile``.
+    """
+
+    def __init__(self, color_type: str = 'color') -> None:
+        self.color_type = color_type
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the image, its names and its shape."""
         warnings.warn('LoadImage is an old name; use LoadImageFromWebcam for arrays', DeprecationWarning, stacklevel=2)
         name = results['img'] if isinstance(results['img'], str) else None
-        image = mmcv.imread(results['img'])
+        image = mmcv.imread(results['img'], flag=self.color_type)
         shape = image.shape
         return dict(
             results, filename=name, ori_filename=name, img=image, img_fields=['img'], img_shape=shape, ori_shape=shape
         )
 
 
-@torch.no_grad()
 def inference_detector(model: nn.Module, imgs: Image | Sequence[Image]) -> Any:
     """Detect objects.
 
     Args:
         model: from :func:`init_detector`; not changed.
-        imgs: a path, a BGR array (H, W, 3), or a list of them, which goes through the model as one batch.
+        imgs: a path, an array (H, W, 3) in BGR (or grey, BGRA, of 16 bits; see :func:`~mmdet.apis.image_input.as_bgr`),
+            or a list of these, which goes through the model as one batch. The images of a folder and its sub-folders,
+            in the order of their names, go through it one by one.
 
     Returns:
-        The result of one image, or a list of results for a list.
+        The result of one image, or a list of results for a list or a folder.
+
+    Raises:
+        FileNotFoundError, ImageSourceError, BrokenImageError: one of them is no image.
     """
-    images: list[Any] = list(imgs) if isinstance(imgs, (list, tuple)) else [imgs]
-    if not images:
+    pipeline = ImagePipeline(test_steps(model.cfg))
+    if isinstance(imgs, (str, os.PathLike)) and '://' not in os.fspath(imgs) and Path(imgs).is_dir():
+        return [detect(model, [pipeline.sample(image)])[0] for image in images_below(imgs)]
+    if isinstance(imgs, (list, tuple)):
+        return detect(model, [pipeline.sample(image) for image in imgs])
+    image: Any = imgs
+    return detect(model, [pipeline.sample(image)])[0]
+
+
+@torch.no_grad()
+def detect(model: nn.Module, samples: Sequence[dict[str, Any]]) -> list[Any]:
+    """Results of one batch of samples, in pixels of the images that they were made of."""
+    if not samples:
         return []
-    results = model(return_loss=False, rescale=True, **_prepare(model, images))
-    return results if isinstance(imgs, (list, tuple)) else results[0]
+    batch = unpack(collate(list(samples), samples_per_gpu=len(samples)), module_device(model))
+    return model(return_loss=False, rescale=True, **batch)
 
 
 async def async_inference_detector(model: nn.Module, imgs: Image | Sequence[Image]) -> Any:
@@ -142,7 +159,7 @@ def show_result_pyplot(
 
     Args:
         model: the detector.
-        img: path or BGR array.
+        img: path, which is read as the config says, or BGR array.
         result: what :func:`inference_detector` gave for it.
         score_thr: detections below are left out.
         title: of the window.
@@ -152,7 +169,7 @@ def show_result_pyplot(
     """
     inner: Any = getattr(model, 'module', model)
     inner.show_result(
-        mmcv.imread(img) if isinstance(img, np.ndarray) else mmcv.imread(os.fspath(img)),
+        as_bgr(img) if isinstance(img, np.ndarray) else read_bgr(img, getattr(inner, 'cfg', None)),
         result,
         score_thr=score_thr,
         show=out_file is None,
@@ -163,48 +180,6 @@ def show_result_pyplot(
         mask_color=palette,
         out_file=out_file,
     )
-
-
-def _prepare(model: nn.Module, images: list[Image]) -> dict[str, Any]:
-    """One batch on the model's device, through the test pipeline of the model's config."""
-    steps = replace_ImageToTensor(_test_pipeline(model.cfg))
-    pipelines: dict[bool, Compose] = {}
-    samples = []
-    for image in images:
-        is_array = isinstance(image, np.ndarray)
-        path = '' if isinstance(image, np.ndarray) else os.fspath(image)
-        if not is_array and '://' not in path:
-            _check_image_file(Path(path))
-        if is_array not in pipelines:
-            pipelines[is_array] = Compose(_with_loading_of_arrays(steps) if is_array else steps)
-        source = dict(img=image) if is_array else dict(img_info=dict(filename=path), img_prefix=None)
-        samples.append(pipelines[is_array](source))
-    return unpack(collate(samples, samples_per_gpu=len(samples)), module_device(model))
-
-
-def _check_image_file(path: Path) -> None:
-    """Refuse what cannot be read as an image; a pipe or a device would be waited for without end.
-
-    Raises:
-        FileNotFoundError, ImageSourceError: there is no such file, or it is a folder, a video or no file at all.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f'image file not found: {path}')
-    if path.is_dir():
-        raise ImageSourceError(f'{path} is a folder; give its images, as demo/image_demo.py does')
-    if not path.is_file():
-        raise ImageSourceError(f'{path} is no regular file')
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        raise ImageSourceError(f'{path} is a video; give its frames as arrays (mmcv.VideoReader)')
-
-
-def _test_pipeline(cfg: Config) -> list[dict[str, Any]]:
-    test = cfg.data.test
-    return (test[0] if isinstance(test, (list, tuple)) else test)['pipeline']
-
-
-def _with_loading_of_arrays(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [dict(steps[0], type='LoadImageFromWebcam'), *steps[1:]]
 
 
 def leave_out_pretrained(model_cfg: dict[str, Any]) -> None:

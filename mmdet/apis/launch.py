@@ -21,13 +21,15 @@ from mmdet.utils.checkpoints.checkpoint import UnsafeCheckpointError
 from mmdet.utils.configs.config_error import ConfigError, is_placed
 from mmdet.utils.configs.custom_imports import import_custom_modules
 from mmdet.utils.configs.read_config import read_config
-from mmdet.utils.errors import ReportedError
+from mmdet.utils.errors import ReportedError, RunInterruptedError
 from mmdet.utils.misc import update_data_root
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals
+from mmdet.utils.running.group_failure import announce_failure, failure_of_another, is_grouped, watch_for_failures
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 DEFAULT_PORT = '29500'
+FAILURE_WAIT = 3.0  # seconds in which the reason of another process comes after its connection has ended
 
 
 class UserError(ValueError):
@@ -41,24 +43,51 @@ def reported_errors() -> Iterator[None]:
     Those are mistakes in options and configs, and what a part of this package or of mmcv says of its arguments while
     it is built. Errors of the user's own classes keep their calls.
 
+    Of several processes, the one that fails tells the others why; these end with its reason.
+
     ``MMDET_TRACEBACK=1`` in the environment shows everything. Where there is no error, the process leaves its group.
     """
-    shown: tuple[type[Exception], ...]
-    shown = (UserError, ReportedError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)
-    if os.environ.get('MMDET_TRACEBACK') == '1':
-        shown = ()
     try:
         yield
-    except shown as error:
-        sys.exit(f'error: {error}')
-    except (KeyError, OSError, TypeError, ValueError) as error:
-        if not shown or not _is_about_config(error):
+    except RunInterruptedError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        reason = failure_of_another(wait=FAILURE_WAIT) if _is_about_connection(error) else None
+        if reason is not None:
+            sys.exit(f'error: the run ends, since another process has failed: {reason}')
+        text = shown_text(error)
+        announce_failure(text or f'{type(error).__name__}: {error}')
+        if text is None:
             raise
-        text = error.args[0] if isinstance(error, KeyError) else error
-        sys.exit(f'error: {text} (MMDET_TRACEBACK=1 shows the calls)')
+        sys.exit(f'error: {text}')
     # a process that failed must not get here: it would wait for operations that the others began, instead of ending
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
+
+
+def shown_text(error: Exception) -> str | None:
+    """What is shown of an error that speaks for itself, None for others."""
+    if os.environ.get('MMDET_TRACEBACK') == '1':
+        return None
+    if isinstance(error, (UserError, ReportedError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)):
+        return _own_text(error)
+    if isinstance(error, (KeyError, OSError, TypeError, ValueError)) and _is_about_config(error):
+        return f'{error.args[0] if isinstance(error, KeyError) else error} (MMDET_TRACEBACK=1 shows the calls)'
+    return None
+
+
+def _own_text(error: Exception) -> str:
+    """An error's text; of one that a loading process has sent, which stands behind its calls, the last line."""
+    text = str(error)
+    if text.startswith('Caught ') and 'DataLoader worker' in text:
+        return text.strip().splitlines()[-1].partition(': ')[2]
+    return text
+
+
+def _is_about_connection(error: Exception) -> bool:
+    """Whether an operation between processes has failed, which may be due to another process's end."""
+    return isinstance(error, RuntimeError) and not isinstance(error, ReportedError) and is_grouped()
 
 
 def _is_about_config(error: Exception) -> bool:
@@ -173,6 +202,7 @@ def start_processes(launcher: str, cfg: Config) -> bool:
     elif params['backend'] == 'nccl':
         params['backend'] = 'gloo'
     dist.init_process_group(**params)
+    watch_for_failures()
     return True
 
 

@@ -29,11 +29,31 @@ def build_test_dataset(cfg: Config, **changes: Any) -> DetectionDataset:
         cfg: in any spelling of mmdetection 2.x; not changed.
         **changes: other values for arguments of the data set, e.g. ``pipeline``.
     """
-    test = compat_loader_args(copy.deepcopy(cfg)).data.test
-    if changes:
-        for part in test if isinstance(test, (list, tuple)) else [test]:
-            part.update(changes)
-    return build_dataset(test, dict(test_mode=True))
+    return build_split(cfg, 'test', **changes)
+
+
+def build_split(cfg: Config, split: str, **changes: Any) -> DetectionDataset:
+    """``cfg.data.val`` or ``cfg.data.test`` in test mode; arguments as of :func:`build_test_dataset`.
+
+    Raises:
+        UserError: the config has no such data.
+    """
+    data = compat_loader_args(copy.deepcopy(cfg)).data
+    if data.get(split) is None:
+        raise UserError(f'the config has no data.{split}')
+    _change_innermost(data[split], changes)
+    return build_dataset(data[split], dict(test_mode=True))
+
+
+def _change_innermost(dataset: Any, changes: dict[str, Any]) -> None:
+    """Other values for arguments of the data sets in a config that wrap no other."""
+    if isinstance(dataset, (list, tuple)):
+        for part in dataset:
+            _change_innermost(part, changes)
+    elif 'dataset' in dataset or 'datasets' in dataset:
+        _change_innermost(dataset.get('datasets', dataset.get('dataset')), changes)
+    else:
+        dataset.update(changes)
 
 
 def load_results(path: str, dataset: DetectionDataset) -> list[Any]:

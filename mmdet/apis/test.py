@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import torch
 import torch.distributed as dist
 from mmcv.runner import get_dist_info
@@ -16,6 +15,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmdet.core.mask.utils import encode_mask_results
+from mmdet.core.visualization.reading import read_image
+from mmdet.datasets.mixing.sources import leaves_of
 from mmdet.utils.checkpoints.checkpoint import unwrap_model
 from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.parallel import unpack
@@ -174,10 +175,12 @@ def _draw(
     metas = unpack(data['img_metas'])
     metas = metas[0] if isinstance(metas[0], (list, tuple)) else metas
     palette = getattr(dataset, 'PALETTE', None)
+    # joined data sets read their images alike, else batches could not be made of them
+    pipeline = getattr(next(leaves_of(dataset)), 'pipeline', None)
     for meta, result in zip(metas, results):
         out_file = str(paths(meta['ori_filename'], meta['filename'])) if paths else None
         model.show_result(
-            mmcv.imread(meta['filename']),
+            read_image(meta['filename'], pipeline),
             result,
             bbox_color=palette,
             text_color=palette,

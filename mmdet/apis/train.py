@@ -3,13 +3,12 @@
 import logging
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from mmcv import Config, ConfigDict
-from mmcv.runner import HOOKS, BaseRunner, DistSamplerSeedHook, EpochBasedRunner, IterBasedRunner, get_dist_info
+from mmcv.runner import HOOKS, BaseRunner, DistSamplerSeedHook, EpochBasedRunner, IterBasedRunner
 from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
@@ -18,10 +17,14 @@ from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
 from mmdet.apis.checks import audit
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
+from mmdet.apis.report.training import latest_results, report_settings, report_training
+from mmdet.apis.resuming import resume_point, say_if_finished
+from mmdet.apis.run_summary import describe_end, describe_run, effective_batch, learning_rate_advice
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook, MissedEvaluationHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
+from mmdet.core.hook.interruption_hook import InterruptionHook
 from mmdet.core.hook.nonfinite_hook import NonFiniteHook
 from mmdet.core.hook.schedules.freeze_hook import freeze_as_hooks_will
 from mmdet.core.hook.schedules.set_iter_hook import SetIterHook
@@ -37,17 +40,13 @@ from mmdet.models.source_log import SourceLog
 from mmdet.utils.checkpoints.checkpoint import (
     CheckpointMismatchError,
     load_with_report,
-    read_checkpoint,
     set_checkpoint_trust,
     unwrap_model,
 )
-from mmdet.utils.checkpoints.file_check import DamagedCheckpointError, newest_whole
 from mmdet.utils.compat_config import compat_cfg
 from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.logger import get_root_logger
-from mmdet.utils.misc import checkpoints_in
 from mmdet.utils.registry import build_from_cfg
-from mmdet.utils.running.elastic import restarted_job_start
 from mmdet.utils.running.run_lock import run_lock
 from mmdet.utils.running.runner import build_runner
 from mmdet.utils.util_distribution import build_ddp, build_dp, get_device
@@ -86,24 +85,26 @@ def auto_scale_lr(cfg: Config, distributed: bool, logger: logging.Logger) -> Non
 
     The config's rate is meant for ``auto_scale_lr.base_batch_size`` images a step.
 
+    Without that, the log says what the linear rule would give, where the batch is another.
+
     Args:
         cfg: changed.
-        distributed: one process a GPU; else the GPUs are counted in ``cfg.gpu_ids``.
+        distributed: not needed any more; processes are counted by ``torch.distributed``, else by ``cfg.gpu_ids``.
         logger: gets the old and the new rate.
     """
     settings = cfg.get('auto_scale_lr') or {}
     if not settings.get('enable', False):
-        logger.info('the learning rate is not scaled with the batch size (auto_scale_lr.enable is not set)')
+        advice = learning_rate_advice(cfg)
+        if advice is not None:
+            logger.info(advice)
         return
     base = settings.get('base_batch_size')
     if base is None:
         logger.warning('auto_scale_lr.base_batch_size is missing: the learning rate is not scaled')
         return
-    num_gpus = get_dist_info()[1] if distributed else len(cfg.get('gpu_ids', [0]))
-    samples = cfg.data.get('train_dataloader', {}).get('samples_per_gpu') or cfg.data.get('samples_per_gpu', 2)
-    batch = num_gpus * samples
+    batch = effective_batch(cfg)
     rate = cfg.optimizer.lr * batch / base
-    logger.info(f'{num_gpus} x {samples} images a step, {base} expected: lr {cfg.optimizer.lr} becomes {rate}')
+    logger.info(f'{batch} images a step, {base} expected: lr {cfg.optimizer.lr} becomes {rate}')
     cfg.optimizer.lr = rate
 
 
@@ -131,14 +132,17 @@ def train_detector(
 
     Raises:
         RunLockError: another run is at work in ``cfg.work_dir``.
+        RunInterruptedError: the process was told to end (SIGTERM, SIGUSR1); a checkpoint is written.
     """
     cfg = compat_cfg(cfg)
     check_config(cfg)
+    report_settings(cfg.get('report') or {})
     set_checkpoint_trust(cfg.get('trust_checkpoint', False))
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
     datasets = dataset if isinstance(dataset, (list, tuple)) else [dataset]
     if getattr(model, 'CLASSES', None) is None:
         model.CLASSES = getattr(datasets[0], 'CLASSES', None)  # type: ignore[assignment]
+    logger.info(f'training:\n{describe_run(cfg, model, datasets, logger)}')
     # every check that can fail comes before the first step
     for part in datasets:
         audit(part, model, cfg, logger, training=True)
@@ -160,6 +164,9 @@ def train_detector(
         if started is not None:
             started()
         runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
+        if cfg.get('report') is not None and runner.rank == 0:
+            report_training(cfg, latest_results(runner), logger)
+    logger.info(describe_end(runner, (meta or {}).get('exp_name'), (cfg.get('evaluation') or {}).get('metric')))
 
 
 def _build_loaders(datasets: list[DetectionDataset], cfg: Config, distributed: bool) -> list[DataLoader[Any]]:
@@ -247,6 +254,7 @@ def _register_hooks(runner: BaseRunner, cfg: Config, epochs_to_sampler: bool) ->
     runner.register_hook(SetProgressHook())
     if cfg.get('per_source_log', False):
         runner.register_hook(SourceChartsHook(), priority='LOWEST')
+    runner.register_hook(InterruptionHook(), priority='LOWEST')
     if epochs_to_sampler and isinstance(runner, EpochBasedRunner):
         runner.register_hook(DistSamplerSeedHook())
 
@@ -272,63 +280,11 @@ def _register_evaluation(runner: BaseRunner, loader: DataLoader[Any], cfg: Confi
     runner.register_hook(MissedEvaluationHook(evaluation), priority='LOWEST')
 
 
-def resume_point(cfg: Config) -> str | None:
-    """The checkpoint that a run goes on from: ``resume_from``, else with ``auto_resume`` the newest whole one.
-
-    Where torchrun has restarted the processes, the newest that the job itself has written comes first.
-
-    Raises:
-        DamagedCheckpointError: ``resume_from`` is damaged, or no checkpoint of the work dir is whole.
-    """
-    since = restarted_job_start()
-    own = None if since is None else whole_checkpoint(cfg.work_dir, since)
-    if own is not None:
-        return own
-    if cfg.get('resume_from'):
-        return str(cfg.resume_from)
-    return whole_checkpoint(cfg.work_dir) if cfg.get('auto_resume') else None
-
-
-def whole_checkpoint(work_dir: str, since: float = 0.0) -> str | None:
-    """The newest checkpoint of a folder that is whole; damaged ones are named in the log. None where there is none.
-
-    Args:
-        work_dir: the folder.
-        since: seconds of the epoch; files that are older do not count.
-
-    Raises:
-        DamagedCheckpointError: there are checkpoints, and all are damaged.
-    """
-    found = [path for path in checkpoints_in(work_dir) if path.stat().st_mtime >= since]
-    path, problems = newest_whole(found)
-    if path is None and problems:
-        raise DamagedCheckpointError(f'no checkpoint of {work_dir} is whole: {"; ".join(problems)}')
-    for problem in problems:
-        get_root_logger().warning(f'auto_resume: {problem}. The run goes on from {path}')
-    return str(path) if path else None
-
-
-def resumed_seed(cfg: Config) -> int | None:
-    """The seed of the run that this one goes on from: samplers and loader workers draw from it again."""
-    path = resume_point(cfg)
-    return _read_to_resume(path).get('meta', {}).get('seed') if path else None
-
-
-def _read_to_resume(path: str) -> dict[str, Any]:
-    """A checkpoint; where it is damaged, the error names an earlier one that is whole."""
-    try:
-        return read_checkpoint(path)
-    except DamagedCheckpointError as error:
-        others = [other for other in checkpoints_in(Path(path).parent) if not other.samefile(path)]
-        earlier, _ = newest_whole(others)
-        offer = f'. {earlier} is whole: --resume-from {earlier}, or --auto-resume' if earlier else ''
-        raise DamagedCheckpointError(f'{error}{offer}') from error
-
-
 def _load_or_resume(runner: BaseRunner, cfg: Config) -> None:
     resume_from = resume_point(cfg)
     if resume_from:
         runner.resume(resume_from)
+        say_if_finished(runner)
     elif cfg.get('load_from'):
         load_initial_weights(runner.model, cfg.load_from, runner.logger, cfg.get('min_loaded_fraction', 0.5))
 

@@ -78,6 +78,7 @@ from mmdet.core.evaluation import (
 )
 from mmdet.core.hook import (
     CheckInvalidLossHook,
+    EarlyStoppingHook,
     ExpMomentumEMAHook,
     LinearMomentumEMAHook,
     MemoryProfilerHook,
@@ -140,6 +141,7 @@ __all__ = [
     'DistEvalHook',
     'DistOptimizerHook',
     'DistancePointBBoxCoder',
+    'EarlyStoppingHook',
     'EvalHook',
     'ExpMomentumEMAHook',
     'GeneralData',

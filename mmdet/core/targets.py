@@ -4,10 +4,13 @@ N images, R rows (anchors, points, RoIs, queries) of each, P positives, D number
 sample is either lists of indices (:func:`sampled_targets`) or masks of fixed size (:func:`masked_targets`).
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+OTHER_CLASS = 1e6  # px, further than any box: an object of a row's own class comes first
 
 
 class Targets(NamedTuple):
@@ -79,6 +82,56 @@ def sampled_targets(
     boxes = scatter_rows(pos_targets, count, pos_rows)
     weights = None if pos_bbox_weights is None else scatter_rows(pos_bbox_weights, count, pos_rows)
     return masked_targets(positive, sampled, labels, boxes, background, pos_weight, weights)
+
+
+def matched_objects(labels: Tensor, background: int, results: Sequence[Any]) -> Tensor:
+    """Numbers of the objects of the positives among rows, from what samplers gave for each image.
+
+    Args:
+        labels: (N, R) in [0, K]; a row with another label than ``background`` is a positive.
+        background: K.
+        results: N sampling results; the order of their positives may be any.
+
+    Returns:
+        Shaped like ``labels``; 0 where a row is no positive.
+    """
+    found = [result.pos_assigned_gt_inds[result.pos_inds.argsort()] for result in results]
+    return torch.zeros_like(labels).masked_scatter(labels != background, torch.cat(found))
+
+
+def objects_of_sample(result: Any) -> Tensor:
+    """(n,) numbers of the objects of one image's sampled boxes, positives first; 0 of negatives."""
+    return torch.cat([result.pos_assigned_gt_inds, torch.zeros_like(result.neg_inds)])
+
+
+def objects_of_boxes(
+    boxes: Tensor, labels: Tensor, gt_bboxes: Sequence[Tensor], gt_labels: Sequence[Tensor] | None
+) -> Tensor:
+    """Numbers of the objects that rows belong to, by box and class; of equal objects the first.
+
+    For heads whose targets are whole boxes, and whose assignment keeps no numbers.
+
+    Args:
+        boxes: (N, R, 4) xyxy px of the rows' objects; any where a row is no positive.
+        labels: (N, R).
+        gt_bboxes: N times (G, 4).
+        gt_labels: N times (G,); None: all are of one class.
+
+    Returns:
+        Shaped like ``labels``.
+    """
+    classes = [None] * len(labels) if gt_labels is None else gt_labels
+    return torch.stack([objects_of_image(*image) for image in zip(boxes, labels, gt_bboxes, classes)])
+
+
+def objects_of_image(boxes: Tensor, labels: Tensor | None, gt_bboxes: Tensor, gt_labels: Tensor | None) -> Tensor:
+    """As :func:`objects_of_boxes` of one image: boxes (R, 4), labels (R,) -> numbers (R,), 0 without objects."""
+    if not len(gt_bboxes):
+        return torch.zeros(len(boxes), dtype=torch.long, device=boxes.device)
+    distances = (boxes[:, None] - gt_bboxes.to(boxes)).abs().sum(-1)
+    if labels is not None and gt_labels is not None:
+        distances = distances + (labels[:, None] != gt_labels) * OTHER_CLASS
+    return distances.argmin(1)
 
 
 def scatter_rows(values: Tensor, count: int, rows: Tensor, fill: float = 0) -> Tensor:

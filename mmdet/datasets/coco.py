@@ -206,8 +206,8 @@ class CocoDataset(CustomDataset):
         Returns:
             ``bboxes`` (n, 4) float32 xyxy px, ``labels`` (n,) int64, ``bboxes_ignore`` (k, 4) (crowds and
             objects with ``ignore``), ``masks`` (n
-            segmentations as the file has them, or None), ``seg_map``, the file name of the segmentation map, and what
-            :meth:`_extra_fields` adds.
+            segmentations as the file has them, or None), ``seg_map``, the file name of the segmentation map,
+            ``annotations``, the n entries of the file, and what :meth:`_extra_fields` adds.
         """
         usable = self._usable_annotations(img_info, ann_info)
         objects = [ann for ann in usable if not is_ignored(ann)]
@@ -218,6 +218,7 @@ class CocoDataset(CustomDataset):
             bboxes_ignore=xyxy_of(ignored),
             masks=[ann.get('segmentation') for ann in objects],
             seg_map=osp.splitext(img_info['filename'])[0] + self.seg_suffix,
+            annotations=objects,
             **self._extra_fields(img_info, objects),
         )
 

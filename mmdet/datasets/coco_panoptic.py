@@ -160,6 +160,7 @@ class CocoPanopticDataset(CocoDataset):
                 for segment in segments
             ],
             seg_map=img_info['segm_file'],
+            annotations=objects,
         )
 
     def _pan2json(self, results: Sequence[np.ndarray], outfile_prefix: str) -> dict[str, list[dict]]:

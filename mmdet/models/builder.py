@@ -1,14 +1,17 @@
 """The model registries (one object, as the user's configs expect) and their build functions."""
 
+import copy
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmcv.cnn import MODELS as MMCV_MODELS
 from mmcv.runner import Sequential
 
 from mmdet.models.directives import derive_weighted_heads, switch_directives_on
 from mmdet.models.options.acceleration import accelerate, split_options
+from mmdet.models.teacher import Teacher, num_classes_of
 from mmdet.utils.configs.config_error import config_key
 from mmdet.utils.registry import Registry, build_from_cfg
 
@@ -69,6 +72,9 @@ def build_detector(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | No
     ``directives=dict(weights=True, ignore_negatives=True)`` in the model's config makes all its heads and samplers
     read the per-image training directives, see :func:`switch_directives_on`.
 
+    ``teacher=dict(...)`` gives it an averaged copy that completes labels, see :mod:`mmdet.models.teacher`, and switches
+    directives on.
+
     The keys ``input_norm``, ``channels_last``, ``fold_norm`` and ``compile`` make it run faster, see
     :mod:`mmdet.models.options.acceleration`.
 
@@ -84,10 +90,20 @@ def build_detector(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | No
             raise ValueError(f'{name} stands in `model` and beside it; keep the one in `model`')
         cfg = {**cfg, name: value}
     with config_key('model'):
-        switches = cfg.get('directives') if isinstance(cfg, Mapping) else None
+        switches = teacher = None
+        if isinstance(cfg, Mapping):
+            teacher = cfg.get('teacher')
+            switches = cfg.get('directives', None if teacher is None else {})
+            cfg = {key: value for key, value in cfg.items() if key != 'teacher'} if 'teacher' in cfg else cfg
         if switches is not None:
             cfg = switch_directives_on({k: v for k, v in cfg.items() if k != 'directives'}, switches, HEADS)
         plain, options = split_options(cfg) if isinstance(cfg, Mapping) else (cfg, {})
         # a config without these keys is handed on as it is, for whoever registered a detector of their own
         detector = DETECTORS.build(plain if options else cfg, default_args=dict(train_cfg=train_cfg, test_cfg=test_cfg))
-        return accelerate(detector, **options)
+        detector = accelerate(detector, **options)
+        if teacher is not None:
+            with torch.random.fork_rng(devices=[]):  # the student's numbers stay as they are
+                like_it = accelerate(DETECTORS.build(copy.deepcopy(plain)), **options)
+            with config_key('teacher'):
+                detector.teacher = Teacher(like_it, num_classes_of(detector), **teacher)
+        return detector

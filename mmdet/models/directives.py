@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.custom_sampler import SUFFIX as SAMPLER_SUFFIX
 from mmdet.core.directives import (
+    CANNOT_TELL,
     IGNORE_NEGATIVES,
     BatchDirectives,
     HeadDirectives,
@@ -86,10 +87,19 @@ def weigh_targets(
     img_metas: Sequence[ImgMeta] | None,
     overlaps: Callable[[int], Tensor] | None = None,
     sampled: bool | None = None,
+    objects: Callable[[], Tensor] | None = None,
 ) -> Targets:
     """:func:`mmdet.core.directives.weigh` with what the images say to ``head``; see :func:`read_directives`."""
     directives_of(head).weighed = True
-    return weigh(targets, image_of_row, read_directives(head, img_metas, image_of_row.device, sampled), overlaps)
+    found = read_directives(head, img_metas, image_of_row.device, sampled)
+    _check_objects(head, found, objects)
+    return weigh(targets, image_of_row, found, overlaps, objects)
+
+
+def _check_objects(head: nn.Module, found: BatchDirectives | None, objects: Any) -> None:
+    """Refuse weights of single objects in a head that cannot tell the objects of its rows."""
+    if objects is None and found is not None and found.object_weights is not None:
+        raise ValueError(CANNOT_TELL.replace('this head', type(head).__name__))
 
 
 def masks_scores(head: nn.Module, img_metas: Sequence[ImgMeta] | None, device: torch.device) -> bool:
@@ -120,14 +130,21 @@ def mask_scores(
 
 
 def weights_of_rows(
-    head: nn.Module, img_metas: Sequence[ImgMeta] | None, counts: Sequence[int], device: torch.device
+    head: nn.Module,
+    img_metas: Sequence[ImgMeta] | None,
+    counts: Sequence[int],
+    device: torch.device,
+    objects: Tensor | None = None,
 ) -> Tensor | None:
     """(R,) weights for a loss that is a mean over rows, ``counts[i]`` of image i, image after image; None: all 1.
 
-    The loss multiplies its rows by them and keeps its divisor.
+    The loss multiplies its rows by them and keeps its divisor. ``objects`` (R,) are the numbers of the rows' objects in
+    their images; None: the head cannot tell.
     """
     directives_of(head).weighed = True
-    return row_weights(images_of_rows(counts, device), read_directives(head, img_metas, device))
+    found = read_directives(head, img_metas, device)
+    _check_objects(head, found, objects)
+    return row_weights(images_of_rows(counts, device), found, objects)
 
 
 class DirectedHead(nn.Module):
@@ -151,6 +168,7 @@ class DirectedHead(nn.Module):
         img_metas: Sequence[ImgMeta] | None,
         overlaps: Callable[[int], Tensor] | None = None,
         sampled: bool | None = None,
+        objects: Callable[[], Tensor] | None = None,
     ) -> Targets:
         """Targets (N, R, ...) of a batch, weighed as its images say; the very same where they say nothing.
 
@@ -159,9 +177,11 @@ class DirectedHead(nn.Module):
             img_metas: meta information of the N images.
             overlaps: gives the greatest IoU (R,) of the rows of an image, whose number it gets, with an object.
             sampled: whether a sampler has left out negatives that are to be ignored; None: as the head has it.
+            objects: gives the number of the object of each row in its image, (N, R), read of positives; None: the head
+                cannot tell, so that weights of single objects are refused.
         """
         images = torch.arange(len(targets.labels), device=targets.labels.device)[:, None]
-        return self.weigh_rows(targets, images, img_metas, overlaps, sampled)
+        return self.weigh_rows(targets, images, img_metas, overlaps, sampled, objects)
 
     def weigh_rows(
         self,
@@ -170,18 +190,24 @@ class DirectedHead(nn.Module):
         img_metas: Sequence[ImgMeta] | None,
         overlaps: Callable[[int], Tensor] | None = None,
         sampled: bool | None = None,
+        objects: Callable[[], Tensor] | None = None,
     ) -> Targets:
         """As :meth:`weigh`, of rows in any order; ``image_of_row`` is the number of each row's image."""
-        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, sampled)
+        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, sampled, objects)
 
     def image_weights(
-        self, img_metas: Sequence[ImgMeta], device: torch.device, counts: Sequence[int] | None = None
+        self,
+        img_metas: Sequence[ImgMeta],
+        device: torch.device,
+        counts: Sequence[int] | None = None,
+        objects: Tensor | None = None,
     ) -> Tensor | None:
         """Loss weights for losses that are not over targets; None: all are 1.
 
-        They are (N,), or (sum of ``counts``,) for ``counts[i]`` rows of image i, image after image.
+        They are (N,), or (sum of ``counts``,) for ``counts[i]`` rows of image i, image after image, whose objects have
+        the numbers ``objects``.
         """
-        return weights_of_rows(self, img_metas, counts or [1] * len(img_metas), device)
+        return weights_of_rows(self, img_metas, counts or [1] * len(img_metas), device, objects)
 
     def cls_avg_factor(self, label_weights: Tensor) -> Tensor:
         """Divisor of a classification loss over (n,) sampled rows, at least 1: those with a weight > 0, or all of them.

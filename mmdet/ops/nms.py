@@ -15,6 +15,7 @@ from mmcv.utils import deprecated_api_warning
 from torch import Tensor
 
 from mmdet.ops.rotated import nms_rotated
+from mmdet.utils.running.replaceable import replaceable
 
 _LEAST_FOR_GROUPS = 2000  # boxes on a CPU from which groups are faster worked on one by one
 # Boxes of one call on a GPU, which keeps a bit for each pair of them: 34 MB, and 2.7 GFLOP in float64 for the overlaps.
@@ -55,6 +56,7 @@ def _comparable(boxes: Tensor, offset: int) -> Tensor:
     return boxes + boxes.new_tensor([0, 0, offset, offset]) if offset else boxes
 
 
+@replaceable
 @deprecated_api_warning({'iou_thr': 'iou_threshold'})
 @_accepts_arrays
 def nms(
@@ -164,6 +166,7 @@ def _decay(iou: np.ndarray, iou_threshold: float, sigma: float, method: str) -> 
 _NMS_OPS: dict[str, Callable] = {'nms': nms, 'soft_nms': soft_nms, 'nms_rotated': nms_rotated}
 
 
+@replaceable
 def batched_nms(
     boxes: Tensor, scores: Tensor, idxs: Tensor, nms_cfg: Mapping | None, class_agnostic: bool = False
 ) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch.nn.modules.utils import _pair
 
 from mmdet.ops.compiled import mmcv_class
 from mmdet.ops.roi_align_cpu import Geometry, Level, pays, roi_align_cpu
+from mmdet.utils.running.replaceable import replaceable
 
 _POOL_MODES = ('avg', 'max')
 FAR_OUTSIDE = -1e5  # px; further than a cell from every map
@@ -26,6 +27,7 @@ def _check_rois(rois: Tensor) -> None:
         raise ValueError(f'RoIs must be (n, 5): batch index, x1, y1, x2, y2; got {tuple(rois.shape)}')
 
 
+@replaceable
 def roi_align(
     input: Tensor,
     rois: Tensor,
@@ -203,6 +205,7 @@ class RoIPool(mmcv_class('RoIPool')):
         return f'output_size={self.output_size}, spatial_scale={self.spatial_scale}'
 
 
+@replaceable
 def pool_from_levels(
     layers: Sequence[nn.Module], feats: Sequence[Tensor], rois: Tensor, levels: Tensor, static_shapes: bool = False
 ) -> Tensor:

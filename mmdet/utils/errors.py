@@ -7,3 +7,9 @@ class ReportedError(Exception):
 
 class NonFiniteError(ReportedError, ArithmeticError):
     """Losses, gradients or weights are infinite or no numbers."""
+
+
+class RunInterruptedError(ReportedError, RuntimeError):
+    """The run was told to end and can go on later; commands leave with ``exit_code``."""
+
+    exit_code: int = 75  # EX_TEMPFAIL of sysexits.h

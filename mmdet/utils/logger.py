@@ -20,11 +20,31 @@ UNHELPFUL_WARNINGS = (
     (r'`torch\.cuda\.amp\.GradScaler', FutureWarning),
 )
 
+# starts of messages of mmcv's that are about mmcv's own workings; they are logged at the level DEBUG
+INNER_MESSAGES = (
+    *('Hooks will be executed', 'workflow:', 'Start running,', 'Exp name:', 'Checkpoints will be saved to'),
+    *('initialize ', 'Saving checkpoint at', 'load checkpoint from', 'The checkpoint is'),
+)
+
+
+class _InnerMessages(logging.Filter):
+    """Lowers messages that begin as one of ``INNER_MESSAGES`` from INFO to DEBUG."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lower the level; handlers decide about what remains."""
+        if record.levelno == logging.INFO and str(record.msg).startswith(INNER_MESSAGES):
+            record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
+        return True
+
+
+_INNER_MESSAGES = _InnerMessages()
+
 
 def quiet_third_party() -> None:
     """Hide announcements and deprecations inside other packages; warnings about the user's own run stay."""
     for message, category in UNHELPFUL_WARNINGS:
         warnings.filterwarnings('ignore', message=message, category=category)
+    logging.getLogger('mmcv').addFilter(_INNER_MESSAGES)
 
 
 def get_root_logger(log_file: str | None = None, log_level: int | str = logging.INFO) -> logging.Logger:
@@ -34,7 +54,9 @@ def get_root_logger(log_file: str | None = None, log_level: int | str = logging.
         log_file: written by the process of rank 0 only.
         log_level: level of that process; the others log errors only.
     """
-    return get_logger(LOGGER_NAME, log_file, log_level)
+    logger = get_logger(LOGGER_NAME, log_file, log_level)
+    logger.addFilter(_INNER_MESSAGES)  # once, however often it is added
+    return logger
 
 
 def get_caller_name() -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from mmdet.utils.running.parallel import SingleDeviceParallel, StepDistributedDataParallel
@@ -53,6 +54,19 @@ def build_ddp(model: nn.Module, device: str = 'cuda', *args: Any, **kwargs: Any)
         return StepDistributedDataParallel(model.cpu(), *args, **kwargs)
     kwargs.setdefault('device_ids', [torch.cuda.current_device()])
     return StepDistributedDataParallel(model.cuda(), *args, **kwargs)
+
+
+def broadcast_object(value: Any) -> Any:
+    """The value of the process of rank 0, on all processes; itself where there is one process.
+
+    Args:
+        value: anything that can be pickled; all processes must call this, those of other ranks with any value.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, 0)
+    return values[0]
 
 
 def is_npu_available() -> bool:

@@ -1,9 +1,11 @@
 """Which errors a command shows without the calls that led there."""
 
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
 from mmdet.apis.launch import UserError, reported_errors
 from mmdet.datasets import build_dataset
+from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.models.builder import MODELS
 from mmdet.utils.registry import Registry
 
@@ -49,3 +51,14 @@ def test_everything_is_shown_where_the_environment_asks_for_it(monkeypatch):
     monkeypatch.setenv('MMDET_TRACEBACK', '1')
     with pytest.raises(UserError), reported_errors():
         raise UserError('no')
+
+
+def test_error_of_a_loading_process_is_one_line():
+    class Broken(Dataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, i):
+            raise BrokenImageError('a.jpg: cut off')
+
+    assert shown(lambda: list(DataLoader(Broken(), num_workers=1))) == 'error: a.jpg: cut off'

@@ -40,6 +40,50 @@ def test_subset_leaves_out_a_share_of_the_boxes_of_the_images_that_stay(load):
     assert [row['category_id'] for row in squares['annotations']] == [2, 2]
 
 
+def test_runs_of_the_teacher_experiment_differ_in_labels_directives_and_options(load, tmp_path):
+    experiment, script = load('experiment'), load('teacher')
+
+    def runs(*options):
+        args = script.parse_args(
+            [*options, '--work-dir', str(tmp_path), '--images', '4', '--teacher', '{"momentum": 0.9}']
+        )
+        return {run.method: run for run in script.runs_of_seed(args, 1, (coco(), 'pictures/', ('val.json', 'val/')))}
+
+    def content(source):
+        return json.loads(Path(source.ann_file).read_text())
+
+    boxes = runs('boxes', '--missing', '50', 'one')
+    assert list(boxes)[:2] == ['complete', 'plain/50'] and len(boxes) == 11
+    assert [len(ids(content(boxes[name].sources[0]))) for name in ('complete', 'plain/50', 'plain/one')] == [20, 10, 4]
+    assert len({row['image_id'] for row in content(boxes['plain/one'].sources[0])['annotations']}) == 4
+    assert boxes['teacher overlap/one'].sources[0].directives == dict(negatives='overlap', pseudo_labels='complete')
+    args = script.parse_args(['boxes', '--work-dir', str(tmp_path)])
+    cfg = experiment.small_config(args, boxes['teacher/50'], None)
+    assert cfg.model.teacher == dict(evaluate='teacher', student_view={}, momentum=0.9)
+    assert 'teacher' not in experiment.small_config(args, boxes['plain/50'], None).model
+    classes = runs('classes')
+    first, second = classes['teacher labeled classes/half'].sources
+    assert first.directives == dict(labeled_classes=['disc'], pseudo_labels='complete')
+    assert {row['category_id'] for row in content(second)['annotations']} == {2}
+    images = runs('images', '--labelled', '25')
+    labelled, bare = images['teacher/25'].sources
+    assert (
+        len(content(labelled)['images']) == 1 and not content(bare)['annotations'] and len(content(bare)['images']) == 3
+    )
+    cfg = experiment.small_config(args, images['teacher/25'], None)
+    assert [part.get('filter_empty_gt', True) for part in cfg.data.train['datasets']] == [True, False]
+    with pytest.raises(SystemExit):
+        runs('images', '--methods', 'overlap')
+
+
+def test_table_of_the_teacher_experiment_has_the_gap_that_a_method_recovers(load):
+    results = {'complete': [0.7], 'plain/50': [0.4, 0.5], 'teacher/50': [0.6]}
+    rows = {name: [dict(AP=ap, AP50=ap) for ap in aps] for name, aps in results.items()}
+    text = load('teacher').table(rows).splitlines()
+    assert text[3].startswith('| plain | 50 | 0.450 ± 0.071 |') and text[3].endswith('| 0% | 64% |')
+    assert text[4] == '| teacher | 50 | 0.600 | 0.600 | 60% | 86% |'
+
+
 def test_policies_differ_in_what_is_said_of_the_incomplete_images_alone(load, tmp_path):
     experiment, script = load('experiment'), load('missing_labels')
     args = script.parse_args(['--work-dir', str(tmp_path), '--images', '4', '--shares', '50', '--missing', '40'])

@@ -1,9 +1,18 @@
 """The one writer of targets: hand-computed rows, and that both forms of a sample give the same."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from mmdet.core.targets import masked_targets, sampled_targets, scatter_rows
+from mmdet.core.targets import (
+    masked_targets,
+    matched_objects,
+    objects_of_boxes,
+    objects_of_sample,
+    sampled_targets,
+    scatter_rows,
+)
 
 POSITIVES, NEGATIVES = torch.tensor([4, 1]), torch.tensor([0, 3])
 LABELS = torch.tensor([2, 0])
@@ -73,3 +82,22 @@ def test_scattered_rows():
     values = torch.tensor([1.0], requires_grad=True)
     scatter_rows(values, 2, torch.tensor([1])).sum().backward()
     assert values.grad.item() == 1
+
+
+def test_objects_of_rows_by_hand():
+    """Positives may be sampled in any order; rows stand in their own."""
+    first = SimpleNamespace(
+        pos_inds=torch.tensor([4, 1]), neg_inds=torch.tensor([0]), pos_assigned_gt_inds=torch.tensor([2, 0])
+    )
+    second = SimpleNamespace(
+        pos_inds=torch.tensor([3]), neg_inds=torch.tensor([1, 2]), pos_assigned_gt_inds=torch.tensor([1])
+    )
+    labels = torch.tensor([[K, 1, K, K, 0], [K, K, K, 2, K]])
+    assert matched_objects(labels, K, [first, second]).tolist() == [[0, 0, 0, 0, 2], [0, 0, 0, 1, 0]]
+    assert objects_of_sample(first).tolist() == [2, 0, 0]
+    gts = torch.tensor([[0.0, 0, 4, 4], [2, 2, 6, 6], [2, 2, 6, 6]])
+    boxes = torch.tensor([[[2.0, 2, 6, 6], [0, 0, 4, 4.01]]])
+    found = objects_of_boxes(boxes, torch.tensor([[5, 0]]), [gts], [torch.tensor([0, 1, 5])])
+    assert found.tolist() == [[2, 0]]
+    assert objects_of_boxes(boxes, torch.tensor([[5, 0]]), [gts], None).tolist() == [[1, 0]]
+    assert objects_of_boxes(boxes, torch.tensor([[5, 0]]), [gts[:0]], None).tolist() == [[0, 0]]

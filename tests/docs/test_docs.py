@@ -12,9 +12,12 @@ import pytest
 from mmcv.runner import HOOKS
 from pages import ROOT, blocks, snippets, write_files
 
+from mmdet.__main__ import commands as mmdet_commands
 from mmdet.datasets.builder import DATASETS, PIPELINES
 from mmdet.models.builder import MODELS
 
+MMDET = {name: path.relative_to(ROOT).as_posix() for name, path in mmdet_commands().items()}
+PENDING = {'make-config', 'report'}  # shown already, and to come
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').rglob('*.md'))]
 
 
@@ -35,11 +38,26 @@ def page_folder(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+def lines_of(page):
+    return '\n'.join(blocks(page, 'bash')).replace('\\\n', ' ').splitlines()
+
+
 def commands():
+    """Lines that run a script, as ``python SCRIPT ARGUMENTS``."""
     for page in PAGES:
-        for line in '\n'.join(blocks(page, 'bash')).replace('\\\n', ' ').splitlines():
+        for line in lines_of(page):
+            name = line.split()[1] if line.startswith('mmdet ') else ''
+            if name in MMDET:
+                yield pytest.param(
+                    line.replace(f'mmdet {name}', f'python {MMDET[name]}', 1), id=f'{page.name}: {line[:60]}'
+                )
             if line.startswith(('python ', '.venv/bin/python ')) and '.py' in line:
                 yield pytest.param(line, id=f'{page.name}: {line[:60]}')
+
+
+def test_commands_of_mmdet_exist():
+    names = {line.split()[1] for page in PAGES for line in lines_of(page) if line.startswith('mmdet ')}
+    assert names - set(MMDET) <= PENDING
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda p: p.name)

@@ -13,7 +13,7 @@ from mmcv import Config
 from mmcv.parallel import DataContainer as DC
 
 from mmdet.apis.test import collect_results_cpu, collect_results_gpu
-from mmdet.core.directives.unlabelled import unlabelled_directives
+from mmdet.core.directives import unlabelled_directives
 from mmdet.core.mask import BitmapMasks
 from mmdet.models import NECKS, build_detector
 from mmdet.utils import build_ddp
@@ -172,6 +172,24 @@ def check_adaptation(config: str, rank: int) -> None:
     assert {'backbone', 'roi_head', 'domain_adaptation'} <= moved
 
 
+def check_teacher(config: str, rank: int) -> None:
+    """Of two processes one has nothing that a teacher completes; averages and statistics stay equal."""
+    cfg = Config.fromfile(config).model
+    torch.manual_seed(0)
+    teacher = dict(burn_in=1, score_thr=0.01, student_view={})
+    model = build_ddp(build_detector({**cfg, 'teacher': teacher}), 'cpu', broadcast_buffers=False)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    data = batch(FULL, {}, rank) if rank else batch(EMPTY, dict(pseudo_labels='complete'), rank)
+    del data['gt_masks']
+    for _ in range(3):
+        names = step(model, optimizer, copy.deepcopy(data))
+        assert same_on_all(names) and 'teacher_pseudo' in names
+    state = {key: value for key, value in model.module.state_dict().items() if key.startswith('teacher.')}
+    assert same_on_all({key: value.double().sum().item() for key, value in state.items()})
+    assert float(model.module.teacher.calibration.counts['completed']) > 0
+    assert len(state) == len(model.module.teacher.model.state_dict()) + 4
+
+
 def check_collection(rank: int) -> None:
     part = [f'image {i}' for i in range(rank, 6, 2)]
     for results in (collect_results_cpu(part, 5), collect_results_gpu(part, 5)):
@@ -187,6 +205,7 @@ if __name__ == '__main__':
     check_mask_queries('MaskFormer', dist.get_rank())
     check_mask_queries('Mask2Former', dist.get_rank())
     check_adaptation(sys.argv[1], dist.get_rank())
+    check_teacher(sys.argv[1], dist.get_rank())
     check_collection(dist.get_rank())
     dist.barrier()
     if dist.get_rank() == 0:

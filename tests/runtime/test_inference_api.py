@@ -76,22 +76,17 @@ def test_demo_writes_pictures_and_coco_rows_of_a_folder(demo, tiny_run, tmp_path
     demo.main([str(tiny_run / 'img'), *common, '--out-dir', str(tmp_path), '--batch-size', '3'])
     assert sorted(p.name for p in tmp_path.glob('*.png')) == [f'{i}.png' for i in range(8)]
     rows = json.loads((tmp_path / 'detections.json').read_text())
-    assert {row['image_id'] for row in rows} == {f'{i}.png' for i in range(8)}
+    assert {(row['image_id'], row['file_name']) for row in rows} == {(i + 1, f'{i}.png') for i in range(8)}
     assert {row['category_id'] for row in rows} <= {1, 2} and {row['category_name'] for row in rows} <= set(CLASSES)
     assert all(row['bbox'][2] > 0 and row['bbox'][0] + row['bbox'][2] <= 64.01 for row in rows)
     assert f'{len(rows)} detections' in capsys.readouterr().out
 
 
-def test_demo_rows_are_corner_and_size_above_the_threshold(demo):
-    result = [np.zeros((0, 5)), np.array([[1.0, 2, 11, 22, 0.9], [0, 0, 1, 1, 0.2]])]
-    (row,) = demo.coco_rows('a.png', result, CLASSES, 0.5)
-    assert (row['bbox'], row['category_id'], row['category_name']) == ([1.0, 2.0, 10.0, 20.0], 2, 'green')
-
-
 def test_demo_says_what_is_missing(demo, tiny_run, tmp_path):
-    with pytest.raises(ValueError, match='neither an image nor a folder'):
-        demo.main([str(tmp_path), 'c.py', 'k.pth'])
+    files = [str(tiny_run / 'tiny.py'), str(tiny_run / 'work/latest.pth')]
+    with pytest.raises(ValueError, match='has no image in it'):
+        demo.main([str(tmp_path), *files])
     with pytest.raises(ValueError, match='there is no file c.py'):
         demo.main([str(tiny_run / 'img/0.png'), 'c.py', 'k.pth'])
     with pytest.raises(ValueError, match='use --out-dir'):
-        demo.main([str(tiny_run / 'img'), 'c.py', 'k.pth', '--out-file', 'x.png'])
+        demo.main([str(tiny_run / 'img'), *files, '--out-file', 'x.png'])

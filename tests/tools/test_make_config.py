@@ -76,11 +76,11 @@ def test_a_config_from_each_format_trains_as_it_is(tmp_path, kind):
     options = annotations(kind, tmp_path / kind)
     before = {path: path.read_bytes() for path in (tmp_path / kind).rglob('*') if path.is_file()}
     out = tmp_path / 'my.py'
-    made = run_tool('tools/make_config.py', *options, '--small', '--epochs', 1, '--out', out, folder=tmp_path)
+    made = run_tool('tools/make_config.py', *options, '--small', '--epochs', 1, '--out', out)
     assert f'python tools/train.py {out}' in made.text and 'cat 4' in made.text
     # 47 MB a checkpoint that nobody reads
     light = ['checkpoint_config=None', 'evaluation.save_best=None', 'data.workers_per_gpu=0']
-    run_tool('tools/train.py', out, '--work-dir', tmp_path / 'run', '--cfg-options', *light, folder=tmp_path)
+    run_tool('tools/train.py', out, '--work-dir', tmp_path / 'run', '--cfg-options', *light)
     rows = [json.loads(line) for line in next((tmp_path / 'run').glob('*.log.json')).read_text().splitlines()[1:]]
     assert [row['mode'] for row in rows] == ['train', 'val'] and 0 < rows[0]['loss'] < 10
     assert before == {path: path.read_bytes() for path in (tmp_path / kind).rglob('*') if path.is_file()}
@@ -120,7 +120,5 @@ def test_requests_that_cannot_be_met_are_named(tmp_path):
         make_config(Request([path], tmp_path / 'my.py', val=path, model='mask_rcnn_r50_fpn'))
     with pytest.raises(AnnotationError, match='is a file .py'):
         make_config(Request([path], tmp_path / 'my.json'))
-    done = run_tool(
-        'tools/make_config.py', '--train', path, '--out', 'x.py', '--incomplete', 'owm', folder=tmp_path, check=False
-    )
+    done = run_tool('tools/make_config.py', '--train', path, '--out', 'x.py', '--incomplete', 'owm', check=False)
     assert done.status == 1 and done.error == 'error: --incomplete owm: the training sets are annotations.'

@@ -48,6 +48,25 @@ def test_browse_dataset_undoes_normalisation_and_gives_repeated_images_names_of_
     assert np.abs(picture[3 : 64 * 6 : 6, 3 : 64 * 6 : 6].astype(int) - image).mean() < 12
 
 
+KEYPOINTS = """
+_base_ = '{folder}/tiny.py'
+data = dict(train=dict(type='CocoKeypointDataset', skeleton='shape', ann_file='{file}', pipeline=[
+    dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True, with_keypoints=True)]))
+"""
+
+
+def test_browse_dataset_draws_the_skeleton_of_keypoints(world, tmp_path):
+    content = json.loads((world / 'ann.json').read_text())
+    corners = [4, 60, 2, 60, 60, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    for ann in content['annotations']:
+        ann.update(keypoints=corners, num_keypoints=2)
+    (tmp_path / 'points.json').write_text(json.dumps(content))
+    (tmp_path / 'points.py').write_text(KEYPOINTS.format(folder=world, file=tmp_path / 'points.json'))
+    browse(tmp_path / 'points.py', tmp_path)
+    row = cv2.imread(str(tmp_path / 'out/0.png'))[423, 280:392].astype(int)  # pixel 60, 7 times as large
+    assert np.abs(row - row[0]).max() < 12 and row[0].max() > 90  # one colour from corner to corner
+
+
 def test_print_config_applies_options(world, tmp_path):
     done = run_tool(f'{MISC}/print_config.py', world / 'tiny.py', '--cfg-options', 'optimizer.lr=0.5')
     assert 'lr=0.5' in done.text

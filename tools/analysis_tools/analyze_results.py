@@ -9,10 +9,12 @@ names. Images without objects have no mAP and are left out.
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.apis.loaders import train_pipeline
+from mmdet.apis.report.samples import Sample, locate, samples
 from mmdet.apis.results import build_test_dataset, load_results
 from mmdet.core.evaluation.image_map import image_map, rank_images
 from mmdet.core.visualization import imshow_gt_det_bboxes
@@ -46,12 +48,12 @@ def dataset_with_annotations(cfg: Config) -> Dataset:
     return build_test_dataset(cfg, pipeline=get_loading_pipeline(train_pipeline(cfg.data.train)))
 
 
-def rate_images(dataset: Dataset, results: list) -> list[float | None]:
-    """Mean average precision of each image; None without objects."""
-    bar = progress_bar(len(results))
+def rate_images(images: Iterable[Sample], count: int) -> list[float | None]:
+    """Mean average precision of each of ``count`` images; None without objects."""
+    bar = progress_bar(count)
     maps = []
-    for i, result in enumerate(results):
-        maps.append(image_map(result, dataset.get_ann_info(i)))
+    for image in images:
+        maps.append(image_map(image.boxes, image.annotation))
         bar.update()
     return maps
 
@@ -62,7 +64,8 @@ def draw(
     """Draw some images with ground truth and detections."""
     paths = OutputPaths(folder)
     for index, value in ranked:
-        loaded = dataset.prepare_train_img(index)
+        leaf, own_index = locate(dataset, index)
+        loaded = leaf.prepare_train_img(own_index)
         image, name = loaded['img'], loaded['img_info']['filename']
         imshow_gt_det_bboxes(
             image,
@@ -87,7 +90,7 @@ def main(argv: list[str] | None = None) -> None:
     results = load_results(args.prediction_path, dataset)
     if results and isinstance(results[0], dict):
         raise UserError(f'{args.prediction_path}: results with boxes are needed, these are panoptic ones')
-    maps = rate_images(dataset, results)
+    maps = rate_images(samples(dataset, results), len(results))
     ranking = rank_images(maps, args.topk)
     if not ranking.best:
         raise UserError('no image of data.test has an object')

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
+from mmdet.apis.report.samples import samples
 from mmdet.apis.results import build_test_dataset, load_results
 from mmdet.core.evaluation.confusion_matrix import NORMALISATIONS, confusion_matrix, normalised
 from mmdet.utils.registry import did_you_mean
@@ -86,10 +87,15 @@ def main(argv: list[str] | None = None) -> np.ndarray:
     args = parse_args(argv)
     dataset = build_test_dataset(config_from_args(args), pipeline=[])
     results = load_results(args.prediction_path, dataset)
-    annotations = [dataset.get_ann_info(i) for i in range(len(dataset))]
     try:
+        images = list(samples(dataset, results))
         matrix = confusion_matrix(
-            results, annotations, len(dataset.CLASSES), args.score_thr, args.tp_iou_thr, args.nms_iou_thr
+            [image.boxes for image in images],
+            [image.annotation for image in images],
+            len(dataset.CLASSES),
+            args.score_thr,
+            args.tp_iou_thr,
+            args.nms_iou_thr,
         )
     except (TypeError, ValueError) as error:
         raise UserError(f'{args.prediction_path}: {error}') from error

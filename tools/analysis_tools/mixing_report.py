@@ -6,13 +6,15 @@ The table has, for each data set that ``data.train`` joins: its images; how many
 those, and of the loss of each head of the model if all images' losses were equal but for their weights; the share of
 its images whose negatives are ignored; and the classes that it has no annotations of. Warnings follow it, and advice
 for sources in which objects or classes are not annotated. The model is built, without its weights; images are not read.
+With ``--missing-rates``, the file that ``find_label_errors.py`` writes, the advice says how many objects are missing.
 """
 
 import argparse
 import sys
 
-from mmdet.apis.launch import config_from_args, reported_errors
-from mmdet.core.directives import IGNORE_NEGATIVES, HeadDirectives
+from mmdet.apis.label_errors import read_rates, sentences
+from mmdet.apis.launch import UserError, config_from_args, reported_errors
+from mmdet.core.directives import IGNORE_NEGATIVES, NEGATIVES, UNLABELED_CLASSES, HeadDirectives
 from mmdet.datasets import build_dataset
 from mmdet.datasets.mixing.report import MixtureReport, report_mixture
 from mmdet.models import build_detector
@@ -27,6 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file of a training')
     parser.add_argument('--processes', type=int, default=1, help='number of processes (GPUs) of the training')
+    parser.add_argument('--missing-rates', metavar='FILE', help='missing_rates.json of find_label_errors.py')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value')
     return parser.parse_args(argv)
 
@@ -54,6 +57,24 @@ def report(cfg: Config, processes: int) -> MixtureReport:
     )
 
 
+def missing_labels(made: MixtureReport, path: str) -> list[str]:
+    """What the missing rates in a file say about the sources of a mixture, and which directives they still need.
+
+    Raises:
+        UserError: the file holds no rates, or those of a source that is not in the mixture.
+    """
+    rates = read_rates(path)
+    sources = {source.name: source for source in made.sources}
+    for name in dict.fromkeys(rate.source for rate in rates):
+        if name not in sources:
+            raise UserError(f'{path} has rates of {name!r}, but the sources of the config are {", ".join(sources)}')
+    declared = {
+        name: [NEGATIVES] * (source.policies.get('all', 0) < 1) + [UNLABELED_CLASSES] * bool(source.unlabeled)
+        for name, source in sources.items()
+    }
+    return sentences(rates, declared)
+
+
 def main(argv: list[str] | None = None) -> MixtureReport:
     """Run the command; gives the report."""
     args = parse_args(argv)
@@ -62,8 +83,9 @@ def main(argv: list[str] | None = None) -> MixtureReport:
     print(made.epoch)
     for warning in made.warnings:
         print(f'WARNING {warning}')
-    for advice in made.advice:
-        print(f'ADVICE {advice}')
+    advice = made.advice + (missing_labels(made, args.missing_rates) if args.missing_rates else [])
+    for sentence in advice:
+        print(f'ADVICE {sentence}')
     return made
 
 

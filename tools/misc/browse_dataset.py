@@ -3,19 +3,20 @@ directives.
 
     python tools/misc/browse_dataset.py CONFIG --output-dir pictures --not-show
 
-Boxes to ignore (``gt_bboxes_ignore``) are dashed and hatched. Below each image stand its file and its training
-directives: the weights of heads, and whether negatives are ignored. The steps of ``--skip-type`` are left out of the
+Boxes to ignore (``gt_bboxes_ignore``) are dashed and hatched; keypoints are drawn with the lines of their skeleton.
+Below each image stand its file and all its training directives. The steps of ``--skip-type`` are left out of the
 pipeline; pictures can be drawn after any of them, and ``Normalize`` is undone where it is kept.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.core.visualization.sample import directive_lines, draw_sample
 from mmdet.datasets import PIPELINES, build_dataset
+from mmdet.datasets.mixing.sources import leaves_of
 from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
 from mmdet.utils.compat_config import compat_loader_args
 from mmdet.utils.output_paths import OutputPaths
@@ -108,6 +109,12 @@ def to_picture(img: np.ndarray, norm: dict | None) -> np.ndarray:
     return np.ascontiguousarray(img.round().clip(0, 255).astype(np.uint8))
 
 
+def limbs_of(dataset: Any) -> Sequence[tuple[int, int]]:
+    """The pairs of keypoints that a data set's skeleton connects; none where no data set in it has a skeleton."""
+    skeletons = [leaf.skeleton for leaf in leaves_of(dataset) if hasattr(leaf, 'skeleton')]
+    return skeletons[0].limbs if skeletons else ()
+
+
 def draw(item: dict, dataset: Any) -> tuple[str, str | None, np.ndarray]:
     """Name, file and picture of one item of a data set.
 
@@ -128,11 +135,13 @@ def draw(item: dict, dataset: Any) -> tuple[str, str | None, np.ndarray]:
         item.get('gt_labels', np.zeros(len(boxes), dtype=np.int64)),
         item.get('gt_masks'),
         item.get('gt_bboxes_ignore'),
-        [str(name), *directive_lines(metas)],
+        [str(name), *directive_lines(metas, getattr(dataset, 'CLASSES', None))],
         getattr(dataset, 'CLASSES', None),
         bbox_color=palette or 'green',
         mask_color=palette,
         scale=max(1, -(-MIN_PICTURE_SIDE // min(image.shape[:2]))),
+        keypoints=item.get('gt_keypoints'),
+        limbs=limbs_of(dataset),
     )
     return str(name), metas.get('filename'), picture
 

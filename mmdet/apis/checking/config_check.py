@@ -15,6 +15,7 @@ from mmcv.utils import Registry
 from mmdet.apis.checking.metrics import check_evaluation
 from mmdet.apis.checking.schema import SAVE_KEYS
 from mmdet.apis.checking.unknown_keys import check_known_keys
+from mmdet.core.hook.early_stopping_hook import EarlyStoppingHook
 from mmdet.core.optimizers.builder import check_optimizer
 from mmdet.datasets.builder import DATASETS, PIPELINES
 from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError, building, config_key
@@ -54,8 +55,13 @@ def check_config(cfg: Config) -> None:
             with config_key(f'data.{split}'), building(part):
                 check_dataset(part)
     validation = cfg.get('data', {}).get('val')
-    if cfg.get('evaluation') and validation:
-        check_evaluation(cfg.evaluation, validation)
+    monitors = {f'{name}.monitor': hook['monitor'] for name, hook in _hooks(cfg) if _is_monitoring(hook)}
+    if validation and (cfg.get('evaluation') or monitors):
+        check_evaluation(cfg.get('evaluation') or {}, validation, monitors=monitors)
+
+
+def _is_monitoring(hook: dict[str, Any]) -> bool:
+    return hook.get('type') in ('EarlyStoppingHook', EarlyStoppingHook) and hook.get('monitor') is not None
 
 
 def check_workflow(workflow: Any) -> None:

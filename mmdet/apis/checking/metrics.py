@@ -1,7 +1,7 @@
 """Names of metrics and options of an evaluation, checked against the data set before anything is worked out."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmdet.core.evaluation.eval_hooks import DistEvalHook
@@ -33,18 +33,22 @@ KNOWN_METRICS = {
 DEFAULT_PROPOSAL_NUMS = (100, 300, 1000)
 
 
-def check_evaluation(settings: dict[str, Any], dataset: Any, where: str = 'evaluation') -> None:
+def check_evaluation(
+    settings: dict[str, Any], dataset: Any, where: str = 'evaluation', monitors: Mapping[str, str] | None = None
+) -> None:
     """Check the settings of an evaluation.
 
     Args:
         settings: ``cfg.evaluation``, or the arguments of a data set's ``evaluate``.
         dataset: config of the data set, of a wrapper, or a list of them.
         where: what errors call the settings.
+        monitors: figures that hooks ask for, by the key of the config that names them.
 
     Raises:
         ConfigKeyError: an argument, a metric, or a name in ``metric_items`` or ``save_best`` that is not known.
     """
     hook_keys = set(hook_arguments())
+    all_figures: list[tuple[list[str], bool]] = []
     with config_key(where):
         for cls in dataset_classes(dataset):
             evaluate = getattr(cls, 'evaluate', None)
@@ -55,7 +59,14 @@ def check_evaluation(settings: dict[str, Any], dataset: Any, where: str = 'evalu
                 if known is not None and key not in hook_keys and key not in known:
                     names = sorted({*known, *hook_keys})
                     raise ConfigKeyError(f'nothing reads {key!r}{did_you_mean(key, names)} Read: {", ".join(names)}.')
-            _check_names(settings, cls, joined=isinstance(dataset, list | tuple) or 'datasets' in dataset)
+            figures = _checked_names(settings, cls)
+            joined = isinstance(dataset, list | tuple) or 'datasets' in dataset
+            _check_figure('save_best: ', settings.get('save_best'), figures, joined)
+            all_figures.append((figures, joined))
+    for key, name in (monitors or {}).items():
+        with config_key(key):
+            for figures, joined in all_figures:
+                _check_figure('', name, figures, joined)
 
 
 def hook_arguments() -> list[str]:
@@ -100,11 +111,12 @@ def _owner(cls: type) -> type | None:
     return next((parent for parent in cls.__mro__ if 'evaluate' in vars(parent)), None)
 
 
-def _check_names(settings: dict[str, Any], cls: type, joined: bool) -> None:
+def _checked_names(settings: dict[str, Any], cls: type) -> list[str]:
+    """Names of the figures that the settings give; empty where they are not known beforehand."""
     owner = _owner(cls)
     known = KNOWN_METRICS.get(owner) if owner is not None else None
     if known is None:
-        return
+        return []
     metrics = _as_list(settings.get('metric')) or [_default_metric(cls)]
     for name in metrics:
         if name not in known:
@@ -120,17 +132,17 @@ def _check_names(settings: dict[str, Any], cls: type, joined: bool) -> None:
                 raise ConfigKeyError(
                     f'metric_items: there is no {item!r}{did_you_mean(str(item), names)} There are: {", ".join(names)}.'
                 )
-    _check_save_best(settings.get('save_best'), list(figure_names(cls, metrics, items, nums, settings)), joined)
+    return list(figure_names(cls, metrics, items, nums, settings))
 
 
-def _check_save_best(name: Any, figures: list[str], joined: bool) -> None:
+def _check_figure(key: str, name: Any, figures: list[str], joined: bool) -> None:
     if name is None or name == 'auto' or not figures:
         return
     # figures of joined data sets begin with the name of their part
     if name in figures or (joined and any(str(name).endswith(f'_{figure}') for figure in figures)):
         return
     raise ConfigKeyError(
-        f'save_best: the evaluation gives no {name!r}{did_you_mean(str(name), figures)} It gives: {", ".join(figures)}.'
+        f'{key}the evaluation gives no {name!r}{did_you_mean(str(name), figures)} It gives: {", ".join(figures)}.'
     )
 
 

@@ -9,7 +9,7 @@ TOP_KEYS = frozenset(
         *('resume_from', 'auto_resume', 'work_dir', 'seed', 'device', 'gpu_ids', 'fp16', 'auto_scale_lr'),
         *('dist_params', 'cudnn_benchmark', 'find_unused_parameters', 'opencv_num_threads'),
         *('mp_start_method', 'audit', 'trust_checkpoint', 'per_source_log', 'on_nonfinite', 'stages'),
-        *('data_root', 'min_loaded_fraction', 'plugin', 'plugin_dir'),
+        *('data_root', 'min_loaded_fraction', 'report', 'plugin', 'plugin_dir'),
     )
 )
 # helpers that the files in configs/_base_ define for others to refer to; nothing reads them by themselves, and they

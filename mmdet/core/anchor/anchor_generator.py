@@ -194,7 +194,7 @@ class AnchorGenerator:
         device = usable_device(device)
         base_anchors = base_anchors.to(device)
         x, y = cell_axes(featmap_size, stride, device, base_anchors.dtype)
-        anchors = base_anchors.new_empty(len(y), len(x), *base_anchors.shape)  # (h, w, A, 4)
+        anchors = base_anchors.new_empty(*y.shape, *x.shape, *base_anchors.shape)  # (h, w, A, 4)
         # axis by axis: a broadcast along rows of four numbers would take ten times as long
         anchors[..., 0::2] = base_anchors[:, 0::2] + x[:, None, None]
         anchors[..., 1::2] = base_anchors[:, 1::2] + y[:, None, None, None]

@@ -112,7 +112,7 @@ def bbox_mapping_back(
 def bbox2roi(bbox_list: Sequence[Tensor]) -> Tensor:
     """Boxes of N images, each (n_i, 4 or more), of which xyxy are kept -> RoIs (sum of n_i, 5)."""
     return torch.cat(
-        [torch.cat([boxes.new_full((len(boxes), 1), i), boxes[:, :4]], dim=1) for i, boxes in enumerate(bbox_list)]
+        [torch.cat([boxes.new_full((boxes.size(0), 1), i), boxes[:, :4]], dim=1) for i, boxes in enumerate(bbox_list)]
     )
 
 

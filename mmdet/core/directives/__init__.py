@@ -19,10 +19,11 @@ key                           value                                    effect
 ``labeled_classes``,          names or labels of classes               the classes that are, or are not, annotated in
 ``unlabeled_classes``                                                  the image: a negative is evidence against the
                                                                        labelled ones alone
+``pseudo_labels``             ``'complete'``; absent or None: off      the model's teacher completes its labels
 ============================= ======================================== ===============================================
 """
 
-from mmdet.core.directives.apply import mask_negatives, row_weights, weigh
+from mmdet.core.directives.apply import CANNOT_TELL, mask_negatives, row_weights, weigh
 from mmdet.core.directives.batch import TWO_STAGES, BatchDirectives, HeadDirectives
 from mmdet.core.directives.classes import (
     background_or_any,
@@ -37,6 +38,7 @@ from mmdet.core.directives.classes import (
 from mmdet.core.directives.keys import (
     BBOX_HEAD,
     CLASS_KEYS,
+    COMPLETE,
     GLBCTX_HEAD,
     HEADS_WITH_NEGATIVES,
     IGNORE_NEGATIVES,
@@ -45,6 +47,8 @@ from mmdet.core.directives.keys import (
     LABELED_CLASSES,
     MASK_HEAD,
     NEGATIVES,
+    OBJECT_WEIGHTS,
+    PSEUDO_LABELS,
     ROI_HEAD,
     RPN_HEAD,
     SEMANTIC_HEAD,
@@ -53,6 +57,7 @@ from mmdet.core.directives.keys import (
     loss_weight_key,
     negative_weight_key,
     negatives_key,
+    unlabelled_directives,
 )
 from mmdet.core.directives.negatives import (
     Policy,
@@ -69,12 +74,19 @@ from mmdet.core.directives.reading import (
     effective_keys,
     read_directives,
 )
-from mmdet.core.directives.weights import check_loss_weight, loss_weight
+from mmdet.core.directives.weights import (
+    check_loss_weight,
+    loss_weight,
+    object_weights,
+    with_object_weights,
+)
 
 __all__ = [
     'BBOX_HEAD',
     'BatchDirectives',
+    'CANNOT_TELL',
     'CLASS_KEYS',
+    'COMPLETE',
     'Directives',
     'GLBCTX_HEAD',
     'HEADS_WITH_NEGATIVES',
@@ -85,6 +97,8 @@ __all__ = [
     'LABELED_CLASSES',
     'MASK_HEAD',
     'NEGATIVES',
+    'OBJECT_WEIGHTS',
+    'PSEUDO_LABELS',
     'Policy',
     'ROI_HEAD',
     'RPN_HEAD',
@@ -107,6 +121,7 @@ __all__ = [
     'negative_policy',
     'negative_weight_key',
     'negatives_key',
+    'object_weights',
     'overlap_weights',
     'read_directives',
     'resolve_classes',
@@ -114,7 +129,9 @@ __all__ = [
     'restricts_classes',
     'row_weights',
     'unlabelled_classes',
+    'unlabelled_directives',
     'unlabelled_mask',
     'weigh',
+    'with_object_weights',
     'without_classes',
 ]

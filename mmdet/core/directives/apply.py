@@ -14,12 +14,18 @@ from mmdet.core.directives.classes import background_or_any, to_device, without_
 from mmdet.core.directives.negatives import Policy, overlap_weights
 from mmdet.core.targets import Targets
 
+CANNOT_TELL = (
+    'gt_weights: this head cannot tell which object a row of its losses belongs to, so that single objects cannot '
+    'weigh in it; leave gt_weights out (with_weight of LoadAnnotations, weight and box_loss of the teacher)'
+)
+
 
 def weigh(
     targets: Targets,
     image_of_row: Tensor,
     directives: BatchDirectives | None,
     overlaps: Callable[[int], Tensor] | None = None,
+    objects: Callable[[], Tensor] | None = None,
 ) -> Targets:
     """Targets whose weights are multiplied by their image's loss weight, those of negatives by its policy as well.
 
@@ -32,9 +38,11 @@ def weigh(
         directives: of the batch.
         overlaps: gives, for the number of an image, the greatest IoU of each of its rows with an object, (r,) in the
             order of its rows; asked for only where a policy looks at overlaps. None: the head cannot tell.
+        objects: gives the number, in its image, of the object of each row, shaped like the labels; read where the row
+            is a positive, and only where objects have weights of their own. None: the head cannot tell.
 
     Raises:
-        ValueError: a policy looks at overlaps, which the head cannot tell.
+        ValueError: a policy looks at overlaps, or objects have weights, which the head cannot tell.
     """
     if directives is None:
         return targets
@@ -47,18 +55,35 @@ def weigh(
         of_row = directives.loss_weights[image_of_row]
         label_weights = label_weights * _like(of_row.expand_as(targets.labels), label_weights)
         bbox_weights = bbox_weights * _like(of_row.expand_as(targets.labels), bbox_weights)
-    if factors is not None or directives.weighted:
+    if directives.object_weights is not None:
+        of_class, of_box = _object_factors(directives, targets.labels, image_of_row, objects)
+        label_weights = label_weights * _like(of_class, label_weights)
+        bbox_weights = bbox_weights * _like(of_box, bbox_weights)
+    if factors is not None or directives.weighted or directives.object_weights is not None:
         targets = targets._replace(label_weights=label_weights, bbox_weights=bbox_weights)
     if directives.record is not None:
         directives.record.note_targets(targets, image_of_row, directives)
     return targets
 
 
-def row_weights(image_of_row: Tensor, directives: BatchDirectives | None) -> Tensor | None:
-    """(R,) loss weight of each row's image, for losses that are means over rows; None: all are 1."""
-    if directives is None or not directives.weighted:
+def row_weights(
+    image_of_row: Tensor, directives: BatchDirectives | None, objects: Tensor | None = None
+) -> Tensor | None:
+    """(R,) loss weight of each row's image and object, for losses that are means over rows; None: all are 1.
+
+    ``objects`` (R,) are the numbers of the rows' objects in their images; None: the head cannot tell.
+
+    Raises:
+        ValueError: objects have weights, which the head cannot tell.
+    """
+    if directives is None or not (directives.weighted or directives.object_weights is not None):
         return None
-    return directives.loss_weights[image_of_row]
+    weights = directives.loss_weights[image_of_row]
+    if directives.object_weights is None:
+        return weights
+    if objects is None:
+        raise ValueError(CANNOT_TELL)
+    return weights * directives.object_weights[image_of_row, objects, 1]
 
 
 def mask_negatives(
@@ -115,6 +140,19 @@ def object_scores(logits: Tensor, num_classes: int, softmax: bool) -> Tensor:
     """(R, C) logits -> (R,) in [0, 1]: the best score of an object's class."""
     scores = logits.softmax(1) if softmax else logits.sigmoid()
     return scores[:, :num_classes].amax(1)
+
+
+def _object_factors(
+    directives: BatchDirectives, labels: Tensor, image_of_row: Tensor, objects: Callable[[], Tensor] | None
+) -> tuple[Tensor, Tensor]:
+    """Factors of the rows' label and box weights by the object of each, shaped like ``labels``; 1 of negatives."""
+    if objects is None or directives.object_weights is None:
+        raise ValueError(CANNOT_TELL)
+    numbers = objects().clamp(0, directives.object_weights.size(1) - 1)
+    weights = directives.object_weights[image_of_row.expand_as(labels), numbers]
+    positive = (labels >= 0) & (labels < directives.num_classes)
+    of_class, of_box = torch.where(positive[..., None], weights, 1.0).unbind(-1)
+    return of_class, of_box
 
 
 def _negative_factors(

@@ -12,14 +12,16 @@ from torch import Tensor
 from mmdet.core.directives.classes import restricts_classes, to_device, unlabelled_mask
 from mmdet.core.directives.keys import (
     BBOX_HEAD,
+    GLBCTX_HEAD,
     HEADS_WITH_NEGATIVES,
     IGNORE_NEGATIVES,
     ROI_HEAD,
     RPN_HEAD,
+    SEMANTIC_HEAD,
     WEIGHTED_HEADS,
 )
 from mmdet.core.directives.negatives import Policy, negative_policy
-from mmdet.core.directives.weights import loss_weight
+from mmdet.core.directives.weights import loss_weight, object_weights
 from mmdet.core.targets import Targets
 from mmdet.utils.registry import did_you_mean
 
@@ -44,6 +46,7 @@ class BatchDirectives(NamedTuple):
     softmax: bool  # whether class scores are a softmax with background last, else sigmoids
     weighted: bool  # whether a loss weight is to be multiplied in; False: all of them are 1
     record: Recorder | None = None
+    object_weights: Tensor | None = None  # (N, G, 2), in classification and in other losses; None: all are 1
 
     @property
     def masks_scores(self) -> bool:
@@ -87,6 +90,11 @@ class HeadDirectives:
         """Whether it reads which classes are annotated; a first stage only tells objects from background."""
         return self.has_negatives and self.names[0] != RPN_HEAD
 
+    @property
+    def has_objects(self) -> bool:
+        """Whether its losses are over objects, so that these can weigh; a semantic map and a whole image have none."""
+        return self.names[0] not in (SEMANTIC_HEAD, GLBCTX_HEAD)
+
     def read(
         self,
         img_metas: Sequence[Mapping[str, Any]] | None,
@@ -97,6 +105,8 @@ class HeadDirectives:
         for_weights: bool = True,
     ) -> BatchDirectives | None:
         """The directives of a batch; None: nothing is to be weighed, masked or recorded.
+
+        Weights of single objects count whether the head is enabled or not: they are a part of the ground truth.
 
         Args:
             img_metas: of N images; None or empty: there are no directives.
@@ -111,7 +121,8 @@ class HeadDirectives:
             RuntimeError: a policy needs the iteration, which nobody told this head.
         """
         record = self.record if for_weights else None
-        if not img_metas or not (self.enabled or record):
+        of_objects = object_weights(img_metas, device) if for_weights and self.has_objects else None
+        if not img_metas or not (self.enabled or record or of_objects is not None):
             return None
         metas = img_metas if self.enabled else [{}] * len(img_metas)
         weights = [loss_weight(meta, self.names) for meta in metas]
@@ -124,7 +135,7 @@ class HeadDirectives:
         loss_weights = to_device(weights, torch.float32, device)
         if record is not None:
             record.note_weights(loss_weights.requires_grad_(), img_metas)
-        return BatchDirectives(loss_weights, policies, unlabeled, num_classes, softmax, weighted, record)
+        return BatchDirectives(loss_weights, policies, unlabeled, num_classes, softmax, weighted, record, of_objects)
 
     def _policy(self, img_meta: Mapping[str, Any], sampled: bool) -> Policy:
         if not sampled and img_meta.get(IGNORE_NEGATIVES, 0) == 1:

@@ -7,6 +7,7 @@
   smallest and the largest.
 * A weight of the negatives is the smallest one of the parts, so that no part's background counts more than it should.
 * Classes that were annotated are those that were annotated in every part that says so.
+* A teacher completes the labels of the whole if it does so for any part.
 * A directive or other field that has no rule here must be equal in all visible parts, else merging is an error.
 
 A part of which nothing is seen (area 0) has no say.
@@ -18,9 +19,11 @@ from typing import Any
 
 from mmdet.core.directives import (
     CLASS_KEYS,
+    COMPLETE,
     HEADS_WITH_NEGATIVES,
     IGNORE_NEGATIVES,
     LABELED_CLASSES,
+    PSEUDO_LABELS,
     ROI_HEAD,
     RPN_HEAD,
     WEIGHTED_HEADS,
@@ -88,6 +91,8 @@ def _check_areas(parts: Sequence[Mapping[str, Any]], areas: Sequence[float]) -> 
 def _merge_key(key: str, parts: Sequence[Mapping[str, Any]], areas: Sequence[float]) -> Any:
     if key == IGNORE_NEGATIVES:
         return int(any(ignores_negatives(part) for part in parts))
+    if key == PSEUDO_LABELS:
+        return COMPLETE if any(part.get(key) == COMPLETE for part in parts) else None
     if key in HEAD_OF_KEY:
         head = HEAD_OF_KEY[key]
         heads = [name for name in (head, FALLBACKS.get(head)) if name]

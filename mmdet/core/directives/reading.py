@@ -21,6 +21,7 @@ class Directives(NamedTuple):
     negative_weights: dict[str, float] = {}  # head -> weight
     policies: dict[str, str] = {}  # key -> kind of policy
     classes: dict[str, int] = {}  # key -> number of classes
+    completed: bool = False  # by a teacher
 
 
 def read_directives(img_meta: Mapping[str, Any]) -> Directives:
@@ -42,6 +43,7 @@ def read_directives(img_meta: Mapping[str, Any]) -> Directives:
         negative_weights={head: float(img_meta[key]) for head, key in negative.items() if key in img_meta},
         policies={key: check_policy(key, img_meta[key]).kind for key in keys.NEGATIVES_KEYS if key in img_meta},
         classes={key: len(img_meta[key]) for key in keys.CLASS_KEYS if key in img_meta},
+        completed=img_meta.get(keys.PSEUDO_LABELS) == keys.COMPLETE,
     )
 
 
@@ -52,7 +54,7 @@ def effective_keys(img_meta: Mapping[str, Any]) -> list[str]:
     effective += [keys.IGNORE_NEGATIVES] * found.ignore_negatives
     effective += [keys.negative_weight_key(head) for head, weight in found.negative_weights.items() if weight != 1]
     effective += [key for key, kind in found.policies.items() if kind != ALL.kind]
-    return effective + list(found.classes)
+    return effective + list(found.classes) + [keys.PSEUDO_LABELS] * found.completed
 
 
 def describe(directives: Directives) -> str:
@@ -62,6 +64,7 @@ def describe(directives: Directives) -> str:
     words += [f'{keys.negative_weight_key(head)} {w:g}' for head, w in directives.negative_weights.items()]
     words += [f'{key} {kind}' for key, kind in directives.policies.items()]
     words += [f'{count} {key}' for key, count in directives.classes.items()]
+    words += ['pseudo labels'] * directives.completed
     return ', '.join(words) or '-'
 
 
@@ -81,6 +84,9 @@ def check_directive(key: str, value: Any) -> None:
         check_policy(key, value)
     elif key in keys.CLASS_KEYS:
         check_classes(key, value)
+    elif key == keys.PSEUDO_LABELS:
+        if value not in (keys.COMPLETE, None):
+            raise ValueError(f'{key}: expected {keys.COMPLETE!r} or None, got {value!r}')
     else:
         check_directive_name(key)
 

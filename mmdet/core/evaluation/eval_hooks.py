@@ -1,6 +1,7 @@
 """Evaluation during training: every so many epochs or iterations, with the best checkpoint kept."""
 
 import bisect
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from mmcv.runner import EvalHook as BaseEvalHook
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdet.core.evaluation.evaluation_record import EvaluationRecord, log_evaluation, rewound
+from mmdet.utils.running.group_failure import wait_for_first
 from mmdet.utils.running.rng import preserved_rng
+from mmdet.utils.util_distribution import broadcast_object
 
 
 def _calc_dynamic_intervals(
@@ -31,6 +34,7 @@ class _DynamicIntervals:
     """
 
     _record: EvaluationRecord = EvaluationRecord.none()
+    _figures: dict[str, Any] = {}  # of the last evaluation, on the process that has worked them out
 
     def _set_intervals(self, dynamic_intervals: list[tuple[int, int]] | None) -> None:
         self.use_dynamic_intervals = dynamic_intervals is not None
@@ -58,6 +62,7 @@ class _DynamicIntervals:
                 runner.meta['hook_msgs'].update(known)
                 if 'best_ckpt' in known:  # without save_best there is none
                     self.best_ckpt_path = known['best_ckpt']
+                self._announce(runner, {})
                 return
             runner.logger.info('the evaluation of the resumed checkpoint is made up')
             self._do_evaluate(runner)
@@ -73,7 +78,10 @@ class _DynamicIntervals:
         super()._save_ckpt(runner, key_score)
         if self.best_ckpt_path is None:  # the previous one is better
             self.best_ckpt_path = previous
-        elif previous and previous != self.best_ckpt_path and self.file_client.isfile(previous):
+            return
+        numbers = {name: value for name, value in self._figures.items() if isinstance(value, Real)}
+        runner.meta['hook_msgs']['best_figures'] = {name: float(value) for name, value in numbers.items()}
+        if previous and previous != self.best_ckpt_path and self.file_client.isfile(previous):
             self.file_client.remove(previous)
             runner.logger.info(f'The previous best checkpoint {previous} was removed')
 
@@ -94,6 +102,31 @@ class _DynamicIntervals:
         self._record.write_pending()
         self._decide_interval(runner)
         super().before_train_iter(runner)
+
+    def evaluate(self, runner: BaseRunner, results: list) -> float | None:
+        """The data set's figures, into the log; gives that of ``save_best``, None without it."""
+        self._figures = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
+        runner.log_buffer.output.update(self._figures)
+        runner.log_buffer.ready = True
+        if self.save_best is None:
+            return None
+        if not self._figures:
+            runner.logger.warning('the evaluation gives no figures, so there is no best checkpoint')
+            return None
+        if self.key_indicator == 'auto':
+            self._init_rule(self.rule, next(iter(self._figures)))
+        return self._figures[self.key_indicator]
+
+    @staticmethod
+    def _announce(runner: BaseRunner, figures: dict[str, Any]) -> None:
+        """Hand figures to all hooks that have ``after_evaluation(runner, figures)``; those of rank 0 on all processes.
+
+        An evaluation that was complete before the run was killed has no figures any more.
+        """
+        listeners = [hook for hook in runner.hooks if hasattr(hook, 'after_evaluation')]
+        figures = broadcast_object(figures) if listeners else figures
+        for hook in listeners:
+            hook.after_evaluation(runner, figures)
 
     def _score(self, runner: BaseRunner, results: list) -> None:
         """Compute the metrics, and save the checkpoint where they are the best so far."""
@@ -124,10 +157,13 @@ class EvalHook(_DynamicIntervals, BaseEvalHook):
         with preserved_rng():
             results = self.test_fn(runner.model, self.dataloader)
         self._score(runner, results)
+        self._announce(runner, self._figures)
 
 
 class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
     """mmcv's hook for several processes, each of which tests its part of the images; a lone one tests all.
+
+    The process of rank 0 works the figures out. The others wait for it without a time limit, outside of the backend.
 
     Args:
         args, kwargs: of mmcv's ``DistEvalHook``.
@@ -137,6 +173,7 @@ class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
     def __init__(self, *args: Any, dynamic_intervals: list[tuple[int, int]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._set_intervals(dynamic_intervals)
+        self._count = 0  # evaluations of this process
 
     def _do_evaluate(self, runner: BaseRunner) -> None:
         alone = not (dist.is_available() and dist.is_initialized())
@@ -150,6 +187,9 @@ class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
                 results = self.test_fn(runner.model, self.dataloader, tmpdir=tmpdir, gpu_collect=self.gpu_collect)
         if runner.rank == 0:
             self._score(runner, results)
+        self._count += 1
+        wait_for_first(f'evaluation {self._count}')
+        self._announce(runner, self._figures)
 
     @staticmethod
     def _share_batch_norm(runner: BaseRunner) -> None:

@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
 from mmcv.runner import BaseRunner
 from mmcv.runner.hooks import LoggerHook
 
 from mmdet.utils.atomic_write import atomic_write
+from mmdet.utils.util_distribution import broadcast_object
 
 NAME = '.evaluation.json'
-BEST_KEYS = ('best_score', 'best_ckpt')
+KEPT_MESSAGES = (
+    'best_score',
+    'best_ckpt',
+    'best_figures',
+    'early_stopping',
+)  # what evaluations leave in the runner's `hook_msgs`
 
 
 class EvaluationRecord:
@@ -47,24 +52,21 @@ class EvaluationRecord:
 
     def done(self, runner: BaseRunner) -> None:
         """Take note of an evaluation; written by :meth:`write_pending`."""
-        messages = (runner.meta or {}).get('hook_msgs', {})
-        best = {key: messages[key] for key in BEST_KEYS if key in messages}
-        self._pending = dict(at=self._present() + 1, by_epoch=self.by_epoch, best=best)
+        self._pending = dict(at=self._present() + 1, by_epoch=self.by_epoch)
 
     def write_pending(self) -> None:
         """Write what was noted."""
         if self._pending is None or self.runner is None or self.runner.rank != 0:
             return
+        messages = (self.runner.meta or {}).get('hook_msgs', {})
+        kept = {key: messages[key] for key in KEPT_MESSAGES if key in messages}
         with atomic_write(self.path) as file:
-            json.dump(self._pending, file, default=float)
+            json.dump(dict(self._pending, best=kept), file, default=float)
         self._pending = None
 
     def read(self) -> dict[str, Any] | None:
         """Best score and its file, if the evaluation of the present moment is complete; the same on all processes."""
-        known = [self._read() if self.runner.rank == 0 else None]
-        if self.runner.world_size > 1:
-            dist.broadcast_object_list(known, 0)
-        return known[0]
+        return broadcast_object(self._read() if self.runner.rank == 0 else None)
 
     def _read(self) -> dict[str, Any] | None:
         try:

@@ -7,7 +7,9 @@ from mmdet.core.hook.diagnostics.embedding_projection_hook import EmbeddingProje
 from mmdet.core.hook.diagnostics.feature_map_hook import FeatureMapHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
+from mmdet.core.hook.early_stopping_hook import EarlyStoppingHook
 from mmdet.core.hook.ema import EMAHook, ExpMomentumEMAHook, LinearMomentumEMAHook
+from mmdet.core.hook.interruption_hook import InterruptionHook
 from mmdet.core.hook.memory_profiler_hook import MemoryProfilerHook
 from mmdet.core.hook.nonfinite_hook import NonFiniteHook
 from mmdet.core.hook.resumable_checkpoint_hook import ResumableCheckpointHook
@@ -18,6 +20,7 @@ from mmdet.core.hook.schedules.set_progress_hook import SetProgressHook
 from mmdet.core.hook.set_epoch_info_hook import SetEpochInfoHook
 from mmdet.core.hook.sync_norm_hook import SyncNormHook
 from mmdet.core.hook.sync_random_size_hook import SyncRandomSizeHook
+from mmdet.core.hook.text_logger_hook import TextLoggerHook
 from mmdet.core.hook.wandblogger_hook import MMDetWandbHook
 from mmdet.core.hook.yolox_lrupdater_hook import YOLOXLrUpdaterHook
 from mmdet.core.hook.yolox_mode_switch_hook import YOLOXModeSwitchHook
@@ -27,12 +30,14 @@ __all__ = [
     'CheckInvalidLossHook',
     'DataShareHook',
     'EMAHook',
+    'EarlyStoppingHook',
     'EmbeddingProjectionHook',
     'ExpMomentumEMAHook',
     'FeatureMapHook',
     'FreezeHook',
     'GradientCumulativeAmpOptimizerHook',
     'GradientCumulativeOptimizerHook',
+    'InterruptionHook',
     'LinearMomentumEMAHook',
     'MMDetWandbHook',
     'MemoryProfilerHook',
@@ -45,6 +50,7 @@ __all__ = [
     'SourceChartsHook',
     'SyncNormHook',
     'SyncRandomSizeHook',
+    'TextLoggerHook',
     'YOLOXLrUpdaterHook',
     'YOLOXModeSwitchHook',
 ]

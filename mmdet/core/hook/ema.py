@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from mmcv.runner import HOOKS, BaseRunner, Hook
+from mmcv.runner import HOOKS, BaseRunner, EpochBasedRunner, Hook
 from torch import Tensor
 
 from mmdet.utils.checkpoints.checkpoint import unwrap_model
@@ -81,6 +81,11 @@ class BaseEMAHook(Hook):
     def before_train_epoch(self, runner: BaseRunner) -> None:
         """Let the model be its weights again."""
         self._swap_ema_parameters()
+
+    def before_interruption(self, runner: BaseRunner) -> None:
+        """Let a checkpoint in the middle of an epoch hold what one at its end does."""
+        if isinstance(runner, EpochBasedRunner):
+            self._swap_ema_parameters()
 
     def _swap_ema_parameters(self) -> None:
         for name, value in self.model_parameters.items():

@@ -15,6 +15,7 @@ from pycocotools import mask as mask_coding
 
 from mmdet.core.mask.conversion import polygon_to_bitmap
 from mmdet.core.visualization.instances import from_result, keep_confident
+from mmdet.core.visualization.reading import read_image
 
 CHOICE_SEED = 42  # the same images are shown by every run on a data set
 
@@ -237,7 +238,8 @@ class MMDetWandbHook(WandbLoggerHook):
         self.eval_image_indexs = np.sort(order[:count])
         for index in self.eval_image_indexs.tolist():
             info, annotation = self.val_dataset.data_infos[index], self.val_dataset.get_ann_info(index)
-            image = mmcv.imread(osp.join(self.val_dataset.img_prefix or '', info['filename']), channel_order='rgb')
+            path = osp.join(self.val_dataset.img_prefix or '', info['filename'])
+            image = mmcv.bgr2rgb(read_image(path, self.val_dataset.pipeline))
             labels = np.asarray(annotation['labels'])
             boxes = self._get_wandb_bboxes(np.asarray(annotation['bboxes']).reshape(-1, 4), labels)
             masks = None

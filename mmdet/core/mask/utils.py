@@ -56,8 +56,8 @@ def _encode(mask: np.ndarray) -> dict:
 def mask2bbox(masks: Tensor) -> Tensor:
     """Bitmaps (n, h, w) -> the smallest boxes around them (n, 4), xyxy, x2 and y2 exclusive; zeros for empty ones."""
     filled = masks != 0
-    if filled.numel() == 0:
-        return torch.zeros((len(masks), 4), device=masks.device)
+    if 0 in masks.shape[1:]:
+        return torch.zeros((masks.size(0), 4), device=masks.device)
     x1, x2 = _first_and_end(filled.any(1))
     y1, y2 = _first_and_end(filled.any(2))
     return torch.stack([x1, y1, x2, y2], dim=1).float()

@@ -36,10 +36,11 @@ def multiclass_nms(
     num_classes = scores.size(1)
     flat = (scores > score_thr).flatten().nonzero().squeeze(1)
     rows, labels = flat // num_classes, flat % num_classes
-    per_class = multi_bboxes.view(len(multi_bboxes), multi_bboxes.size(1) // 4, 4)
+    per_class = multi_bboxes.view(multi_bboxes.size(0), multi_bboxes.size(1) // 4, 4)
     boxes = per_class[rows, labels if per_class.size(1) > 1 else torch.zeros_like(labels)]
     picked = scores[rows, labels]
     if score_factors is not None:
+        # behind the threshold: factors such as centreness order the boxes, they do not decide which take part
         picked = picked * score_factors[rows]
     dets, keep = batched_nms(boxes, picked, labels, nms_cfg)
     if max_num > 0:
@@ -78,6 +79,7 @@ def fast_nms(
         return multi_bboxes.new_zeros(0, 5), labels, multi_coeffs.new_zeros(0, multi_coeffs.size(1))
     boxes = multi_bboxes[order.flatten(), :4].view(num_classes, num_dets, 4)
     coeffs = multi_coeffs[order.flatten()].view(num_classes, num_dets, -1)
+    # class by class: all classes at once would need C times the memory; above the diagonal are the better boxes
     overlap = torch.stack([box_iou(of_class, of_class) for of_class in boxes]).triu_(diagonal=1)
     keep = (overlap.amax(1) <= iou_thr) & (scores > score_thr)
     labels = torch.arange(num_classes, device=boxes.device)[:, None].expand_as(keep)[keep]

@@ -1,6 +1,7 @@
 """Suppression of overlapping masks by lowering their scores, all at once (Matrix NMS, SOLOv2, arXiv:2003.10152)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _KERNELS = ('gaussian', 'linear')
@@ -36,12 +37,10 @@ def mask_matrix_nms(
     Raises:
         ValueError: unknown kernel, or lengths that differ.
     """
-    lengths = [len(x) for x in (masks, labels, scores, mask_area) if x is not None]
-    if len(set(lengths)) > 1:
+    lengths = [x.size(0) for x in (masks, labels, scores, mask_area) if x is not None]
+    if any(length != lengths[0] for length in lengths):
         raise ValueError(f'mask_matrix_nms: masks, labels, scores (and areas) differ in length: {lengths}')
-    if not len(scores):
-        return scores, labels, masks, labels
-    if kernel not in _KERNELS:
+    if kernel not in _KERNELS and masks.size(0):
         raise ValueError(f'mask_matrix_nms: kernel must be one of {_KERNELS}, got {kernel!r}')
     order = scores.argsort(descending=True)
     order = order[:nms_pre] if nms_pre > 0 else order
@@ -69,9 +68,10 @@ def _better_overlap(flat: Tensor, area: Tensor, labels: Tensor) -> Tensor:
 
 def _decay(overlap: Tensor, kernel: str, sigma: float) -> Tensor:
     """Factor (n,) on each score: the least over better masks, made up for how much those were lowered themselves."""
-    if not len(overlap):
-        return overlap.new_zeros(0)
-    worst = overlap.amax(0)[:, None]  # of the better mask
+    # a row without overlap in front: it changes nothing, and there may be no mask
+    overlap = F.pad(overlap, (0, 0, 1, 0))
+    # a mask that was lowered itself should lower others less
+    worst = F.pad(overlap.amax(0), (1, 0))[:, None]  # of the better mask
     if kernel == 'gaussian':
         return torch.exp(-sigma * (overlap**2 - worst**2)).amin(0)
     return ((1 - overlap) / (1 - worst).clamp(min=torch.finfo(overlap.dtype).eps)).amin(0)  # 0 / 0 of equal masks

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.targets import scatter_rows
+from mmdet.utils.running.replaceable import replaceable
 
 SELECTING_PAYS = 6  # with so many times more scores than topk, finding the topk-th score first is faster
 _FLIP_DIMS = {'horizontal': (3,), 'vertical': (2,), 'diagonal': (2, 3)}
@@ -99,6 +100,7 @@ def select_single_mlvl(mlvl_tensors: Sequence[Tensor], batch_id: int, detach: bo
     return [level.detach() for level in maps] if detach else maps
 
 
+@replaceable
 def filter_scores_and_topk(
     scores: Tensor, score_thr: float, topk: int, results: Mapping | Sequence | Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor, dict | list | Tensor | None]:

@@ -15,20 +15,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PatchCollection
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
-from matplotlib.text import Text
 
 from mmdet.core.visualization.instances import Instances, from_annotation, from_result, keep_confident, make_instances
+from mmdet.core.visualization.labels import draw_labels
 from mmdet.core.visualization.palette import RGB, get_palette, palette_val
+from mmdet.core.visualization.reading import read_image
 
 Palette = list[RGB] | RGB | str | None
 
 DPI = 100
-MIN_FONT_SIZE = 6.5  # points, 9 pixels at this resolution: smaller text cannot be read
 MASK_ALPHA = 0.5
-DARK_TEXT = 0.35  # text of less luminance (0 to 1) stands on white, other text on black
+LARGE_SIDE = 800  # px; lines and texts grow with images whose shorter side is longer
 SIDE_BY_SIDE_GAP = 4  # white pixels between two pictures
 
 
@@ -62,72 +61,6 @@ def draw_bboxes(ax: Axes, bboxes: np.ndarray, color: Any = 'g', alpha: float = 0
     patches = [Rectangle((x1, y1), x2 - x1, y2 - y1) for x1, y1, x2, y2 in np.asarray(bboxes).tolist()]
     ax.add_collection(PatchCollection(patches, facecolor='none', edgecolors=color, linewidths=thickness, alpha=alpha))
     return ax
-
-
-def draw_labels(
-    ax: Axes,
-    labels: np.ndarray,
-    positions: np.ndarray,
-    scores: np.ndarray | None = None,
-    class_names: Sequence[str] | None = None,
-    color: Any = 'w',
-    font_size: float = 8,
-    scales: np.ndarray | None = None,
-    horizontal_alignment: str = 'left',
-    vertical_alignment: str = 'bottom',
-) -> Axes:
-    """Write the class and the score of each object, moved where needed so that the text stays on the picture.
-
-    Args:
-        ax: where to draw, in pixels of the image.
-        labels: ``(n,)``.
-        positions: ``(n, 2)`` x, y of the texts.
-        scores: ``(n,)``.
-        class_names: names by label; without them it is "class 3".
-        color: one matplotlib colour, or a list with one for each object.
-        font_size: in points.
-        scales: ``(n,)`` factors of the font size.
-        horizontal_alignment: which edge of the text is at x: 'left', 'center', 'right'.
-        vertical_alignment: which edge of the text is at y: 'bottom' (it stands above), 'center', 'top'.
-    """
-    for i, (label, (x, y)) in enumerate(zip(np.asarray(labels).tolist(), np.asarray(positions).tolist())):
-        name = f'class {label}' if class_names is None else class_names[label]
-        colour = color[i] if isinstance(color, list) else color
-        text = ax.text(
-            x,
-            y,
-            name if scores is None else f'{name}|{scores[i]:.2f}',
-            color=colour,
-            fontsize=max(font_size * (1 if scales is None else scales[i]), MIN_FONT_SIZE),
-            bbox=_label_background(colour),
-            ha=horizontal_alignment,
-            va=vertical_alignment,
-        )
-        _move_inside(ax, text)
-    return ax
-
-
-def _label_background(colour: Any) -> dict[str, Any]:
-    """A patch on which text of ``colour`` can be read."""
-    luminance = np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722))  # Rec. 709
-    return dict(facecolor='white' if luminance < DARK_TEXT else 'black', alpha=0.7, pad=0.7, edgecolor='none')
-
-
-def _move_inside(ax: Axes, text: Text) -> None:
-    """Shift a text by as much as it stands out of the picture."""
-    extent = text.get_window_extent().transformed(ax.transData.inverted())
-    x, y = text.get_position()
-    text.set_position(
-        (
-            x + _shift_into(*sorted(extent.intervalx), *sorted(ax.get_xlim())),
-            y + _shift_into(*sorted(extent.intervaly), *sorted(ax.get_ylim())),
-        )
-    )
-
-
-def _shift_into(low: float, high: float, min_low: float, max_high: float) -> float:
-    """How far the interval must move to lie within the limits; its lower end counts where it is too long."""
-    return max(min(0.0, max_high - high), min_low - low)
 
 
 def draw_masks(
@@ -205,6 +138,8 @@ class _Canvas:
         labels_below: bool,
     ) -> None:
         """Draw objects, small ones last; ``colours`` are those of boxes, texts and masks."""
+        growth = max(1.0, min(self.height, self.width) / LARGE_SIDE)
+        thickness, font_size = thickness * growth, font_size * growth
         num_colours = int(objects.labels.max(initial=-1)) + 1
         if objects.bboxes is not None:
             sizes = objects.bboxes[:, 2:] - objects.bboxes[:, :2]
@@ -302,7 +237,7 @@ def imshow_det_bboxes(
         score_thr: draw what scores more; 0: everything.
         bbox_color, text_color, mask_color: a colour, a list with one a class, or a name (see ``get_palette``).
             Default: green boxes and texts, random masks.
-        thickness: of lines, in points.
+        thickness: of lines, in points; more on images whose shorter side is above 800 px, and so for the texts.
         font_size: of large objects' texts, in points; small objects have smaller ones.
         win_name: title of the window.
         show: open a window.
@@ -318,7 +253,7 @@ def imshow_det_bboxes(
     """
     objects = keep_confident(make_instances(bboxes, labels, segms), score_thr)
     colours = (bbox_color, text_color, mask_color)
-    img, objects = _enlarge(mmcv.imread(img).astype(np.uint8), objects, scale)
+    img, objects = _enlarge(read_image(img), objects, scale)
     picture = _Canvas(img)
     picture.draw(objects, class_names, colours, thickness, font_size, labels_below=False)
     drawn = picture.render()
@@ -364,7 +299,7 @@ def imshow_gt_det_bboxes(
     Returns:
         The picture, blue-green-red; about twice as wide without ``overlay_gt_pred``.
     """
-    img = mmcv.imread(img).astype(np.uint8)
+    img = read_image(img)
     dets = from_result(result, None if class_names is None else len(class_names))
     dets = dets if dets.scores is None else keep_confident(dets, score_thr)
     enlarged, gts = _enlarge(img, from_annotation(annotation), scale)

@@ -25,6 +25,8 @@ class Instances(NamedTuple):
 def make_instances(bboxes: Any = None, labels: Any = None, masks: Any = None) -> Instances:
     """Check and convert arrays.
 
+    Boxes without extent beside masks, as SOLO's results have them, say no more than a score: there are only masks then.
+
     Args:
         bboxes: ``(n, 4)``, or ``(n, 5)`` with scores; or None.
         labels: ``(n,)``; None: all 0.
@@ -51,6 +53,8 @@ def make_instances(bboxes: Any = None, labels: Any = None, masks: Any = None) ->
     if bboxes is None:
         return Instances(labels, masks=masks)
     scores = bboxes[:, 4] if bboxes.shape[1] == 5 else None
+    if masks is not None and not (bboxes[:, 2:4] > bboxes[:, :2]).any():
+        return Instances(labels, None, scores, masks)
     return Instances(labels, bboxes[:, :4], scores, masks)
 
 

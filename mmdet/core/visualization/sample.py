@@ -14,24 +14,38 @@ from matplotlib.patches import Rectangle
 from mmdet.core.directives import describe, read_directives
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.image import DPI, Palette, imshow_det_bboxes
+from mmdet.core.visualization.keypoints import draw_keypoints
 
 IGNORED_COLOUR = '#ffd400'  # of boxes to ignore: dashed and hatched
 CAPTION_FONT_SIZE = 9  # points
 LINE_HEIGHT = 18  # px
+POINTS_A_SIDE = 300  # widths of a limb in the shorter side of a picture
+LABELLED = 0.5  # visibility between 0, not labelled, and 1, labelled
 CHARACTER_WIDTH = 7.5  # px, at most, of the caption's font
 
 
-def directive_lines(img_meta: ImgMeta) -> list[str]:
-    """The training directives of an image in the words of ``describe``, one a line.
+def directive_lines(img_meta: ImgMeta, class_names: Sequence[str] | None = None) -> list[str]:
+    """All training directives of an image, one a line: in the words of ``describe``, classes by their names.
 
     Args:
         img_meta: meta information of the image.
+        class_names: names by label; None: labels are written as they are.
 
     Raises:
         ValueError: a directive has an impossible value.
     """
-    words = describe(read_directives(img_meta))
-    return ['no directives: every head has weight 1'] if words == '-' else words.split(', ')
+    directives = read_directives(img_meta)
+    words = describe(directives._replace(classes={}))
+    lines = [] if words == '-' else words.split(', ')
+    for key in directives.classes:
+        classes = img_meta[key]  # type: ignore[literal-required]
+        lines.append(f'{key}: {", ".join(_class_name(c, class_names) for c in classes) or "none"}')
+    return lines or ['no directives: every head has weight 1']
+
+
+def _class_name(entry: Any, class_names: Sequence[str] | None) -> str:
+    """The name of a class that a directive has as a name or as a label."""
+    return entry if isinstance(entry, str) or class_names is None else str(class_names[int(entry)])
 
 
 def draw_sample(
@@ -46,6 +60,8 @@ def draw_sample(
     text_color: Palette = (200, 200, 200),
     mask_color: Palette = None,
     scale: float = 1,
+    keypoints: np.ndarray | None = None,
+    limbs: Sequence[tuple[int, int]] = (),
 ) -> np.ndarray:
     """Draw one training sample.
 
@@ -58,6 +74,8 @@ def draw_sample(
         caption: lines below the image.
         class_names: names by label.
         bbox_color, text_color, mask_color, scale: as for ``imshow_det_bboxes``.
+        keypoints: ``(n, P, 3)`` x, y px and visibility; points that are not labelled (0) are left out.
+        limbs: pairs of points that a line connects.
 
     Returns:
         The picture, ``(H * scale + caption, W * scale, 3)`` uint8, blue-green-red.
@@ -75,6 +93,10 @@ def draw_sample(
         scale=scale,
     )
     height, width = drawn.shape[:2]
+    if keypoints is not None and len(keypoints):
+        points = np.asarray(keypoints, dtype=np.float32) * (scale, scale, 1)
+        size = max(1, round(min(height, width) / POINTS_A_SIDE))
+        drawn = draw_keypoints(drawn, points, limbs, LABELLED, radius=size + 1, thickness=size)
     lines = [part for line in caption for part in textwrap.wrap(line, max(10, int(width / CHARACTER_WIDTH)))]
     figure, canvas = _canvas(width, height + LINE_HEIGHT * len(lines))
     _put_image(figure, drawn, np.zeros((0, 4)) if bboxes_ignore is None else np.asarray(bboxes_ignore) * scale)

@@ -1,20 +1,34 @@
 """What annotations must be like to be trained on: the rules that the data sets and the audit share."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 
 _LOGGER = logging.getLogger('mmdet')
 
 # Names of ``ann_info`` that have one entry for each box.
-_PER_BOX = ('bboxes', 'labels', 'masks', 'keypoints', 'gt_is_group_ofs', 'extra_labels')
+_PER_BOX = ('bboxes', 'labels', 'masks', 'keypoints', 'gt_is_group_ofs', 'extra_labels', 'loss_weight')
 
 
 def is_ignored(ann: Mapping) -> bool:
     """Whether an annotation is an ignore region, a crowd (``iscrowd``) or one by ``ignore``: neither object nor not."""
     return bool(ann.get('iscrowd', 0) or ann.get('ignore', 0))
+
+
+def loss_weight_of(ann: Mapping, key: str) -> float:
+    """The loss weight of one object, ``ann[key]``; 1 where it is not there.
+
+    Raises:
+        ValueError: it is no number (a bool counts as none), not finite or negative; the annotation is named.
+    """
+    value = ann.get(key, 1.0)
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value < 0:
+        raise ValueError(f'annotation {ann.get("id", "?")}: {key} must be a finite number >= 0, got {value!r}')
+    return float(value)
 
 
 def has_area(xywh: np.ndarray, areas: np.ndarray) -> np.ndarray:

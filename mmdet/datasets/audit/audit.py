@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from mmdet.datasets.audit import checks
 from mmdet.datasets.audit.checks import BoxTable
-from mmdet.datasets.audit.coco_facts import FileFacts
+from mmdet.datasets.audit.coco_facts import FileFacts, check_weights, weight_key_of
 from mmdet.datasets.audit.directives import describe_directives
 from mmdet.datasets.audit.files import check_image_files
 from mmdet.datasets.coco import CocoDataset
@@ -191,7 +191,18 @@ def custom_facts(dataset: CustomDataset) -> FileFacts:
     classes, boxes = dataset.CLASSES, custom_boxes(dataset)
     counts = checks.usable_per_class(boxes, len(classes) if classes else int(boxes.labels.max(initial=-1)) + 1)
     problems = checks.check_labels(boxes, None if classes is None else len(classes))
+    problems += custom_weights(dataset, boxes)
     return FileFacts([], counts, problems, checks.describe_unusable_boxes(boxes, dataset.test_mode))
+
+
+def custom_weights(dataset: CustomDataset, boxes: BoxTable) -> list[str]:
+    """What is wrong with the objects' loss weights, where the pipeline reads some; files are named."""
+    key = weight_key_of(dataset)
+    anns = [] if key is None else [dataset.get_ann_info(i) for i in range(len(dataset))]
+    values = [value for ann in anns if key in ann for value in np.asarray(ann[key]).reshape(-1).tolist()]
+    if len(values) != len(boxes.ids):
+        return [] if not values else [f'{len(values)} {key} of {len(boxes.ids)} boxes; there must be one for each']
+    return check_weights([{'id': f'of {file}', key: value} for file, value in zip(boxes.ids, values)], key or '')
 
 
 def custom_boxes(dataset: CustomDataset) -> BoxTable:

@@ -5,10 +5,12 @@ import os
 
 import torch
 
+from mmdet.utils.errors import ReportedError
+
 _LOGGER = logging.getLogger('mmdet')
 
 
-class BrokenImageError(OSError):
+class BrokenImageError(ReportedError, OSError):
     """An image file is missing or cannot be decoded; the message names the file."""
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from mmdet.core.mask.annotation import segmentation_fault
 from mmdet.datasets.audit import checks
-from mmdet.datasets.audit.annotation_rules import format_list, is_ignored
+from mmdet.datasets.audit.annotation_rules import format_list, is_ignored, loss_weight_of
 from mmdet.datasets.audit.checks import BoxTable
+from mmdet.utils.registry import did_you_mean
 
 
 class FileFacts(NamedTuple):
@@ -28,6 +29,10 @@ def find_facts(dataset: Any) -> FileFacts:
     problems = dataset.repeated_ids(coco) + checks.check_corners(boxes)
     notes = checks.describe_unusable_boxes(boxes, dataset.test_mode)
     used = [ann for ann, kept in zip(anns, boxes.kept & boxes.counts & (boxes.labels >= 0)) if kept]
+    weight_key = weight_key_of(dataset)
+    if weight_key is not None:
+        problems += check_weights(used, weight_key)
+        notes += note_weights(used, weight_key)
     if coco.PANOPTIC:
         pass  # masks are in pictures
     elif uses_masks(dataset):
@@ -70,6 +75,31 @@ def uses_masks(dataset: Any) -> bool:
     """Whether the pipeline makes masks of the annotations' polygons and run lengths."""
     steps = getattr(dataset.pipeline, 'transforms', ())
     return any(getattr(step, 'with_mask', False) for step in steps)
+
+
+def weight_key_of(dataset: Any) -> str | None:
+    """Key of the objects' loss weights that the pipeline reads; None: it reads none."""
+    steps = getattr(dataset.pipeline, 'transforms', ())
+    return next((step.weight_key for step in steps if getattr(step, 'with_weight', False)), None)
+
+
+def check_weights(anns: Sequence[Mapping], key: str) -> list[str]:
+    """Loss weights of objects that they cannot have: one text, which names annotations."""
+    faults = []
+    for ann in anns:
+        try:
+            loss_weight_of(ann, key)
+        except ValueError as err:
+            faults.append(str(err))
+    return [f'{len(faults)} of {len(anns)} loss weights cannot be used: {format_list(faults)}'] if faults else []
+
+
+def note_weights(anns: Sequence[Mapping], key: str) -> list[str]:
+    """That no object has a weight, so that the key may be another one."""
+    if not anns or any(key in ann for ann in anns):
+        return []
+    guess = did_you_mean(key, list(anns[0]))
+    return [f'no annotation has {key!r}, which LoadAnnotations(with_weight=True) reads{guess}: all objects weigh 1']
 
 
 def check_masks(anns: Sequence[Mapping], images: Mapping[Any, Mapping]) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmdet.datasets.formats.field_kinds import MISSING, READERS, Field
+from mmdet.utils.registry import did_you_mean
 
 _LOGGER = logging.getLogger('mmdet')
 
@@ -102,6 +103,13 @@ def _check_lists(content: Any, path: str) -> None:
             f'{path}: expected a JSON object with "images", "annotations" and "categories", got '
             f'{type(content).__name__}'
         )
+    if 'images' not in content:
+        near = did_you_mean('images', content)
+        raise ValueError(f'{path}: there is no list "images"{near} It has: {", ".join(map(str, content)) or "nothing"}')
+    if 'annotations' not in content:
+        others = [name for name in content if name not in FIELDS]
+        near = did_you_mean('annotations', others)
+        _LOGGER.warning('%s: there is no list "annotations"%s Its images have no boxes', path, near)
     for name in FIELDS:
         entries = content.get(name, [])
         if not isinstance(entries, list):

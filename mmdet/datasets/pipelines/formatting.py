@@ -136,7 +136,8 @@ class DefaultFormatBundle:
 
     ======================================================== =======================================================
     img                                                      tensor (c, h, w), stacked
-    proposals, gt_bboxes, gt_bboxes_ignore, gt_labels        tensor
+    proposals, gt_bboxes, gt_bboxes_ignore, gt_labels,       tensor
+    gt_keypoints, gt_weights
     gt_masks                                                 as they are, stay on the CPU
     gt_semantic_seg                                          tensor (1, h, w), stacked
     ======================================================== =======================================================
@@ -159,7 +160,7 @@ class DefaultFormatBundle:
                 img = results['img'] = img.astype(np.float32)
             results = self._add_default_meta_keys(results)
             results['img'] = DC(image_to_tensor(img), padding_value=self.pad_val['img'], stack=True)
-        for key in ('proposals', 'gt_bboxes', 'gt_bboxes_ignore', 'gt_labels', 'gt_keypoints'):
+        for key in ('proposals', 'gt_bboxes', 'gt_bboxes_ignore', 'gt_labels', 'gt_keypoints', 'gt_weights'):
             if key in results:
                 results[key] = DC(to_tensor(results[key]))
         if 'gt_masks' in results:

@@ -6,7 +6,7 @@ import numpy as np
 
 # boxes -> what lies beside them, one entry a box
 COMPANIONS = {
-    'gt_bboxes': ('gt_labels', 'gt_extra_labels', 'gt_masks', 'gt_keypoints', 'gt_is_group_ofs'),
+    'gt_bboxes': ('gt_labels', 'gt_extra_labels', 'gt_masks', 'gt_keypoints', 'gt_is_group_ofs', 'gt_weights'),
     'gt_bboxes_ignore': ('gt_labels_ignore', 'gt_masks_ignore'),
 }
 
@@ -63,15 +63,21 @@ LABELS = ('gt_labels', 'gt_extra_labels', 'gt_is_group_ofs')
 def join_labels(results: dict, parts: list[dict]) -> None:
     """Put the labels of several images' objects one behind the other, every kind that ``results`` has.
 
+    Objects of images without weights weigh 1 where another image has some.
+
     Raises:
         KeyError: one of the images lacks a kind of labels.
     """
+    counts = [len(part['gt_labels']) for part in parts] if any('gt_weights' in part for part in parts) else None
     for key in LABELS:
         if key in results:
             missing = [part for part in parts if key not in part]
             if missing:
                 raise KeyError(f'{key}: {len(missing)} of the {len(parts)} images to be joined have none')
             results[key] = np.concatenate([part[key] for part in parts])
+    if counts is not None:
+        weights = [part.get('gt_weights', np.ones(count, np.float32)) for part, count in zip(parts, counts)]
+        results['gt_weights'] = np.concatenate(weights)
 
 
 def check_one_image(step: str, results: dict) -> None:

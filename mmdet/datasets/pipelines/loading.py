@@ -7,10 +7,12 @@ import numpy as np
 
 from mmdet.core.mask.annotation import as_polygons, segmentation_to_bitmap
 from mmdet.core.mask.structures import BitmapMasks, PolygonMasks
+from mmdet.datasets.audit.annotation_rules import loss_weight_of
 from mmdet.datasets.audit.broken_images import BrokenImageError, join_prefix
 from mmdet.datasets.pipelines.instances import filter_instances
 from mmdet.datasets.pipelines.reading import DISK, FileReader
 from mmdet.datasets.registry import PIPELINES
+from mmdet.utils.registry import did_you_mean
 
 # what to do about images that are rotated when they are read
 IGNORE_ROTATION = "LoadImageFromFile(color_type='color_ignore_orientation')"
@@ -147,6 +149,7 @@ class LoadAnnotations:
     masks                gt_masks, a BitmapMasks or PolygonMasks                     mask_fields
     seg_map (file)       gt_semantic_seg (h, w)                                      seg_fields
     keypoints            gt_keypoints (n, K, 3), keypoint_flip_indices (K,)
+    annotations          gt_weights (n,) float32
     gt_is_group_ofs      gt_is_group_ofs (n,) bool
     ==================== =========================================================== =============================
 
@@ -159,6 +162,9 @@ class LoadAnnotations:
         denorm_bbox: boxes are fractions of the image's size; turn them into pixels.
         file_client_args: see :class:`~mmdet.datasets.pipelines.reading.FileReader`.
         with_keypoints: take the keypoints; see ``CocoKeypointDataset``.
+        with_weight: take a loss weight of each object, finite and >= 0, 1 where an annotation has none. A row of a loss
+            that belongs to the object weighs so much more or less; see ``docs/head_weights.md``.
+        weight_key: what it is called in the annotations of a COCO file, or in ``ann_info`` of other data sets.
     """
 
     def __init__(
@@ -171,6 +177,8 @@ class LoadAnnotations:
         denorm_bbox: bool = False,
         file_client_args: dict = DISK,
         with_keypoints: bool = False,
+        with_weight: bool = False,
+        weight_key: str = 'loss_weight',
     ) -> None:
         self.with_bbox = with_bbox
         self.with_label = with_label
@@ -179,6 +187,8 @@ class LoadAnnotations:
         self.poly2mask = poly2mask
         self.denorm_bbox = denorm_bbox
         self.with_keypoints = with_keypoints
+        self.with_weight = with_weight
+        self.weight_key = weight_key
         self.reader = FileReader(file_client_args)
         self.file_client_args = self.reader.file_client_args
 
@@ -195,6 +205,8 @@ class LoadAnnotations:
             results = self._load_semantic_seg(results)
         if self.with_keypoints:
             results = self._load_keypoints(results)
+        if self.with_weight:
+            results = self._load_weights(results)
         return results
 
     def _load_bboxes(self, results: dict) -> dict | None:
@@ -263,8 +275,31 @@ class LoadAnnotations:
         results['keypoint_flip_indices'] = ann_info['keypoint_flip_indices']
         return results
 
+    def _load_weights(self, results: dict) -> dict:
+        ann_info, key = results['ann_info'], self.weight_key
+        count = len(ann_info['bboxes'])
+        if key in ann_info:
+            anns = [{key: value} for value in np.asarray(ann_info[key]).reshape(-1).tolist()]
+        elif 'annotations' in ann_info:
+            anns = ann_info['annotations']
+        else:
+            raise KeyError(
+                f'LoadAnnotations(with_weight=True): the data set gives no {key!r}{did_you_mean(key, ann_info)} '
+                f'There is: {", ".join(ann_info)}'
+            )
+        name = results['img_info'].get('filename', '')
+        if len(anns) != count:
+            raise ValueError(f'{name}: {len(anns)} {key} for {count} objects; there must be one for each')
+        try:
+            weights = [loss_weight_of(ann, key) for ann in anns]
+        except ValueError as err:
+            raise ValueError(f'{name}: {err}') from err
+        results['gt_weights'] = np.asarray(weights, dtype=np.float32)
+        return results
+
     def __repr__(self) -> str:
         keypoints = ', with_keypoints=True' if self.with_keypoints else ''
+        keypoints += f', with_weight=True, weight_key={self.weight_key!r}' if self.with_weight else ''
         return (
             f'{type(self).__name__}(with_bbox={self.with_bbox}, with_label={self.with_label}, '
             f'with_mask={self.with_mask}, with_seg={self.with_seg}, poly2mask={self.poly2mask}, '

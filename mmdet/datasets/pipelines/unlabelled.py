@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from mmcv.parallel import DataContainer as DC
 
-from mmdet.core.directives.unlabelled import unlabelled_directives
+from mmdet.core.directives import unlabelled_directives
 from mmdet.datasets.pipelines.custom_formatting import AddFieldToImgMetas
 from mmdet.datasets.registry import PIPELINES
 
-ANNOTATIONS = ('gt_bboxes', 'gt_labels', 'gt_bboxes_ignore', 'gt_masks', 'gt_extra_labels')
+ANNOTATIONS = ('gt_bboxes', 'gt_labels', 'gt_bboxes_ignore', 'gt_masks', 'gt_extra_labels', 'gt_weights')
 
 
 @PIPELINES.register_module()
@@ -18,7 +18,7 @@ class MarkUnlabelled(AddFieldToImgMetas):
     """Say of every image that comes through this pipeline that nobody has annotated it; goes after ``Collect``.
 
     The losses of detection are zero for such an image, and no negative of it is learnt: the step sets the directives
-    of :func:`mmdet.core.directives.unlabelled.unlabelled_directives`. They need heads ``...WithWeightPerImage`` and
+    of :func:`mmdet.core.directives.unlabelled_directives`. They need heads ``...WithWeightPerImage`` and
     samplers ``...WithIgnore``. Annotations that the file has nevertheless are emptied, so that none of them
     reaches a loss or the divisor of one.
 

@@ -99,15 +99,11 @@ class PyramidVisionTransformer(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(resolve_init_cfg(init_cfg, pretrained))
-        self.pretrained = pretrained
-        self.convert_weights = convert_weights
+        self.pretrained, self.convert_weights = pretrained, convert_weights
         self.embed_dims = embed_dims
         self.num_stages = num_stages
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.patch_sizes = patch_sizes
-        self.strides = strides
-        self.sr_ratios = sr_ratios
+        self.num_layers, self.num_heads = num_layers, num_heads
+        self.patch_sizes, self.strides, self.sr_ratios = patch_sizes, strides, sr_ratios
         self.out_indices = out_indices
         per_stage = (num_layers, num_heads, patch_sizes, strides, paddings, sr_ratios, mlp_ratios)
         _check_stages(num_stages, per_stage, out_indices)

@@ -97,25 +97,21 @@ class ResNet(PartlyFrozen, BaseModule):
         self.stem_channels = base_channels if stem_channels is None else stem_channels
         self.base_channels = base_channels
         self.num_stages = num_stages
-        self.strides = strides
-        self.dilations = dilations
+        self.strides, self.dilations = strides, dilations
         self.out_indices = out_indices
         self.style = style
-        self.deep_stem = deep_stem
-        self.avg_down = avg_down
+        self.deep_stem, self.avg_down = deep_stem, avg_down
         self.frozen_stages = frozen_stages
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg
         self.norm_eval = norm_eval
-        self.dcn = dcn
-        self.stage_with_dcn = stage_with_dcn
+        self.dcn, self.stage_with_dcn = dcn, stage_with_dcn
         self.plugins = plugins
         self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
         self.block, stage_blocks = self._look_up(depth)
         self.stage_blocks = stage_blocks[:num_stages]
         self._check_settings(len(stage_blocks))
-
         from_scratch = init_cfg is None and pretrained is None
         self.block_init_cfg = self._block_init_cfg() if from_scratch and zero_init_residual else None
         self._make_stem_layer(in_channels, self.stem_channels)

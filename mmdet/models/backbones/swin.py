@@ -243,18 +243,13 @@ class SwinTransformer(PartlyFrozen, BaseModule):
         self.frozen_stages = frozen_stages
         self.out_indices = out_indices
         self.use_abs_pos_embed = use_abs_pos_embed
-        self._check_settings(len(depths), num_heads, strides)
-        if strides[0] != patch_size:
-            raise ValueError(
-                f'strides[0]: must be patch_size={patch_size}, as patches do not overlap; got {strides[0]}'
-            )
-        grid = image_grid(pretrain_img_size)
+        self._check_settings(len(depths), num_heads, strides, patch_size)
         patch_norm_cfg = norm_cfg if patch_norm else None
         self.patch_embed = PatchEmbed(
             in_channels, embed_dims, kernel_size=patch_size, stride=strides[0], norm_cfg=patch_norm_cfg
         )
         if use_abs_pos_embed:
-            self.position_grid = tuple(size // patch_size for size in grid)
+            self.position_grid = tuple(size // patch_size for size in image_grid(pretrain_img_size))
             self.absolute_pos_embed = nn.Parameter(torch.zeros(1, math.prod(self.position_grid), embed_dims))
         self.drop_after_pos = nn.Dropout(drop_rate)
         self.num_features = [embed_dims * 2**i for i in range(len(depths))]
@@ -267,7 +262,9 @@ class SwinTransformer(PartlyFrozen, BaseModule):
         for i in out_indices:
             self.add_module(f'norm{i}', build_norm_layer(norm_cfg, self.num_features[i])[1])
 
-    def _check_settings(self, stages: int, num_heads: tuple[int, ...], strides: tuple[int, ...]) -> None:
+    def _check_settings(
+        self, stages: int, num_heads: tuple[int, ...], strides: tuple[int, ...], patch_size: int
+    ) -> None:
         """Refuse arguments that do not fit each other."""
         if not len(num_heads) == len(strides) == stages:
             raise ValueError(
@@ -278,6 +275,10 @@ class SwinTransformer(PartlyFrozen, BaseModule):
             raise ValueError(f'out_indices: expected numbers in [0, {stages}), got {self.out_indices}')
         if not -1 <= self.frozen_stages <= stages:
             raise ValueError(f'frozen_stages: expected a number in [-1, {stages}], got {self.frozen_stages}')
+        if strides[0] != patch_size:
+            raise ValueError(
+                f'strides[0]: must be patch_size={patch_size}, as patches do not overlap; got {strides[0]}'
+            )
 
     @staticmethod
     def _merging(channels: int, stride: tuple[int, ...], norm_cfg: dict | None) -> PatchMerging | None:

@@ -5,7 +5,7 @@ One point a cell (A = 1 in the legend of ``base_dense_head.py``), R points in an
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -184,6 +184,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
         points: Sequence[Tensor],
         gt_bboxes: Sequence[Tensor],
         img_metas: Sequence[ImgMeta],
+        objects: Callable[[], Tensor] | None = None,
     ) -> Targets:
         """Targets of all points of a batch, weighed as its images say; where they say nothing, all weigh 1.
 
@@ -196,13 +197,16 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
             points: L times (H * W, 2), pixels.
             gt_bboxes: N times (G, 4).
             img_metas: meta information of the N images.
+            objects: gives the number of the object of each point in its image, (n,), read of positives.
         """
         weights = bbox_targets.new_ones(len(labels))
         targets = Targets(labels, weights, bbox_targets, torch.ones_like(bbox_targets))
         images = torch.arange(len(img_metas), device=labels.device)
         image_of_row = torch.cat([images.repeat_interleave(len(level)) for level in points])
         flat_points = torch.cat(list(points))
-        return self.weigh_rows(targets, image_of_row, img_metas, lambda i: inside_objects(flat_points, gt_bboxes[i]))
+        return self.weigh_rows(
+            targets, image_of_row, img_metas, lambda i: inside_objects(flat_points, gt_bboxes[i]), objects=objects
+        )
 
     def point_scores_for_loss(
         self, cls_scores: Sequence[Tensor], targets: Targets, img_metas: Sequence[ImgMeta]
@@ -243,6 +247,11 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
             warnings.simplefilter('ignore', DeprecationWarning)
             levels = zip(featmap_sizes, self.strides)
             return [self._get_points_single(size, stride, dtype, device, flatten) for size, stride in levels]
+
+
+def numbers_of_objects(gt_bboxes: Sequence[Tensor]) -> list[Tensor]:
+    """N times (0, 1, ..., G - 1): in place of the classes, they make targets that tell the object of each point."""
+    return [torch.arange(len(boxes), device=boxes.device) for boxes in gt_bboxes]
 
 
 def inside_objects(points: Tensor, gt_bboxes: Tensor) -> Tensor:

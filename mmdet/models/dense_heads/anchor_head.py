@@ -288,7 +288,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             unmap_outputs=unmap_outputs,
         )
         targets, (pos_inds, neg_inds, sampling_results), extra = results[:4], results[4:7], results[7:]
-        by_level = self.weigh_by_level(targets, flat_anchors, gt_bboxes_list, img_metas, level_sizes)
+        by_level = self.weigh_by_level(targets, flat_anchors, gt_bboxes_list, img_metas, level_sizes, sampling_results)
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
         sampling = (sampling_results,) if return_sampling_results else ()
         return (*by_level, *counts, *sampling, *(images_to_levels(item, level_sizes) for item in extra))

@@ -121,6 +121,7 @@ class ATSSHead(AnchorHead):
         centerness = centerness.permute(0, 2, 3, 1).reshape(-1)[pos]
         centres = self.centerness_target(anchors, targets)
         weights = torch.ones_like(centres) if bbox_weights is None else bbox_weights.reshape(-1, 4)[pos, 0]
+        # a sum: its divisor, the centreness of all levels and processes, is known only afterwards
         loss_bbox = self.loss_bbox(
             self.bbox_coder.decode(anchors, bbox_pred), targets, weight=centres * weights, avg_factor=1.0
         )
@@ -258,7 +259,7 @@ class ATSSHead(AnchorHead):
             counts at least one of both).
         """
         num_imgs, level_sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
-        anchors, *targets, pos_inds, neg_inds = multi_apply(
+        results = multi_apply(
             self._get_target_single,
             [torch.cat(anchors) for anchors in anchor_list],
             [torch.cat(flags) for flags in valid_flag_list],
@@ -269,9 +270,11 @@ class ATSSHead(AnchorHead):
             img_metas,
             label_channels=label_channels,
             unmap_outputs=unmap_outputs,
-        )[:7]
+        )
+        # heads of mmdetection 2.x's users give seven entries, without the sampling result
+        anchors, *targets, pos_inds, neg_inds = results[:7]
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
-        by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, level_sizes)
+        by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, level_sizes, *results[7:8])
         return (list(torch.stack(anchors).split(level_sizes, dim=1)), *by_level, *counts)
 
 

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets
+from mmdet.core.targets import Targets, matched_objects
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
 from mmdet.models.directives import DirectedHead
-from mmdet.models.utils.export import refuse_export
+from mmdet.models.utils.export import detection_limit, stack_detections, without_suppression
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
 from mmdet.utils.running.device_copy import tensor_like
@@ -82,6 +82,7 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         gt_bboxes: Sequence[Tensor],
         img_metas: list[ImgMeta],
         level_sizes: Sequence[int],
+        sampled: Sequence[Any] | None = None,
     ) -> list[list[Tensor]]:
         """Targets of a batch, weighed as its images say, L times (N, H * W * A, ...) for each of the four parts.
 
@@ -91,9 +92,16 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
             gt_bboxes: N times (G, 4).
             img_metas: meta information of the N images.
             level_sizes: rows of each level, R in all.
+            sampled: the sampling results of the N images, which know the objects of the positives; None: nobody
+                knows, so that weights of single objects are refused.
         """
         batch = Targets(*map(torch.stack, targets))
-        batch = self.weigh(batch, img_metas, lambda i: greatest_overlaps(boxes[i], gt_bboxes[i]))
+        batch = self.weigh(
+            batch,
+            img_metas,
+            lambda i: greatest_overlaps(boxes[i], gt_bboxes[i]),
+            objects=sampled and (lambda: matched_objects(batch.labels, self.num_classes, sampled)),
+        )
         return [list(part.split(level_sizes, dim=1)) for part in batch]
 
     def score_maps_for_loss(
@@ -301,4 +309,25 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         dets, keep = batched_nms(bboxes, scores, labels, cfg.nms)
         return dets[: cfg.max_per_img], labels[keep][: cfg.max_per_img]
 
-    onnx_export = refuse_export
+    def onnx_export(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        score_factors: Sequence[Tensor] | None = None,
+        img_metas: list[ImgMeta] | None = None,
+        with_nms: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`get_bboxes` with results of one shape; see :meth:`_stacked_bboxes`."""
+        maps = (cls_scores, bbox_preds) if score_factors is None else (cls_scores, bbox_preds, score_factors)
+        return self._stacked_bboxes(maps, img_metas, with_nms)
+
+    def _stacked_bboxes(
+        self, outs: Sequence[Any], img_metas: list[ImgMeta] | None, with_nms: bool
+    ) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gave -> boxes with scores (N, k, 5), labels (N, k), -1 in rows that only fill up.
+
+        With ``with_nms=False`` these are the best candidates of the suppression.
+        """
+        cfg = as_config(self.test_cfg)
+        cfg = cfg if with_nms else without_suppression(cfg)
+        return stack_detections(self.get_bboxes(*outs, img_metas=img_metas, cfg=cfg), detection_limit(cfg))

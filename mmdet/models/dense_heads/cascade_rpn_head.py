@@ -146,7 +146,7 @@ class StageCascadeRPNHead(RPNHead):
         ``unmap_outputs`` is not used: no anchor is taken out here.
         """
         num_imgs, level_sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
-        *targets, pos_inds, neg_inds, _ = multi_apply(
+        *targets, pos_inds, neg_inds, sampled = multi_apply(
             self._region_targets_single,
             anchor_list,
             valid_flag_list,
@@ -159,7 +159,7 @@ class StageCascadeRPNHead(RPNHead):
         )
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
         boxes = [torch.cat(levels) for levels in anchor_list]
-        return (*self.weigh_by_level(targets, boxes, gt_bboxes_list, img_metas, level_sizes), *counts)
+        return (*self.weigh_by_level(targets, boxes, gt_bboxes_list, img_metas, level_sizes, sampled), *counts)
 
     def get_targets(
         self,

@@ -22,6 +22,7 @@ from mmdet.models.dense_heads.functional.corners import (
     pair_boxes,
 )
 from mmdet.models.dense_heads.functional.heatmaps import border_of, heatmap_weights, suppress
+from mmdet.models.utils.export import detection_limit, stack_detections
 from mmdet.models.utils.gaussian_target import transpose_and_gather_feat
 from mmdet.models.utils.settings import as_config
 
@@ -313,6 +314,23 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
             image = (level[i : i + 1] for level in maps)
             results.append(self._get_bboxes_single(*image, meta, rescale=rescale, with_nms=with_nms, **own))
         return results
+
+    def onnx_export(
+        self,
+        tl_heats: Sequence[Tensor],
+        br_heats: Sequence[Tensor],
+        tl_embs: Sequence[Tensor],
+        br_embs: Sequence[Tensor],
+        tl_offs: Sequence[Tensor],
+        br_offs: Sequence[Tensor],
+        img_metas: list[ImgMeta],
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """See :meth:`BaseDenseHead.onnx_export`."""
+        outs = (tl_heats, br_heats, tl_embs, br_embs, tl_offs, br_offs)
+        results = self.get_bboxes(*outs, img_metas=img_metas, rescale=rescale, with_nms=with_nms)
+        return stack_detections(results, detection_limit(self.test_cfg))
 
     def _get_bboxes_single(
         self,

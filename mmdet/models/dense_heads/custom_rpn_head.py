@@ -1,4 +1,4 @@
-"""Dense heads whose losses the images' directives change, image by image: ``rpn_head.loss_weight`` and its kin."""
+"""Dense heads whose losses change image by image: ``rpn_head.loss_weight`` and its kin."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets
+from mmdet.core.targets import Targets, matched_objects
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.rpn_head import RPNHead
 
 
 class HeadWithWeightPerImage:
-    """Mixin that turns directives on for a head derived from ``AnchorHead``, also for the targets of a single image.
+    """Mixin that turns weights of images on for heads derived from ``AnchorHead``, also for targets of single images.
 
     ``class MyHead(HeadWithWeightPerImage, RetinaHead)``. The weight w of an image scales its label and box weights
     alike and leaves the losses' divisor as it is: it makes w times that image's loss and gradient, 0 included, and the
@@ -56,7 +56,12 @@ class HeadWithWeightPerImage:
         if self._weighs_batch:
             return targets
         batch = Targets(*(part[None] for part in targets[:4]))
-        weighed = self.weigh(batch, [img_meta], lambda _: greatest_overlaps(flat_anchors, gt_bboxes))
+        weighed = self.weigh(
+            batch,
+            [img_meta],
+            lambda _: greatest_overlaps(flat_anchors, gt_bboxes),
+            objects=lambda: matched_objects(batch.labels, self.num_classes, targets[6:7]),
+        )
         if weighed is batch:
             return targets
         return (*(part[0] for part in weighed), *targets[4:])

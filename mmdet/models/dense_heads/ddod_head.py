@@ -300,7 +300,7 @@ class DDODHead(AnchorHead):
             counts at least one of both).
         """
         num_imgs = len(img_metas)
-        anchors, *targets, pos_inds, neg_inds = multi_apply(
+        anchors, *targets, pos_inds, neg_inds, sampled = multi_apply(
             self._get_target_single,
             anchor_list,
             valid_flag_list,
@@ -317,7 +317,7 @@ class DDODHead(AnchorHead):
         )
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
         sizes = num_level_anchors_list[0]
-        by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, sizes)
+        by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, sizes, sampled)
         return (images_to_levels(anchors, sizes), *by_level, *counts)
 
     def _get_target_single(
@@ -335,7 +335,7 @@ class DDODHead(AnchorHead):
         unmap_outputs: bool = True,
         is_cls_assigner: bool = True,
     ) -> tuple:
-        """Anchors (R, 4) of one image, their targets, and indices of positives and of negatives.
+        """Anchors (R, 4) of one image, their targets, indices of positives and of negatives, and the sample.
 
         Args:
             flat_anchors: (R, 4), all levels.
@@ -369,7 +369,7 @@ class DDODHead(AnchorHead):
         if not unmap_outputs:
             rows, count, flat_anchors = torch.arange(len(anchors), device=anchors.device), len(anchors), anchors
         targets = self._fill_targets(count, rows, sampled, gt_labels)
-        return (flat_anchors, *targets, sampled.pos_inds, sampled.neg_inds)
+        return (flat_anchors, *targets, sampled.pos_inds, sampled.neg_inds, sampled)
 
     def get_num_level_anchors_inside(self, num_level_anchors: list[int], inside_flags: Tensor) -> list[int]:
         """How many of the flags (R,) are true on each level."""

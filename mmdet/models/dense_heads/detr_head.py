@@ -16,7 +16,7 @@ from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy, bbox_xyxy_to_cxcywh
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, sampled_targets
+from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -24,7 +24,7 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.detr import best, image_sizes
 from mmdet.models.utils.builder import build_transformer
-from mmdet.models.utils.export import refuse_export
+from mmdet.models.utils.export import stack_detections
 from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.settings import as_config
 from mmdet.utils.running.device_copy import tensor_like
@@ -260,12 +260,20 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         *targets, num_pos, num_neg = self.get_targets(
             list(cls_scores), list(bbox_preds), gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore_list
         )
+        targets = Targets(*map(torch.stack, targets))  # (N, Q, ...)
         labels, label_weights, bbox_targets, bbox_weights = self.weigh(
-            Targets(*map(torch.stack, targets)),  # (N, Q, ...)
+            targets,
             img_metas,
             lambda i: greatest_overlaps(self._boxes_in_px(bbox_preds[i].detach(), img_metas[i]), gt_bboxes_list[i]),
+            objects=lambda: objects_of_boxes(
+                torch.stack(list(map(self._boxes_in_px, targets.bbox_targets, img_metas))),
+                targets.labels,
+                gt_bboxes_list,
+                gt_labels_list,
+            ),
         )
         cls_scores, label_weights = self.scores_for_loss(cls_scores, labels, label_weights, img_metas, class_wise)
+        # queries without object are many; where each counts less, so it does in the divisor
         cls_factor = cls_scores.new_full((), num_pos + num_neg * self.bg_cls_weight)
         if self.sync_cls_avg_factor:
             cls_factor = reduce_mean(cls_factor)
@@ -402,4 +410,12 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         """
         raise NotImplementedError(f'{type(self).__name__} has queries, which stand at no points of a feature map')
 
-    forward_onnx = forward_single_onnx = refuse_export
+    def onnx_export(
+        self, all_cls_scores_list: Sequence[Tensor], all_bbox_preds_list: Sequence[Tensor], img_metas: list[ImgMeta]
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`get_bboxes` with results of one shape: boxes with scores (N, k, 5), labels (N, k)."""
+        limit = self.test_cfg.get('max_per_img', self.num_query)
+        return stack_detections(self.get_bboxes(all_cls_scores_list, all_bbox_preds_list, img_metas), limit)
+
+    # 2.x had a form without in-place operations for its exporter
+    forward_onnx, forward_single_onnx = forward, forward_single

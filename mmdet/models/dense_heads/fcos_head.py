@@ -11,7 +11,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.anchor_free_head import IOU_LOSS, AnchorFreeHead
+from mmdet.models.dense_heads.anchor_free_head import IOU_LOSS, AnchorFreeHead, numbers_of_objects
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, FOCAL_LOSS, GROUP_NORM, rare_classes
 from mmdet.utils.running.device_copy import tensor_like
@@ -168,7 +168,11 @@ class FCOSHead(AnchorFreeHead):
         sizes = [scores.shape[-2:] for scores in cls_scores]
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         labels, bbox_targets = (torch.cat(levels) for levels in self.get_targets(points, gt_bboxes, gt_labels))
-        targets = self.weigh_points(labels, bbox_targets, points, gt_bboxes, img_metas)
+
+        def objects() -> Tensor:
+            return torch.cat(self.get_targets(points, gt_bboxes, numbers_of_objects(gt_bboxes))[0])
+
+        targets = self.weigh_points(labels, bbox_targets, points, gt_bboxes, img_metas, objects)
         scores, label_weights = self.point_scores_for_loss(cls_scores, targets, img_metas)
         distances, centerness = (
             torch.cat([level.permute(0, 2, 3, 1).reshape(-1, width) for level in maps])
@@ -176,6 +180,7 @@ class FCOSHead(AnchorFreeHead):
         )
         pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
         num_pos = reduce_mean(scores.new_full((), len(pos))).clamp(min=1)
+        # of targets before they are weighed: neither divisor may depend on the images' weights
         centres = self.centerness_target(bbox_targets[pos])
         box_weights = targets.bbox_weights[pos, 0]
         points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
@@ -184,6 +189,7 @@ class FCOSHead(AnchorFreeHead):
             self.bbox_coder.decode(points, distances[pos]),
             self.bbox_coder.decode(points, bbox_targets[pos]),
             weight=centres * box_weights,
+            # the weights' own sum, so that the loss is a weighted mean
             avg_factor=reduce_mean(centres.sum().detach()).clamp(min=MIN_CENTERNESS_SUM),
         )
         loss_centerness = self.loss_centerness(centerness[pos].squeeze(1), centres, box_weights, avg_factor=num_pos)

@@ -13,7 +13,7 @@ from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
+from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, numbers_of_objects
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.feature_adaption import SMALL_ADAPTION, adaption_layers
 from mmdet.models.dense_heads.functional.guided_targets import last_object
@@ -172,7 +172,11 @@ class FoveaHead(AnchorFreeHead):
         sizes = [scores.shape[-2:] for scores in cls_scores]
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         labels, targets = self.get_targets(gt_bbox_list, gt_label_list, sizes, points)
-        weighed = self.weigh_points(labels, targets, points, gt_bbox_list, img_metas)
+
+        def objects() -> Tensor:
+            return self.get_targets(gt_bbox_list, numbers_of_objects(gt_bbox_list), sizes, points)[0]
+
+        weighed = self.weigh_points(labels, targets, points, gt_bbox_list, img_metas, objects)
         scores, label_weights = self.point_scores_for_loss(cls_scores, weighed, img_metas)
         distances = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
         pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)

@@ -155,7 +155,9 @@ class GFLHead(AnchorHead):
         centres = self.anchor_center(anchors.reshape(-1, 4)[pos]) / stride[0]
         targets, logits = bbox_targets.reshape(-1, 4)[pos] / stride[0], bbox_pred[pos]
         boxes = self.bbox_coder.decode(centres, self.integral(logits))
+        # detached: the score learns to tell how good a box is, boxes must not get worse to match it
         quality = label_weights.new_zeros(labels.shape).index_copy(0, pos, aligned_iou(boxes.detach(), targets))
+        # boxes that will be kept in a test, because they score high, count more; no way for gradients to the scores
         confidence = cls_score.detach()[pos].sigmoid().amax(dim=1)
         weights = confidence if bbox_weights is None else confidence * bbox_weights.reshape(-1, 4)[pos, 0]
         loss_cls = self.loss_cls(

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps, greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
-from mmdet.core.targets import Targets
+from mmdet.core.targets import Targets, objects_of_boxes
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
@@ -177,7 +177,14 @@ class PAAHead(ATSSHead):
         """Losses against chosen ``targets`` (N, R, ...) of ``anchors`` (R, 4); see :meth:`loss`."""
         positive = (targets.labels >= 0) & (targets.labels < self.num_classes)
         num_pos = positive.sum()
-        targets = self.weigh(targets, img_metas, lambda i: greatest_overlaps(anchors, gt_bboxes[i]))
+        # classes are not handed on: of objects with one box the first weighs
+        found = (targets.bbox_targets, targets.labels, gt_bboxes, None)
+        targets = self.weigh(
+            targets,
+            img_metas,
+            lambda i: greatest_overlaps(anchors, gt_bboxes[i]),
+            objects=(lambda: objects_of_boxes(*found)) if self.reg_decoded_bbox else None,
+        )
         scores, label_weights = self.scores_for_loss(
             rows_of_images(cls_scores, self.cls_out_channels), targets.labels, targets.label_weights, img_metas
         )
@@ -190,6 +197,7 @@ class PAAHead(ATSSHead):
         images, rows = positive.nonzero(as_tuple=True)
         wanted, weights = targets.bbox_targets[images, rows], targets.bbox_weights[images, rows, 0]
         boxes = self.bbox_coder.decode(anchors[rows], rows_of_images(bbox_preds, 4)[images, rows])
+        # targets and weights: no way for gradients
         ious = aligned_iou(boxes.detach(), wanted)
         loss_iou = self.loss_centerness(
             rows_of_images(iou_preds, 1)[images, rows, 0], ious, weights, avg_factor=num_pos
@@ -284,6 +292,7 @@ class PAAHead(ATSSHead):
         Returns:
             rows of the candidates of component 0 up to the likeliest one, and of those left out of the loss (none).
         """
+        # component 0 starts at the least loss, so it holds the better candidates
         first = gmm_assignment == 0
         nothing = pos_inds_gmm[:0]
         if not first.any():

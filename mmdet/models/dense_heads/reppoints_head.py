@@ -15,7 +15,7 @@ from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, sampled_targets, scatter_rows
+from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatter_rows
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
@@ -303,9 +303,9 @@ class RepPointsHead(AnchorFreeHead):
                 greatest_overlaps(flat[i], gt_bboxes_list[i]) if stage == 'refine' else torch.zeros_like(flat[i][:, 0])
             )
 
-        targets = self.weigh(
-            Targets(*map(torch.stack, (labels, label_weights, boxes, box_weights))), img_metas, overlaps
-        )
+        targets = Targets(*map(torch.stack, (labels, label_weights, boxes, box_weights)))
+        found = (targets.bbox_targets, targets.labels, gt_bboxes_list, gt_labels_list)
+        targets = self.weigh(targets, img_metas, overlaps, objects=lambda: objects_of_boxes(*found))
         ordered = (*targets[:3], torch.stack(proposals), targets.bbox_weights)
         by_level = (list(part.split(counts, dim=1)) for part in ordered)
         totals = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos, neg)]

@@ -14,6 +14,7 @@ from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import SMALL_NORMAL, AnchorHead
 from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
 from mmdet.models.dense_heads.functional.static_shapes import batch_proposals
+from mmdet.models.utils.export import detection_limit, fill_up
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
 
@@ -112,7 +113,7 @@ class RPNHead(AnchorHead):
         scores, deltas, anchors, level_ids = [], [], [], []
         for level, (cls_score, bbox_pred, priors) in enumerate(zip(cls_score_list, bbox_pred_list, mlvl_anchors)):
             level_scores, level_deltas = self._objectness(cls_score), flatten_map(bbox_pred, 4)
-            if 0 < limit < len(level_scores):
+            if limit > 0:
                 # sort and not topk: equal scores, of saturated sigmoids, then stay in the order that nms gives them
                 level_scores, best = (part[:limit] for part in level_scores.sort(descending=True))
                 level_deltas, priors = level_deltas[best], priors[best]
@@ -121,6 +122,11 @@ class RPNHead(AnchorHead):
             anchors.append(priors)
             level_ids.append(torch.full_like(level_scores, level, dtype=torch.long))
         return self._bbox_post_process(scores, deltas, anchors, level_ids, cfg, img_meta['img_shape'])
+
+    def onnx_export(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> Tensor:
+        """Feature maps -> proposals of each image, (N, k, 5) with scores; zeros in rows that only fill up."""
+        limit = detection_limit(as_config(self.test_cfg))
+        return torch.stack([fill_up(proposals, limit) for proposals in self.simple_test_rpn(x, img_metas)])
 
     def _objectness(self, cls_score: Tensor) -> Tensor:
         """(A * C, H, W) -> (H * W * A,) in [0, 1]; with softmax, channel 0 is the object, 1 the background."""

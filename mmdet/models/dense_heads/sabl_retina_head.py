@@ -16,7 +16,7 @@ from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, sampled_targets
+from mmdet.core.targets import Targets, matched_objects, sampled_targets
 from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import LOSSES_OVER_ALL_ANCHORS
@@ -119,11 +119,14 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         self.train_cfg = as_config(train_cfg)
         self.test_cfg = as_config(test_cfg)
         self.sampling = loss_cls['type'] not in LOSSES_OVER_ALL_ANCHORS
+        self._init_assigner()
+        self._init_layers()
+
+    def _init_assigner(self) -> None:
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
             sampler = self.train_cfg.get('sampler') if self.sampling else None
             self.sampler = build_sampler(sampler or dict(type='PseudoSampler'), context=self)
-        self._init_layers()
 
     @property
     def num_anchors(self) -> int:
@@ -190,7 +193,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             least one of both).
         """
         num_imgs, level_sizes = len(img_metas), [len(squares) for squares in square_list[0]]
-        *targets, pos_inds, neg_inds = multi_apply(
+        *targets, pos_inds, neg_inds, sampled = multi_apply(
             self._get_target_single,
             [torch.cat(levels) for levels in approx_list],
             [torch.cat(levels) for levels in inside_flag_list],
@@ -209,7 +212,10 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             labels, label_weights, torch.cat([buckets, offsets], 2), torch.cat([bucket_weights, offset_weights], 2)
         )
         targets = self.weigh(
-            targets, img_metas, lambda i: greatest_overlaps(torch.cat(square_list[i]), gt_bboxes_list[i])
+            targets,
+            img_metas,
+            lambda i: greatest_overlaps(torch.cat(square_list[i]), gt_bboxes_list[i]),
+            objects=lambda: matched_objects(labels, self.num_classes, sampled),
         )
         return (*(list(part.split(level_sizes, dim=1)) for part in split_targets(targets)), *counts)
 
@@ -226,7 +232,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         sampling: bool = True,
         unmap_outputs: bool = True,
     ) -> tuple[Tensor, ...]:
-        """Targets of one image, as of :meth:`get_target`, and indices of positives and of negatives.
+        """Targets of one image, as of :meth:`get_target`, indices of positives and of negatives, and the sample.
 
         ``label_channels`` is for subclasses; ``sampling`` is not used, as the sampler decides.
         """
@@ -254,7 +260,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             self.train_cfg.get('pos_weight', -1),
             torch.cat([bucket_weights, offset_weights], 1),
         )
-        return (*split_targets(targets), sampled.pos_inds, sampled.neg_inds)
+        return (*split_targets(targets), sampled.pos_inds, sampled.neg_inds, sampled)
 
     def loss_single(
         self,

@@ -23,10 +23,9 @@ SMALL_NORMAL, SOLOV2_INIT = rare(), rare('conv_cls')
 
 def masks_of_kernels(features: Tensor, kernels: Tensor, side: int) -> Tensor:
     """Features (C, h, w) and kernels (n, C * side * side) -> logits of masks (n, h, w)."""
-    if not len(kernels):
-        return features.new_zeros(0, *features.shape[1:]) + (features.sum() + kernels.sum()) * 0
-    weights = kernels.view(len(kernels), -1, side, side)
-    return F.conv2d(features[None], weights, padding=side // 2)[0]
+    # a kernel of zeros behind them: there is no convolution without kernels
+    weights = F.pad(kernels, (0, 0, 0, 1)).view(-1, features.size(0), side, side)
+    return F.conv2d(features[None], weights, padding=side // 2)[0, :-1]
 
 
 class MaskFeatModule(BaseModule):

@@ -11,7 +11,7 @@ from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import distance2bbox
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, sampled_targets, scatter_rows
+from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatter_rows
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -334,6 +334,7 @@ class TOODHead(ATSSHead):
             Targets(labels, torch.stack(weights), boxes, positive),
             img_metas,
             lambda i: greatest_overlaps(anchors[i], gt_bboxes_list[i]),
+            objects=lambda: objects_of_boxes(boxes, labels, gt_bboxes_list, gt_labels_list),
         )
         parts = (torch.stack(anchors), *targets[:3], metrics, targets.bbox_weights)
         return tuple(list(part.split(level_sizes, dim=1)) for part in parts)

@@ -15,7 +15,7 @@ from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
+from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, numbers_of_objects
 from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
 from mmdet.models.dense_heads.fcos_head import REGRESS_RANGES, FCOSHead
@@ -122,9 +122,15 @@ class VFNetHead(ATSSHead, FCOSHead):
             **kwargs,
         )
         self.loss_bbox_refine = build_loss(loss_bbox_refine)
+        self._init_assigner(anchor_generator)
+
+    def _init_assigner(self, anchor_generator: dict) -> None:
+        """Make the points, the squares that ATSS compares with the objects, and the assigner."""
         self.anchor_center_offset = anchor_generator['center_offset']
         self.atss_prior_generator = build_prior_generator(anchor_generator)
-        self.fcos_prior_generator = MlvlPointGenerator(self.strides, self.anchor_center_offset if use_atss else 0.5)
+        self.fcos_prior_generator = MlvlPointGenerator(
+            self.strides, self.anchor_center_offset if self.use_atss else 0.5
+        )
         self.prior_generator = self.fcos_prior_generator
         self.sampling = False
         if self.train_cfg:
@@ -203,11 +209,11 @@ class VFNetHead(ATSSHead, FCOSHead):
         """See :func:`star_offsets`."""
         return star_offsets(bbox_pred, gradient_mul, stride)
 
-    def weigh(self, targets: Targets, img_metas: list[ImgMeta] | None, overlaps: Any = None) -> Targets:
+    def weigh(self, targets: Targets, img_metas: list[ImgMeta] | None, overlaps: Any = None, **kwargs: Any) -> Targets:
         """As of :class:`BaseDenseHead`; with the varifocal loss all points count, those over the padding, too."""
         if self.use_vfl:
             targets = targets._replace(label_weights=torch.ones_like(targets.label_weights))
-        return super().weigh(targets, img_metas, overlaps)
+        return super().weigh(targets, img_metas, overlaps, **kwargs)
 
     def loss(
         self,
@@ -288,7 +294,11 @@ class VFNetHead(ATSSHead, FCOSHead):
         if self.use_atss:
             return self.get_atss_targets(cls_scores, mlvl_points, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
         labels, distances = (torch.cat(t) for t in self.get_fcos_targets(mlvl_points, gt_bboxes, gt_labels)[::2])
-        targets = self.weigh_points(labels, distances, mlvl_points, gt_bboxes, img_metas)
+
+        def objects() -> Tensor:
+            return torch.cat(self.get_fcos_targets(mlvl_points, gt_bboxes, numbers_of_objects(gt_bboxes))[0])
+
+        targets = self.weigh_points(labels, distances, mlvl_points, gt_bboxes, img_metas, objects)
         counts = [len(img_metas) * len(level) for level in mlvl_points]
         return tuple(list(part.split(counts)) for part in targets)
 

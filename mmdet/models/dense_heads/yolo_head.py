@@ -14,7 +14,7 @@ from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_samp
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
-from mmdet.core.targets import Targets
+from mmdet.core.targets import Targets, objects_of_boxes
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
@@ -182,7 +182,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
 
     def _strides(self, anchors: Sequence[Tensor]) -> Tensor:
         """(R,) stride of each anchor."""
-        return torch.cat([level.new_full((len(level),), s) for level, s in zip(anchors, self.featmap_strides)])
+        return torch.cat([level.new_full(level.shape[:1], s) for level, s in zip(anchors, self.featmap_strides)])
 
     def get_bboxes(
         self,
@@ -221,6 +221,12 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
             results.append(self._best_boxes(image_boxes[kept], objectness[kept], scores[kept], cfg, with_nms))
         return results
 
+    def onnx_export(
+        self, pred_maps: Sequence[Tensor], img_metas: list[ImgMeta], with_nms: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """See :meth:`BaseDenseHead.onnx_export`."""
+        return self._stacked_bboxes((pred_maps,), img_metas, with_nms)
+
     @staticmethod
     def _best_boxes(boxes: Tensor, objectness: Tensor, scores: Tensor, cfg: dict, with_nms: bool) -> tuple[Tensor, ...]:
         """Detections of one image from boxes (n, 4), objectness (n,) and class scores (n, K); see get_bboxes."""
@@ -252,8 +258,8 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         sizes, device = [level.shape[-2:] for level in pred_maps], pred_maps[0].device
         flags = [self.prior_generator.responsible_flags(sizes, gts, device) for gts in gt_bboxes]
         targets, negatives = self.get_targets([anchors] * len(img_metas), flags, gt_bboxes, gt_labels)
-        conf_weights, pos_weights = self._weights(pred_maps, anchors, targets, negatives, gt_bboxes, img_metas)
-        losses = multi_apply(self.loss_single, pred_maps, targets, conf_weights, pos_weights)
+        weights = self._weights(pred_maps, anchors, targets, negatives, gt_bboxes, img_metas)
+        losses = multi_apply(self.loss_single, pred_maps, targets, *weights)
         return dict(zip(('loss_cls', 'loss_conf', 'loss_xy', 'loss_wh'), losses))
 
     def _weights(
@@ -264,11 +270,11 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         neg_maps: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         img_metas: list[ImgMeta],
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Weights of all anchors for the objectness and for the other losses, weighed as the images say.
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Weights of all anchors for objectness, boxes and classes, weighed as the images and the objects say.
 
         Returns:
-            L times (N, H * W * A), and as many; the latter are 0 but for positives.
+            three times L times (N, H * W * A); those of boxes and of classes are 0 but for positives.
         """
         flat, negative = torch.cat(list(target_maps), dim=1), torch.cat(list(neg_maps), dim=1)
         positive = flat[..., 4] > 0
@@ -276,15 +282,27 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         of_boxes = positive.to(flat)[..., None].expand(-1, -1, 4)
         rows = Targets(labels, torch.where(positive, 1.0, negative), flat[..., :4], of_boxes)
         flat_anchors = torch.cat(list(anchors))
-        rows = self.weigh(rows, img_metas, lambda i: greatest_overlaps(flat_anchors, gt_bboxes[i]))
+
+        def objects() -> Tensor:  # classes are not handed on: of objects with one box the first weighs
+            decode, strides = self.bbox_coder.decode, self._strides(anchors)
+            boxes = torch.stack([decode(flat_anchors, image, strides) for image in flat[..., :4]])
+            return objects_of_boxes(boxes, labels, gt_bboxes, None)
+
+        rows = self.weigh(rows, img_metas, lambda i: greatest_overlaps(flat_anchors, gt_bboxes[i]), objects=objects)
         predictions = rows_of_images(pred_maps, self.num_attrib).detach()
         scores = predictions[..., 4], predictions[..., 5:]
         conf = mask_objectness(self, *scores, rows.labels, rows.label_weights, img_metas)
         counts = [len(level) for level in anchors]
-        return list(conf.split(counts, dim=1)), list(rows.bbox_weights[..., 0].split(counts, dim=1))
+        kinds = (conf, rows.bbox_weights[..., 0], torch.where(positive, rows.label_weights, 0.0))
+        return tuple(list(weights.split(counts, dim=1)) for weights in kinds)
 
     def loss_single(
-        self, pred_map: Tensor, target_map: Tensor, neg_map: Tensor, pos_map: Tensor | None = None
+        self,
+        pred_map: Tensor,
+        target_map: Tensor,
+        neg_map: Tensor,
+        pos_map: Tensor | None = None,
+        cls_map: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Classification, objectness, centre and size loss of one level.
 
@@ -293,13 +311,15 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
             target_map: (N, H * W * A, 5 + K); its objectness says which anchors are positives.
             neg_map: (N, H * W * A) 1 for negatives; with a ``pos_map`` weights of the objectness of all anchors.
             pos_map: (N, H * W * A) weights of the positives, 0 elsewhere; None: all positives weigh 1.
+            cls_map: the same of their classes; None: ``pos_map``.
         """
         rows = rows_of_images([pred_map], self.num_attrib)
         is_object = target_map[..., 4]
         conf_weights = (neg_map + is_object).clamp(min=0, max=1) if pos_map is None else neg_map
         weights = (is_object if pos_map is None else pos_map)[..., None]
+        of_classes = weights if cls_map is None else cls_map[..., None]
         return (
-            self.loss_cls(rows[..., 5:], target_map[..., 5:], weight=weights.expand_as(rows[..., 5:])),
+            self.loss_cls(rows[..., 5:], target_map[..., 5:], weight=of_classes.expand_as(rows[..., 5:])),
             self.loss_conf(rows[..., 4], is_object, weight=conf_weights),
             self.loss_xy(rows[..., :2], target_map[..., :2], weight=weights.expand_as(rows[..., :2])),
             self.loss_wh(rows[..., 2:4], target_map[..., 2:4], weight=weights.expand_as(rows[..., 2:4])),

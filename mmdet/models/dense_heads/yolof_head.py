@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, scatter_rows
+from mmdet.core.targets import Targets, matched_objects, objects_of_image, scatter_rows
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
@@ -168,7 +168,7 @@ class YOLOFHead(AnchorHead):
             of both); of the M matches of all images weights (M,), predicted boxes (M, 4) and their objects (M, 4).
         """
         nothing = [None] * len(img_metas)
-        labels, weights, pos_inds, neg_inds, results = multi_apply(
+        labels, weights, pos_inds, neg_inds, results, sampled = multi_apply(
             self._get_targets_single,
             bbox_preds_list,
             anchor_list,
@@ -181,20 +181,27 @@ class YOLOFHead(AnchorHead):
             unmap_outputs=unmap_outputs,
         )
         labels, weights = torch.stack(labels), torch.stack(weights)
+        # boxes are not learnt from these rows but from the matches below
         no_boxes = weights[..., None].expand(*weights.shape, 4)
         targets = self.weigh(
             Targets(labels, weights, no_boxes, no_boxes),
             img_metas,
             lambda i: greatest_overlaps(anchor_list[i], gt_bboxes_list[i]),
+            objects=lambda: matched_objects(labels, self.num_classes, sampled),
         )
         counted, boxes, gts = (
             [result.get_extra_property(name) for result in results]
             for name in ('pos_idx', 'pos_predicted_boxes', 'target_boxes')
         )
         box_weights = torch.cat(counted).to(weights)
-        of_rows = self.image_weights(img_metas, weights.device, [len(rows) for rows in counted])
+        # a match is told by its box: of objects with one box the first weighs
+        objects = torch.cat(
+            [objects_of_image(found, None, all_gts, None) for found, all_gts in zip(gts, gt_bboxes_list)]
+        )
+        of_rows = self.image_weights(img_metas, weights.device, [len(rows) for rows in counted], objects)
         if of_rows is not None:
             box_weights = box_weights * of_rows
+        # at least one of each image, as an image without any still has a loss
         counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
         return (labels, targets.label_weights, *counts, box_weights, torch.cat(boxes), torch.cat(gts))
 
@@ -214,7 +221,7 @@ class YOLOFHead(AnchorHead):
 
         Returns:
             labels (R,) in [0, K], K for background; label weights (R,); indices of positives and of negatives; the
-            assignment, with the matches.
+            assignment, with the matches; the sample.
         """
         inside = self._rows_inside(flat_anchors, valid_flags, img_meta)
         anchors, deltas = flat_anchors[inside], bbox_preds.reshape(-1, 4)[inside]
@@ -236,4 +243,4 @@ class YOLOFHead(AnchorHead):
         if unmap_outputs:
             labels = scatter_rows(labels, len(flat_anchors), inside, self.num_classes)
             weights = scatter_rows(weights, len(flat_anchors), inside)
-        return labels, weights, pos, neg, assigned
+        return labels, weights, pos, neg, assigned, sampled

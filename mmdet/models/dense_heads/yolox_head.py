@@ -11,7 +11,7 @@ from torch.nn import functional
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
 from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets
+from mmdet.core.targets import Targets, objects_of_boxes
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -231,8 +231,6 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
 
     def _bboxes_nms(self, cls_scores: Tensor, bboxes: Tensor, score_factor: Tensor, cfg: dict) -> tuple[Tensor, Tensor]:
         bboxes, scores, labels = self._above_threshold(cls_scores, bboxes, score_factor, cfg.score_thr)
-        if not len(labels):
-            return torch.cat([bboxes, scores[:, None]], dim=1), labels
         dets, keep = batched_nms(bboxes, scores, labels, cfg.nms)
         return dets, labels[keep]
 
@@ -265,7 +263,13 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         boxes = self._bbox_decode(priors, deltas)
         targets = self.get_targets(scores, objectness, priors, boxes, gt_bboxes, gt_labels)
         centres = centres_of_cells(priors)[:, :2]
-        rows = self.weigh(targets.rows, img_metas, lambda i: inside_objects(centres, gt_bboxes[i]))
+        found = (targets.rows.bbox_targets, targets.rows.labels, gt_bboxes, gt_labels)
+        rows = self.weigh(
+            targets.rows,
+            img_metas,
+            lambda i: inside_objects(centres, gt_bboxes[i]),
+            objects=lambda: objects_of_boxes(*found),
+        )
         labels = rows.labels.flatten()
         pos = (labels < self.num_classes).nonzero().squeeze(1)
         num_pos = reduce_mean(objectness.new_tensor(float(len(pos)))).clamp(min=1)

@@ -5,19 +5,21 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 from mmcv.runner import BaseModule
 from torch import Tensor
 
+from mmdet.core.directives import with_object_weights
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.image import imshow_det_bboxes
+from mmdet.core.visualization.reading import pipeline_of, read_image
 from mmdet.models.builder import build_backbone, build_neck
 from mmdet.models.detectors.loss_log import parse_losses
 from mmdet.models.options.static_shapes import use_static_shapes
 from mmdet.models.utils.directive_report import check_directives_were_read
 from mmdet.models.utils.export import refuse_export
+from mmdet.utils.logger import get_root_logger
 
 
 def stack_results(result: list | tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -60,6 +62,12 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
 
     def __init__(self, init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
+
+    def _dump_init_info(self, logger_name: str) -> None:
+        """mmcv calls this when the weights are initialised; how each of them was is of interest to few."""
+        logger = get_root_logger()
+        for name, param in self.named_parameters():
+            logger.debug(f'{name} {tuple(param.shape)}: {self._params_init_info[param]["init_info"].strip()}')
 
     def _build_trunk(self, backbone: dict, neck: dict | None, pretrained: str | None) -> None:
         """Build backbone and neck; ``pretrained`` is the old way to say the backbone's ``init_cfg``."""
@@ -200,9 +208,19 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         return self.aug_test(imgs, img_metas, **kwargs)
 
     def forward(self, img: Any, img_metas: list, return_loss: bool = True, **kwargs: Any) -> dict | list:
-        """Losses (``return_loss=True``, see :meth:`forward_train`) or results (see :meth:`forward_test`)."""
+        """Losses (``return_loss=True``, see :meth:`forward_train`) or results (see :meth:`forward_test`).
+
+        ``gt_weights``, N times (G,) or (G, 2), are loss weights of the objects; see
+        :func:`mmdet.core.directives.with_object_weights`.
+        """
         if return_loss:
+            gt_weights = kwargs.pop('gt_weights', None)
+            if gt_weights is not None:  # heads read them where they read what their images say
+                img_metas = with_object_weights(img_metas, gt_weights, kwargs.get('gt_bboxes'))
             return self.forward_train(img, img_metas, **kwargs)
+        teacher = getattr(self, 'teacher', None)
+        if teacher is not None and teacher.evaluates:
+            return teacher.model.forward_test(img, img_metas, **kwargs)
         return self.forward_test(img, img_metas, **kwargs)
 
     def _parse_losses(
@@ -222,13 +240,18 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
             ``loss`` (scalar on the graph), ``log_vars`` (name to float, or to a tensor without dimensions with
             ``log_on_device``), ``num_samples`` (images).
         """
-        img_metas = data['img_metas']
+        img_metas, teacher, of_teacher = data['img_metas'], getattr(self, 'teacher', None), None
+        if teacher is not None and self.training:
+            data, of_teacher = teacher.complete(self, data)
         if self.source_log is None or not self.training:
-            loss, log_vars = self._parse_losses(self(**data))
+            loss, log_vars = self._parse_losses(self(**data), of_teacher)
         else:
             with self.source_log.recording(img_metas):
                 losses = self(**data)
-            loss, log_vars = self._parse_losses(losses, self.source_log.entries(losses))
+            also = self.source_log.entries(losses)
+            if of_teacher is not None:
+                also = (also[0] + of_teacher[0], torch.cat([also[1], of_teacher[1].to(also[1])]))
+            loss, log_vars = self._parse_losses(losses, also)
             self.source_log.leave_out_undivided(log_vars)
         if self.training and not self._directives_checked:
             self._directives_checked = check_directives_were_read(self, img_metas)
@@ -239,6 +262,10 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         outputs = self.train_step(data, optimizer)
         outputs['log_vars'] = {f'{name}_val': value for name, value in outputs['log_vars'].items()}
         return outputs
+
+    def read_image(self, img: str | np.ndarray) -> np.ndarray:
+        """An image to draw on, (h, w, 3) BGR uint8, read as the test pipeline of the model's config would."""
+        return read_image(img, pipeline_of(getattr(self, 'cfg', None)))
 
     def show_result(
         self,
@@ -277,7 +304,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         bboxes, labels, masks = stack_results(result)
         show = show and out_file is None
         picture = imshow_det_bboxes(
-            mmcv.imread(img),
+            self.read_image(img),
             bboxes,
             labels,
             masks,

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import mmcv
 import numpy as np
 
 from mmdet.core.visualization.keypoints import draw_keypoints
@@ -41,7 +40,7 @@ class KeypointRCNN(FasterRCNN):
         boxes, masks, keypoints = result
         shown = np.concatenate(boxes)[:, 4] >= score_thr
         picture = draw_keypoints(
-            mmcv.imread(img),
+            self.read_image(img),
             np.concatenate(keypoints)[shown],
             self.roi_head.keypoint_head.skeleton.limbs,
             score_thr=keypoint_thr,

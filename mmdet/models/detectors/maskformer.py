@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2result
@@ -11,6 +12,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.panoptic_two_stage_segmentor import TwoStagePanopticSegmentor
+from mmdet.models.utils.export import fill_up, padded_masks, stack_detections
 from mmdet.models.utils.settings import as_config
 
 
@@ -108,6 +110,22 @@ class MaskFormer(BaseDetector):
         results = self.panoptic_fusion_head.simple_test(*predicted, img_metas, **kwargs)
         results = [self._to_arrays(result) for result in results]
         return results if self.num_stuff_classes else [result['ins_results'] for result in results]
+
+    def onnx_export(self, img: Tensor, img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor, Tensor]:
+        """Instances of one shape: boxes with scores (N, k, 5) px of the input, labels (N, k), masks (N, k, H, W) bool.
+
+        Rows that only fill up have the label -1. There is no panoptic map among the results.
+
+        Args:
+            img: (N, 3, H, W), normalised.
+            img_metas: meta information of the N images.
+        """
+        self._note_batch_shape(img, img_metas)
+        predicted = self.panoptic_head.simple_test(self.extract_feat(img), img_metas)
+        labels, dets, masks = zip(*self.panoptic_fusion_head.instances(*predicted, img_metas))
+        limit, size = self.panoptic_fusion_head.most_instances, tuple(img.shape[-2:])
+        stacked = stack_detections(list(zip(dets, labels)), limit)
+        return (*stacked, torch.stack([fill_up(padded_masks(of_image, size), limit) for of_image in masks]))
 
     def _to_arrays(self, result: dict[str, Any]) -> dict[str, Any]:
         """One image's results of the fusion as arrays, those of instances by class."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 from torch import Tensor
@@ -210,7 +209,7 @@ class TwoStagePanopticSegmentor(TwoStageDetector):
         segments = from_result(dict(pan_results=pan_results), self.num_classes)
         show = show and out_file is None
         picture = imshow_det_bboxes(
-            mmcv.imread(img),
+            self.read_image(img),
             labels=segments.labels,
             segms=segments.masks,
             class_names=self.CLASSES,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-import mmcv
 import numpy as np
+import torch
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox_mapping
@@ -12,6 +12,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.image import imshow_det_bboxes
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector, stage_configs
+from mmdet.models.utils.export import detection_limit, stack_detections
 from mmdet.models.utils.settings import as_config
 
 
@@ -88,6 +89,12 @@ class RPN(BaseDetector):
                 dets[:, :4] /= dets.new_tensor(meta['scale_factor'])
         return [dets.cpu().numpy() for dets in proposals]
 
+    def onnx_export(self, img: Tensor, img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor]:
+        """Proposals (N, k, 5) with scores and labels (N, k): 0, or -1 in rows that only fill up."""
+        proposals = self.rpn_head.simple_test_rpn(self.extract_feat(img), img_metas)
+        results = [(dets, torch.zeros_like(dets[:, 0], dtype=torch.long)) for dets in proposals]
+        return stack_detections(results, detection_limit(self.rpn_head.test_cfg))
+
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list[np.ndarray]:
         """Proposals of one image, merged over its augmented versions; a list with one (k, 5).
 
@@ -122,5 +129,5 @@ class RPN(BaseDetector):
         options['show'] = options['show'] and options['out_file'] is None
         best = np.asarray(result)[:top_k]
         labels = np.zeros(len(best), dtype=np.int64)
-        picture = imshow_det_bboxes(mmcv.imread(data), best, labels, class_names=('object',), **options)
+        picture = imshow_det_bboxes(self.read_image(data), best, labels, class_names=('object',), **options)
         return None if options['show'] or options['out_file'] else picture

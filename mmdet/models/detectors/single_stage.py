@@ -10,6 +10,7 @@ from mmdet.core.bbox.transforms import bbox2result
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector
+from mmdet.models.utils.export import detection_limit, stack_detections
 from mmdet.models.utils.settings import as_config
 
 
@@ -93,6 +94,22 @@ class SingleStageDetector(BaseDetector):
         if not hasattr(self.bbox_head, 'aug_test'):
             raise NotImplementedError(f'{type(self.bbox_head).__name__} has no test with augmentation')
         return self._by_class(self.bbox_head.aug_test(self.extract_feats(imgs), img_metas, rescale=rescale))
+
+    def onnx_export(self, img: Tensor, img_metas: list[ImgMeta], with_nms: bool = True) -> tuple[Tensor, Tensor]:
+        """Detections with results of one shape: boxes with scores (N, k, 5) px of the input, labels (N, k).
+
+        Rows that only fill up have the label -1. ``with_nms=False`` gives the best candidates of the suppression.
+
+        Args:
+            img: (N, 3, H, W), normalised.
+            img_metas: meta information of the N images.
+            with_nms: suppress overlapping boxes.
+        """
+        feats = self.extract_feat(img)
+        if with_nms:
+            results = self.bbox_head.simple_test(feats, img_metas)
+            return stack_detections(results, detection_limit(self.bbox_head.test_cfg))
+        return self.bbox_head.onnx_export(*self.bbox_head(feats), img_metas=img_metas, with_nms=False)
 
     def _by_class(self, results: list[tuple[Tensor, Tensor]]) -> list[list[np.ndarray]]:
         return [bbox2result(bboxes, labels, self.bbox_head.num_classes) for bboxes, labels in results]

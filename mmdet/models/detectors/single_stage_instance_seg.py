@@ -11,6 +11,7 @@ from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector
+from mmdet.models.utils.export import detection_limit, fill_up, padded_masks, stack_detections
 from mmdet.models.utils.settings import as_config
 
 
@@ -105,19 +106,43 @@ class SingleStageInstanceSegmentor(BaseDetector):
             img_metas: meta information of the N images.
             rescale: handed on to the heads; masks are of the original images' size in any case.
         """
+        return [self.format_results(image) for image in self._instances(img, img_metas, rescale)]
+
+    def _instances(self, img: Tensor, img_metas: list[ImgMeta], rescale: bool) -> list[InstanceData]:
+        """Instances of each image, as tensors."""
         feats, instances = self.extract_feat(img), None
         if self.bbox_head is not None:
             outs = self.bbox_head(feats)
             instances = self.bbox_head.get_results(*outs, img_metas=img_metas, cfg=self.test_cfg, rescale=rescale)
-        results = self.mask_head.simple_test(feats, img_metas, rescale=rescale, instances_list=instances)
-        return [self.format_results(image) for image in results]
+        return self.mask_head.simple_test(feats, img_metas, rescale=rescale, instances_list=instances)
+
+    def onnx_export(self, img: Tensor, img_metas: list[ImgMeta]) -> tuple[Tensor, Tensor, Tensor]:
+        """Results of one shape; boxes are zeros where the heads find none.
+
+        Args:
+            img: (N, 3, H, W), normalised.
+            img_metas: meta information of the N images; ``ori_shape`` is the size of the input without padding.
+
+        Returns:
+            boxes with scores (N, k, 5) px of the input, labels (N, k), -1 in rows that only fill up, masks
+            (N, k, H, W) bool.
+        """
+        limit, size = detection_limit(self.test_cfg), tuple(img.shape[-2:])
+        images = self._instances(img, img_metas, rescale=False)
+        masks = torch.stack([fill_up(padded_masks(image.masks, size), limit) for image in images])
+        return (*stack_detections([self._dets(image) for image in images], limit), masks)
+
+    @staticmethod
+    def _dets(results: InstanceData) -> tuple[Tensor, Tensor]:
+        """Boxes with scores (n, 5), zeros where there are no boxes, and labels (n,) of one image's instances."""
+        boxes = results.bboxes if 'bboxes' in results else torch.zeros_like(results.scores[:, None]).expand(-1, 4)
+        return torch.cat([boxes[:, :4], results.scores[:, None]], dim=1), results.labels
 
     def format_results(self, results: InstanceData) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
         """Instances of one image by class: boxes with scores (n, 5), zeros where there are no boxes, and masks."""
         num_classes = self.mask_head.num_classes
         labels, masks = results.labels.cpu().numpy(), results.masks.cpu().numpy()
-        boxes = results.bboxes if 'bboxes' in results else results.scores.new_zeros(len(results.scores), 4)
-        dets = torch.cat([boxes[:, :4], results.scores[:, None]], dim=1).detach().cpu().numpy()
+        dets = self._dets(results)[0].detach().cpu().numpy()
         return [dets[labels == k] for k in range(num_classes)], [list(masks[labels == k]) for k in range(num_classes)]
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list:

@@ -88,6 +88,12 @@ class SparseRCNN(TwoStageDetector):
         boxes, queries, whwh = self.rpn_head.simple_test_rpn(feats, img_metas)
         return self.roi_head.simple_test(feats, boxes, queries, img_metas, imgs_whwh=whwh, rescale=rescale)
 
+    def onnx_export(self, img: Tensor, img_metas: list[ImgMeta]) -> tuple[Tensor, ...]:
+        """See :meth:`TwoStageDetector.onnx_export`; all rows are detections."""
+        feats = self.extract_feat(img)
+        boxes, queries, _ = self.rpn_head.simple_test_rpn(feats, img_metas)
+        return self.roi_head.onnx_export(feats, boxes, img_metas, queries)
+
     def forward_dummy(self, img: Tensor) -> list:
         """The network alone, without losses or results; for counting operations."""
         feats = self.extract_feat(img)

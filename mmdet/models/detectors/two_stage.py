@@ -195,6 +195,18 @@ class TwoStageDetector(BaseDetector):
             proposals = self.rpn_head.simple_test_rpn(feats, img_metas)
         return self.roi_head.simple_test(feats, proposals, img_metas, rescale=rescale)
 
+    def onnx_export(self, img: Tensor, img_metas: list[ImgMeta]) -> tuple[Tensor, ...]:
+        """Results of one shape: boxes with scores (N, k, 5) px of the input, labels (N, k), -1 in rows that fill up.
+
+        With a mask branch also the masks of the boxes (N, k, h, w) in [0, 1], with a keypoint branch heat maps.
+
+        Args:
+            img: (N, 3, H, W), normalised.
+            img_metas: meta information of the N images.
+        """
+        feats = self.extract_feat(img)
+        return self.roi_head.onnx_export(feats, self.rpn_head.simple_test_rpn(feats, img_metas), img_metas)
+
     async def async_simple_test(
         self, img: Tensor, img_meta: list[ImgMeta], proposals: list[Tensor] | None = None, rescale: bool = False
     ) -> list:

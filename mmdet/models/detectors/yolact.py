@@ -11,6 +11,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import DETECTORS, build_head
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.detectors.single_stage import SingleStageDetector
+from mmdet.models.utils.export import refuse_export
 
 
 @DETECTORS.register_module()
@@ -93,6 +94,8 @@ class YOLACT(SingleStageDetector):
         masks = self.mask_head.simple_test(feats, boxes, labels, coeffs, img_metas, rescale=rescale)
         by_class = [bbox2result(*image, self.bbox_head.num_classes) for image in zip(boxes, labels)]
         return list(zip(by_class, masks))
+
+    onnx_export = refuse_export
 
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list:
         """Not offered.

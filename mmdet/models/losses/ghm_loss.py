@@ -39,6 +39,7 @@ def density_weights(
     smooth = counts
     if memory is not None:
         running, momentum = memory
+        # empty bins keep what they remember: zeros would make the few that fall into them later weigh too much
         running.copy_(torch.where(filled, momentum * running + (1 - momentum) * counts, running))
         smooth = running
     weight_of_bin = torch.where(filled, total / smooth, torch.zeros_like(counts)) / filled.sum().clamp(min=1)
@@ -62,6 +63,7 @@ class _GradientHarmonised(nn.Module):
 
     def _reduce(self, loss: Tensor, length: Tensor, valid: Tensor, total: Tensor, override: str | None) -> Tensor:
         memory = (self.acc_sum, self.momentum) if self.momentum > 0 else None
+        # densities are statistics of the gradients, not a part of the loss that could be lowered
         with torch.no_grad():
             weights = density_weights(length, valid, total, self.edges, memory)
         reduction = self.reduction if override is None else override

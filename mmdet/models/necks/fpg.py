@@ -211,17 +211,19 @@ class FPG(BaseModule):
         self.across_skip_trans = across_skip_trans
         self.output_trans = output_trans
         self._check_settings()
+        self._init_layers(used)
 
-        self.lateral_convs = nn.ModuleList(
-            nn.Conv2d(in_channels[i], width, 1) for i, width in zip(used, self.inter_channels)
-        )
-        self.extra_downsamples = nn.ModuleList(self._extra_level(i) for i in range(len(used), num_outs))
+    def _init_layers(self, used: range) -> None:
+        """Make the pyramids on the levels ``used`` of the backbone."""
+        widths, levels = self.inter_channels, range(self.num_outs)
+        self.lateral_convs = nn.ModuleList(nn.Conv2d(self.in_channels[i], width, 1) for i, width in zip(used, widths))
+        self.extra_downsamples = nn.ModuleList(self._extra_level(i) for i in levels[len(used) :])
         self.fpn_transitions = nn.ModuleList(
-            nn.ModuleList(self._transitions(stage, level) for level in range(num_outs)) for stage in range(stack_times)
+            nn.ModuleList(self._transitions(stage, level) for level in levels) for stage in range(self.stack_times)
         )
         self.output_transition = nn.ModuleList(
-            self.build_trans(output_trans, width, out_channels, num_inputs=stack_times + 1)
-            for width in self.inter_channels
+            self.build_trans(self.output_trans, width, self.out_channels, num_inputs=self.stack_times + 1)
+            for width in widths
         )
 
     def _check_settings(self) -> None:

@@ -22,6 +22,7 @@ from mmdet.models.plugins.pixel_decoder import (
     check_positions,
 )
 from mmdet.ops.multi_scale_deform_attn import MultiScaleDeformableAttention
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 ENCODER = dict(
@@ -184,4 +185,4 @@ class MSDeformAttnPixelDecoder(BaseModule):
         size = shape_hw[0], shape_hw[1]
         points = self.point_generator.single_level_grid_priors(size, level, device=device)
         stride_w, stride_h = self.point_generator.strides[level]
-        return points / points.new_tensor([shape_hw[1] * stride_w, shape_hw[0] * stride_h])
+        return points / tensor_like([shape_hw[1] * stride_w, shape_hw[0] * stride_h], points)

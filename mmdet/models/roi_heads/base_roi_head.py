@@ -10,7 +10,6 @@ from torch import Tensor
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import build_shared_head
-from mmdet.models.utils.export import refuse_export
 from mmdet.models.utils.settings import as_config
 
 
@@ -28,7 +27,6 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
     """
 
     no_weight_per_image = 'it has no loss of its own: name its bbox_head, mask_head or keypoint_head so'
-    onnx_export = bbox_onnx_export = mask_onnx_export = refuse_export
 
     def __init__(
         self,

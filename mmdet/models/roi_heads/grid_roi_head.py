@@ -12,7 +12,6 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.functional.image_rows import weights_of_either
-from mmdet.models.roi_heads.functional.training_batch import num_positives
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features, scale_tensor, view_boxes
 
@@ -94,7 +93,7 @@ class GridRoIHead(StandardRoIHead):
         targets = self.grid_head.get_targets(jittered_results, self.train_cfg)[chosen]
         # the points make the boxes: they weigh here as in the box head
         heads = (self.grid_head, self.bbox_head)
-        weights = weights_of_either(heads, img_metas, num_positives(sampling_results), targets.device)
+        weights = weights_of_either(heads, img_metas, sampling_results, targets.device)
         loss_grid = self.grid_head.loss(grid_pred, targets, None if weights is None else weights[chosen])
         bbox_results['loss_bbox'].update(loss_grid)
         return bbox_results

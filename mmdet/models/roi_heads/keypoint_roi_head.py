@@ -12,9 +12,9 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.keypoint import flip_heatmaps
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
-from mmdet.models.roi_heads.functional.training_batch import num_positives
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features, network_boxes, scale_tensor, view_boxes
+from mmdet.models.utils.export import found_rois, in_their_rows
 from mmdet.utils.registry import did_you_mean
 
 SCORES = ('prob', 'logit')
@@ -106,7 +106,7 @@ class KeypointRoIHead(StandardRoIHead):
         # the meta information carries the weight of each image
         return loss_of_rows(
             self.keypoint_head,
-            num_positives(sampling_results),
+            sampling_results,
             img_metas,
             keypoint_pred,
             targets,
@@ -152,6 +152,14 @@ class KeypointRoIHead(StandardRoIHead):
         if not rescale:
             return list(keypoints)
         return [unscaled(points, meta['scale_factor']) for points, meta in zip(keypoints, img_metas)]
+
+    def onnx_export(
+        self, x: Features, proposals: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
+    ) -> tuple[Tensor, ...]:
+        """As the parent's, and last the logits of heat maps (N, k, K, h, w) of the boxes."""
+        found = super().onnx_export(x, proposals, img_metas, rescale)
+        rows, rois, _ = found_rois(*found[:2])
+        return (*found, in_their_rows(self._keypoint_forward(x, rois), rows, found[1]))
 
     def _decode(self, keypoint_pred: Tensor, boxes: Tensor) -> Tensor:
         """Heat maps of boxes (n, 4) -> (n, K, 3) x, y, score."""

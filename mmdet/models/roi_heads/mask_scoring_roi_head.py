@@ -11,7 +11,6 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
-from mmdet.models.roi_heads.functional.training_batch import num_positives
 from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features, Masks, network_boxes
@@ -60,9 +59,7 @@ class MaskScoringRoIHead(StandardRoIHead):
             img_metas=img_metas,
         )
         iou_of_label = iou_pred.gather(1, labels[:, None])[:, 0]
-        loss_mask_iou = loss_of_rows(
-            self.mask_iou_head, num_positives(sampling_results), img_metas, iou_of_label, iou_targets
-        )
+        loss_mask_iou = loss_of_rows(self.mask_iou_head, sampling_results, img_metas, iou_of_label, iou_targets)
         mask_results['loss_mask'].update(loss_mask_iou)
         return mask_results
 

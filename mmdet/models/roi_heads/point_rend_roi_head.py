@@ -11,7 +11,6 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
-from mmdet.models.roi_heads.functional.training_batch import num_positives
 from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features
@@ -82,7 +81,7 @@ class PointRendRoIHead(StandardRoIHead):
             self.train_cfg,
             img_metas=img_metas,
         )
-        return loss_of_rows(self.point_head, num_positives(sampling_results), img_metas, point_pred, targets, labels)
+        return loss_of_rows(self.point_head, sampling_results, img_metas, point_pred, targets, labels)
 
     def _classify_points(
         self, x: Features, rois: Tensor, points: Tensor, mask_pred: Tensor, img_metas: list[ImgMeta] | None = None
@@ -100,6 +99,14 @@ class PointRendRoIHead(StandardRoIHead):
         return torch.cat(
             [read_at_points(level, images, points, 1 / stride) for level, stride in zip(x, strides)], dim=1
         )
+
+    def _onnx_get_fine_grained_point_feats(self, x: Features, rois: Tensor, rel_roi_points: Tensor) -> Tensor:
+        """See :meth:`_get_fine_grained_point_feats`: 2.x had a form of its own for its exporter."""
+        return self._get_fine_grained_point_feats(x, rois, rel_roi_points)
+
+    def _mask_point_onnx_export(self, x: Features, rois: Tensor, label_pred: Tensor, mask_pred: Tensor) -> Tensor:
+        """See :meth:`_mask_point_forward_test`: 2.x had a form of its own for its exporter."""
+        return self._mask_point_forward_test(x, rois, label_pred, mask_pred)
 
     def _test_mask_pred(self, x: Features, mask_rois: Tensor, det_labels: Tensor) -> Tensor:
         """Refined logits (n, 1, h, w) of the classes ``det_labels`` (n,) in RoIs (n, 5)."""

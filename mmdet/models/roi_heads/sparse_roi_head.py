@@ -288,10 +288,7 @@ class SparseRoIHead(CascadeRoIHead):
             nothing = [np.zeros((0, 5), np.float32)] * self.bbox_head[-1].num_classes
             masks: Masks = [[] for _ in nothing]
             return [(nothing, masks) if self.with_mask else nothing for _ in img_metas]
-        last = self._run_all_stages(x, proposal_boxes, proposal_features, img_metas)[-1]
-        boxes = torch.stack(last['detach_proposal_list'])  # (N, P, 4)
-        scores, rows, labels = best_pairs(self._scores(last['cls_score']), self.test_cfg.max_per_img)
-        boxes = boxes.gather(1, rows[..., None].expand(-1, -1, 4))  # (N, k, 4)
+        boxes, scores, labels, queries = self._best_of_queries(x, proposal_boxes, proposal_features, img_metas)
         num_classes = self.bbox_head[-1].num_classes
         dets = [
             torch.cat([box / scale_tensor(meta['scale_factor'], box) if rescale else box, score[:, None]], dim=1)
@@ -300,9 +297,34 @@ class SparseRoIHead(CascadeRoIHead):
         bbox_results = [bbox2result(det, label, num_classes) for det, label in zip(dets, labels)]
         if not self.with_mask:
             return bbox_results
-        queries = last['attn_feats'].gather(1, rows[..., None].expand(-1, -1, last['attn_feats'].size(2)))
         masks = self._masks_of(x, boxes, queries, labels, img_metas, rescale)
         return list(zip(bbox_results, masks))
+
+    def _best_of_queries(
+        self, x: Features, proposal_boxes: Tensor, proposal_features: Tensor, img_metas: list[ImgMeta]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Boxes (N, k, 4), scores (N, k), labels (N, k) and queries (N, k, C) of the detections of the last stage."""
+        last = self._run_all_stages(x, proposal_boxes, proposal_features, img_metas)[-1]
+        boxes = torch.stack(last['detach_proposal_list'])  # (N, P, 4)
+        scores, rows, labels = best_pairs(self._scores(last['cls_score']), self.test_cfg.max_per_img)
+        boxes = boxes.gather(1, rows[..., None].expand(-1, -1, 4))  # (N, k, 4)
+        queries = last['attn_feats'].gather(1, rows[..., None].expand(-1, -1, last['attn_feats'].size(2)))
+        return boxes, scores, labels, queries
+
+    def onnx_export(
+        self, x: Features, proposals: Tensor, img_metas: list[ImgMeta], proposal_features: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Results with tensors of one shape; arguments as :meth:`simple_test`, ``proposals`` being its boxes.
+
+        Returns:
+            boxes with scores (N, k, 5) px of the input, labels (N, k); with a mask branch masks (N, k, h, w).
+        """
+        boxes, scores, labels, queries = self._best_of_queries(x, proposals, proposal_features, img_metas)
+        dets = torch.cat([boxes, scores[..., None]], dim=2)
+        if not self.with_mask:
+            return dets, labels
+        masks = self._mask_forward(self.num_stages - 1, x, bbox2roi(list(boxes)), queries.flatten(0, 1))['mask_pred']
+        return dets, labels, masks_of_labels(masks, labels.flatten()).sigmoid().unflatten(0, labels.shape)
 
     def _scores(self, cls_score: Tensor) -> Tensor:
         """Logits (N, P, K or K + 1) of the last stage -> scores (N, P, K) in [0, 1]."""

@@ -14,7 +14,7 @@ from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.functional.static_shapes import batch_losses
-from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample, num_positives
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample
 from mmdet.models.roi_heads.test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor
 
 
@@ -174,7 +174,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         # the meta information carries the weight of each image
         loss_mask = loss_of_rows(
             self.mask_head,
-            num_positives(sampling_results),
+            sampling_results,
             img_metas,
             mask_results['mask_pred'],
             mask_targets,
@@ -302,6 +302,26 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
     ) -> tuple[Any, ...]:
         """What the branches beside that of the boxes find in V views of an image; detections in px of the original."""
         return (self.aug_test_mask(x, img_metas, det_bboxes, det_labels),) if self.with_mask else ()
+
+    def onnx_export(
+        self, x: Features, proposals: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Results with tensors of one shape.
+
+        Args:
+            x: feature maps.
+            proposals: N times (n_i, 4) or (n_i, 5), xyxy px first.
+            img_metas: meta information of each image.
+            rescale: must be False: boxes are in px of the network's input.
+
+        Returns:
+            boxes with scores (N, k, 5), labels (N, k), -1 in rows that only fill up; with a mask branch also masks
+            (N, k, h, w) in [0, 1] of the boxes.
+        """
+        dets, labels = self.bbox_onnx_export(x, img_metas, proposals, self.test_cfg)
+        if not self.with_mask:
+            return dets, labels
+        return dets, labels, self.mask_onnx_export(x, img_metas, dets, labels)
 
     def _check_with_bbox(self) -> None:
         if not self.with_bbox:

@@ -11,6 +11,8 @@ from mmdet.core.bbox.transforms import bbox2roi, bbox_mapping
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes, merge_aug_masks
+from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels
+from mmdet.models.utils.export import detection_limit, found_rois, in_their_rows, stack_detections
 from mmdet.utils.running.device_copy import tensor_like
 
 Features = Sequence[Tensor]  # feature maps (N, C, H_l, W_l), finest first
@@ -53,7 +55,7 @@ class BBoxTestMixin:
             (n_i, 4) where the head is class agnostic or there is no proposal, and scores (n_i, K + 1).
         """
         rois = bbox2roi(proposals)
-        counts = [len(p) for p in proposals]
+        counts = [p.size(0) for p in proposals]
         results = self._bbox_forward(x, rois)
         cls_scores = split_prediction(results['cls_score'], counts, self.bbox_head)
         bbox_preds = split_prediction(results['bbox_pred'], counts, self.bbox_head)
@@ -71,6 +73,13 @@ class BBoxTestMixin:
             dets.append(det if rcnn_test_cfg is not None or len(det) else det[:, :4])
             labels.append(label)
         return dets, labels
+
+    def bbox_onnx_export(
+        self, x: Features, img_metas: list[ImgMeta], proposals: Sequence[Tensor], rcnn_test_cfg: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The boxes and labels of :meth:`onnx_export`; ``kwargs`` are not used."""
+        found = self.simple_test_bboxes(x, img_metas, list(proposals), rcnn_test_cfg)
+        return stack_detections(list(zip(*found)), detection_limit(rcnn_test_cfg))
 
     async def async_test_bboxes(
         self,
@@ -147,6 +156,18 @@ class MaskTestMixin:
     def _test_mask_pred(self, x: Features, mask_rois: Tensor, det_labels: Tensor) -> Tensor:
         """Mask logits (n, K, h, w), or (n, 1, h, w), of RoIs (n, 5) found to be of the classes ``det_labels`` (n,)."""
         return self._mask_forward(x, mask_rois)['mask_pred']
+
+    def mask_onnx_export(
+        self, x: Features, img_metas: list[ImgMeta], det_bboxes: Tensor, det_labels: Tensor, **kwargs: Any
+    ) -> Tensor:
+        """Masks (N, k, h, w) in [0, 1] of boxes (N, k, 5) px with labels (N, k); zeros where the label is -1."""
+        rows, rois, labels = found_rois(det_bboxes, det_labels)
+        masks = masks_of_labels(self._test_mask_scores(x, rois, labels), labels)
+        return in_their_rows(masks, rows, det_labels)
+
+    def _test_mask_scores(self, x: Features, rois: Tensor, labels: Tensor) -> Tensor:
+        """Masks (n, K, h, w), or (n, 1, h, w), in [0, 1] of RoIs (n, 5) found to be of the classes ``labels`` (n,)."""
+        return self._test_mask_pred(x, rois, labels).sigmoid()
 
     def _paste_masks(
         self,

@@ -28,6 +28,7 @@ from mmdet.utils.checkpoints.checkpoint_io import (
     write_file,
 )
 from mmdet.utils.checkpoints.finite import check_finite
+from mmdet.utils.checkpoints.foreign_names import converter_advice
 from mmdet.utils.checkpoints.weight_sources import register_schemes
 from mmdet.utils.errors import ReportedError
 from mmdet.utils.logger import get_root_logger
@@ -82,6 +83,8 @@ class LoadReport(NamedTuple):
             if names:
                 more = f' and {len(names) - SHOWN_NAMES} more' if len(names) > SHOWN_NAMES else ''
                 lines.append(f'  {len(names)} {title}: {", ".join(names[:SHOWN_NAMES])}{more}')
+        advice = converter_advice(self.unexpected, source)
+        lines += [f'  {advice}'] if advice else []
         return '\n'.join(lines)
 
 
@@ -194,7 +197,8 @@ def load_checkpoint(
         names = f'{", ".join(lacking[:3])}{", ..." if len(lacking) > 3 else ""}'
         raise CheckpointMismatchError(
             f'{filename} is not of this model: {len(report.loaded)} tensors fit, {len(report.missing)} are missing, '
-            f'{len(report.mismatched)} have another shape ({names}). {complete}'
+            f'{len(report.mismatched)} have another shape ({names}). '
+            + (converter_advice(report.unexpected, os.fspath(filename)) or complete)
         )
     if not report.loaded and (report.missing or report.mismatched):
         raise RuntimeError(f'no tensor of {filename} fits the model, which would stay untrained: {text}')

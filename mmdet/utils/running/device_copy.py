@@ -7,7 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmdet.utils.running.replaceable import replaceable
 
+
+@replaceable
 def to_device(values: Sequence[Any] | np.ndarray | float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Numbers as a tensor on a device; the host does not wait for the copy.
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import IO
 
 from mmcv.runner import get_dist_info
-from torch import distributed as dist
 
 from mmdet.utils.errors import ReportedError
+from mmdet.utils.util_distribution import broadcast_object
 
 try:
     import fcntl
@@ -43,18 +43,17 @@ def run_lock(work_dir: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
         RunLockError: another run holds it; raised on every process.
     """
-    rank, world_size = get_dist_info()
+    rank, _ = get_dist_info()
     with contextlib.ExitStack() as stack:
-        problem: list[str | None] = [None]
+        problem: str | None = None
         if rank == 0:
             try:
                 stack.enter_context(_locked(Path(work_dir).expanduser().resolve()))
             except RunLockError as error:
-                problem = [str(error)]
-        if world_size > 1:
-            dist.broadcast_object_list(problem, 0)
-        if problem[0] is not None:
-            raise RunLockError(problem[0])
+                problem = str(error)
+        problem = broadcast_object(problem)
+        if problem is not None:
+            raise RunLockError(problem)
         yield
 
 

@@ -45,18 +45,24 @@ else:
     _Mixin = object
 
 
+INTERRUPTED = 'interrupted.pth'  # checkpoint of a run that was told to end
+
+
 class ResumableRunner(_Mixin):
     """Replaces a runner's checkpointing and resuming.
 
     The checkpoint's ``runner_state`` holds ``rng`` (the states of each process, as far as :meth:`gather_rng` was
-    called on all of them), ``world_size``, ``gradients`` that wait for their step and, for iteration-based runners,
-    ``loader`` (see :class:`~mmdet.utils.running.resumable_loader.ResumableLoader`) and ``loader_epoch``.
+    called on all of them), ``world_size``, ``gradients`` that wait for their step and, for iteration-based runners
+    and where an epoch was interrupted, ``loader`` (see
+    :class:`~mmdet.utils.running.resumable_loader.ResumableLoader`), ``loader_epoch`` and ``inner_iter``.
     """
 
     _gathered_rng: list[dict[str, Any]] | None = None
     _pending: dict[str, Any] | None = None
     _train_loader: ResumableLoader | None = None
     resumed_from: str | None = None
+    _is_interrupted = False  # whether the checkpoint that is written is one in the middle of an epoch
+    _first_inner_iter = 0  # of the next epoch; those before it were done when the run was interrupted
 
     def run(
         self, data_loaders: list[DataLoader[Any]], workflow: list[tuple[str, int]], *args: Any, **kwargs: Any
@@ -117,7 +123,8 @@ class ResumableRunner(_Mixin):
             if hasattr(hook, 'before_save_checkpoint'):
                 hook.before_save_checkpoint(self)
         done_iters = self.iter + 1 if self._in_iteration else self.iter
-        meta = {**(meta or {}), **(self.meta or {}), 'epoch': self.epoch + 1, 'iter': done_iters}
+        done_epochs = self.epoch if self._is_interrupted and not self._by_iter else self.epoch + 1
+        meta = {**(meta or {}), **(self.meta or {}), 'epoch': done_epochs, 'iter': done_iters}
         template = filename_tmpl or ('iter_{}.pth' if self._by_iter else 'epoch_{}.pth')
         name = template.format(self.iter + 1 if self._by_iter else self.epoch + 1)
         path = f'{str(out_dir).rstrip("/")}/{name}'
@@ -130,6 +137,24 @@ class ResumableRunner(_Mixin):
         )
         if create_symlink and '://' not in path:
             point_latest(Path(path))
+            if not self._is_interrupted:
+                Path(path).with_name(INTERRUPTED).unlink(missing_ok=True)
+
+    def save_interrupted(self) -> str | None:
+        """Write a checkpoint between two iterations, in the middle of an epoch too; all processes must call it.
+
+        Returns:
+            Its path in the work dir; None where the runner's own loop of an epoch cannot go on in the middle.
+        """
+        if not (self._by_iter or isinstance(self, _QuickEpochs)):
+            return None
+        self.gather_rng()
+        self._is_interrupted = True
+        if self.rank == 0:
+            self.save_checkpoint(self.work_dir, INTERRUPTED)
+        if self.world_size > 1:
+            dist.barrier()  # launchers end the others when one has left
+        return str(Path(self.work_dir, INTERRUPTED))
 
     def gather_rng(self) -> None:
         """Collect the random states of all processes for the next checkpoint; every process must call it."""
@@ -179,8 +204,10 @@ class ResumableRunner(_Mixin):
         gradients = self._waiting_gradients()
         if gradients:
             state['gradients'] = gradients
-        if self._by_iter and self._train_loader is not None:
+        if self._train_loader is not None and (self._by_iter or self._is_interrupted):
             state.update(loader=self._train_loader.state(), loader_epoch=self.epoch)
+        if self._is_interrupted and not self._by_iter:
+            state['inner_iter'] = self._inner_iter + 1
         return state
 
     def _waiting_gradients(self) -> dict[str, Tensor]:
@@ -233,6 +260,17 @@ class ResumableRunner(_Mixin):
         if self._by_iter:
             # mmcv's endless loader counts its passes from 0, also in a resumed run
             data_loader._epoch = state.get('loader_epoch', 0)
+        elif 'inner_iter' in state:
+            self._resume_epoch(data_loader, state)
+
+    def _resume_epoch(self, loader: ResumableLoader, state: dict[str, Any]) -> None:
+        """Let an epoch go on that was interrupted; with another number of processes it begins anew."""
+        if state['world_size'] == self.world_size and isinstance(self, _QuickEpochs):
+            loader.resume(state['loader'])
+            self._first_inner_iter = state['inner_iter']
+            return
+        self.logger.warning(f'epoch {self.epoch + 1} begins anew: it was interrupted with other processes or runners')
+        self._iter = self.epoch * len(loader)
 
 
 class _QuickEpochs(_Mixin):
@@ -245,7 +283,8 @@ class _QuickEpochs(_Mixin):
         self.data_loader = data_loader
         self._max_iters = self._max_epochs * len(data_loader)
         self.call_hook('before_train_epoch')
-        for self._inner_iter, self.data_batch in enumerate(data_loader):
+        first, self._first_inner_iter = self._first_inner_iter, 0
+        for self._inner_iter, self.data_batch in enumerate(data_loader, first):
             self.call_hook('before_train_iter')
             self.run_iter(self.data_batch, train_mode=True, **kwargs)
             self.call_hook('after_train_iter')

@@ -57,6 +57,11 @@ def test_a_right_config_passes_and_stays_as_it_is():
         (dict(momentum_config__max=1), r"^momentum_config: CyclicMomentumUpdaterHook .* does not take 'max'"),
         (dict(optimizer_config__gradclip=1), r"^optimizer_config: OptimizerHook .*; did you mean 'grad_clip'"),
         (dict(checkpoint_config__type='Saver'), r"^checkpoint_config: 'Saver' is not in the hook registry"),
+        (
+            dict(custom_hooks=[dict(type='EarlyStoppingHook', monitor='AP')]),
+            r'^custom_hooks\[0\].monitor: ',
+        ),
+        (dict(custom_hooks=[dict(type='EarlyStoppingHook', paticence=3)]), r"^custom_hooks\[0\]: .* 'patience'"),
         (dict(log_config__hooks__0__type='TextLogger'), r"^log_config.hooks\[0\]: .* did you mean 'TextLoggerHook'"),
         (dict(custom_hooks__0__type='NumClassHook'), r"^custom_hooks\[0\]: .* did you mean 'NumClassCheckHook'"),
         (dict(data__val__type='CocoDateset'), r"^data.val: .* dataset registry; did you mean 'CocoDataset'"),

@@ -50,3 +50,9 @@ def test_right_names_pass(settings, dataset):
 def test_wrong_name_is_told(settings, dataset, text):
     with pytest.raises(ConfigError, match=text):
         check_evaluation(settings, dataset)
+
+
+def test_figure_that_a_hook_watches_is_checked_against_the_evaluation():
+    check_evaluation(dict(metric='bbox'), coco(), monitors={'custom_hooks[0].monitor': 'bbox_mAP_50'})
+    with pytest.raises(ConfigError, match="^custom_hooks.1..monitor: the evaluation gives no 'bbox_mAP50'; did you"):
+        check_evaluation(dict(metric='bbox'), coco(), monitors={'custom_hooks[1].monitor': 'bbox_mAP50'})

@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mmdet.core.directives import HeadDirectives, mask_negatives, overlap_weights, row_weights, weigh
+from mmdet.core.directives import (
+    OBJECT_WEIGHTS,
+    HeadDirectives,
+    mask_negatives,
+    object_weights,
+    overlap_weights,
+    row_weights,
+    weigh,
+    with_object_weights,
+)
 from mmdet.core.targets import Targets
 
 CPU = torch.device('cpu')
@@ -208,3 +217,44 @@ def test_half_precision_is_merged_in_full_and_positives_keep_their_values():
 def test_a_softmax_with_other_channels_than_classes_and_background_is_refused():
     with pytest.raises(ValueError, match='3 in all; this loss has 4'):
         masked(torch.zeros(1, 4), torch.tensor([K]), torch.tensor([0]), {'labeled_classes': []})
+
+
+def test_weights_of_objects_by_hand():
+    """Of image 0 the objects weigh (2, 5) and (0.5, 0); image 1, whose weight is 3, has one that weighs 0.25."""
+    pairs, plain = torch.tensor([[2.0, 5], [0.5, 0]]), torch.tensor([0.25])
+    directives = read({OBJECT_WEIGHTS: pairs}, {OBJECT_WEIGHTS: plain, 'bbox_head.loss_weight': 3})
+    targets = targets_of([[0, 1, 0], [1, K, K]], [[1.0, 1, 1], [1, 2, 0]])
+    objects = torch.tensor([[1, 0, 1], [0, 7, -1]])  # numbers of negatives are not read
+    images = torch.tensor([[0], [1]])
+    got = weigh(targets, images, directives, objects=lambda: objects)
+    assert got.label_weights.tolist() == [[0.5, 2, 0.5], [0.75, 6, 0]]
+    assert got.bbox_weights[..., 0].tolist() == [[0, 5, 0], [0.75, 0, 0]]
+    rows = row_weights(torch.tensor([0, 0, 1]), directives, torch.tensor([1, 0, 0]))
+    assert rows.tolist() == [0, 5, 0.75]
+    for call in (lambda: weigh(targets, images, directives), lambda: row_weights(images[:, 0], directives)):
+        with pytest.raises(ValueError, match='gt_weights: this head cannot tell which object'):
+            call()
+
+
+def test_weights_of_objects_count_in_heads_of_objects_whether_directives_are_on_or_off():
+    metas = [{OBJECT_WEIGHTS: torch.tensor([2.0])}, {'bbox_head.loss_weight': 9}]
+    found = HeadDirectives(['bbox_head']).read(metas, K, True, CPU)
+    assert found.object_weights.tolist() == [[[2, 2]], [[1, 1]]] and found.loss_weights.tolist() == [1, 1]
+    assert HeadDirectives(['semantic_head']).read(metas, K, True, CPU) is None
+    assert HeadDirectives(['bbox_head']).read(metas[1:], K, True, CPU) is None
+    assert object_weights([{OBJECT_WEIGHTS: torch.zeros(0)}], CPU).tolist() == [[[1, 1]]]
+
+
+@pytest.mark.parametrize(
+    ('weights', 'message'),
+    [
+        ([torch.ones(1)], 'those of 2 images, got 1'),
+        ([torch.ones(1), torch.ones(3)], r'image 1 b.jpg: .*\(2,\) or \(2, 2\)'),
+        ([torch.ones(1), torch.ones(2, 3)], r'got \(2, 3\)'),
+    ],
+)
+def test_weights_that_are_not_one_for_each_object_are_refused(weights, message):
+    metas = [dict(filename='a.jpg'), dict(filename='b.jpg')]
+    with pytest.raises(ValueError, match=message):
+        with_object_weights(metas, weights, [torch.zeros(1, 4), torch.zeros(2, 4)])
+    assert metas == [dict(filename='a.jpg'), dict(filename='b.jpg')]

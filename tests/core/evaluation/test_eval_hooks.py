@@ -42,6 +42,7 @@ def evaluate(tmp_path, scores, epochs, **kwargs):
         work_dir=str(tmp_path),
         meta={},
         logger=logging.getLogger(),
+        hooks=[],
         log_buffer=SimpleNamespace(output={}, ready=False),
         save_checkpoint=lambda folder, filename_tmpl, create_symlink: saved.append(filename_tmpl),
     )

@@ -19,12 +19,12 @@ def draw(**options):
         ({'negatives': 'none'}, 'negatives none'),
         ({'rpn_head.negatives': dict(type='soft', weight=0.5)}, 'rpn_head.negatives soft'),
         ({'bbox_head.negative_weight': 0.25}, 'bbox_head.negative_weight 0.25'),
-        ({'labeled_classes': [0, 2]}, '2 labeled_classes'),
-        ({'unlabeled_classes': [1]}, '1 unlabeled_classes'),
+        ({'labeled_classes': [0, 'c']}, 'labeled_classes: a, c'),
+        ({'unlabeled_classes': [1]}, 'unlabeled_classes: b'),
     ],
 )
 def test_directive_lines_name_every_kind_of_directive(metas, line):
-    assert directive_lines({**metas, 'ori_filename': 'a.jpg'}) == [line]
+    assert directive_lines({**metas, 'ori_filename': 'a.jpg'}, ('a', 'b', 'c')) == [line]
 
 
 def test_directive_lines_name_weights_and_ignored_negatives():
@@ -50,3 +50,10 @@ def test_draw_sample_ignored_boxes_change_nothing_elsewhere():
 def test_draw_sample_without_boxes_shows_the_image():
     picture = draw_sample(GREY, np.zeros((0, 4)), np.zeros(0, int), bboxes_ignore=np.zeros((0, 4)))
     assert np.array_equal(picture, GREY)
+
+
+def test_draw_sample_draws_labelled_keypoints_and_the_lines_between_them():
+    points = np.array([[[50.0, 10, 2], [70, 10, 1], [60, 50, 0]]])
+    changed = (draw(keypoints=points, limbs=[(0, 1), (1, 2)], scale=2) != draw(scale=2)).any(-1)
+    assert changed[19:22, 100:140].any(0).all()  # both points and the line between them
+    assert not changed[40:].any()  # neither the point without a label nor a line to it

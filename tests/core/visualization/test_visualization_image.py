@@ -1,3 +1,4 @@
+import cv2
 import mmcv
 import numpy as np
 import pytest
@@ -7,6 +8,9 @@ from pycocotools import mask as mask_coding
 
 from mmdet.core.visualization import color_val_matplotlib, imshow_det_bboxes, imshow_gt_det_bboxes
 from mmdet.core.visualization.image import draw_labels, draw_masks
+from mmdet.core.visualization.instances import from_result
+from mmdet.core.visualization.reading import pipeline_of, read_image
+from mmdet.datasets.pipelines.compose import Compose
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 GREY = np.full((120, 160, 3), 127, dtype=np.uint8)
@@ -169,3 +173,66 @@ def test_boxes_are_drawn_where_there_are_no_masks_at_all():
     drawn = imshow_gt_det_bboxes(image, empty, found, show=False)
     assert drawn.any()
     assert np.array_equal(drawn, imshow_gt_det_bboxes(image, annotation, found[0], show=False))
+
+
+def test_labels_of_objects_at_one_place_do_not_cover_each_other():
+    figure = Figure(figsize=(3, 3), dpi=100)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, 300)
+    axes.set_ylim(300, 0)
+    draw_labels(axes, np.array([0, 1, 0]), np.array([[100, 150.0]] * 3), class_names=('lamp', 'table'))
+    extents = [text.get_window_extent() for text in axes.texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(extents) for b in extents[:i])
+    assert axes.texts[0].get_position() == (100, 150)
+
+
+def test_lines_are_thicker_on_large_images():
+    wide = np.full((1600, 1600, 3), 127, np.uint8)
+    box = np.array([[400.0, 400, 1200, 1200]])
+    assert is_colour(drawn(wide, box, bbox_color=RED), RED)[800].sum() > 1.5 * (
+        is_colour(drawn(wide[:1300, :800], box / 2, bbox_color=RED), RED)[400].sum()
+    )
+
+
+def test_masks_whose_boxes_have_no_extent_are_drawn_without_boxes():
+    masks = np.zeros((1, 120, 160), bool)
+    masks[0, 40:80, 60:120] = True
+    solo = ([np.array([[0, 0, 0, 0, 0.8]], np.float32)], [list(masks)])
+    objects = from_result(solo)
+    assert objects.bboxes is None and objects.scores.tolist() == pytest.approx([0.8]) and objects.masks.sum() == 2400
+    picture = drawn(GREY, solo[0][0], np.array([0]), masks, bbox_color=RED, mask_color=BLUE, text_color='white')
+    assert not is_colour(picture, RED).any() and (picture[:6, :6] == 127).all()
+
+
+ROTATED = dict(type='LoadImageFromFile', color_type='color_ignore_orientation')
+
+
+@pytest.fixture
+def turned_file(tmp_path):
+    """A JPEG of 20 x 10 px with a rotation by a quarter stored in it."""
+    jpeg = cv2.imencode('.jpg', np.full((10, 20, 3), 90, np.uint8))[1].tobytes()
+    tag = bytes.fromhex('4d4d002a00000008000101120003000000010006000000000000')  # TIFF: orientation 6
+    segment = b'Exif\0\0' + tag
+    path = tmp_path / 'turned.jpg'
+    path.write_bytes(jpeg[:2] + b'\xff\xe1' + (len(segment) + 2).to_bytes(2, 'big') + segment + jpeg[2:])
+    return path
+
+
+def test_read_image_leaves_a_stored_rotation_aside_where_the_pipeline_does(turned_file):
+    assert read_image(turned_file).shape == (20, 10, 3)
+    assert read_image(turned_file, [ROTATED]).shape == (10, 20, 3)
+    steps = Compose([ROTATED])
+    assert read_image(str(turned_file), steps).shape == (10, 20, 3)
+    cfg = dict(data=dict(test=dict(type='ConcatDataset', datasets=[dict(pipeline=[ROTATED])])))
+    assert read_image(turned_file, pipeline_of(cfg)).shape == (10, 20, 3)
+
+
+def test_read_image_gives_three_channels_of_eight_bits(tmp_path):
+    assert read_image(np.full((4, 5), 65535, np.uint16)).tolist() == np.full((4, 5, 3), 255).tolist()
+    assert read_image(np.zeros((4, 5, 4), np.uint8)).shape == (4, 5, 3)
+    with pytest.raises(FileNotFoundError, match='absent'):
+        read_image(tmp_path / 'absent.png')
+    (tmp_path / 'text.png').write_text('no image')
+    with pytest.raises(ValueError, match=r'text\.png cannot be decoded'):
+        read_image(tmp_path / 'text.png')

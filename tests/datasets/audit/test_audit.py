@@ -1,4 +1,5 @@
 import cv2
+import mmcv
 import numpy as np
 import pytest
 from coco_files import coco_content
@@ -261,3 +262,37 @@ def test_loaders_that_read_in_their_own_way_are_not_asked():
 
     assert find_loader(Compose([FramesLoader()])) is None
     assert isinstance(find_loader(Compose([FramesLoader(), Renamed()])), Renamed)
+
+
+def with_weights(cfg, key='loss_weight'):
+    cfg['pipeline'].insert(1, dict(type='LoadAnnotations', with_weight=True, weight_key=key))
+    return cfg
+
+
+def test_loss_weights_of_objects_are_looked_at_where_the_pipeline_reads_them(cfg_of):
+    content = coco_content(BOXES)
+    content['annotations'][0]['loss_weight'], content['annotations'][2]['loss_weight'] = 0.5, -2
+    assert not audit_dataset(build_dataset(cfg_of(content)), logger='silent').problems
+    (problem,) = problems_of(with_weights(cfg_of(content)))
+    assert '1 of 3 loss weights cannot be used: annotation 3: loss_weight must be a finite number' in problem
+    report = audit_dataset(build_dataset(with_weights(cfg_of(content), 'los_weight')), logger='silent')
+    assert "no annotation has 'los_weight'" in report.notes[0] and "did you mean 'loss_weight'" in report.notes[0]
+
+
+def test_loss_weights_reach_the_pipeline_of_a_coco_file_and_of_a_list(cfg_of, tmp_path):
+    content = coco_content(BOXES)
+    content['annotations'][1]['loss_weight'] = 0.25
+    cfg = with_weights(cfg_of(content))
+    cfg['pipeline'] += [dict(type='DefaultFormatBundle')]
+    cfg['pipeline'][2:3] = []
+    cfg['pipeline'].append(dict(type='Collect', keys=['gt_weights'], meta_keys=()))
+    assert build_dataset(cfg)[0]['gt_weights'].data.tolist() == [1, 0.25]
+    ann = dict(bboxes=np.array([[0, 0, 9, 9], [5, 5, 5, 9], [2, 2, 8, 8]], np.float32), labels=np.array([0, 1, 1]))
+    entry = dict(filename='1.png', width=64, height=48, ann=ann | dict(loss_weight=np.array([1, 2, 3.5])))
+    mmcv.dump([entry], str(tmp_path / 'list.pkl'))
+    listed = cfg | dict(type='CustomDataset', ann_file=str(tmp_path / 'list.pkl'))
+    assert build_dataset(listed)[0]['gt_weights'].data.tolist() == [1, 3.5]  # the box without area is left out
+    entry['ann']['loss_weight'][2] = np.nan
+    mmcv.dump([entry], str(tmp_path / 'list.pkl'))
+    (problem,) = problems_of(listed)
+    assert 'annotation of 1.png: loss_weight must be a finite number >= 0, got nan' in problem

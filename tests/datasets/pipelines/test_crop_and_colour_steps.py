@@ -37,6 +37,7 @@ def scene(boxes=BOXES, height=32, width=40):
         gt_bboxes_ignore=np.zeros((0, 4), np.float32),
         gt_labels=np.arange(len(boxes)) + 1,
         gt_extra_labels=np.arange(len(boxes)) + 101,
+        gt_weights=(np.arange(len(boxes)) + 1) / np.float32(2),
         gt_masks=BitmapMasks(masks, height, width),
         gt_semantic_seg=img[..., 0].copy(),
     )
@@ -46,6 +47,7 @@ def assert_in_line(out):
     """Every kept box has its own labels, its own mask, and lies on its own pixels."""
     labels = out['gt_labels']
     assert out['gt_extra_labels'].tolist() == (labels + 100).tolist()
+    assert out['gt_weights'].tolist() == (labels / 2).tolist()
     assert len(out['gt_masks']) == len(out['gt_bboxes']) == len(labels)
     assert out['gt_masks'].masks.shape[1:] == out['img'].shape[:2] == out['gt_semantic_seg'].shape
     assert np.array_equal(out['img'][..., 0], out['gt_semantic_seg'])

@@ -92,6 +92,37 @@ def test_load_relative_boxes_become_pixels():
     assert out['gt_bboxes'].tolist() == [[0, 3.5, 9, 7]]
 
 
+def weighed(*weights, **step):
+    anns = [dict(id=number + 7) | ({} if w is None else dict(loss_weight=w)) for number, w in enumerate(weights)]
+    boxes = np.zeros((len(anns), 4), np.float32)
+    step = LoadAnnotations(with_weight=True, **step)
+    return step(annotated(bboxes=boxes, labels=np.zeros(len(anns), int), annotations=anns))
+
+
+def test_load_weights_of_objects_from_annotations_or_from_an_array():
+    out = weighed(0.5, None, 3)
+    assert out['gt_weights'].tolist() == [0.5, 1, 3] and out['gt_weights'].dtype == np.float32
+    assert weighed(0.5, 2, weight_key='certainty')['gt_weights'].tolist() == [1, 1]
+    assert weighed()['gt_weights'].shape == (0,)
+    step = LoadAnnotations(with_weight=True, weight_key='certainty')
+    entry = dict(bboxes=np.zeros((2, 4), np.float32), labels=np.zeros(2, int))
+    assert step(annotated(**entry, certainty=[0, 4]))['gt_weights'].tolist() == [0, 4]
+    assert 'gt_weights' not in LoadAnnotations()(annotated(**entry, certainty=[0, 4]))
+    assert repr(step).endswith("with_weight=True, weight_key='certainty')")
+    with pytest.raises(ValueError, match=r'a.png: 3 certainty for 2 objects'):
+        step(annotated(**entry, certainty=[1, 2, 3]))
+    with pytest.raises(KeyError, match="gives no 'certainty'; did you mean 'certainly'"):
+        step(annotated(**entry, certainly=[1, 2]))
+
+
+@pytest.mark.parametrize('value', [-1, float('nan'), float('inf'), True, '1', None])
+def test_load_weights_that_are_none_name_the_annotation(value):
+    anns = [dict(id=7), dict(id=8, loss_weight=value)]
+    boxes = dict(bboxes=np.zeros((2, 4), np.float32), labels=np.zeros(2, int))
+    with pytest.raises(ValueError, match=r'a.png: annotation 8: loss_weight must be a finite number >= 0, got'):
+        LoadAnnotations(with_weight=True)(annotated(**boxes, annotations=anns))
+
+
 def test_load_masks_of_every_coco_kind_agree():
     rle = mask_utils.merge(mask_utils.frPyObjects([TRIANGLE], 7, 9))
     bitmap = mask_utils.decode(rle)

@@ -23,11 +23,13 @@ def scene(label, box=(4, 6, 24, 26), size=(32, 40)):
         gt_bboxes=np.array([box], np.float32),
         gt_labels=np.array([label]),
         gt_extra_labels=np.array([label + 100]),
+        gt_weights=np.array([label / 8], np.float32),
     )
 
 
 def assert_boxes_on_their_pixels(out):
     assert out['gt_extra_labels'].tolist() == (out['gt_labels'] + 100).tolist()
+    assert out['gt_weights'].tolist() == (out['gt_labels'] / 8).tolist()
     assert len(out['gt_bboxes']) == len(out['gt_labels'])
     for (x1, y1, x2, y2), label in zip(out['gt_bboxes'].round().astype(int), out['gt_labels']):
         inner = out['img'][y1 + 2 : y2 - 2, x1 + 2 : x2 - 2]
@@ -78,6 +80,18 @@ def test_mosaic_needs_the_same_kinds_of_labels_everywhere():
     del other['gt_extra_labels']
     with pytest.raises(KeyError, match='gt_extra_labels: 1 of the 4 images'):
         Mosaic((32, 40))(scene(1) | dict(mix_results=[other, scene(3), scene(4)]))
+
+
+@pytest.mark.parametrize('without', range(2))
+def test_objects_of_an_image_without_weights_weigh_one(without):
+    scenes = [scene(16), scene(24)]
+    del scenes[without]['gt_weights']
+    out = MixUp((32, 40), (1, 1), flip_ratio=0)(scenes[0] | dict(mix_results=[scenes[1]]))
+    assert out['gt_weights'].tolist() == [1 if without == 0 else 2, 1 if without == 1 else 3]
+    out = Mosaic((32, 40), center_ratio_range=(1, 1))(scenes[0] | dict(mix_results=[scenes[1], scene(32), scene(40)]))
+    by_label = dict(zip(out['gt_labels'].tolist(), out['gt_weights'].tolist()))
+    assert by_label == {label: 1.0 if label == (16, 24)[without] else label / 8 for label in by_label}
+    assert len(by_label) > 1
 
 
 @pytest.mark.parametrize('flip_ratio', [0, 1])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from zoo_cases_zoo2 import CASES, FOCAL, SQUARES, STUDENTS
 
-from mmdet.core.directives import IGNORE_NEGATIVES, LABELED_CLASSES, NEGATIVES, UNLABELED_CLASSES
+from mmdet.core.directives import IGNORE_NEGATIVES, LABELED_CLASSES, NEGATIVES, OBJECT_WEIGHTS, UNLABELED_CLASSES
 from mmdet.models.builder import HEADS
 from mmdet.models.directives import switch_directives_on
 
@@ -115,6 +115,29 @@ def test_policies_scale_the_negatives_of_their_image_and_nothing_else(name):
         assert key == 'loss_cls' or plain[key] == half[key] == none[key]
     recalibrated = run(name, {NEGATIVES: dict(type='recalibrate', score_thr=1e-9, warmup=0)}, {})[0]
     torch.testing.assert_close(recalibrated['loss_cls'], none['loss_cls'])
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_losses_are_linear_in_the_weights_of_the_objects(name):
+    def losses(*of_second, weighted=False):
+        metas = [{OBJECT_WEIGHTS: torch.ones(1)}, {OBJECT_WEIGHTS: torch.tensor(of_second)}]
+        return run(name, *metas, weighted=weighted)[0]
+
+    plain, ones, first, both = run(name, {}, {}, weighted=False)[0], losses(1.0, 1), losses(3.0, 1), losses(3.0, 3)
+    second, no_boxes = losses(1.0, 3), losses([1.0, 0], [1, 0])
+    for key, value in plain.items():
+        torch.testing.assert_close(ones[key], value)
+        torch.testing.assert_close(first[key] + second[key], both[key] + value)
+        assert (first[key], second[key]) != (value, value), key
+        assert key == 'loss_cls' or no_boxes[key] < value
+    assert no_boxes['loss_cls'] == ones['loss_cls']
+    torch.testing.assert_close(losses(1.0, 3, weighted=True), second)  # directives change nothing of it
+
+
+@pytest.mark.parametrize('name', MASK_HEADS)
+def test_heads_that_cannot_tell_the_objects_of_their_rows_refuse_their_weights_by_name(name):
+    with pytest.raises(ValueError, match=f'gt_weights: {name} cannot tell'):
+        run(name, {}, {OBJECT_WEIGHTS: torch.ones(2)}, weighted=False)
 
 
 @pytest.mark.parametrize('name', ['VFNetHead', 'PAAHead', 'LADHead', *MASK_HEADS])

@@ -82,9 +82,13 @@ class ATSSAssigner(BaseAssigner):
             centers = centers_of(bboxes)
             distances = (centers[:, None] - centers_of(gt_bboxes)).pow(2).sum(dim=-1).sqrt()
             rows = nearest_of_each_level(
-                distances.masked_fill(ignored[:, None], torch.inf), num_level_bboxes, self.topk
+                # an ignored square must not use up one of the topk places of its level
+                distances.masked_fill(ignored[:, None], torch.inf),
+                num_level_bboxes,
+                self.topk,
             )
             candidate_overlaps = overlaps.gather(0, rows)
+            # high where one level fits an object much better than the others, low where several fit alike
             threshold = candidate_overlaps.mean(dim=0) + candidate_overlaps.std(dim=0)
             candidates = rows_to_mask(rows, len(bboxes)) & (overlaps >= threshold)
             candidates &= (depth_inside(centers, gt_bboxes) > MIN_DEPTH) & ~ignored[:, None]
@@ -110,6 +114,7 @@ class ATSSAssigner(BaseAssigner):
             return self.iou_calculator(bboxes, gt_bboxes)
         if cls_scores is None or bbox_preds is None or gt_labels is None:
             raise ValueError('ATSSAssigner with alpha needs cls_scores, bbox_preds and gt_labels')
+        # assignment is no path for gradients
         scores = cls_scores.detach().sigmoid()[:, gt_labels]
         return scores ** (1 - self.alpha) * self.iou_calculator(bbox_preds.detach(), gt_bboxes) ** self.alpha
 

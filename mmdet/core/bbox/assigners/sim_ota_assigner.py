@@ -93,6 +93,7 @@ class SimOTAAssigner(BaseAssigner):
             return AssignResult(num_gts, gt_inds, max_overlaps, torch.full_like(gt_inds, -1))
         overlaps = bbox_overlaps(decoded_bboxes[valid], gt_bboxes)  # (v, G)
         cost = self.cls_weight * classification_cost(pred_scores[valid], gt_labels)
+        # a prior outside of box and centre costs more than any other: it is taken only when those run out
         cost = cost - self.iou_weight * torch.log(overlaps + eps) + FAR_COST * ~in_box_and_center
         matched_overlaps, matched_gts = self.dynamic_k_matching(cost, overlaps, num_gts, valid)
         gt_inds[valid] = matched_gts + 1
@@ -133,7 +134,9 @@ class SimOTAAssigner(BaseAssigner):
             Overlaps (m,) and ground truths (m,), from 0, of the matched priors.
         """
         topk_ious = pairwise_ious.topk(min(self.candidate_topk, len(pairwise_ious)), dim=0).values
+        # an object that many predictions overlap well deserves as many positives; each has at least one
         counts = topk_ious.sum(dim=0).int().clamp(min=1)
+        # ranks in place of a topk for each object, as objects take different numbers of priors
         ranks = cost.argsort(dim=0, stable=True).argsort(dim=0)
         chosen = ranks < counts
         best_gt = cost.masked_fill(~chosen, torch.inf).argmin(dim=1)

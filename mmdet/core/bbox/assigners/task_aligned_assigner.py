@@ -66,9 +66,11 @@ class TaskAlignedAssigner(BaseAssigner):
             overlaps = self.iou_calculator(decode_bboxes, gt_bboxes)
             alignment = pred_scores[:, gt_labels] ** alpha * overlaps**beta
             rows = alignment.topk(min(self.topk, num_bboxes), dim=0).indices
+            # topk fills up with alignments of 0 where an object has fewer candidates
             candidates = rows_to_mask(rows, num_bboxes) & (alignment > 0)
             candidates &= depth_inside(centers_of(anchors), gt_bboxes) > MIN_DEPTH
             max_overlaps, gt_inds = resolve_by_overlap(candidates, overlaps)
+            # clamped, as the row of a negative is looked up too and then multiplied by 0
             chosen = alignment.gather(1, (gt_inds - 1).clamp(min=0)[:, None])[:, 0]
             metrics = chosen * (gt_inds > 0)
         labels = None if gt_labels is None else labels_of(gt_inds, gt_labels)

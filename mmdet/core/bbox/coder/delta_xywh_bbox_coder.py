@@ -50,6 +50,7 @@ def bbox2delta(
     Returns:
         (..., 4) float: dx, dy in units of the proposals' size, and the logarithms dw, dh; normalised.
     """
+    # half precision cannot tell neighbouring pixels apart beyond 2048
     centers, sizes = center_size(proposals.float(), extent)
     gt_centers, gt_sizes = center_size(gt.float(), extent)
     deltas = torch.cat([(gt_centers - centers) / sizes, torch.log(gt_sizes / sizes)], dim=-1)

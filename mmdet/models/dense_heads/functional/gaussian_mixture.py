@@ -22,6 +22,7 @@ class Mixture(NamedTuple):
     def log_densities(self, values: Tensor) -> Tensor:
         """Values (B, M) -> (B, M, 2) logarithms of weight times density of both components."""
         means, variances = self.means[:, None], self.variances[:, None]
+        # in logarithms, as densities of values far from a mean are zero in floating point
         squares = (values[..., None] - means).square() / variances
         return self.weights.log()[:, None] - 0.5 * (squares + variances.log() + math.log(2 * math.pi))
 
@@ -50,6 +51,7 @@ def fit_two_gaussians(values: Tensor, valid: Tensor, covariance_type: str = 'dia
         logs = mixture.log_densities(values)
         totals = logs.logsumexp(2)
         shares = (logs - totals[..., None]).exp() * valid[..., None]
+        # samples that have converged stay as they are, whatever the others of the batch still need
         better = _maximise(values, shares, counts, covariance_type == 'tied')
         mixture = Mixture(*(torch.where(running[:, None], new, old) for new, old in zip(better, mixture)))
         mean = (totals * valid).sum(1) / counts
@@ -63,6 +65,7 @@ def _maximise(values: Tensor, shares: Tensor, counts: Tensor, tied: bool) -> Mix
     """The likeliest mixtures where both components have the ``shares`` (B, M, 2) of the values (B, M)."""
     sizes = shares.sum(1) + 10 * torch.finfo(shares.dtype).eps
     means = (shares * values[..., None]).sum(1) / sizes
+    # may come out just below 0 by cancellation, hence the clamp
     variances = (shares * values[..., None].square()).sum(1) / sizes - means.square()
     if tied:
         variances = ((variances * sizes).sum(1) / sizes.sum(1))[:, None].expand_as(means)

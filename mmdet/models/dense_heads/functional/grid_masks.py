@@ -153,12 +153,10 @@ def instances_of_cells(
 def original_size(masks: Tensor, scale: int, img_meta: ImgMeta) -> Tensor:
     """Masks (n, h, w) over the padded image, of cells of ``scale`` pixels -> (n, H, W) over the original image."""
     height, width = img_meta['ori_shape'][:2]
-    if not len(masks):
-        return masks.new_zeros(0, height, width)
     padded = tuple(side * scale for side in masks.shape[-2:])
-    masks = F.interpolate(masks[None], padded, mode='bilinear', align_corners=False)
+    masks = F.interpolate(masks[:, None], padded, mode='bilinear', align_corners=False)
     masks = masks[..., : img_meta['img_shape'][0], : img_meta['img_shape'][1]]
-    return F.interpolate(masks, (height, width), mode='bilinear', align_corners=False)[0]
+    return F.interpolate(masks, (height, width), mode='bilinear', align_corners=False)[:, 0]
 
 
 def values_of_cells(values: Sequence[float], num_grids: Sequence[int], like: Tensor) -> Tensor:

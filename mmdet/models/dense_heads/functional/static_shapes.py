@@ -46,7 +46,7 @@ def batch_targets(
     targets = static_shapes.matched_targets(sample, gt_inds, anchors, gt_bboxes, gt_labels, head, pos_weight)
     if head.sampling:
         targets = static_shapes.unmap_sample(sample, targets, gt_inds.size(1), head.num_classes)
-    targets = head.weigh(targets, img_metas, lambda i: overlaps[i])
+    targets = head.weigh(targets, img_metas, lambda i: overlaps[i], objects=lambda: gt_inds - 1)
     sizes = [len(level) for level in anchor_list[0]]
     counts = [mask.sum(1).clamp(min=1).sum() for mask in (sample.positive, sample.valid & ~sample.positive)]
     return (*(list(part.split(sizes, dim=1)) for part in targets), *counts)

@@ -19,7 +19,7 @@ from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
-from mmdet.core.targets import Targets, sampled_targets
+from mmdet.core.targets import Targets, objects_of_sample, sampled_targets
 from mmdet.core.utils.misc import images_of_rows, multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.directives import DirectedHead
@@ -27,7 +27,7 @@ from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels, refined_rows, unscale_boxes
 from mmdet.models.roi_heads.functional.compat import attached_zero, takes_img_metas
 from mmdet.models.utils.builder import build_linear_layer
-from mmdet.models.utils.export import refuse_export
+from mmdet.models.utils.export import detection_limit, stack_detections
 
 # Defaults of the constructor, which are part of its signature. They are copied before use, never written to.
 BBOX_CODER = dict(
@@ -59,7 +59,6 @@ class BBoxHead(BaseModule, DirectedHead):
 
     has_static_shapes = True
     directive_head, directive_fallback = 'bbox_head', 'roi_head'
-    onnx_export = refuse_export
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -233,6 +232,7 @@ class BBoxHead(BaseModule, DirectedHead):
             images_of_rows(counts, targets.labels.device),
             img_metas,
             lambda i: greatest_overlaps(self._row_boxes(sampling_results[i]), gt_bboxes[i]),
+            objects=lambda: torch.cat([self._row_objects(result) for result in sampling_results]),
         )
         if concat:
             return (*targets, *rest) if rest else targets
@@ -241,6 +241,10 @@ class BBoxHead(BaseModule, DirectedHead):
     def _row_boxes(self, sampling_result: Any) -> Tensor:
         """Boxes (n_i, 4) px of the rows of one image's targets."""
         return sampling_result.bboxes
+
+    def _row_objects(self, sampling_result: Any) -> Tensor:
+        """(n_i,) numbers of the objects of these rows, read of positives."""
+        return objects_of_sample(sampling_result)
 
     def loss(
         self,
@@ -379,6 +383,37 @@ class BBoxHead(BaseModule, DirectedHead):
         if cfg is None:
             return bboxes, scores
         return multiclass_nms(bboxes, scores, cfg.score_thr, cfg.nms, cfg.max_per_img)
+
+    def onnx_export(
+        self,
+        rois: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        img_shape: Sequence[int],
+        cfg: Any = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`get_bboxes` of N images with n RoIs each.
+
+        Args:
+            rois: (N, n, 5).
+            cls_score: (N, n, K + 1) logits.
+            bbox_pred: (N, n, 4 K) or (N, n, 4) codes.
+            img_shape: (h, w) px that bounds the boxes of all images.
+            cfg: see :meth:`get_bboxes`.
+            kwargs: not used.
+
+        Returns:
+            boxes with scores (N, k, 5), labels (N, k), -1 in rows that only fill up; without ``cfg`` boxes (N, n, 4 K)
+            or (N, n, 4) and scores (N, n, K + 1).
+        """
+        images = [
+            self.get_bboxes(*image, img_shape, scale_factor=1.0, cfg=cfg) for image in zip(rois, cls_score, bbox_pred)
+        ]
+        if cfg is None:
+            boxes, scores = zip(*images)
+            return torch.stack(boxes), torch.stack(scores)
+        return stack_detections(images, detection_limit(cfg))
 
     def _scores(self, cls_score: Tensor) -> Tensor:
         """Logits (n, K + 1) -> scores in [0, 1] of that shape."""

@@ -237,6 +237,11 @@ class DIIHead(BBoxHead):
         rows = torch.cat([sampling_result.pos_inds, sampling_result.neg_inds])
         return scatter_rows(sampling_result.bboxes, sampling_result.num_bboxes, rows)
 
+    def _row_objects(self, sampling_result: Any) -> Tensor:
+        """(P,) numbers of the objects of these rows."""
+        result = sampling_result
+        return scatter_rows(result.pos_assigned_gt_inds, result.num_bboxes, result.pos_inds)
+
 
 def _layer_norm(channels: int) -> nn.Module:
     return build_norm_layer(dict(type='LN'), channels)[1]

@@ -19,7 +19,7 @@ from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
-from mmdet.core.targets import Targets
+from mmdet.core.targets import Targets, objects_of_sample
 from mmdet.core.utils.misc import images_of_rows, multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.directives import DirectedHead
@@ -117,21 +117,22 @@ class SABLHead(BaseModule, DirectedHead):
         self.loss_cls = build_loss(loss_cls)
         self.loss_bbox_cls = build_loss(loss_bbox_cls)
         self.loss_bbox_reg = build_loss(loss_bbox_reg)
-
-        self.relu = nn.ReLU(inplace=True)
-        self.cls_fcs = self._add_fc_branch(num_cls_fcs, cls_in_channels, roi_feat_size, cls_out_channels)
-        self.fc_cls = nn.Linear(
-            cls_out_channels if num_cls_fcs else cls_in_channels * roi_feat_size**2, num_classes + 1
-        )
-        convs = (reg_pre_num, reg_pre_kernel, reg_post_num, reg_post_kernel)
-        for name, layer in side_layers(reg_in_channels, reg_feat_up_ratio, *convs, norm_cfg).items():
-            self.add_module(name, layer)
-        self.reg_cls_fcs = self._add_fc_branch(num_reg_fcs, reg_in_channels, 1, reg_cls_out_channels)
-        self.reg_offset_fcs = self._add_fc_branch(num_reg_fcs, reg_in_channels, 1, reg_offset_out_channels)
-        self.fc_reg_cls = nn.Linear(reg_cls_out_channels if num_reg_fcs else reg_in_channels, 1)
-        self.fc_reg_offset = nn.Linear(reg_offset_out_channels if num_reg_fcs else reg_in_channels, 1)
+        self._init_layers()
         if init_cfg is None:
             self.init_cfg = default_init_cfg(name for name, _ in self.named_children())
+
+    def _init_layers(self) -> None:
+        self.relu = nn.ReLU(inplace=True)
+        size, cls_in, reg_in = self.roi_feat_size, self.cls_in_channels, self.reg_in_channels
+        self.cls_fcs = self._add_fc_branch(self.num_cls_fcs, cls_in, size, self.cls_out_channels)
+        self.fc_cls = nn.Linear(self.cls_out_channels if self.num_cls_fcs else cls_in * size**2, self.num_classes + 1)
+        convs = (self.reg_pre_num, self.reg_pre_kernel, self.reg_post_num, self.reg_post_kernel)
+        for name, layer in side_layers(reg_in, self.reg_feat_up_ratio, *convs, self.norm_cfg).items():
+            self.add_module(name, layer)
+        self.reg_cls_fcs = self._add_fc_branch(self.num_reg_fcs, reg_in, 1, self.reg_cls_out_channels)
+        self.reg_offset_fcs = self._add_fc_branch(self.num_reg_fcs, reg_in, 1, self.reg_offset_out_channels)
+        self.fc_reg_cls = nn.Linear(self.reg_cls_out_channels if self.num_reg_fcs else reg_in, 1)
+        self.fc_reg_offset = nn.Linear(self.reg_offset_out_channels if self.num_reg_fcs else reg_in, 1)
 
     def _add_fc_branch(
         self, num_branch_fcs: int, in_channels: int, roi_feat_size: int, fc_out_channels: int
@@ -247,6 +248,7 @@ class SABLHead(BaseModule, DirectedHead):
             images_of_rows(counts, batch.labels.device),
             img_metas,
             lambda i: greatest_overlaps(sampling_results[i].bboxes, gt_bboxes[i]),
+            objects=lambda: torch.cat(list(map(objects_of_sample, sampling_results))),
         )
         return labels, label_weights, targets.chunk(2, dim=1), weights.chunk(2, dim=1)
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
-from mmdet.models.roi_heads.functional.training_batch import num_positives
 from mmdet.models.roi_heads.test_mixins import Features, Masks
 from mmdet.models.utils.brick_wrappers import adaptive_avg_pool2d
 
@@ -63,7 +62,7 @@ def mask_losses(
         mask_head.get_targets, sampling_results, gt_masks, rcnn_train_cfg, img_metas=img_metas
     )
     labels = torch.cat([res.pos_gt_labels for res in sampling_results])
-    return loss_of_rows(mask_head, num_positives(sampling_results), img_metas, mask_pred, targets, labels)
+    return loss_of_rows(mask_head, sampling_results, img_metas, mask_pred, targets, labels)
 
 
 def mean_scores(mask_preds: Iterable[Tensor]) -> np.ndarray:

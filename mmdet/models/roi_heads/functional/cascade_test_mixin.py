@@ -56,7 +56,7 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
     ) -> list[StageOutput]:
         """For each image the RoIs and box codes of the last stage, and the mean of the logits of all stages."""
         context = self._image_context(x) if context is None else context
-        counts = [len(p) for p in proposals]
+        counts = [p.size(0) for p in proposals]
         rois, logits = bbox2roi(proposals), []
         for stage, head in enumerate(self.bbox_head):
             results = self._bbox_forward(stage, x, rois, **context)

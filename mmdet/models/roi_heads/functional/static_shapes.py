@@ -61,7 +61,8 @@ def batch_box_targets(bbox_head: Any, rois: RoIBatch, batch: TrainingBatch, pos_
     overlaps = rois.overlaps.gather(1, sample.rows)
     images = torch.arange(len(overlaps), device=overlaps.device)[:, None].expand_as(sample.rows)
     images = images.masked_fill(~sample.valid, -1)
-    targets = bbox_head.weigh_rows(targets, images, batch.img_metas, lambda i: overlaps[i])
+    objects = rois.gt_inds.gather(1, sample.rows) - 1
+    targets = bbox_head.weigh_rows(targets, images, batch.img_metas, lambda i: overlaps[i], objects=lambda: objects)
     return Targets(*(part.flatten(0, 1) for part in targets))
 
 

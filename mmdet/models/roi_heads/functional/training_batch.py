@@ -10,11 +10,6 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.roi_heads.test_mixins import Features
 
 
-def num_positives(sampling_results: Sequence[Any]) -> list[int]:
-    """Positives of each image."""
-    return [len(res.pos_bboxes) for res in sampling_results]
-
-
 class TrainingBatch(NamedTuple):
     """A batch of N images as the stages of a RoI head see it; boxes are xyxy px of the network input."""
 

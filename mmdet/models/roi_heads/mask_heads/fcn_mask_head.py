@@ -14,9 +14,8 @@ from torch import Tensor
 from mmdet.core.mask.mask_target import mask_target
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.functional.compat import attached_zero
-from mmdet.models.roi_heads.mask_heads.paste import EXACT, image_masks, masks_of_labels
+from mmdet.models.roi_heads.mask_heads.paste import EXACT, image_masks, masks_of_labels, paste_masks
 from mmdet.models.roi_heads.mask_heads.paste import paste_masks as _do_paste_mask  # noqa: F401 - the name that mmdetection 2.x code imports
-from mmdet.models.utils.export import refuse_export
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -51,7 +50,6 @@ class FCNMaskHead(BaseModule):
     """
 
     directive_head, directive_fallback = 'mask_head', 'roi_head'
-    onnx_export = refuse_export
 
     def __init__(
         self,
@@ -188,6 +186,27 @@ class FCNMaskHead(BaseModule):
         channels = torch.zeros_like(labels) if self.class_agnostic else labels
         rows = {} if weights is None else dict(row_weights=weights)
         return dict(loss_mask=self.loss_mask(mask_pred, mask_targets, channels, **rows))
+
+    def onnx_export(
+        self,
+        mask_pred: Tensor,
+        det_bboxes: Tensor,
+        det_labels: Tensor,
+        rcnn_test_cfg: Any,
+        ori_shape: Sequence[int],
+        **kwargs: Any,
+    ) -> Tensor:
+        """Masks (n, H, W) bool of an image's size, from logits (n, K, h, w), boxes (n, 4 or 5) px and labels (n,).
+
+        Args:
+            mask_pred, det_bboxes, det_labels: of the detections.
+            rcnn_test_cfg: has ``mask_thr_binary``.
+            ori_shape: (H, W).
+            kwargs: not used.
+        """
+        masks = masks_of_labels(mask_pred, det_labels)[:, None].sigmoid()
+        pasted, _ = paste_masks(masks, det_bboxes[:, :4], *ori_shape[:2], skip_empty=False)
+        return pasted >= rcnn_test_cfg.mask_thr_binary
 
     def get_seg_masks(
         self,

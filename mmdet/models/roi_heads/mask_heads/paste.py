@@ -136,4 +136,4 @@ def masks_of_labels(mask_pred: Tensor, labels: Tensor) -> Tensor:
     """(n, K, h, w) masks of all classes and (n,) labels -> (n, h, w); a single mask is that of every label."""
     if mask_pred.size(1) == 1:
         return mask_pred[:, 0]
-    return mask_pred[torch.arange(len(labels), device=labels.device), labels]
+    return mask_pred[torch.arange(labels.size(0), device=labels.device), labels]

@@ -65,7 +65,7 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
         Returns:
             labels (n,) in ``[0, T)``, boxes around the masks with scores (n, 5) xyxy px, masks (n, H, W) bool.
         """
-        return instances_from_queries(mask_cls, mask_pred, self.num_things_classes, self._setting('max_per_image', 100))
+        return instances_from_queries(mask_cls, mask_pred, self.num_things_classes, self.most_instances)
 
     def simple_test(
         self,
@@ -89,6 +89,20 @@ class MaskFormerFusionHead(BasePanopticFusionHead):
         self._check_kinds()
         return [
             self._test_image(mask_cls, mask_pred, meta, rescale)
+            for mask_cls, mask_pred, meta in zip(mask_cls_results, mask_pred_results, img_metas)
+        ]
+
+    @property
+    def most_instances(self) -> int:
+        """Greatest number of instances of an image."""
+        return self._setting('max_per_image', 100)
+
+    def instances(
+        self, mask_cls_results: Tensor, mask_pred_results: Tensor, img_metas: list[ImgMeta]
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Instances of each of N images, at the size of the network's input; see :meth:`instance_postprocess`."""
+        return [
+            self.instance_postprocess(mask_cls, crop_and_resize(mask_pred, meta['img_shape'], None))
             for mask_cls, mask_pred, meta in zip(mask_cls_results, mask_pred_results, img_metas)
         ]
 

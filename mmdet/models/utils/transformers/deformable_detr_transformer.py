@@ -5,6 +5,7 @@ y, w, h as fractions of the image; "unactivated" ones are their logits.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from mmdet.models.utils.positional_encoding import sine_cosine
 from mmdet.models.utils.transformers.detr_transformer import Transformer
 from mmdet.ops.multi_scale_deform_attn import MultiScaleDeformableAttention
 from mmdet.utils.running.device_copy import tensor_like, to_device
+
+Shapes = Tensor | Sequence[Sequence[int]]  # height and width of each map, on the CPU
 
 TWO_PI = 6.283185307179586
 PROPOSAL_SIZE = 0.05  # fraction of the image that a box proposed at a cell of the finest map has; doubles with each map
@@ -134,35 +137,35 @@ class DeformableDetrTransformer(Transformer):
         nn.init.normal_(self.level_embeds)
 
     def gen_encoder_output_proposals(
-        self, memory: Tensor, memory_padding_mask: Tensor, spatial_shapes: Tensor
+        self, memory: Tensor, memory_padding_mask: Tensor, spatial_shapes: Shapes
     ) -> tuple[Tensor, Tensor]:
         """A box at each cell.
 
         Args:
             memory: (N, S, C) what the encoder made.
             memory_padding_mask: (N, S), True on padding.
-            spatial_shapes: (L, 2) height and width of the maps.
+            spatial_shapes: (L, 2) height and width of the maps, or L pairs.
 
         Returns:
             features (N, S, C), made from zeros on padding and at the image's edge; unactivated boxes (N, S, 4),
             infinite there.
         """
-        boxes = cell_boxes(memory_padding_mask, spatial_shapes.tolist())
+        boxes = cell_boxes(memory_padding_mask, _pairs(spatial_shapes))
         usable = ((boxes > MARGIN) & (boxes < 1 - MARGIN)).all(-1, keepdim=True) & ~memory_padding_mask[..., None]
         unactivated = (boxes / (1 - boxes)).log().masked_fill(~usable, torch.inf)
         return self.enc_output_norm(self.enc_output(memory.masked_fill(~usable, 0.0))), unactivated
 
     @staticmethod
-    def get_reference_points(spatial_shapes: Tensor, valid_ratios: Tensor, device: torch.device) -> Tensor:
+    def get_reference_points(spatial_shapes: Shapes, valid_ratios: Tensor, device: torch.device) -> Tensor:
         """Middles of all cells, as each map counts: (N, S, L, 2) x and y, 1 being the edge of the padded map.
 
         Args:
-            spatial_shapes: (L, 2) height and width of the maps.
+            spatial_shapes: (L, 2) height and width of the maps, or L pairs.
             valid_ratios: (N, L, 2) fraction of each map's width and height that is no padding.
             device: of the result.
         """
         levels = []
-        for level, shape in enumerate(spatial_shapes.tolist()):
+        for level, shape in enumerate(_pairs(spatial_shapes)):
             size_wh = tensor_like(shape[::-1], valid_ratios)
             levels.append(cell_middles(*shape, device) / (valid_ratios[:, None, level] * size_wh))
         return torch.cat(levels, 1)[:, :, None] * valid_ratios[:, None]
@@ -200,7 +203,7 @@ class DeformableDetrTransformer(Transformer):
             (layers, Q, N, C) queries; (N, Q, 2 or 4) first reference points; (layers, N, Q, 2 or 4) those after each
             layer; of the encoder, with ``as_two_stage``, (N, S, K) class logits and (N, S, 4) unactivated boxes.
         """
-        shapes = torch.tensor([feat.shape[-2:] for feat in mlvl_feats])  # on the CPU, where it is read
+        shapes = [tuple(feat.shape[-2:]) for feat in mlvl_feats]
         cells = torch.cat([feat.flatten(2) for feat in mlvl_feats], 2).permute(2, 0, 1)  # (S, N, C)
         positions = torch.cat(
             [pos.flatten(2) + embed[:, None] for pos, embed in zip(mlvl_pos_embeds, self.level_embeds)], 2
@@ -240,7 +243,7 @@ class DeformableDetrTransformer(Transformer):
         self,
         memory: Tensor,
         padding: Tensor,
-        shapes: Tensor,
+        shapes: Shapes,
         reg_branches: Sequence[nn.Module],
         cls_branches: Sequence[nn.Module],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -258,10 +261,14 @@ class DeformableDetrTransformer(Transformer):
         return query_pos, query, chosen.sigmoid(), logits, unactivated
 
 
-def _starts(shapes_hw: Tensor) -> Tensor:
-    """(L, 2) -> (L,) the first cell of each map."""
-    areas = shapes_hw.prod(1)
-    return areas.cumsum(0) - areas
+def _pairs(shapes_hw: Shapes) -> list[Sequence[int]]:
+    return shapes_hw.tolist() if isinstance(shapes_hw, Tensor) else list(shapes_hw)
+
+
+def _starts(shapes_hw: Sequence[Sequence[int]]) -> Tensor:
+    """Heights and widths of L maps -> (L,) the first cell of each, on the CPU."""
+    ends = list(accumulate(height * width for height, width in shapes_hw))
+    return to_device([0, *ends[:-1]], torch.long, torch.device('cpu'))
 
 
 def valid_size_wh(mask: Tensor) -> Tensor:

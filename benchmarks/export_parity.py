@@ -1,0 +1,205 @@
+"""Export one detector of each family to ONNX and compare its results with those of torch.
+
+    python benchmarks/export_parity.py --out parity.json
+    python benchmarks/export_parity.py --results parity.json --table docs/deployment.md
+
+Models are narrow and their weights are random. Results are those of the detector's own test: the number of detections
+must be the same, boxes within 0.01 px, scores within 1e-4, on several sizes and batches. The second command writes the
+table of the page from what the first one found. A family takes about a minute of one core.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / 'tests/families'))
+
+from mmdet.apis.export import ExportError, ExportOptions, ONNXDetector, export_detector  # noqa: E402
+from mmdet.models import build_detector  # noqa: E402
+from mmdet.utils.atomic_write import atomic_write  # noqa: E402
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from mmcv import Config, ConfigDict  # noqa: E402
+from reduced import WIDTH_KNOWN, narrowed, with_few_layers, without_downloads  # noqa: E402
+from scipy.optimize import linear_sum_assignment  # noqa: E402
+from torch import nn  # noqa: E402
+
+BOX_TOLERANCE, SCORE_TOLERANCE = 0.01, 1e-4  # px, and of scores in [0, 1]
+BATCHES = ((1, (256, 320)), (3, (320, 192)))  # images, height and width px
+SPREAD = 6.0  # factor of the weights of what scores, so that the scores of random weights differ
+MARKS = '<!-- families -->', '<!-- end of families -->'
+# family -> config, whether its channels stay as they are, the one size it is exported for (None: any)
+FAMILIES: dict[str, tuple[str, bool, tuple[int, int] | None]] = {
+    'RetinaNet': ('retinanet/retinanet_r18_fpn_1x8_1x_coco.py', False, None),
+    'FCOS': ('fcos/fcos_r50_caffe_fpn_gn-head_1x_coco.py', False, None),
+    'ATSS': ('atss/atss_r50_fpn_1x_coco.py', False, None),
+    'GFL': ('gfl/gfl_r50_fpn_1x_coco.py', False, None),
+    'SSD': ('ssd/ssdlite_mobilenetv2_scratch_600e_coco.py', True, (320, 320)),
+    'YOLOX': ('yolox/yolox_tiny_8x8_300e_coco.py', False, None),
+    'YOLOv3': ('yolo/yolov3_mobilenetv2_mstrain-416_300e_coco.py', False, None),
+    'RPN': ('rpn/rpn_r50_fpn_1x_coco.py', False, None),
+    'Faster R-CNN': ('faster_rcnn/faster_rcnn_r50_fpn_1x_coco.py', False, None),
+    'Mask R-CNN': ('mask_rcnn/mask_rcnn_r50_fpn_1x_coco.py', False, None),
+    'Cascade R-CNN': ('cascade_rcnn/cascade_mask_rcnn_r50_fpn_1x_coco.py', False, None),
+    'Keypoint R-CNN': ('keypoint_rcnn/keypoint_rcnn_r50_fpn_1x_coco.py', False, None),
+    'Faster R-CNN with deformable convolutions': ('dcn/faster_rcnn_r50_fpn_dconv_c3-c5_1x_coco.py', False, None),
+    'DETR': ('detr/detr_r50_8x2_150e_coco.py', True, None),
+    'Deformable DETR': ('deformable_detr/deformable_detr_r50_16x2_50e_coco.py', True, None),
+    'Sparse R-CNN': ('sparse_rcnn/sparse_rcnn_r50_fpn_1x_coco.py', False, None),
+    'SOLOv2': ('solov2/solov2_r50_fpn_1x_coco.py', False, None),
+    'Mask2Former': ('mask2former/mask2former_r50_lsj_8x2_50e_coco.py', False, None),
+    'YOLACT': ('yolact/yolact_r50_1x8_coco.py', False, None),
+    'PointRend': ('point_rend/point_rend_r50_caffe_fpn_mstrain_1x_coco.py', False, None),
+    'FoveaBox': ('foveabox/fovea_r50_fpn_4x4_1x_coco.py', False, None),
+    'TOOD': ('tood/tood_r50_fpn_1x_coco.py', True, None),
+    'VFNet': ('vfnet/vfnet_r50_fpn_1x_coco.py', True, None),
+    'YOLOF': ('yolof/yolof_r50_c5_8x8_1x_coco.py', False, None),
+    'CenterNet': ('centernet/centernet_resnet18_140e_coco.py', True, None),
+    'Grid R-CNN': ('grid_rcnn/grid_rcnn_r50_fpn_gn-head_2x_coco.py', False, None),
+}
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--families', nargs='+', choices=list(FAMILIES), default=list(FAMILIES), help='default: all')
+    parser.add_argument('--out', help='write what is found to this JSON file, after each family; others in it stay')
+    parser.add_argument('--results', help='do not export: read what was found from this file')
+    parser.add_argument('--table', help='write the table into this page, between its marks')
+    return parser.parse_args(argv)
+
+
+def narrow_detector(config: str, wide: bool) -> nn.Module:
+    """A narrow detector with random weights whose scores differ."""
+    cfg = Config.fromfile(str(ROOT / 'configs' / config))
+    model = without_downloads(cfg.model.to_dict())
+    if not wide:
+        model = narrowed(model, model['backbone']['type'] in WIDTH_KNOWN)
+    cfg.model = ConfigDict({**with_few_layers(model), 'train_cfg': None})
+    torch.manual_seed(0)
+    detector = build_detector(cfg.model, test_cfg=cfg.get('test_cfg')).eval()
+    for name, parameter in detector.named_parameters():
+        if 'cls' in name and name.endswith('weight') and parameter.ndim > 1:
+            parameter.data *= SPREAD
+    detector.cfg, detector.CLASSES = cfg, [str(i) for i in range(_num_classes(detector))]
+    return detector
+
+
+def _num_classes(detector: nn.Module) -> int:
+    parts = [getattr(detector, name, None) for name in ('roi_head', 'bbox_head', 'mask_head', 'panoptic_fusion_head')]
+    head: Any = next((part for part in parts if part is not None), detector)
+    head = getattr(head, 'bbox_head', head)
+    head = head[-1] if isinstance(head, nn.ModuleList) else head
+    return getattr(head, 'num_things_classes', getattr(head, 'num_classes', 1))
+
+
+def batch(num: int, size: tuple[int, int]) -> dict[str, list]:
+    """Images of noise, of which all but the first have padding."""
+    height, width = size
+    metas = []
+    for i in range(num):
+        shape = (height - 9 * i, width - 30 * i, 3)
+        metas.append(
+            dict(img_shape=shape, ori_shape=shape, pad_shape=(height, width, 3), scale_factor=np.ones(4), flip=False)
+        )
+    return dict(img=[torch.randn(num, 3, height, width)], img_metas=[metas])
+
+
+def differences(expected: Any, found: Any) -> dict[str, float]:
+    """Number of detections, and the greatest differences between two results of an image."""
+    first, second = (result[0] if isinstance(result, tuple) else result for result in (expected, found))
+    first, second = ([r] if isinstance(r, np.ndarray) else r for r in (first, second))
+    if [len(boxes) for boxes in first] != [len(boxes) for boxes in second]:
+        return dict(number=sum(map(len, first)), box=np.inf, score=np.inf, masks=0.0)
+    a, b = np.concatenate(first), np.concatenate(second)
+    masks = 0.0
+    if isinstance(expected, tuple) and expected[1] is not None:
+        pairs = [pair for of_class in zip(expected[1], found[1]) for pair in zip(*of_class)]
+        masks = max((float((one != other).mean()) for one, other in pairs), default=0.0)
+    boxes, scores = matched_differences(a, b)
+    return dict(number=len(a), box=float(boxes.max(initial=0)), score=float(scores.max(initial=0)), masks=masks)
+
+
+def matched_differences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Differences of boxes and of scores (n,) of detections (n, 5), each with the one nearest to it.
+
+    Detections of equal score may come in any order, of which random weights give many.
+    """
+    boxes, scores = np.abs(a[:, None, :4] - b[None, :, :4]).max(2, initial=0), np.abs(a[:, None, 4] - b[None, :, 4])
+    rows = linear_sum_assignment(boxes / BOX_TOLERANCE + scores / SCORE_TOLERANCE)
+    return boxes[rows], scores[rows]
+
+
+@torch.no_grad()
+def examine(name: str) -> dict[str, Any]:
+    """Export a family and compare."""
+    config, wide, fixed = FAMILIES[name]
+    started, detector = time.process_time(), narrow_detector(config, wide)
+    options = ExportOptions(size=fixed or (256, 320), dynamic_size=fixed is None)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            about = export_detector(detector, f'{folder}/model.onnx', options)
+        except ExportError as error:
+            return dict(config=config, refused=str(error))
+        exported = ONNXDetector(f'{folder}/model.onnx')
+        found = []
+        for num, size in BATCHES:
+            data = batch(num, fixed or size)
+            found += map(differences, detector(return_loss=False, **data), exported(return_loss=False, **data))
+    return dict(
+        config=config,
+        outputs=list(about['outputs']),
+        sides=about['side_divisor'],
+        seconds=round(time.process_time() - started, 1),
+        **{key: max(image[key] for image in found) for key in found[0]},
+    )
+
+
+def row(name: str, found: dict[str, Any]) -> str:
+    """A family's line of the table."""
+    if 'refused' in found:
+        return f'| {name} | `{found["config"]}` | - | - | {found["refused"]} |'
+    equal = found['box'] <= BOX_TOLERANCE and found['score'] <= SCORE_TOLERANCE
+    sides = {0: 'one', 1: 'any'}.get(found['sides'], f'multiples of {found["sides"]} px')
+    outputs = ', '.join(found['outputs'])
+    differs = f'boxes {found["box"]:.1g} px, scores {found["score"]:.1g}'
+    verdict = f'equal: {differs}' if equal else f'differs: {differs}'
+    return f'| {name} | `{found["config"]}` | {outputs} | {sides} | {verdict}, {found["number"]:.0f} detections |'
+
+
+def write_table(page: Path, results: dict[str, dict[str, Any]]) -> None:
+    """Put the table between the marks of a page."""
+    lines = ['| family | config | gives | sides | against torch |', '| --- | --- | --- | --- | --- |']
+    lines += [row(name, results[name]) for name in FAMILIES if name in results]
+    text = page.read_text()
+    start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
+    with atomic_write(page) as file:
+        file.write('\n'.join([text[:start], *lines, text[end:]]))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Export, compare, write."""
+    args = parse_args(argv)
+    known = args.results or args.out
+    results = json.loads(Path(known).read_text()) if known and Path(known).exists() else {}
+    if not args.results:
+        warnings.simplefilter('ignore')
+        for name in args.families:
+            results[name] = examine(name)
+            print(row(name, results[name]), flush=True)
+            if args.out:
+                with atomic_write(args.out) as file:
+                    json.dump(results, file, indent=1)
+    if args.table:
+        write_table(Path(args.table), results)
+
+
+if __name__ == '__main__':
+    main()

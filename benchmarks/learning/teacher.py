@@ -1,0 +1,217 @@
+"""What a teacher is worth (`model.teacher`) where labels are missing: in all images, by class, or of most images.
+
+    python benchmarks/learning/teacher.py boxes
+    python benchmarks/learning/teacher.py classes --seeds 0 1 2
+    python benchmarks/learning/teacher.py images --labelled 10
+    python benchmarks/learning/teacher.py boxes --coco train.json train/ val.json val/
+
+* ``boxes``: of ALL training images a share of the boxes is removed at random (`--missing`; `one`: one box an image
+  stays). Methods: `plain`, the policies `overlap` and `soft`, `teacher`, `teacher overlap`, `complete`.
+* ``classes``: two sources, of which each has boxes of half of the classes. Methods: `plain`, `labeled classes`,
+  `teacher`, `teacher labeled classes`, `complete`.
+* ``images``: a share of the images is labelled, the others not at all. Methods: `labelled only`, `teacher`, `complete`.
+
+All runs have as many steps. Beside the average precision stand how much of the gap between the first method and
+`complete` a method recovers, and AP by that of `complete`. Runs that are there are not repeated. `--scratch` begins
+from nothing in the place of a detector of other shapes; `--coco` takes photos in the place of drawn shapes.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from experiment import (
+    SHAPES,
+    Run,
+    Source,
+    add_common_options,
+    by_method,
+    draw_shapes,
+    images_of_all_seeds,
+    markdown,
+    pretrained,
+    run_all,
+    spread,
+    subset,
+    write_json,
+    write_table,
+)
+
+COMPLETE, TEACHER, ONE, UNLABELLED = 'complete', 'teacher', 'one', 'unlabelled'
+ASKING: dict[str, Any] = dict(pseudo_labels='complete')
+POLICIES: dict[str, dict[str, Any]] = {
+    'plain': {},
+    'overlap': dict(negatives='overlap'),
+    'soft': dict(negatives=dict(type='soft', weight=0.2)),
+}
+METHODS = dict(
+    boxes=['plain', 'overlap', 'soft', TEACHER, f'{TEACHER} overlap', COMPLETE],
+    classes=['plain', 'labeled classes', TEACHER, f'{TEACHER} labeled classes', COMPLETE],
+    images=['labelled only', TEACHER, COMPLETE],
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('what', choices=METHODS, help='what is missing')
+    add_common_options(parser)
+    parser.add_argument('--coco', nargs=4, metavar=('TRAIN', 'IMAGES', 'TEST', 'IMAGES'), help='photos, not shapes')
+    parser.add_argument('--scratch', action='store_true', help='begin from nothing')
+    parser.add_argument('--images', type=int, default=300, help='training images of a seed')
+    parser.add_argument('--val-images', type=int, default=300)
+    parser.add_argument('--iters', type=int, default=1500, help='steps of each run')
+    parser.add_argument('--missing', nargs='+', default=['30', '50', '70', ONE], help='%% of the boxes, or one')
+    parser.add_argument('--labelled', type=int, default=10, help='%% of the images, of `images`')
+    parser.add_argument('--methods', nargs='+', help='some of those of the text above')
+    parser.add_argument('--teacher', type=json.loads, default={}, help='further arguments of model.teacher, JSON')
+    args = parser.parse_args(argv)
+    known = METHODS[args.what]
+    wrong = [method for method in args.methods or () if method not in known]
+    if wrong:
+        parser.error(f'--methods: {wrong} are none of {known}')
+    args.methods = args.methods or known
+    return args
+
+
+def data_of(args: argparse.Namespace) -> tuple[dict, str, tuple[str, str]]:
+    """Annotations and folder of the training images, and what is tested on."""
+    if args.coco:
+        train, images, test, test_images = (str(Path(path).resolve()) for path in args.coco)
+        return json.loads(Path(train).read_text()), f'{images}/', (test, f'{test_images}/')
+    count = images_of_all_seeds(args, args.images)
+    counts = dict(clean=count, val=args.val_images)
+    data = draw_shapes(args.work_dir / f'shapes_{count}_{args.val_images}_{args.size}', SHAPES, counts, args.size)
+    coco = json.loads((data / 'annotations/clean.json').read_text())
+    return coco, f'{data}/clean/', (f'{data}/annotations/val.json', f'{data}/val/')
+
+
+def one_an_image(coco: dict, seed: int) -> dict:
+    """A COCO dictionary with one box of each image, chosen at random."""
+    order = np.random.default_rng([seed, 29]).permutation(len(coco['annotations']))
+    chosen = {coco['annotations'][i]['image_id']: i for i in order}
+    return dict(coco, annotations=[coco['annotations'][i] for i in sorted(chosen.values())])
+
+
+class Plan:
+    """The runs of one seed."""
+
+    def __init__(self, args: argparse.Namespace, seed: int, data: tuple[dict, str, tuple[str, str]]) -> None:
+        self.args, self.seed = args, seed
+        self.coco, self.images, self.test = data
+        self.classes = tuple(category['name'] for category in self.coco['categories'])
+        ids = [image['id'] for image in self.coco['images']]
+        start = 0 if args.coco else seed * args.images
+        self.ids = [int(i) for i in np.random.default_rng([seed, 3]).permutation(ids[start : start + args.images])]
+
+    def source(self, name: str, content: dict, **directives: Any) -> Source:
+        """Images with the annotations of ``content``."""
+        args = self.args
+        kind = 'photos' if args.coco else f'shapes_{args.images}_{args.size}'
+        folder = args.work_dir / 'annotations' / f'teacher_{kind}_{self.seed}'
+        return Source(name, write_json(content, folder / f'{name.replace(" ", "_")}.json'), self.images, directives)
+
+    def run(self, method: str, setting: str, *sources: Source) -> Run:
+        """One run; with a teacher where its method says so."""
+        name = f'{method}/{setting}' if method != COMPLETE else COMPLETE
+        options: dict[str, Any] = {}
+        if method.startswith(TEACHER):
+            options['model.teacher'] = dict(evaluate=TEACHER, student_view={}, **self.args.teacher)
+        for number, source in enumerate(sources):
+            if source.name == UNLABELLED:
+                options[f'data.train.datasets.{number}.filter_empty_gt'] = False
+        return Run(name, self.seed, self.classes, list(sources), self.test, self.args.iters, options)
+
+    def boxes(self) -> list[Run]:
+        """Boxes are missing in all images."""
+        whole = subset(self.coco, set(self.ids))
+        runs = [self.run(COMPLETE, '', self.source('all', whole))] if COMPLETE in self.args.methods else []
+        for missing in self.args.missing:
+            lean = missing == ONE
+            content = one_an_image(whole, self.seed) if lean else self.without(int(missing) / 100)
+            for method in self.args.methods:
+                if method != COMPLETE:
+                    own = POLICIES[method.removeprefix(TEACHER).strip() or 'plain']
+                    asking = ASKING if method.startswith(TEACHER) else {}
+                    runs.append(self.run(method, missing, self.source(f'without {missing}', content, **own, **asking)))
+        return runs
+
+    def without(self, share: float) -> dict:
+        """The images with a share of their boxes removed."""
+        return subset(self.coco, set(self.ids), share, self.seed)
+
+    def classes_of_sources(self) -> list[Run]:
+        """Each of two sources has boxes of half of the classes."""
+        half = len(self.classes) // 2
+        parts = (self.classes[:half], self.classes[half:])
+        halves = self.ids[::2], self.ids[1::2]
+        runs = []
+        for method in self.args.methods:
+            sources = []
+            for number, (ids, own) in enumerate(zip(halves, parts)):
+                complete = method == COMPLETE
+                content = subset(self.coco, set(ids), classes=() if complete else own)
+                said = dict(labeled_classes=list(own)) if 'labeled' in method else {}
+                asking = ASKING if method.startswith(TEACHER) else {}
+                name = f'{"all" if complete else "half"} {number}'
+                sources.append(self.source(name, content, **said, **asking))
+            runs.append(self.run(method, 'half', *sources))
+        return runs
+
+    def images_without(self) -> list[Run]:
+        """Most images have no labels."""
+        count = max(round(self.args.labelled / 100 * len(self.ids)), 1)
+        labelled = self.source('labelled', subset(self.coco, set(self.ids[:count])))
+        others = subset(self.coco, set(self.ids[count:]))
+        bare = self.source(UNLABELLED, dict(others, annotations=[]), **ASKING)
+        sources = {
+            'labelled only': [labelled],
+            TEACHER: [labelled, bare],
+            COMPLETE: [self.source('all', subset(self.coco, set(self.ids)))],
+        }
+        return [self.run(method, str(self.args.labelled), *sources[method]) for method in self.args.methods]
+
+
+def runs_of_seed(args: argparse.Namespace, seed: int, data: tuple[dict, str, tuple[str, str]]) -> list[Run]:
+    """All runs of a seed; their methods are ``method/setting``, or ``complete``."""
+    plan = Plan(args, seed, data)
+    return dict(boxes=plan.boxes, classes=plan.classes_of_sources, images=plan.images_without)[args.what]()
+
+
+def table(results: dict[str, list[dict[str, float]]]) -> str:
+    """One row for each method and setting: AP and AP50, the gap that it recovers, and AP by that of `complete`."""
+    aps = {method: mean(one['AP'] for one in figures) for method, figures in results.items()}
+    first = {method.partition('/')[2]: ap for method, ap in reversed(aps.items()) if method != COMPLETE}
+    whole = aps.get(COMPLETE)
+    rows = [['method', 'setting', 'AP', 'AP50', 'of the gap', 'of complete']]
+    for method, figures in results.items():
+        name, _, setting = method.partition('/')
+        below = first.get(setting, 0.0)
+        gap = (
+            '-'
+            if whole is None or name == COMPLETE or whole == below
+            else f'{(aps[method] - below) / (whole - below):.0%}'
+        )
+        share = '-' if not whole else f'{aps[method] / whole:.0%}'
+        figures_of = (spread([one[key] for one in figures]) for key in ('AP', 'AP50'))
+        rows.append([name, setting or '-', *figures_of, gap, share])
+    return markdown(rows)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_args(argv)
+    checkpoint = None if args.scratch else pretrained(args)
+    data = data_of(args)
+    runs = [run for seed in args.seeds for run in runs_of_seed(args, seed, data)]
+    text = table(by_method(runs, run_all(args, runs, checkpoint)))
+    kind = f'{"_photos" if args.coco else ""}{"_scratch" if args.scratch else ""}'
+    write_table(text, args.out_dir / f'teacher_{args.what}{kind}.md')
+    print(text)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,174 @@
+"""Annotation files with suggestions: for label tools to import, and with what was accepted."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmdet.apis.label_errors.advice import POLICY
+from mmdet.apis.label_errors.labelled_images import Source
+from mmdet.apis.label_errors.suggestions import MISPLACED, MISSING, SWAPPED, Report, Suggestion
+from mmdet.apis.launch import UserError
+from mmdet.core.directives import CLASS_KEYS, NEGATIVES
+from mmdet.utils import atomic_write
+from mmdet.utils.registry import did_you_mean
+
+# where label tools look for what they show beside a box
+ATTRIBUTES = 'attributes'
+SUGGESTION = 'suggestion'
+ACCEPTED = 'accepted'
+
+
+def suggestion_id(source: str, image_id: int, number: int) -> str:
+    """What a suggestion is called in all outputs; ``number`` is its place among those of the image, from 0."""
+    return f'{source}/{image_id}/{number}'
+
+
+def numbered(reports: Iterable[Report]) -> dict[str, tuple[Report, Suggestion]]:
+    """The suggestions by their names, in the order of the reports."""
+    return {
+        suggestion_id(report.image.source, report.image.image_id, number): (report, suggestion)
+        for report in reports
+        for number, suggestion in enumerate(report.suggestions)
+    }
+
+
+def read_annotations(source: Source) -> dict[str, Any]:
+    """The annotation file of a data set, as it is on the disk."""
+    return json.loads(Path(source.dataset.ann_file).read_text(encoding='utf-8'))
+
+
+def xywh(box: Sequence[float]) -> list[float]:
+    """COCO's box of corners."""
+    x1, y1, x2, y2 = box
+    return [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)]
+
+
+def box_fields(box: Sequence[float]) -> dict[str, Any]:
+    """The entries of an annotation that follow from its box; its outline is the box's."""
+    x, y, w, h = xywh(box)
+    outline = [x, y, x + w, y, x + w, y + h, x, y + h]
+    return dict(bbox=[x, y, w, h], area=round(w * h, 2), segmentation=[outline])
+
+
+def marked(source: Source, reports: Sequence[Report]) -> dict[str, Any]:
+    """The annotation file of a data set with its suggestions as annotations of their own.
+
+    A suggestion has ``attributes`` (``suggestion``: its kind, ``probability``, ``name``, and ``replaces``, the id of
+    the annotation that it would change), which CVAT shows beside the box. What was annotated before is there without a
+    change.
+    """
+    content = read_annotations(source)
+    rows = list(content.get('annotations', []))
+    next_id = 1 + max((row['id'] for row in rows), default=0)
+    of_label = source.dataset._label2cat()
+    for name, (report, suggestion) in numbered(r for r in reports if r.image.source == source.name).items():
+        attributes = {SUGGESTION: suggestion.kind, 'probability': round(suggestion.probability, 3), 'name': name}
+        if suggestion.ann_id is not None:
+            attributes['replaces'] = suggestion.ann_id
+        new = dict(id=next_id, image_id=report.image.image_id, category_id=of_label[suggestion.label], iscrowd=0)
+        rows.append({**new, **box_fields(suggestion.box), ATTRIBUTES: attributes})
+        next_id += 1
+    return {**content, 'annotations': rows}
+
+
+def accepted_names(named: Mapping[str, tuple[Report, Suggestion]], accept: Sequence[str], least: float) -> set[str]:
+    """The names of the suggestions that are to be carried out.
+
+    Args:
+        named: all suggestions, see :func:`numbered`.
+        accept: ``'all'``, kinds, names, or files with a name a line; several together.
+        least: least probability of those chosen by ``'all'`` or by kind.
+
+    Raises:
+        UserError: there is no such suggestion.
+    """
+    chosen: set[str] = set()
+    for entry in accept:
+        if entry in named:
+            chosen.add(entry)
+        elif entry == 'all' or entry in (MISSING, SWAPPED, MISPLACED):
+            chosen |= {n for n, (_, s) in named.items() if entry in ('all', s.kind) and s.probability >= least}
+        elif Path(entry).is_file():
+            lines = Path(entry).read_text(encoding='utf-8').split()
+            chosen |= accepted_names(named, lines, least)
+        else:
+            known = [*named, 'all', MISSING, SWAPPED, MISPLACED]
+            raise UserError(
+                f'--apply {entry}: there is no such suggestion, kind or file{did_you_mean(entry, known)}; accepted are '
+                'directives, all, missing, swapped, misplaced, names from the table, and files with a name a line'
+            )
+    return chosen
+
+
+def mended(source: Source, reports: Sequence[Report], accepted: Collection[str]) -> tuple[dict[str, Any], Counter]:
+    """The annotation file of a data set with the accepted suggestions carried out, and how many of each kind.
+
+    What is new or changed has ``attributes.accepted``, the name of the suggestion. A box in a new place takes an
+    outline of four corners, and loses its keypoints.
+    """
+    content = read_annotations(source)
+    rows = {row['id']: dict(row) for row in content.get('annotations', [])}
+    next_id = 1 + max(rows, default=0)
+    of_label = source.dataset._label2cat()
+    counts: Counter = Counter()
+    for name, (report, suggestion) in numbered(r for r in reports if r.image.source == source.name).items():
+        if name not in accepted:
+            continue
+        counts[suggestion.kind] += 1
+        if suggestion.ann_id is None:
+            row = dict(id=next_id, image_id=report.image.image_id, iscrowd=0, **box_fields(suggestion.box))
+            next_id += 1
+        else:
+            row = rows[suggestion.ann_id]
+        if suggestion.kind == MISPLACED:
+            row.update(box_fields(suggestion.box))
+            row.pop('keypoints', None)
+            row.pop('num_keypoints', None)
+        row['category_id'] = of_label[suggestion.label]
+        row[ATTRIBUTES] = {**row.get(ATTRIBUTES, {}), ACCEPTED: name}
+        rows[row['id']] = row
+    return {**content, 'annotations': list(rows.values())}, counts
+
+
+def directed(
+    content: Mapping[str, Any], source: Source, reports: Sequence[Report], directives: Mapping[str, Any]
+) -> tuple[dict[str, Any], Counter]:
+    """An annotation file whose image entries have training directives, and how many images have each.
+
+    Every image gets the directives of its data set; one on which a box is likely to be missing gets the policy of
+    negatives in any case. What an entry says already stays. Classes are category ids, as in every file.
+
+    Args:
+        content: the annotation file.
+        source: whose it is.
+        reports: of its images.
+        directives: of all its images, see :func:`mmdet.apis.label_errors.advice.advise`.
+    """
+    of_label, classes = source.dataset._label2cat(), source.dataset.CLASSES
+    directives = {
+        key: [of_label[classes.index(name)] for name in value if classes.index(name) in of_label]
+        if key in CLASS_KEYS
+        else value
+        for key, value in directives.items()
+    }
+    lacking = {r.image.image_id for r in reports if r.image.source == source.name and r.count(MISSING)}
+    images, counts = [], Counter()
+    for entry in content['images']:
+        own = {**({NEGATIVES: POLICY} if entry['id'] in lacking else {}), **directives}
+        counts.update(key for key in own if key not in entry)
+        images.append({**own, **entry})
+    return {**content, 'images': images}, counts
+
+
+def write_annotations(content: Mapping[str, Any], path: Path, source: Source) -> None:
+    """Write an annotation file.
+
+    Raises:
+        UserError: it would take the place of the original.
+    """
+    if path.resolve() == Path(source.dataset.ann_file).resolve():
+        raise UserError(f'{path} is the original annotation file; give another --out-dir')
+    with atomic_write(path, encoding='utf-8') as file:
+        json.dump(content, file)

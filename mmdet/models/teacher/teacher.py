@@ -1,0 +1,320 @@
+"""The averaged copy of a detector that completes the labels its images lack: ``model.teacher``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mmdet.core.directives import (
+    COMPLETE,
+    IGNORE_NEGATIVES,
+    NEGATIVES,
+    PSEUDO_LABELS,
+    restricts_classes,
+    unlabelled_classes,
+)
+from mmdet.core.img_meta import ImgMeta
+from mmdet.models.teacher.calibration import Calibration, Counts
+from mmdet.models.teacher.completion import Added, complete_batch
+from mmdet.models.teacher.detections import Annotated, Detections, Match, match, read_result, without_duplicates
+from mmdet.models.teacher.diagnosis import Diagnosis
+from mmdet.models.teacher.student_view import StudentView
+from mmdet.utils.running.amp import enable_autocast
+
+MODEL = 'model.'  # of the copy's keys in checkpoints, below ``teacher.``
+STUDENT, TEACHER = 'student', 'teacher'
+DTYPES = {'float32': None, 'bfloat16': torch.bfloat16}
+UNANNOTATED = {NEGATIVES: 'none', IGNORE_NEGATIVES: 1}  # what an image without objects says until the teacher begins
+
+
+class Teacher(nn.Module):
+    """Detects on each training batch and puts what is sure, and on no annotated object, among the objects.
+
+    Images ask for it with the directive ``pseudo_labels='complete'``. With ``labeled_classes`` only the other classes
+    are completed. The copy takes part in nothing but its own calls: optimizer, hooks and wrappers of the detector do
+    not see its parameters; its keys in checkpoints begin with ``teacher.model.``.
+
+    Args:
+        model: a detector like the student; kept as the average.
+        num_classes: K.
+        momentum: how much of the old average a step leaves, once it is warm.
+        burn_in: when it begins: ``dict(recall=0.75, wait=20)`` (see :class:`Calibration`), or a number of steps.
+        measure_every: before it begins, every which step the recall is measured.
+        score_thr: from which score on a detection is an object; None: calibrated by class.
+        ignore_thr: fraction of that from which on it is ignored; 1: nothing is.
+        ignore_as: ``'objects'``, of weight 0, or ``'regions'``, in ``gt_bboxes_ignore``, for detectors whose heads let
+            no single object weigh, and whose assigners have an ``ignore_iof_thr``.
+        weight: of pseudo objects in the classification: a number, or ``'confidence'``.
+        box_loss: their weight in the losses of boxes, masks and keypoints.
+        overlap: IoU with an annotated object, or a better detection, from which on a detection is not taken.
+        brake: see :class:`Calibration`.
+        student_view: arguments of :class:`StudentView`; None: the student sees what the teacher sees.
+        dtype: of the teacher's inference, ``'float32'`` or ``'bfloat16'``.
+        evaluate: whom a test runs, ``'student'`` or ``'teacher'``.
+        diagnose_with: COCO file with the complete labels, for the log alone; see :class:`Diagnosis`.
+
+    Raises:
+        ValueError: a value that an argument cannot have.
+    """
+
+    directive_keys = (PSEUDO_LABELS,)  # that the report of directives lists as read
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_classes: int,
+        momentum: float = 0.999,
+        burn_in: Mapping[str, Any] | int | None = None,
+        measure_every: int = 5,
+        score_thr: float | None = None,
+        ignore_thr: float = 0.5,
+        ignore_as: str = 'objects',
+        weight: str | float = 1.0,
+        box_loss: float = 0.0,
+        overlap: float = 0.5,
+        brake: float = 1.5,
+        student_view: Mapping[str, Any] | None = None,
+        dtype: str = 'float32',
+        evaluate: str = STUDENT,
+        diagnose_with: str | None = None,
+    ) -> None:
+        super().__init__()
+        _check('momentum', momentum, 0 <= momentum < 1, 'a number in [0, 1)')
+        _check('ignore_as', ignore_as, ignore_as in ('objects', 'regions'), "'objects' or 'regions'")
+        usable = weight == 'confidence' or (not isinstance(weight, str) and weight >= 0)
+        _check('weight', weight, usable, "a number >= 0 or 'confidence'")
+        _check('dtype', dtype, dtype in DTYPES, ', '.join(DTYPES))
+        _check('evaluate', evaluate, evaluate in (STUDENT, TEACHER), f'{STUDENT!r} or {TEACHER!r}')
+        self._hidden = [model.requires_grad_(False).eval()]  # in a list, so that no sweep over modules finds it
+        self.momentum = momentum
+        self.begin_at = burn_in if isinstance(burn_in, int) else None
+        start = {} if isinstance(burn_in, int) or burn_in is None else dict(burn_in)
+        self.measure_every = measure_every
+        self.calibration = Calibration(num_classes, score_thr, ignore_thr, brake=brake, **start)
+        self.ignore_as, self.weight, self.box_loss, self.overlap = ignore_as, weight, box_loss, overlap
+        self.student_view = None if student_view is None else StudentView(**student_view)
+        self.dtype, self.evaluate, self.diagnose_with = DTYPES[dtype], evaluate, diagnose_with
+        self._diagnosis: Diagnosis | None = None
+        self.register_buffer('steps', torch.zeros((), dtype=torch.long))
+        self._register_state_dict_hook(_add_copy)  # which mmcv's way to collect a state calls, too
+
+    @property
+    def model(self) -> nn.Module:
+        """The average."""
+        return self._hidden[0]
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether tests run the teacher."""
+        return self.evaluate == TEACHER
+
+    # ---- one training step
+
+    def complete(self, student: nn.Module, data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[list[str], Tensor]]:
+        """Follow the student, and complete a batch on which it is about to be trained.
+
+        Args:
+            student: the detector.
+            data: the batch, as ``train_step`` gets it.
+
+        Returns:
+            the batch for the student, and names and values for the log.
+        """
+        self.follow(student)
+        metas, wanted = data['img_metas'], [meta.get(PSEUDO_LABELS) == COMPLETE for meta in data['img_metas']]
+        counts = Counts(self.calibration.num_classes)
+        begun = self.has_begun
+        added: list[Added | None] = [None] * len(metas)
+        measuring = begun or int(self.steps) % self.measure_every == 0
+        if measuring and any(wanted):
+            if self._diagnosis is None and self.diagnose_with is not None:
+                self._diagnosis = Diagnosis(self.diagnose_with, student.CLASSES or ())
+            high = self.calibration.thresholds()
+            images = zip(self._detect(data), self._truth(data), metas, wanted)
+            added = [self._image(counts, high, *image, begun) for image in images]
+        if measuring:  # on all processes, whatever their images are
+            self.calibration.update(counts)
+        out = dict(data)
+        if not begun:
+            boxes = data['gt_bboxes']
+            metas = [
+                {**UNANNOTATED, **meta} if want and not len(gts) and not restricts_classes(meta) else meta
+                for meta, want, gts in zip(metas, wanted, boxes)
+            ]
+        elif any(wanted):
+            out = complete_batch(out, added, self.weight, self.box_loss, self.ignore_as == 'regions')
+            if self.student_view is not None:
+                out['img'] = self.student_view(out['img'], metas, wanted)
+        out['img_metas'] = metas
+        return out, self._log(student, metas, added)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it completes labels."""
+        if self.begin_at is not None:
+            return int(self.steps) > self.begin_at
+        return bool(self.calibration.begun)
+
+    @torch.no_grad()
+    def follow(self, student: nn.Module) -> None:
+        """Move the average towards the student; buffers too. The first time it becomes the student."""
+        steps = int(self.steps)
+        keep = 0.0 if steps == 0 else min(self.momentum, (1 + steps) / (10 + steps))
+        theirs = dict(student.named_parameters()) | dict(student.named_buffers())
+        ours = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
+        floats = [name for name, value in ours.items() if value.is_floating_point()]
+        averages = [ours[name] for name in floats]
+        torch._foreach_mul_(averages, keep)
+        torch._foreach_add_(averages, [theirs[name].detach() for name in floats], alpha=1 - keep)
+        for name, value in ours.items():
+            if not value.is_floating_point():
+                value.copy_(theirs[name])
+        self._agree_on_buffers()
+        self.steps += 1
+
+    def _agree_on_buffers(self) -> None:
+        """The mean of the running statistics over the processes; parameters are equal on all of them."""
+        if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+            return
+        buffers = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
+        if buffers:
+            flat = torch.cat([buffer.flatten().float() for buffer in buffers])
+            dist.all_reduce(flat)
+            parts = (flat / dist.get_world_size()).split([buffer.numel() for buffer in buffers])
+            for buffer, part in zip(buffers, parts):
+                buffer.copy_(part.view_as(buffer))
+
+    @torch.no_grad()
+    def _detect(self, data: Mapping[str, Any]) -> list[Detections]:
+        if self.dtype is not None:
+            enable_autocast(self.model, self.dtype)
+        given = dict(proposals=[data['proposals']]) if data.get('proposals') is not None else {}
+        metas = [dict(meta) for meta in data['img_metas']]
+        results = self.model(img=[data['img']], img_metas=[metas], return_loss=False, rescale=False, **given)
+        return [read_result(result) for result in results]
+
+    def _truth(self, data: Mapping[str, Any]) -> list[Annotated]:
+        """The annotated objects of each image, on the CPU."""
+        boxes = [own[:, :4].detach().float().cpu() for own in data['gt_bboxes']]
+        labels = data.get('gt_labels') or [torch.zeros(len(own), dtype=torch.long) for own in boxes]
+        ignored = data.get('gt_bboxes_ignore') or [torch.zeros(0, 4)] * len(boxes)
+        return [Annotated(own, of.cpu(), region.float().cpu()) for own, of, region in zip(boxes, labels, ignored)]
+
+    def _image(
+        self,
+        counts: Counts,
+        high: Tensor,
+        found: Detections,
+        annotated: Annotated,
+        meta: ImgMeta,
+        wanted: bool,
+        begun: bool,
+    ) -> Added | None:
+        """Measure one image; what it gets, if it wants something. ``high`` (K,) are the thresholds."""
+        classes = self.calibration.num_classes
+        unlabelled = unlabelled_classes(meta, classes)
+        known = torch.ones(classes, dtype=torch.bool)
+        known[unlabelled] = False
+        matched = match(found, annotated, self.overlap)
+        self.calibration.measure(counts, found, annotated, matched, known, high, wanted)
+        if not (wanted and begun):
+            return None
+        completed = ~known if unlabelled else torch.ones_like(known)
+        added = self._choose(found, matched, completed, high)
+        counts.add('completed', 1)
+        counts.add('pseudo', len(added.objects.boxes))
+        counts.add('ignored', len(added.ignored.boxes))
+        counts.add('confidence', added.objects.scores.sum())
+        counts.add('expected', self.calibration.expected(annotated, completed))
+        if self._diagnosis is not None:
+            self._diagnosis.judge(counts, added.objects, annotated, completed, meta)
+        return added
+
+    def _choose(self, found: Detections, matched: Match, completed: Tensor, high: Tensor) -> Added:
+        """Pseudo objects, and regions to be ignored, among the detections of one image."""
+        low = high * self.calibration.ignore_thr
+        kept = matched.free & completed[found.labels] & (found.scores >= low[found.labels])
+        candidates = found.take(kept)
+        sure = candidates.scores >= high[candidates.labels]
+        objects, doubtful = candidates.take(sure), candidates.take(~sure)
+        objects = objects.take(without_duplicates(objects.boxes, [], self.overlap))
+        doubtful = doubtful.take(without_duplicates(doubtful.boxes, [objects.boxes], self.overlap))
+        return Added(objects, doubtful)
+
+    def _log(
+        self, student: nn.Module, metas: Sequence[ImgMeta], added: Sequence[Added | None]
+    ) -> tuple[list[str], Tensor]:
+        """Running means, and what each source of the log got in this step."""
+        counts = self.calibration.counts
+        values = {
+            'recall': counts.ratio('recalled', 'annotated'),
+            'begun': float(self.has_begun),
+            'pseudo': counts.ratio('pseudo', 'completed'),
+            'expected': counts.ratio('expected', 'completed'),
+            'ignored': counts.ratio('ignored', 'completed'),
+            'confidence': counts.ratio('confidence', 'pseudo'),
+            'threshold': float(self.calibration.thresholds().mean()),
+        }
+        if self.diagnose_with is not None:
+            values |= dict(right=counts.ratio('right', 'judged'), hit=counts.ratio('hit', 'missing'))
+        for source in getattr(getattr(student, 'source_log', None), 'sources', ()):
+            own = [got for got, meta in zip(added, metas) if got is not None and meta.get('source') == source]
+            values[f'pseudo/{source}'] = float(sum(len(got.objects.boxes) for got in own))
+            values[f'ignored/{source}'] = float(sum(len(got.ignored.boxes) for got in own))
+        return [f'teacher_{name}' for name in values], torch.tensor(list(values.values()))
+
+    # ---- the hidden copy in checkpoints and on devices
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> 'Teacher':
+        self.model._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: dict,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """As of any module; a checkpoint without a teacher leaves it as it is: it starts from the student then."""
+        if not any(key.startswith(prefix) for key in state_dict):
+            return
+        start = prefix + MODEL
+        copied = {key[len(start) :]: value for key, value in state_dict.items() if key.startswith(start)}
+        rest = {key: value for key, value in state_dict.items() if not key.startswith(start)}
+        super()._load_from_state_dict(rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+        try:
+            found = self.model.load_state_dict(copied, strict=False)
+        except RuntimeError as err:  # shapes
+            error_msgs.append(str(err))
+            return
+        missing_keys.extend(start + key for key in found.missing_keys)
+        unexpected_keys.extend(start + key for key in found.unexpected_keys)
+
+
+def _add_copy(teacher: Teacher, state_dict: dict[str, Any], prefix: str, local_metadata: dict) -> None:
+    """Put the average into a state, below ``model.``."""
+    for name, value in teacher.model.state_dict().items():
+        state_dict[f'{prefix}{MODEL}{name}'] = value
+
+
+def _check(name: str, value: Any, usable: bool, accepted: str) -> None:
+    if not usable:
+        raise ValueError(f'teacher.{name}: expected {accepted}, got {value!r}')
+
+
+def num_classes_of(detector: Any) -> int:
+    """K of a detector, as its detections have it; 1 where it tells no classes apart."""
+    roi_head = getattr(detector, 'roi_head', None)
+    slots = [detector, getattr(roi_head, 'bbox_head', None)]
+    slots += [getattr(detector, name, None) for name in ('bbox_head', 'mask_head', 'panoptic_head')]
+    for slot in slots:
+        head = slot[-1] if isinstance(slot, nn.ModuleList) else slot
+        if isinstance(getattr(head, 'num_classes', None), int):
+            return head.num_classes
+    return 1
