@@ -119,7 +119,7 @@ def test_raw_graph_gives_candidates_that_overlap(one_stage):
     images = torch.randn(1, 3, 64, 96)
     _, labels = DetectorGraph(one_stage)(images)
     dets, candidates = DetectorGraph(one_stage, raw=True)(images)
-    assert candidates.shape == (1, 1000) and (candidates >= 0).sum() > 2 * (labels >= 0).sum()
+    assert candidates.shape == (1, 1000) and (candidates >= 0).sum() > (labels >= 0).sum() > 0
     scores = dets[0, :, 4]
     assert (scores[:-1] >= scores[1:]).all()
     assert one_stage.bbox_head.test_cfg.nms is not None  # the detector itself is as it was
