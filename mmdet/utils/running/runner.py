@@ -283,7 +283,7 @@ class _QuickEpochs(_Mixin):
         self.data_loader = data_loader
         self._max_iters = self._max_epochs * len(data_loader)
         self.call_hook('before_train_epoch')
-        first = self._first_inner_iter
+        first: int = self._first_inner_iter
         self._first_inner_iter = 0
         for self._inner_iter, self.data_batch in enumerate(data_loader, first):
             self.call_hook('before_train_iter')
