@@ -276,6 +276,8 @@ class ResumableRunner(_Mixin):
 class _QuickEpochs(_Mixin):
     """mmcv's epoch loop without its pause of two seconds before each."""
 
+    _first_inner_iter: int  # of ResumableRunner, beside which this stands
+
     def train(self, data_loader: Any, **kwargs: Any) -> None:
         """One training epoch."""
         self.model.train()
@@ -283,7 +285,7 @@ class _QuickEpochs(_Mixin):
         self.data_loader = data_loader
         self._max_iters = self._max_epochs * len(data_loader)
         self.call_hook('before_train_epoch')
-        first: int = self._first_inner_iter
+        first = self._first_inner_iter
         self._first_inner_iter = 0
         for self._inner_iter, self.data_batch in enumerate(data_loader, first):
             self.call_hook('before_train_iter')
