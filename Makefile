@@ -16,6 +16,8 @@ WORK   ?= work_dirs/demo
 # cases of each test of `make fuzz`
 CASES  ?= 2000
 DEMO_CONFIG := configs/demo/faster_rcnn_r18_fpn_mixed.py
+# of the training, such as --cfg-options runner.max_epochs=3
+DEMO_OPTIONS ?=
 
 # one thread a process: the suite and the demo run several processes side by side
 export MPLBACKEND := Agg
@@ -101,7 +103,7 @@ format: $(STAMP)
 
 demo: $(STAMP)
 	$(PY) tools/dataset_converters/make_shapes.py data/shapes
-	$(PY) tools/train.py $(DEMO_CONFIG) --work-dir $(WORK)
+	$(PY) tools/train.py $(DEMO_CONFIG) --work-dir $(WORK) $(DEMO_OPTIONS)
 	$(PY) tools/test.py $(DEMO_CONFIG) $(WORK)/latest.pth --work-dir $(WORK) --eval bbox --out $(WORK)/results.pkl
 	$(PY) tools/analysis_tools/report.py $(DEMO_CONFIG) $(WORK) --results $(WORK)/results.pkl
 

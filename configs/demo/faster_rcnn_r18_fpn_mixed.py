@@ -5,6 +5,7 @@ _base_ = ['../_base_/models/faster_rcnn_r50_fpn.py', '../_base_/default_runtime.
 
 classes = ('disc', 'square', 'triangle')
 model = dict(
+    channels_last=True,
     backbone=dict(depth=18, stem_channels=32, base_channels=32, frozen_stages=-1, norm_eval=False, init_cfg=None),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, norm_cfg=dict(type='BN', requires_grad=True)),
     rpn_head=dict(
