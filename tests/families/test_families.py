@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import time
 from pathlib import Path
 
 import mmcv.utils.config
@@ -156,6 +157,7 @@ def tool(name):
 def quick(monkeypatch):
     """Configs are written as they come, since yapf takes longer than the training; handlers of logs end with a test."""
     monkeypatch.setattr(mmcv.utils.config, 'FormatCode', lambda text, **kwargs: (text, True))
+    monkeypatch.setattr(time, 'sleep', lambda seconds: None)  # mmcv pauses before and after a run
     before = list(logging.getLogger('mmdet').handlers)
     yield
     for handler in set(logging.getLogger('mmdet').handlers) - set(before):
