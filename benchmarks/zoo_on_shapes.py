@@ -25,6 +25,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import mmdet  # noqa: F401 - hides an announcement of mmcv
+
 from mmcv import Config
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mmdet  # noqa: F401 - hides an announcement of mmcv
+
 from mmcv import Config
 
 CLASSES = ('disc', 'square', 'triangle')

@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcv.utils import logging as mmcv_logging
+
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 300  # a script that takes longer is killed
 
@@ -34,6 +36,8 @@ def run_script(argv: list[str], env: dict[str, str], search_path: list[str], out
         os.dup2(os.open(path, os.O_WRONLY | os.O_TRUNC), stream)
     sys.path[:0] = [str(Path(argv[0]).resolve().parent), *search_path]
     sys.argv = argv
+    multiprocessing.set_start_method(None, force=True)  # that of a script, not the server's
+    mmcv_logging.logger_initialized.clear()
     status = 0
     try:
         runpy.run_path(argv[0], run_name='__main__')

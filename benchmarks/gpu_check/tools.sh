@@ -29,7 +29,8 @@ data = dict(
         dict(type='CocoDataset', classes={{_base_.classes}}, ann_file=_root + 'annotations/clean.json',
              img_prefix=_root + 'clean/', pipeline={{_base_.train_pipeline}}),
         dict(type='CocoDataset', classes={{_base_.classes}}, ann_file=_root + 'annotations/partial.json',
-             img_prefix=_root + 'partial/', pipeline={{_base_.partial_pipeline}})]),
+             img_prefix=_root + 'partial/', pipeline={{_base_.train_pipeline}},
+             directives=dict(ignore_negatives=1, **{'rpn_head.loss_weight': 0.5, 'roi_head.loss_weight': 0.5}))]),
     val=_val, test=_val)
 runner = dict(type='EpochBasedRunner', max_epochs=$epochs)
 evaluation = dict(interval=$epochs, metric='bbox')

@@ -36,6 +36,7 @@ class ONNXDetector(ONNXRuntimeDetector):
 
     # boxes and masks are drawn in one way, whatever found them
     show_result = BaseDetector.show_result
+    read_image = BaseDetector.read_image
 
     def __init__(self, path: str | os.PathLike[str], cfg: Config | None = None, device_id: int = 0) -> None:
         super().__init__(os.fspath(path), (), device_id)

@@ -248,8 +248,9 @@ class SwinTransformer(PartlyFrozen, BaseModule):
         self.patch_embed = PatchEmbed(
             in_channels, embed_dims, kernel_size=patch_size, stride=strides[0], norm_cfg=patch_norm_cfg
         )
+        image = image_grid(pretrain_img_size)
         if use_abs_pos_embed:
-            self.position_grid = tuple(size // patch_size for size in image_grid(pretrain_img_size))
+            self.position_grid = tuple(size // patch_size for size in image)
             self.absolute_pos_embed = nn.Parameter(torch.zeros(1, math.prod(self.position_grid), embed_dims))
         self.drop_after_pos = nn.Dropout(drop_rate)
         self.num_features = [embed_dims * 2**i for i in range(len(depths))]

@@ -218,7 +218,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
             if gt_weights is not None:  # heads read them where they read what their images say
                 img_metas = with_object_weights(img_metas, gt_weights, kwargs.get('gt_bboxes'))
             return self.forward_train(img, img_metas, **kwargs)
-        teacher = getattr(self, 'teacher', None)
+        teacher = self._label_teacher()
         if teacher is not None and teacher.evaluates:
             return teacher.model.forward_test(img, img_metas, **kwargs)
         return self.forward_test(img, img_metas, **kwargs)
@@ -240,7 +240,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
             ``loss`` (scalar on the graph), ``log_vars`` (name to float, or to a tensor without dimensions with
             ``log_on_device``), ``num_samples`` (images).
         """
-        img_metas, teacher, of_teacher = data['img_metas'], getattr(self, 'teacher', None), None
+        img_metas, teacher, of_teacher = data['img_metas'], self._label_teacher(), None
         if teacher is not None and self.training:
             data, of_teacher = teacher.complete(self, data)
         if self.source_log is None or not self.training:
@@ -262,6 +262,14 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         outputs = self.train_step(data, optimizer)
         outputs['log_vars'] = {f'{name}_val': value for name, value in outputs['log_vars'].items()}
         return outputs
+
+    def _label_teacher(self) -> Any:
+        """The :class:`~mmdet.models.teacher.Teacher` of ``model.teacher``; None: there is none.
+
+        Detectors of users may have a ``teacher`` of another kind.
+        """
+        teacher = getattr(self, 'teacher', None)
+        return teacher if getattr(teacher, 'completes_labels', False) else None
 
     def read_image(self, img: str | np.ndarray) -> np.ndarray:
         """An image to draw on, (h, w, 3) BGR uint8, read as the test pipeline of the model's config would."""

@@ -62,6 +62,8 @@ class Teacher(nn.Module):
 
     directive_keys = (PSEUDO_LABELS,)  # that the report of directives lists as read
 
+    completes_labels = True  # what tells it from a user's own ``teacher``
+
     def __init__(
         self,
         model: nn.Module,

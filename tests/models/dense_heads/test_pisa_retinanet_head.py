@@ -2,10 +2,12 @@ import pytest
 import torch
 from pisa_sabl_sepbn_heads_cases import ASSIGNER, FOCAL, GTS, LABELS, LEVELS, NO_LABELS, NOTHING, feats
 
+from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.custom_rpn_head import HeadWithWeightPerImage
 from mmdet.models.dense_heads.pisa_retinanet_head import PISARetinaHead, flatten_batch
 
 
+@HEADS.register_module()
 class WeightedPISARetinaHead(HeadWithWeightPerImage, PISARetinaHead):
     pass
 
