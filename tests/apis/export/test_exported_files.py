@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, NORM, config_of, retinanet
+from export_cases import CLASSES, NORM, config_of, retinanet
 from filelock import FileLock
 
 from mmdet.apis import inference_detector, init_detector
