@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmcv import Config
 
 from mmdet.datasets.pipelines.compose import Compose, build_step
-from mmdet.datasets.pipelines.reading import DISK, FileReader
 from mmdet.datasets.utils import replace_ImageToTensor
 from mmdet.utils.errors import ReportedError
 
@@ -98,22 +96,6 @@ def _eight_bits(image: np.ndarray) -> np.ndarray:
     if image.dtype.kind in 'iu' and image.min() >= 0 and image.max() <= 255:
         return image.astype(np.uint8)
     raise ImageSourceError(f'an image of {image.dtype}; expected uint8, uint16, or numbers from 0 to 255')
-
-
-def test_steps(cfg: Config) -> list[dict[str, Any]]:
-    """The steps of ``data.test``, of the first of several data sets."""
-    test = cfg.data.test
-    return (test[0] if isinstance(test, (list, tuple)) else test)['pipeline']
-
-
-def read_bgr(path: str | os.PathLike[str], cfg: Config | None) -> np.ndarray:
-    """An image for drawing, (H, W, 3) uint8 BGR, turned or not as the loading step of the config turns it."""
-    step = test_steps(cfg)[0] if cfg is not None and cfg.get('data', {}).get('test') else {}
-    color_type = step.get('color_type', 'color')
-    # OpenCV leaves a stored rotation aside as well where it reads a file unchanged
-    as_stored = color_type == 'unchanged' or color_type.endswith('ignore_orientation')
-    reader = FileReader(step.get('file_client_args', DISK))
-    return reader.read_image(os.fspath(path), flag='color_ignore_orientation' if as_stored else 'color')
 
 
 class ImagePipeline:

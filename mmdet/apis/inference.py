@@ -17,8 +17,9 @@ from torch import nn
 
 from mmdet.apis.checking.unknown_keys import check_model_settings
 from mmdet.apis.export.detector import ONNXDetector, is_onnx
-from mmdet.apis.image_input import Image, ImagePipeline, as_bgr, images_below, read_bgr, test_steps
+from mmdet.apis.image_input import Image, ImagePipeline, as_bgr, images_below
 from mmdet.core.evaluation.class_names import get_classes
+from mmdet.core.visualization.reading import pipeline_of
 from mmdet.datasets.builder import DATASETS
 from mmdet.models.builder import build_detector
 from mmdet.utils.checkpoints.checkpoint import check_classes, load_checkpoint
@@ -122,7 +123,7 @@ def inference_detector(model: nn.Module, imgs: Image | Sequence[Image]) -> Any:
     Raises:
         FileNotFoundError, ImageSourceError, BrokenImageError: one of them is no image.
     """
-    pipeline = ImagePipeline(test_steps(model.cfg))
+    pipeline = ImagePipeline(pipeline_of(model.cfg))
     if isinstance(imgs, (str, os.PathLike)) and '://' not in os.fspath(imgs) and Path(imgs).is_dir():
         return [detect(model, [pipeline.sample(image)])[0] for image in images_below(imgs)]
     if isinstance(imgs, (list, tuple)):
@@ -169,7 +170,7 @@ def show_result_pyplot(
     """
     inner: Any = getattr(model, 'module', model)
     inner.show_result(
-        as_bgr(img) if isinstance(img, np.ndarray) else read_bgr(img, getattr(inner, 'cfg', None)),
+        as_bgr(img) if isinstance(img, np.ndarray) else img,
         result,
         score_thr=score_thr,
         show=out_file is None,

@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from mmcv import Config
 
-from mmdet.apis.image_input import ImagePipeline, ImageSourceError, as_bgr, check_image_file, images_below, read_bgr
+from mmdet.apis.image_input import ImagePipeline, ImageSourceError, as_bgr, check_image_file, images_below
+from mmdet.core.visualization import read_image
 
 NORM = dict(type='Normalize', mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0], to_rgb=False)
 REST = [NORM, dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img'], meta_keys=('ori_shape',))]
@@ -76,11 +76,11 @@ def test_stored_rotation_is_left_aside_where_the_config_says_so(colours, tmp_pat
     sizes = {}
     for color_type in ('color', 'color_ignore_orientation', 'unchanged'):
         steps = [dict(type='LoadImageFromFile', color_type=color_type), *REST]
-        cfg = Config(dict(data=dict(test=[dict(pipeline=steps)])))
-        assert read_bgr(path, cfg).shape == ImagePipeline(steps).pixels(path).shape  # what is drawn is what was seen
-        sizes[color_type] = read_bgr(path, cfg).shape[:2]
+        drawn_on = read_image(path, steps)
+        assert drawn_on.shape == ImagePipeline(steps).pixels(path).shape  # what is drawn is what was seen
+        sizes[color_type] = drawn_on.shape[:2]
     assert sizes == {'color': (8, 6), 'color_ignore_orientation': (6, 8), 'unchanged': (6, 8)}
-    assert read_bgr(path, None).shape[:2] == (8, 6)
+    assert read_image(path).shape[:2] == (8, 6)
 
 
 def test_folder_is_searched_in_order_but_for_an_old_output(colours, tmp_path):

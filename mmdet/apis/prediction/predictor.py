@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from mmdet.apis.image_input import ImagePipeline, ImageSourceError, as_bgr, read_bgr, test_steps
+from mmdet.apis.image_input import ImagePipeline, ImageSourceError, as_bgr
 from mmdet.apis.inference import detect
 from mmdet.apis.prediction.augmentation import AugmentationError, with_augmentation
 from mmdet.apis.prediction.detections import Detections, flatten_result, like_result
 from mmdet.apis.prediction.sources import Item
 from mmdet.apis.prediction.tiles import Tiling, TilingError, Window, merge_tiles, tile_windows
+from mmdet.core.visualization.reading import pipeline_of
 from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.models.detectors.rpn import RPN
 
@@ -51,7 +52,7 @@ class Predictor:
         tiling: Tiling | None = None,
         augmentation: Sequence[float] | None = None,
     ) -> None:
-        steps: Any = test_steps(model.cfg)
+        steps = pipeline_of(model.cfg)
         if augmentation is not None:
             steps, batch_size = with_augmentation(steps, augmentation), 1
         names: Any = ['object'] if isinstance(model, RPN) else model.CLASSES
@@ -69,7 +70,7 @@ class Predictor:
     def draw(self, prediction: Prediction, palette: Any = None) -> np.ndarray:
         """The image with its detections on it, (H, W, 3) uint8 BGR."""
         image = prediction.item.image
-        image = as_bgr(image) if isinstance(image, np.ndarray) else read_bgr(image, self.model.cfg)
+        image = as_bgr(image) if isinstance(image, np.ndarray) else image
         return self.model.show_result(
             image,
             prediction.result,
