@@ -1,6 +1,6 @@
 """Configs of the tree on drawn shapes: narrow detectors on small images, from scratch or from one narrow ResNet-50."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,11 @@ def mapped(node: Any, change: Callable[[dict], dict]) -> Any:
 
 def without_downloads(node: dict) -> dict:
     """A part without the weights that it would fetch."""
-    node = {key: value for key, value in node.items() if key not in ('pretrained', 'pretrained_fcs')}
+    node = {key: value for key, value in node.items() if key != 'pretrained'}
     if isinstance(node.get('init_cfg'), dict) and 'checkpoint' in node['init_cfg']:
         node['init_cfg'] = None
+    if str(node.get('type')).startswith('VGGBBoxHead'):
+        node['pretrained_fcs'] = None
     return node
 
 
@@ -57,9 +59,14 @@ def learnable_norm(node: dict) -> dict:
     return {**node, **{key: value for key, value in changed.items() if key in node}}
 
 
+def at_most(node: dict, most: Mapping[str, int]) -> dict:
+    """A part in which no number of ``most`` is exceeded."""
+    return {key: min(value, most[key]) if key in most and is_count(value) else value for key, value in node.items()}
+
+
 def few_rows(node: dict) -> dict:
     """A part with few samples, proposals, queries and layers, for the classes of the shapes."""
-    node = {key: min(value, MOST[key]) if key in MOST and is_count(value) else value for key, value in node.items()}
+    node = at_most(node, MOST)
     if node.get('num_classes') in KNOWN_CLASSES:
         node['num_classes'] = len(CLASSES)
     if 'num_things_classes' in node:
@@ -75,39 +82,44 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def narrowed(node: Any, with_backbone: bool) -> Any:
-    """A model's config with a ``FACTOR``-th of the channels.
+def narrowed(node: Any, with_backbone: bool, factor: int = FACTOR) -> Any:
+    """A model's config with a ``factor``-th of the channels.
 
     Args:
         node: the config, or a part of it.
         with_backbone: the backbone takes ``base_channels``; else its outputs, the neck's inputs, stay as they are.
+        factor: see there; fewer channels than ``FEWEST`` stay.
     """
     if isinstance(node, (list, tuple)):
-        return type(node)(narrowed(part, with_backbone) for part in node)
+        return type(node)(narrowed(part, with_backbone, factor) for part in node)
     if not isinstance(node, dict):
         return node
-    return {key: _narrowed_entry(key, value, with_backbone) for key, value in node.items()}
+    return {key: _narrowed_entry(key, value, with_backbone, factor) for key, value in node.items()}
 
 
-def _narrowed_entry(key: str, value: Any, with_backbone: bool) -> Any:
+def _narrowed_entry(key: str, value: Any, with_backbone: bool, factor: int) -> Any:
     if key == 'backbone':
-        width = FEWEST // FACTOR
-        return {**narrowed(value, True), 'base_channels': width, 'stem_channels': width} if with_backbone else value
+        if not with_backbone:
+            return value
+        width = FEWEST // factor
+        return {**narrowed(value, True, factor), 'base_channels': width, 'stem_channels': width}
     if key == 'neck' and not with_backbone:
         necks = [dict(neck) for neck in (value if isinstance(value, list) else [value])]
         first = {name: necks[0][name] for name in ('in_channels',) if name in necks[0]}
-        necks = [narrowed(neck, with_backbone) for neck in necks]
+        necks = [narrowed(neck, with_backbone, factor) for neck in necks]
         necks[0].update(first)
         return necks if isinstance(value, list) else necks[0]
     if key == 'num_groups':
         return 8
-    return _divided(value) if key.endswith(CHANNEL_ENDS) else narrowed(value, with_backbone)
+    if key.endswith(CHANNEL_ENDS):
+        return _divided(value, factor)
+    return narrowed(value, with_backbone, factor)
 
 
-def _divided(value: Any) -> Any:
+def _divided(value: Any, factor: int) -> Any:
     if isinstance(value, (list, tuple)):
-        return type(value)(map(_divided, value))
-    return value // FACTOR if is_count(value) and value >= FEWEST else value
+        return type(value)(_divided(part, factor) for part in value)
+    return value // factor if is_count(value) and value >= FEWEST else value
 
 
 def small_model(model: dict, body: Path | None) -> dict:

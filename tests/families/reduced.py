@@ -1,5 +1,6 @@
 """Configs of the tree on made data: small images, two steps, no downloads; the model's parts stay as they are."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ from mmcv import Config, ConfigDict
 from mmdet.apis.checking.unknown_keys import own_keys
 from mmdet.core.evaluation import class_lists
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / 'benchmarks'))
+from zoo_on_shapes_models import WIDTH_KNOWN, at_most, mapped, narrowed, without_downloads  # noqa: E402
+
 # keys of pipeline steps that hold sizes in px
 SIZE_KEYS = {'img_scale', 'crop_size', 'size', 'scale', 'center_crop_size', 'allow_negative_crop_size'}
-# endings of keys of models that hold numbers of channels, and keys that hold numbers of samples or proposals
-CHANNEL_ENDS = ('channels', 'channel', 'dims', 'num_feats', 'hidden_dim', 'dim')
-COUNT_KEYS = {'nms_pre', 'nms_post', 'max_per_img', 'max_num', 'num', 'mask_num', 'num_points', 'topk'}
-# backbones whose width one argument sets
-WIDTH_KNOWN = {'ResNet', 'ResNetV1d', 'DetectoRS_ResNet'}
+# numbers of samples and proposals, at most
+FEW_ROWS = dict.fromkeys(('nms_pre', 'nms_post', 'max_per_img', 'max_num', 'num', 'mask_num', 'num_points', 'topk'), 64)
+FEW_LAYERS = dict(num_layers=2)
 
 
 def smaller(value: Any) -> Any:
@@ -35,65 +37,6 @@ def small_pipeline(node: Any, keep_sizes: bool) -> Any:
             for key, value in node.items()
         }
     return [small_pipeline(part, keep_sizes) for part in node] if isinstance(node, list) else node
-
-
-def without_downloads(node: Any) -> Any:
-    """A model's config with random weights."""
-    if isinstance(node, dict):
-        pretrained = isinstance(node.get('init_cfg'), dict) and 'checkpoint' in node['init_cfg']
-        node = {key: without_downloads(value) for key, value in node.items() if key != 'pretrained'}
-        if pretrained:
-            node['init_cfg'] = None
-        if str(node.get('type')).startswith('VGGBBoxHead'):
-            node['pretrained_fcs'] = None
-        return node
-    return type(node)(map(without_downloads, node)) if isinstance(node, (list, tuple)) else node
-
-
-def with_few_layers(node: Any) -> Any:
-    """A model's config whose transformers have two layers."""
-    if isinstance(node, dict):
-        return {
-            key: 2 if key == 'num_layers' and isinstance(value, int) else with_few_layers(value)
-            for key, value in node.items()
-        }
-    return type(node)(map(with_few_layers, node)) if isinstance(node, (list, tuple)) else node
-
-
-def narrowed(node: Any, with_backbone: bool) -> Any:
-    """A model's config with an eighth of the channels, few proposals and samples, and small groups of channels.
-
-    Args:
-        node: the config, or a part of it.
-        with_backbone: the backbone takes ``base_channels``; else its outputs, the neck's inputs, stay as they are.
-    """
-    if isinstance(node, (list, tuple)):
-        return type(node)(narrowed(part, with_backbone) for part in node)
-    if not isinstance(node, dict):
-        return node
-    return {key: _narrowed_entry(key, value, with_backbone) for key, value in node.items()}
-
-
-def _narrowed_entry(key: str, value: Any, with_backbone: bool) -> Any:
-    if key == 'backbone':
-        return {**narrowed(value, True), 'base_channels': 8, 'stem_channels': 8} if with_backbone else value
-    if key == 'neck' and not with_backbone:
-        necks = [dict(neck) for neck in (value if isinstance(value, list) else [value])]
-        first = {name: necks[0][name] for name in ('in_channels',) if name in necks[0]}
-        necks = [narrowed(neck, with_backbone) for neck in necks]
-        necks[0].update(first)
-        return necks if isinstance(value, list) else necks[0]
-    if key == 'num_groups':
-        return 8
-    if key in COUNT_KEYS and isinstance(value, int):
-        return min(value, 64)
-    return _eighth(value) if key.endswith(CHANNEL_ENDS) else narrowed(value, with_backbone)
-
-
-def _eighth(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_eighth, value))
-    return value // 8 if isinstance(value, int) and not isinstance(value, bool) and value >= 64 else value
 
 
 def made_dataset(cfg: dict, folder: Path, keep_sizes: bool) -> dict:
@@ -143,10 +86,11 @@ def reduced_config(path: Path, folder: Path, keep_sizes: bool = False, narrow: b
         narrow: an eighth of the channels.
     """
     cfg = Config.fromfile(str(path))
-    model = without_downloads(cfg.model.to_dict())
+    model = mapped(cfg.model.to_dict(), without_downloads)
     if narrow:
-        model = narrowed(model, model['backbone']['type'] in WIDTH_KNOWN)
-    cfg.model = ConfigDict(with_few_layers(model))
+        model = narrowed(model, model['backbone']['type'] in WIDTH_KNOWN, factor=8)
+        model = mapped(model, lambda node: at_most(node, FEW_ROWS))
+    cfg.model = ConfigDict(mapped(model, lambda node: at_most(node, FEW_LAYERS)))
     for part in ('train', 'val', 'test'):
         cfg.data[part] = ConfigDict(made_dataset(cfg.data[part].to_dict(), folder / part, keep_sizes))
     for part in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
