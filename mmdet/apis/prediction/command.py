@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from mmcv import DictAction
 
@@ -14,6 +15,33 @@ from mmdet.apis.prediction.tiles import Tiling
 from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
 
 LIVE_WAIT = 0.001  # s; a video or camera goes on by itself
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that detects with a config and a checkpoint."""
+    parser.add_argument('--device', default='cuda:0', help='device; the CPU takes the place of a GPU that is missing')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value')
+    parser.add_argument(
+        '--allow-partial', action='store_true', help='use a checkpoint that lacks weights or has other classes'
+    )
+    parser.add_argument('--trust-checkpoint', action='store_true', help='allow a file that runs code while it is read')
+
+
+def check_model_files(args: argparse.Namespace) -> None:
+    """Refuse a config or checkpoint that is not there, before anything is loaded.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    for name in (args.config, args.checkpoint):
+        if '://' not in name and not Path(name).is_file():
+            raise UserError(f'there is no file {name}')
+
+
+def load_model(args: argparse.Namespace) -> Any:
+    """The detector of ``args.config`` and ``args.checkpoint``, with what :func:`add_model_options` added."""
+    set_checkpoint_trust(args.trust_checkpoint)
+    return init_detector(args.config, args.checkpoint, args.device, args.cfg_options, args.allow_partial)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,12 +75,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--max-frames', type=int, help='end a video or camera after so many frames')
     parser.add_argument('--frame-step', type=int, default=1, help='take each so-manieth frame only')
     parser.add_argument('--palette', default='coco', choices=['coco', 'voc', 'citys', 'random'], help='colours')
-    parser.add_argument('--device', default='cuda:0', help='device; the CPU takes the place of a GPU that is missing')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value')
-    parser.add_argument(
-        '--allow-partial', action='store_true', help='use a checkpoint that lacks weights or has other classes'
-    )
-    parser.add_argument('--trust-checkpoint', action='store_true', help='allow a file that runs code while it is read')
+    add_model_options(parser)
     return parser.parse_args(argv)
 
 
@@ -62,9 +85,6 @@ def check_args(args: argparse.Namespace) -> None:
     Raises:
         UserError: see there.
     """
-    for name in (args.config, args.checkpoint):
-        if '://' not in name and not Path(name).is_file():
-            raise UserError(f'there is no file {name}')
     for name in ('batch_size', 'frame_step', 'max_frames'):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -75,10 +95,10 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
     check_args(args)
+    check_model_files(args)
     skip = Path(args.out_dir) if args.out_dir else None
     source = open_source(args.source, skip, args.max_frames, args.frame_step)
-    set_checkpoint_trust(args.trust_checkpoint)
-    model = init_detector(args.config, args.checkpoint, args.device, args.cfg_options, args.allow_partial)
+    model = load_model(args)
     tiling = Tiling(args.tile, args.overlap, args.tile_iou_thr) if args.tile is not None else None
     augmentation = None if args.tta is None else args.tta or (1.0,)
     predictor = Predictor(model, args.score_thr, args.batch_size, tiling, augmentation)
