@@ -6,13 +6,13 @@ The file lies in the folder ``annotations`` beside the images' folder, unless ``
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
+
+from mmdet.apis.configuring.annotations import image_size
 
 from coco_editing import describe, progress, write_coco
-from PIL import Image, UnidentifiedImageError
 
 IMAGE_ENDINGS = ('bmp', 'gif', 'jpeg', 'jpg', 'jp2', 'png', 'ppm', 'tif', 'tiff', 'webp')
-# values of the EXIF tag that turn an image by a right angle
-ORIENTATION_TAG, TURNED = 274, (5, 6, 7, 8)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -43,21 +43,6 @@ def find_images(folder: str, excluded: Sequence[str] = ()) -> tuple[list[str], i
     return sorted(name.replace(os.sep, '/') for name in images), len(files) - len(images)
 
 
-def image_size(path: str) -> tuple[int, int]:
-    """Width and height, px, as the image is shown; reads the head of the file only.
-
-    Raises:
-        ValueError: the file is no image.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(ORIENTATION_TAG) in TURNED
-    except (UnidentifiedImageError, OSError) as err:
-        raise ValueError(f'{path} cannot be read as an image: {err}') from err
-    return (height, width) if turned else (width, height)
-
-
 def read_names(path: str) -> list[str]:
     """Names of a text file, one a line.
 
@@ -81,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ValueError(f'{args.img_path}: no images ({", ".join(IMAGE_ENDINGS)}) were found')
         images = []
         for i, name in enumerate(progress(files, 'image')):
-            width, height = image_size(os.path.join(args.img_path, name))
+            width, height = image_size(Path(args.img_path, name))
             images.append(dict(id=i, width=width, height=height, file_name=name))
         categories = [dict(supercategory='none', id=i, name=name) for i, name in enumerate(names)]
         content = dict(images=images, annotations=[], categories=categories)

@@ -4,12 +4,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image, UnidentifiedImageError
-
+from mmdet.datasets.audit.files import header_size
 from mmdet.utils.errors import ReportedError
 
 IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
-ORIENTATION_TAG, TURNED = 274, (5, 6, 7, 8)  # of EXIF: values of images that are shown on their side
 
 
 class AnnotationError(ReportedError, ValueError):
@@ -50,14 +48,12 @@ def image_size(path: Path) -> tuple[int, int]:
 
     Raises:
         AnnotationError: the file is no image.
+        BrokenImageError: there is no such file.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(ORIENTATION_TAG) in TURNED
-    except (UnidentifiedImageError, OSError) as error:
-        raise AnnotationError(f'{path} cannot be read as an image: {error}') from error
-    return (height, width) if turned else (width, height)
+    size = header_size(str(path), rotating=True)
+    if size is None:
+        raise AnnotationError(f'{path} cannot be read as an image')
+    return size
 
 
 def image_files(folder: Path) -> list[str]:
