@@ -12,7 +12,7 @@ from PIL import Image
 from mmdet.datasets.audit.annotation_rules import format_list
 from mmdet.datasets.audit.broken_images import BrokenImageError, join_prefix
 from mmdet.datasets.audit.image_check import find_loader, read_image_size
-from mmdet.datasets.pipelines.loading import IGNORE_ROTATION, LoadImageFromFile
+from mmdet.datasets.pipelines.image_loading import IGNORE_ROTATION, LoadImageFromFile
 from mmdet.utils.running.progress import progress_bar
 
 SAMPLES = 32  # images that are read whole where nothing else is asked for

@@ -2,7 +2,7 @@
 
 from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.datasets.pipelines.compose import Compose
-from mmdet.datasets.pipelines.loading import LoadImageFromFile
+from mmdet.datasets.pipelines.image_loading import LoadImageFromFile
 
 
 def find_loader(pipeline: Compose) -> LoadImageFromFile | None:
