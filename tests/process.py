@@ -53,10 +53,16 @@ def run_script(argv: list[str], env: dict[str, str], search_path: list[str], out
     os._exit(status)
 
 
-def forked(argv: list[str], env: dict[str, str], search_path: Sequence[str] = ()) -> subprocess.CompletedProcess:
-    """Run a script in a child of the server, which is made when it is first asked for."""
+def server_context() -> multiprocessing.context.BaseContext:
+    """What starts processes from a server that has imported the package, and has no threads."""
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['mmdet.apis', 'matplotlib.pyplot', 'scipy.optimize'])
+    return context
+
+
+def forked(argv: list[str], env: dict[str, str], search_path: Sequence[str] = ()) -> subprocess.CompletedProcess:
+    """Run a script in a child of the server, which is made when it is first asked for."""
+    context = server_context()
     with tempfile.NamedTemporaryFile('r') as out, tempfile.NamedTemporaryFile('r') as err:
         child = context.Process(target=run_script, args=(argv, env, list(search_path), [out.name, err.name]))
         child.start()

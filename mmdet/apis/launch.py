@@ -10,10 +10,12 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from mmcv import Config, DictAction
+from torch.distributed.rendezvous import rendezvous
 
 from mmdet.apis.checking.unused_options import options_without_effect
 from mmdet.apis.stage_plan import StagePlanError
@@ -26,6 +28,7 @@ from mmdet.utils.errors import ReportedError, RunInterruptedError
 from mmdet.utils.misc import update_data_root
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals
+from mmdet.utils.running.elastic import RESTARTS
 from mmdet.utils.running.group_failure import announce_failure, failure_of_another, is_grouped, watch_for_failures
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -206,9 +209,20 @@ def start_processes(launcher: str, cfg: Config) -> bool:
         torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count())
     elif params['backend'] == 'nccl':
         params['backend'] = 'gloo'
-    dist.init_process_group(**params)
+    _join_group(params)
     watch_for_failures()
     return True
+
+
+def _join_group(params: dict[str, Any]) -> None:
+    """Meet the other processes of the run; ``params`` are arguments of ``init_process_group``."""
+    attempt = os.environ.get(RESTARTS, '0')
+    if attempt != '0' and 'init_method' not in params:
+        # torchrun's store outlives the processes that it restarts, and would give the addresses of those before
+        timeout = {key: value for key, value in params.items() if key == 'timeout'}
+        store, rank, world_size = next(rendezvous('env://', **timeout))
+        params = dict(params, store=dist.PrefixStore(f'attempt_{attempt}', store), rank=rank, world_size=world_size)
+    dist.init_process_group(**params)
 
 
 def _use_gpu(gpu_ids: list[int]) -> None:

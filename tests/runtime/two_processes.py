@@ -1,8 +1,7 @@
-"""Two processes of a gloo group, forked from this one so that nothing is imported again."""
+"""Two processes of a gloo group, forked from a server so that nothing is imported again."""
 
 import datetime
 import logging
-import multiprocessing
 import sys
 import traceback
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+from process import server_context
 
 
 def run_two(
@@ -20,7 +20,7 @@ def run_two(
     Returns:
         Exit code and what was written to stderr of each process.
     """
-    context = multiprocessing.get_context('fork')
+    context = server_context()
     processes = [context.Process(target=_run, args=(rank, function, folder, args, group_timeout)) for rank in range(2)]
     for process in processes:
         process.start()

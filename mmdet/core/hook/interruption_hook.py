@@ -1,6 +1,5 @@
 """Ending a run that the system wants to end, in a way that lets it go on."""
 
-import os
 import signal
 import threading
 from types import FrameType
@@ -17,12 +16,6 @@ from mmdet.utils.errors import RunInterruptedError
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGUSR1', 'SIGTERM') if hasattr(signal, name))
 # iterations from one look to the next where the host runs ahead of the device; a look waits for it
 INTERVAL_ON_DEVICE = 10
-
-
-def _signals() -> list[int]:
-    """Those that end a run; torchrun that restarts its processes ends what is left of them by SIGTERM, at once."""
-    restarts = os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0') != '0'
-    return [number for number in SIGNALS if not (restarts and number == signal.SIGTERM)]
 
 
 @HOOKS.register_module()
@@ -43,7 +36,7 @@ class InterruptionHook(Hook):
         self._received = None
         self._interval = INTERVAL_ON_DEVICE if getattr(unwrap_model(runner.model), 'log_on_device', False) else 1
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in _signals()}
+            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
 
     def after_run(self, runner: BaseRunner) -> None:
         """Let signals do what they did before."""

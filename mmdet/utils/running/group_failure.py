@@ -12,8 +12,7 @@ import time
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import _get_default_store
 
-# torchrun's store outlives the processes that it restarts: what an earlier attempt said is no word on this one
-FAILURE = f'mmdet/failure/{os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)}'
+FAILURE = 'mmdet/failure'
 INTERVAL = 0.5  # seconds from one look at the store to the next
 GRACE = 4 * INTERVAL  # seconds for the others to read why, before the store may end with its process
 
