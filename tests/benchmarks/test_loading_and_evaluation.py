@@ -1,13 +1,12 @@
 """The benchmarks of loading and of metrics run, and print the tables that docs/performance.md asks for."""
 
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from process import ROOT, python
 
-ROOT = Path(__file__).resolve().parents[2]
 LINUX = pytest.mark.skipif(not Path('/proc/self/smaps').exists(), reason='asks Linux for memory')
 
 
@@ -27,10 +26,7 @@ def tables(printed: str) -> list[list[list[str]]]:
 
 def test_loading_of_images():
     args = [*('--size', '64', '96', '--scale', '96', '64'), *('--images', '4', '--rounds', '1', '--runs', '2')]
-    command = [sys.executable, '-W', 'ignore', 'benchmarks/loading.py', *args, '--workers', '0', '1']
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
-    assert shown.returncode == 0, shown.stderr
-    loaders, ways, steps = tables(shown.stdout)
+    loaders, ways, steps = tables(python('benchmarks/loading.py', *args, '--workers', 0, 1).stdout)
     names = ['plain OpenCV, float', 'pipeline, float', 'pipeline, uint8']
     assert [row[:2] for row in loaders] == [[workers, name] for workers in '01' for name in names]
     assert [row[0] for row in ways] == names and ways[0][2] == '1.00'
@@ -51,9 +47,9 @@ def run_here(monkeypatch, name: str, *args: str) -> None:
 
 
 @LINUX
-def test_memory_of_annotations(monkeypatch, capsys):
-    run_here(monkeypatch, 'loading.py', '--annotations', '2000', '20000')
-    (rows,) = tables(capsys.readouterr().out)
+def test_memory_of_annotations():
+    # not in this process, which tests before have made large
+    (rows,) = tables(python('benchmarks/loading.py', '--annotations', '2000', '20000').stdout)
     assert [row[:2] for row in rows] == [['plain', '1'], ['shared', '1'], ['plain', '2'], ['shared', '2']]
     plain, one, _, two = ([max(float(value) for value in cell.split(',')) for cell in row[2:]] for row in rows)
     assert plain[2] == 0 and one[2] == two[2] > 1  # MB in common

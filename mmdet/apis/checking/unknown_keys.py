@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmcv import Config
+from mmcv.runner import HOOKS
 from torch.distributed import init_process_group
+from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 
 from mmdet.apis.checking import schema
@@ -55,6 +57,7 @@ def check_known_keys(cfg: Config) -> None:
     _check('custom_imports', cfg.get('custom_imports'), schema.IMPORT_KEYS)
     _check('dist_params', cfg.get('dist_params'), {*_named(init_process_group), 'port'})
     check_paramwise(cfg.get('optimizer'))
+    check_grad_clip(cfg.get('optimizer_config'))
     if isinstance(cfg.get('model'), dict):
         check_model_settings(cfg.model)
 
@@ -105,6 +108,20 @@ def check_paramwise(optimizer: Any) -> None:
     _check('optimizer.paramwise_cfg', settings, known)
     for name, group in (settings.get('custom_keys') or {}).items():
         _check(f'optimizer.paramwise_cfg.custom_keys[{name!r}]', group, schema.CUSTOM_GROUP_KEYS)
+
+
+def check_grad_clip(optimizer_config: Any) -> None:
+    """Check ``optimizer_config.grad_clip``, where a hook of this package or of mmcv reads it.
+
+    Raises:
+        ConfigKeyError: a key that ``clip_grad_norm_`` does not take.
+    """
+    if not isinstance(optimizer_config, dict):
+        return
+    hook = HOOKS.get(str(optimizer_config.get('type', 'OptimizerHook')))
+    if hook is not None and hook.__module__.partition('.')[0] in ('mmdet', 'mmcv'):
+        known = set(_named(clip_grad_norm_)) - {'parameters'}
+        _check('optimizer_config.grad_clip', optimizer_config.get('grad_clip'), known)
 
 
 def check_model_settings(model: Mapping[str, Any]) -> None:

@@ -45,7 +45,7 @@ CONFIG = dict(
         weight_decay=0.1,
         paramwise_cfg=dict(bias_lr_mult=2, norm_decay_mult=0, custom_keys=dict(backbone=dict(lr_mult=1, decay_mult=0))),
     ),
-    optimizer_config=dict(grad_clip=None),
+    optimizer_config=dict(grad_clip=dict(max_norm=35, norm_type=2)),
     lr_config=dict(policy='step', step=[1], gamma=0.1, warmup='linear', warmup_iters=3, warmup_ratio=0.1),
     momentum_config=dict(policy='step', step=[1]),
     runner=dict(type='EpochBasedRunner', max_epochs=1),
