@@ -11,6 +11,7 @@ from mmdet.core.bbox.assigners.base_assigner import BaseAssigner
 from mmdet.core.bbox.assigners.center_prior import depth_inside
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps
+from mmdet.ops.probability_loss import probability_cross_entropy
 
 FAR_COST = 100000.0  # cost of a prior that is not both in the object and near its centre
 NO_OVERLAP = -100000.0  # overlap of priors that no object considers
@@ -152,5 +153,4 @@ def classification_cost(scores: Tensor, gt_labels: Tensor) -> Tensor:
     """(v, K) scores in [0, 1] and (G,) labels -> (v, G) binary cross entropy of the scores' roots, summed over K."""
     roots = scores.float().sqrt()[:, None].expand(-1, len(gt_labels), -1)
     targets = F.one_hot(gt_labels.long(), scores.size(1)).float().expand_as(roots)
-    with torch.autocast(scores.device.type, enabled=False):  # it forbids this function
-        return F.binary_cross_entropy(roots, targets, reduction='none').sum(dim=-1)
+    return probability_cross_entropy(roots, targets).sum(dim=-1)
