@@ -12,14 +12,13 @@ from typing import Any
 import torch
 from mmcv import ConfigDict
 from mmcv.cnn import constant_init
-from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, matched_objects
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
-from mmdet.models.directives import DirectedHead
+from mmdet.models.base_head import BaseHead
 from mmdet.models.utils.export import detection_limit, stack_detections, without_suppression
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
@@ -43,7 +42,7 @@ def rows_of_images(maps: Sequence[Tensor], width: int) -> Tensor:
     return torch.cat([m.permute(0, 2, 3, 1).reshape(len(m), -1, width) for m in maps], dim=1)
 
 
-class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
+class BaseDenseHead(BaseHead, metaclass=ABCMeta):
     """Base of the heads that predict at every cell of their feature maps.
 
     A subclass gives ``forward``, ``loss`` and, for :meth:`get_bboxes`, the attributes ``prior_generator``,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
+from mmdet.models.base_head import BaseHead
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.functional.prototypes import (
@@ -20,7 +21,6 @@ from mmdet.models.dense_heads.functional.prototypes import (
     resize_masks,
     sanitize_coordinates,
 )
-from mmdet.models.directives import DirectedHead
 
 # Default arguments; every builder copies them.
 SIGMOID_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
@@ -31,7 +31,7 @@ PROTO_KERNELS = (3, 3, 3, -2, 3, 1)
 
 
 @HEADS.register_module()
-class YOLACTSegmHead(BaseModule, DirectedHead):
+class YOLACTSegmHead(BaseHead):
     """Which classes are at each pixel, from features; an additional loss that is not needed in tests.
 
     A pixel of no object is a negative. Images without objects have no part in the loss.
@@ -134,7 +134,7 @@ class InterpolateModule(BaseModule):
 
 
 @HEADS.register_module()
-class YOLACTProtonet(BaseModule, DirectedHead):
+class YOLACTProtonet(BaseHead):
     """Prototypes from features, and masks from prototypes and coefficients.
 
     Args:

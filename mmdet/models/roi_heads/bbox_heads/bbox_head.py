@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.runner import BaseModule
 from mmcv.utils import to_2tuple
 from torch import Tensor
 
@@ -21,8 +20,8 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_sample, sampled_targets
 from mmdet.core.utils.misc import images_of_rows, multi_apply
+from mmdet.models.base_head import BaseHead
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import DirectedHead
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels, refined_rows, unscale_boxes
 from mmdet.models.roi_heads.functional.compat import attached_zero, takes_img_metas
@@ -39,7 +38,7 @@ LOSS_BBOX = dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0)
 
 
 @HEADS.register_module()
-class BBoxHead(BaseModule, DirectedHead):
+class BBoxHead(BaseHead):
     """One linear layer for the classes and one for the boxes, straight on the RoI features.
 
     Args:

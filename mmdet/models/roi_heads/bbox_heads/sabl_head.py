@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.core.bbox.builder import build_bbox_coder
@@ -21,8 +20,8 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_sample
 from mmdet.core.utils.misc import images_of_rows, multi_apply
+from mmdet.models.base_head import BaseHead
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import DirectedHead
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import refined_rows, unscale_boxes
 from mmdet.models.roi_heads.bbox_heads.sabl_functional import (
@@ -46,7 +45,7 @@ LOSS_BBOX_REG = dict(type='SmoothL1Loss', beta=0.1, loss_weight=1.0)
 
 
 @HEADS.register_module()
-class SABLHead(BaseModule, DirectedHead):
+class SABLHead(BaseHead):
     """Says for each side of a box in which bucket it lies, and where in it.
 
     Args:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mmdet.core.img_meta import ImgMeta
+from mmdet.models.base_head import loss_of_rows
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
-from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.test_mixins import Features, Masks
 from mmdet.models.utils.brick_wrappers import adaptive_avg_pool2d
 
