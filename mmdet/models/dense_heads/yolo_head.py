@@ -157,7 +157,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         self.convs_pred = nn.ModuleList(nn.Conv2d(wide, width, 1) for wide in self.out_channels)
 
     def init_weights(self) -> None:
-        """Initialise; a few objects are expected in an image, and classes start at a probability of 0.01."""
+        """Initialise; so that an image starts with ``FIRST_OBJECTS`` objects, and a class with a probability of ``RARE``."""
         super().init_weights()
         for layer, stride in zip(self.convs_pred, self.featmap_strides):
             bias = layer.bias.view(self.num_base_priors, -1)

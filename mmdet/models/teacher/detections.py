@@ -122,7 +122,7 @@ def without_duplicates(boxes: Tensor, others: Sequence[Tensor], overlap: float) 
         if len(rows) and len(boxes):
             kept &= bbox_overlaps(boxes, rows).amax(1) < overlap
     ious = bbox_overlaps(boxes, boxes) if len(boxes) else boxes.new_zeros(0, 0)
-    for i in range(len(boxes)):  # few are left: those above a threshold
+    for i in range(len(boxes)):  # only those above a threshold are left
         if kept[i]:
             kept[i + 1 :] &= ious[i, i + 1 :] < overlap
     return kept

@@ -6,8 +6,8 @@ block and a ground truth are compared that can meet. Anchors come row by row, so
 image. Blocks that meet about as many ground truths go through one calculation.
 
 Whatever the number of boxes and ground truths, a temporary holds at most ``2 * max(PAIRS, G)`` or ``BLOCK * G``
-numbers, 4 for each box, or one for each pair of a block and a ground truth whose best overlap is in it: a few for each
-ground truth, n * G / BLOCK where all boxes are one and the same.
+numbers, 4 for each box, or one for each pair of a block and a ground truth whose best overlap is in it: about one for
+each ground truth, n * G / BLOCK where all boxes are one and the same.
 """
 
 from collections.abc import Iterator
