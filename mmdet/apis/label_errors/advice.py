@@ -66,7 +66,9 @@ def sentences(rates: Sequence[Rate], declared: Mapping[str, Collection[str]] = N
         if rate.category is not None:
             continue
         if not np.isfinite(rate.rate):
-            lines.append(f'{rate.source}: the detector has not found enough annotated objects to say how many are missing')
+            lines.append(
+                f'{rate.source}: the detector found too little that is annotated to say how many objects are missing'
+            )
             continue
         text = f'{rate.source}: {rate.rate:.0%} of the objects are not annotated ({rate.low:.0%} to {rate.high:.0%})'
         given = declared.get(rate.source, ())

@@ -230,6 +230,6 @@ def warnings_of(sources: Sequence[SourceReport], heads: Heads) -> list[str]:
     elif ignored > SMALL:
         warnings.append(
             f'ignored negatives: {ignored:.0%} of the images of an epoch, not a small part of the whole (more than '
-            f'{SMALL:.0%}); the others may not be enough to teach what background is. Lower its fraction by source_ratio'
+            f'{SMALL:.0%}); the others may not suffice to teach what background is. Lower its fraction by source_ratio'
         )
     return warnings

@@ -18,8 +18,9 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.functional.rows import rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.static_shapes import batch_targets
 from mmdet.models.utils.settings import as_config
 
@@ -289,7 +290,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         )
         targets, (pos_inds, neg_inds, sampling_results), extra = results[:4], results[4:7], results[7:]
         by_level = self.weigh_by_level(targets, flat_anchors, gt_bboxes_list, img_metas, level_sizes, sampling_results)
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        counts = sample_counts(pos_inds, neg_inds)
         sampling = (sampling_results,) if return_sampling_results else ()
         return (*by_level, *counts, *sampling, *(images_to_levels(item, level_sizes) for item in extra))
 
@@ -329,14 +330,12 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             cls_score: (N, A * C, H, W).
             bbox_pred: (N, A * 4, H, W).
             anchors: (N, H * W * A, 4).
-            labels: (N, H * W * A).
-            label_weights: (N, H * W * A).
-            bbox_targets: (N, H * W * A, 4).
-            bbox_weights: (N, H * W * A, 4).
+            labels, label_weights: (N, H * W * A).
+            bbox_targets, bbox_weights: (N, H * W * A, 4).
             num_total_samples: what the sums over all levels are divided by.
         """
-        cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
-        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)
+        cls_score = rows_of_level(cls_score, self.cls_out_channels)
+        bbox_pred = rows_of_level(bbox_pred, 4)
         loss_cls = self.loss_cls(cls_score, labels.reshape(-1), label_weights.reshape(-1), avg_factor=num_total_samples)
         if self.reg_decoded_bbox:
             bbox_pred = self.bbox_coder.decode(anchors.reshape(-1, 4), bbox_pred)

@@ -19,9 +19,9 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, inside_objects
-from mmdet.models.dense_heads.base_dense_head import rows_of_images, to_full_precision
 from mmdet.models.dense_heads.fcos_head import FCOSHead, points_to_boxes
-from mmdet.models.dense_heads.functional.heatmaps import probability_weights
+from mmdet.models.dense_heads.functional.corners.heatmaps import probability_weights
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 
 EPS = 1e-12  # least divisor
 CONFIDENCE_POWER = 3  # how much more confident points count among those of an object

@@ -12,10 +12,11 @@ from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_head
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.adaptive_conv import AdaptiveConv, anchor_offsets
-from mmdet.models.dense_heads.functional.guided_targets import LOCATIONS_PER_SAMPLE
+from mmdet.models.dense_heads.functional.guided.adaptive_conv import AdaptiveConv, anchor_offsets
+from mmdet.models.dense_heads.functional.guided.guided_targets import LOCATIONS_PER_SAMPLE
+from mmdet.models.dense_heads.functional.rows import rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.utils.settings import as_config
 
@@ -157,7 +158,7 @@ class StageCascadeRPNHead(RPNHead):
             featmap_sizes=featmap_sizes,
             label_channels=label_channels,
         )
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        counts = sample_counts(pos_inds, neg_inds)
         boxes = [torch.cat(levels) for levels in anchor_list]
         return (*self.weigh_by_level(targets, boxes, gt_bboxes_list, img_metas, level_sizes, sampled), *counts)
 
@@ -214,7 +215,7 @@ class StageCascadeRPNHead(RPNHead):
         if self.with_cls:
             return super().loss_single(cls_score, bbox_pred, *targets, num_total_samples)
         anchors, bbox_targets, bbox_weights = (part.reshape(-1, 4) for part in (anchors, bbox_targets, bbox_weights))
-        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)
+        bbox_pred = rows_of_level(bbox_pred, 4)
         if self.reg_decoded_bbox:
             bbox_pred = self.bbox_coder.decode(anchors, bbox_pred)
         return None, self.loss_bbox(bbox_pred, bbox_targets, bbox_weights, avg_factor=num_total_samples)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.corner_head import CornerHead
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.ops import DeformConv2d
 
 # Default arguments; every builder copies them.

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.bi_corner_pool import BiCornerPool
-from mmdet.models.dense_heads.functional.corners import (
+from mmdet.models.dense_heads.functional.corners.bi_corner_pool import BiCornerPool
+from mmdet.models.dense_heads.functional.corners.corners import (
     REJECTED,
     best_corners,
     best_pairs,
@@ -21,7 +21,8 @@ from mmdet.models.dense_heads.functional.corners import (
     off_centre,
     pair_boxes,
 )
-from mmdet.models.dense_heads.functional.heatmaps import border_of, heatmap_weights, suppress
+from mmdet.models.dense_heads.functional.corners.heatmaps import border_of, heatmap_weights, suppress
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.export import detection_limit, stack_detections
 from mmdet.models.utils.gaussian_target import transpose_and_gather_feat
 from mmdet.models.utils.settings import as_config

@@ -15,7 +15,7 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.atss_head import num_inside
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower
 from mmdet.models.losses.iou_loss import aligned_iou
 
@@ -133,12 +133,11 @@ class DDODHead(AnchorHead):
 
         Args:
             cls_score: (N, A * C, H, W).
-            labels: (N, H * W * A).
-            label_weights: (N, H * W * A).
+            labels, label_weights: (N, H * W * A).
             reweight_factor: of the level.
             num_total_samples: divisor.
         """
-        cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
+        cls_score = rows_of_level(cls_score, self.cls_out_channels)
         loss = self.loss_cls(cls_score, labels.flatten(), label_weights.flatten(), avg_factor=num_total_samples)
         return (reweight_factor * loss,)
 
@@ -162,15 +161,14 @@ class DDODHead(AnchorHead):
             iou_pred: (N, A, H, W).
             labels: (N, H * W * A).
             label_weights: not used.
-            bbox_targets: (N, H * W * A, 4).
-            bbox_weights: (N, H * W * A, 4).
+            bbox_targets, bbox_weights: (N, H * W * A, 4).
             reweight_factor: of the level.
             num_total_samples: divisor.
         """
         labels = labels.flatten()
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        pos = positive_rows(labels, self.num_classes)
         anchors, targets = anchors.reshape(-1, 4)[pos], bbox_targets.reshape(-1, 4)[pos]
-        boxes = self.bbox_coder.decode(anchors, bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)[pos])
+        boxes = self.bbox_coder.decode(anchors, rows_of_level(bbox_pred, 4)[pos])
         if not self.reg_decoded_bbox:
             targets = self.bbox_coder.decode(anchors, targets)
         weights = bbox_weights.reshape(-1, 4)[pos, 0]
@@ -315,7 +313,7 @@ class DDODHead(AnchorHead):
             unmap_outputs=unmap_outputs,
             is_cls_assigner=is_cls_assigner,
         )
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        counts = sample_counts(pos_inds, neg_inds)
         sizes = num_level_anchors_list[0]
         by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, sizes, sampled)
         return (images_to_levels(anchors, sizes), *by_level, *counts)

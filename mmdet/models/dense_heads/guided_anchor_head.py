@@ -22,9 +22,10 @@ from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import CLASS_LOSS, AnchorHead
-from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
-from mmdet.models.dense_heads.functional import guided_anchors, guided_targets
-from mmdet.models.dense_heads.functional.feature_adaption import FeatureAdaption
+from mmdet.models.dense_heads.functional.decoding import best_boxes
+from mmdet.models.dense_heads.functional.guided import guided_anchors, guided_targets
+from mmdet.models.dense_heads.functional.guided.feature_adaption import FeatureAdaption
+from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import MaskedConv2d
@@ -277,7 +278,7 @@ class GuidedAnchorHead(AnchorHead):
         """Shape loss of one level: (N, A * 2, H, W), three times (N, H * W * A, 4), and the divisor."""
         squares, gts, weights = (part.reshape(-1, 4) for part in (bbox_anchors, bbox_gts, anchor_weights))
         rows = (weights[:, 0] > 0).nonzero().squeeze(1)
-        shapes = shape_pred.permute(0, 2, 3, 1).reshape(-1, 2)[rows]
+        shapes = rows_of_level(shape_pred, 2)[rows]
         return self.loss_shape(
             guided_anchors.shape_squares(self.anchor_coder, squares[rows], shapes),
             gts[rows],
@@ -417,7 +418,7 @@ class GuidedAnchorHead(AnchorHead):
             )
             for scores, deltas, anchors, mask in zip(cls_scores, bbox_preds, mlvl_anchors, mlvl_masks)
         )
-        scores, boxes = guided_anchors.best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
+        scores, boxes = best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
         if rescale:
             boxes = boxes / tensor_like(scale_factor, boxes)
         # multiclass_nms wants a last column for the background

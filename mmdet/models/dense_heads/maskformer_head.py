@@ -21,8 +21,9 @@ from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
-from mmdet.models.dense_heads.functional.query_masks import greatest_mask_overlaps, resize_masks
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.dense_heads.functional.masks.query_masks import greatest_mask_overlaps, resize_masks
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.panoptic_gt_processing import preprocess_panoptic_gt
 from mmdet.models.utils.settings import as_config

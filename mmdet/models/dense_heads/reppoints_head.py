@@ -19,8 +19,8 @@ from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatt
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional.reppoints import TRANSFORMS, grid_of_bbox, kernel_points, points_to_bbox
+from mmdet.models.dense_heads.functional.points.reppoints import TRANSFORMS, grid_of_bbox, kernel_points, points_to_bbox
+from mmdet.models.dense_heads.functional.rows import rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.ops import DeformConv2d
 from mmdet.utils.registry import did_you_mean
@@ -308,7 +308,7 @@ class RepPointsHead(AnchorFreeHead):
         targets = self.weigh(targets, img_metas, overlaps, objects=lambda: objects_of_boxes(*found))
         ordered = (*targets[:3], torch.stack(proposals), targets.bbox_weights)
         by_level = (list(part.split(counts, dim=1)) for part in ordered)
-        totals = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos, neg)]
+        totals = sample_counts(pos, neg)
         return (*by_level, *totals)
 
     def loss_single(
@@ -336,7 +336,7 @@ class RepPointsHead(AnchorFreeHead):
             stride: pixels of a cell.
             num_total_samples_init, num_total_samples_refine: divisors.
         """
-        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
+        scores = rows_of_level(cls_score, self.cls_out_channels)
         loss_cls = self.loss_cls(
             scores, labels.reshape(-1), label_weights.reshape(-1), avg_factor=num_total_samples_refine
         )

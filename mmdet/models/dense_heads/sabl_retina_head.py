@@ -20,9 +20,10 @@ from mmdet.core.targets import Targets, matched_objects, sampled_targets
 from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import LOSSES_OVER_ALL_ANCHORS
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, flatten_map, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.guided_targets import sample_squares, sampled_approxs
+from mmdet.models.dense_heads.functional.guided.guided_targets import sample_squares, sampled_approxs
+from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 from mmdet.models.utils.settings import as_config
 
@@ -206,7 +207,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             sampling=sampling,
             unmap_outputs=unmap_outputs,
         )
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        counts = sample_counts(pos_inds, neg_inds)
         labels, label_weights, buckets, bucket_weights, offsets, offset_weights = map(torch.stack, targets)
         targets = Targets(
             labels, label_weights, torch.cat([buckets, offsets], 2), torch.cat([bucket_weights, offset_weights], 2)
@@ -276,8 +277,8 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Losses of classes, buckets and offsets of one level; shapes as of :meth:`forward` and :meth:`get_target`."""
         width = 4 * self.side_num
-        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
-        buckets, offsets = (level.permute(0, 2, 3, 1).reshape(-1, width) for level in bbox_pred)
+        scores = rows_of_level(cls_score, self.cls_out_channels)
+        buckets, offsets = (rows_of_level(level, width) for level in bbox_pred)
         loss_cls = self.loss_cls(scores, labels.reshape(-1), label_weights.reshape(-1), avg_factor=num_total_samples)
         loss_bbox_cls = self.loss_bbox_cls(
             buckets,
@@ -379,8 +380,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
 
         Args:
             cls_scores: L maps (C, H, W).
-            bbox_cls_preds: L maps (4 * S, H, W).
-            bbox_reg_preds: L maps (4 * S, H, W).
+            bbox_cls_preds, bbox_reg_preds: L maps (4 * S, H, W).
             mlvl_anchors: L times (H * W, 4).
             img_shape: height and width that bound the boxes, pixels.
             scale_factor: network input / original image, for x1, y1, x2, y2.

@@ -13,9 +13,8 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
-from mmdet.models.dense_heads.functional.grid_masks import (
+from mmdet.models.dense_heads.functional.masks.grid_masks import (
     GridTargets,
     centre_cells,
     grid_targets,
@@ -23,6 +22,7 @@ from mmdet.models.dense_heads.functional.grid_masks import (
     only_local_maxima,
     values_of_cells,
 )
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.dense_heads.functional.towers import GROUP_NORM
 from mmdet.models.utils.settings import as_config
 

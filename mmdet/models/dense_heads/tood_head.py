@@ -16,13 +16,13 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.atss_head import ATSSHead
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional.task_alignment import (
+from mmdet.models.dense_heads.functional.assignment.task_alignment import (
     TaskDecomposition,
     keep_valid_boxes,
     normalised_alignment,
     sample_channels,
 )
+from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.functional.towers import rare_classes
 from mmdet.models.utils.misc import sigmoid_geometric_mean
 
@@ -195,8 +195,7 @@ class TOODHead(ATSSHead):
             anchors: (N, H * W, 4).
             cls_score: (N, C, H, W) in [0, 1].
             bbox_pred: (N, 4, H, W), strides.
-            labels: (N, H * W).
-            label_weights: (N, H * W).
+            labels, label_weights: (N, H * W).
             bbox_targets: (N, H * W, 4), pixels.
             alignment_metrics: (N, H * W).
             stride: pixels of a cell.
@@ -206,10 +205,10 @@ class TOODHead(ATSSHead):
             classification loss and box loss (sums), and the divisors of both.
         """
         anchors, bbox_targets = anchors.reshape(-1, 4), bbox_targets.reshape(-1, 4)
-        cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
-        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)
+        cls_score = rows_of_level(cls_score, self.cls_out_channels)
+        bbox_pred = rows_of_level(bbox_pred, 4)
         labels, metrics, label_weights = labels.flatten(), alignment_metrics.flatten(), label_weights.flatten()
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        pos = positive_rows(labels, self.num_classes)
         if self._assigns_initially:
             loss_cls = self.initial_loss_cls(cls_score, labels, label_weights, avg_factor=1.0)
             qualities = self.centerness_target(anchors[pos], bbox_targets[pos])

@@ -17,9 +17,10 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, numbers_of_objects
 from mmdet.models.dense_heads.atss_head import ATSSHead
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.fcos_head import REGRESS_RANGES, FCOSHead
-from mmdet.models.dense_heads.functional.star_points import kernel_points, star_offsets
+from mmdet.models.dense_heads.functional.points.star_points import kernel_points, star_offsets
+from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, GROUP_NORM, rare_classes
 from mmdet.models.losses.iou_loss import aligned_iou
 from mmdet.ops import DeformConv2d
@@ -247,7 +248,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         )
         scores, label_weights = self.point_scores_for_loss(cls_scores, targets, img_metas)
         labels = targets.labels
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        pos = positive_rows(labels, self.num_classes)
         num_pos = scores.new_tensor(float(len(pos)))
         num_pos = (reduce_mean(num_pos) if self.sync_num_pos else num_pos).clamp(min=1)
         points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
@@ -275,7 +276,7 @@ class VFNetHead(ATSSHead, FCOSHead):
             wanted: (P, 4) boxes.
             weights: (P,).
         """
-        distances = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, 4) for level in maps])[pos]
+        distances = torch.cat([rows_of_level(level, 4) for level in maps])[pos]
         boxes = self.bbox_coder.decode(points, distances)
         ious = aligned_iou(boxes.detach(), wanted).clamp(min=MIN_IOU)
         divisor = reduce_mean(ious.sum()).clamp(min=1)

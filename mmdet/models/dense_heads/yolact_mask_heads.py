@@ -13,14 +13,14 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.models.base_head import BaseHead
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional.prototypes import (
+from mmdet.models.dense_heads.functional.masks.prototypes import (
     crop_masks,
     mask_losses,
     masks_of_classes,
     resize_masks,
     sanitize_coordinates,
 )
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 
 # Default arguments; every builder copies them.
 SIGMOID_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)

@@ -17,9 +17,10 @@ from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_boxes
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 from mmdet.models.utils.settings import as_config
 
 # Default arguments; every builder copies them.
@@ -157,7 +158,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         self.convs_pred = nn.ModuleList(nn.Conv2d(wide, width, 1) for wide in self.out_channels)
 
     def init_weights(self) -> None:
-        """Initialise; so that an image starts with ``FIRST_OBJECTS`` objects, and a class with a probability of ``RARE``."""
+        """Initialise, so that ``FIRST_OBJECTS`` objects are expected in an image, and each class with ``RARE``."""
         super().init_weights()
         for layer, stride in zip(self.convs_pred, self.featmap_strides):
             bias = layer.bias.view(self.num_base_priors, -1)

@@ -16,10 +16,11 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import MODULATED_DEFORMABLE, inside_objects
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
-from mmdet.models.dense_heads.functional.points import YOLOXTargets, centres_of_cells, decode_boxes, encode_boxes
+from mmdet.models.dense_heads.functional.points.points import YOLOXTargets, centres_of_cells, decode_boxes, encode_boxes
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmdet.models.dense_heads.functional.grid_masks import (
+from mmdet.models.dense_heads.functional.masks.grid_masks import (
     centre_cells,
     grid_targets,
     mass_centres,

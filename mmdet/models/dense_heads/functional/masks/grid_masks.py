@@ -13,7 +13,7 @@ from torch import Tensor
 from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.matrix_nms import mask_matrix_nms
-from mmdet.models.dense_heads.functional.guided_targets import last_object
+from mmdet.models.dense_heads.functional.guided.guided_targets import last_object
 
 
 def mass_centres(masks: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,13 +1,13 @@
 """Anchors whose shapes are predicted, and the boxes that come from them (https://arxiv.org/abs/1901.03278)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmdet.core.bbox.assigners.assign_result import rows_of
-from mmdet.models.dense_heads.base_dense_head import flatten_map
+from mmdet.models.dense_heads.functional.rows import flatten_map
 
 # Default arguments of the heads; every builder copies them.
 APPROXIMATIONS = dict(
@@ -106,24 +106,3 @@ def anchors_of_batch(
         guided.append([anchors for anchors, _ in levels])
         masks.append([mask for _, mask in levels])
     return [squares] * num_imgs, guided, masks
-
-
-def best_boxes(
-    levels: Iterable[tuple[Tensor, Tensor, Tensor]], coder: Any, limit: int, img_shape: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """Scores (n, C) and boxes (n, 4) of one image, the best ``limit`` of each level; not positive: all.
-
-    Args:
-        levels: L times scores (k, C), deltas (k, 4) and anchors (k, 4).
-        coder: between anchors and boxes.
-        limit: most boxes of a level.
-        img_shape: height and width that bound the boxes, pixels.
-    """
-    all_scores, all_boxes = [], []
-    for scores, deltas, anchors in levels:
-        if 0 < limit < len(scores):
-            best = scores.amax(dim=1).topk(limit).indices
-            scores, deltas, anchors = scores[best], deltas[best], anchors[best]
-        all_scores.append(scores)
-        all_boxes.append(coder.decode(anchors, deltas, max_shape=img_shape))
-    return torch.cat(all_scores), torch.cat(all_boxes)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmdet.models.dense_heads.functional.heatmaps import (
+from mmdet.models.dense_heads.functional.corners.heatmaps import (
     draw_gaussians,
     gaussian_radii,
     objects_of_batch,

@@ -15,6 +15,7 @@ from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.region_assigner import calc_region, object_levels
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
+from mmdet.models.dense_heads.functional.rows import sample_counts
 
 NEGATIVE_WEIGHT = 0.1  # of a cell without object, against 1 of a cell in an object's centre
 LOCATIONS_PER_SAMPLE = 200  # so many cells count as one sample in the loss's divisor
@@ -216,5 +217,5 @@ def shape_targets_of_batch(
         img_metas,
         unmap_outputs=unmap_outputs,
     )
-    counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+    counts = sample_counts(pos_inds, neg_inds)
     return (*(images_to_levels(target, level_sizes) for target in targets), *counts)
