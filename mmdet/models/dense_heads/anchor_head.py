@@ -20,7 +20,8 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.rows import rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.old_names import old_name
+from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.static_shapes import batch_targets
 from mmdet.models.utils.settings import as_config
 
@@ -131,17 +132,8 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         self.sampling = not takes_all
         self.sampler = build_sampler(sampler, context=self)
 
-    @property
-    def num_anchors(self) -> int:
-        """Old name of ``num_base_priors``: anchors a cell."""
-        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
-        return self.num_base_priors
-
-    @property
-    def anchor_generator(self) -> Any:
-        """Old name of ``prior_generator``."""
-        warnings.warn('anchor_generator is deprecated; use prior_generator', DeprecationWarning, stacklevel=2)
-        return self.prior_generator
+    num_anchors = old_name('num_anchors', 'num_base_priors')
+    anchor_generator = old_name('anchor_generator', 'prior_generator')
 
     def _init_layers(self) -> None:
         self.conv_cls = nn.Conv2d(self.in_channels, self.num_base_priors * self.cls_out_channels, 1)
@@ -206,9 +198,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         assigned = self.assigner.assign(anchors, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
         # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
-        rows = inside if unmap_outputs else torch.arange(len(anchors), device=anchors.device)
-        count = len(flat_anchors) if unmap_outputs else len(anchors)
-        targets = self._fill_targets(count, rows, sampled, gt_labels)
+        targets = self._fill_targets(*output_rows(inside, len(flat_anchors), unmap_outputs), sampled, gt_labels)
         return (*targets, sampled.pos_inds, sampled.neg_inds, sampled)
 
     def _rows_inside(self, flat_anchors: Tensor, valid_flags: Tensor, img_meta: ImgMeta) -> Tensor:

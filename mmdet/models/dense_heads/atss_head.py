@@ -13,7 +13,13 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.fcos_head import centerness_of
-from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import (
+    output_rows,
+    positive_rows,
+    rows_of_level,
+    sample_counts,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower, rare_classes
 
 # Default arguments, never written to.
@@ -192,9 +198,7 @@ class ATSSHead(AnchorHead):
         assigned = self.assigner.assign(anchors, level_sizes, gt_bboxes, gt_bboxes_ignore, gt_labels)
         # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
-        if not unmap_outputs:
-            rows = torch.arange(len(anchors), device=anchors.device)
-        targets = self._fill_targets(len(flat_anchors) if unmap_outputs else len(anchors), rows, sampled, gt_labels)
+        targets = self._fill_targets(*output_rows(rows, len(flat_anchors), unmap_outputs), sampled, gt_labels)
         return (*targets, sampled.pos_inds, sampled.neg_inds, sampled)
 
     def _get_target_single(

@@ -15,7 +15,13 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.atss_head import num_inside
-from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import (
+    output_rows,
+    positive_rows,
+    rows_of_level,
+    sample_counts,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower
 from mmdet.models.losses.iou_loss import aligned_iou
 
@@ -363,11 +369,9 @@ class DDODHead(AnchorHead):
         )
         # the sampler reads what the image says of its negatives
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
-        count = len(flat_anchors)
-        if not unmap_outputs:
-            rows, count, flat_anchors = torch.arange(len(anchors), device=anchors.device), len(anchors), anchors
-        targets = self._fill_targets(count, rows, sampled, gt_labels)
-        return (flat_anchors, *targets, sampled.pos_inds, sampled.neg_inds, sampled)
+        targets = self._fill_targets(*output_rows(rows, len(flat_anchors), unmap_outputs), sampled, gt_labels)
+        found = flat_anchors if unmap_outputs else anchors
+        return (found, *targets, sampled.pos_inds, sampled.neg_inds, sampled)
 
     def get_num_level_anchors_inside(self, num_level_anchors: list[int], inside_flags: Tensor) -> list[int]:
         """How many of the flags (R,) are true on each level."""

@@ -5,7 +5,6 @@ of a guided anchor is one of the boxes that a usual anchor generator puts at its
 ``base_dense_head.py``.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -111,12 +110,6 @@ class GuidedAnchorHead(AnchorHead):
             self.ga_assigner = build_assigner(self.train_cfg.ga_assigner)
             ga_sampler = self.train_cfg.ga_sampler if self.ga_sampling else dict(type='PseudoSampler')
             self.ga_sampler = build_sampler(ga_sampler, context=self)
-
-    @property
-    def num_anchors(self) -> int:
-        """Old name of ``num_base_priors``: squares a cell."""
-        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
-        return self.square_anchor_generator.num_base_priors[0]
 
     def _init_layers(self) -> None:
         self.relu = nn.ReLU(inplace=True)

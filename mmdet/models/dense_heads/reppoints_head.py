@@ -20,7 +20,7 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
 from mmdet.models.dense_heads.functional.points.reppoints import TRANSFORMS, grid_of_bbox, kernel_points, points_to_bbox
-from mmdet.models.dense_heads.functional.rows import rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.ops import DeformConv2d
 from mmdet.utils.registry import did_you_mean
@@ -226,9 +226,7 @@ class RepPointsHead(AnchorFreeHead):
         assigned = assigner.assign(proposals, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
         sampled = self.sampler.sample(assigned, proposals, gt_bboxes)
         pos, neg = sampled.pos_inds, sampled.neg_inds
-        count = len(flat_proposals)
-        if not unmap_outputs:
-            rows, count = torch.arange(len(proposals), device=rows.device), len(proposals)
+        count, rows = output_rows(rows, len(flat_proposals), unmap_outputs)
         targets = sampled_targets(
             count,
             rows[pos],

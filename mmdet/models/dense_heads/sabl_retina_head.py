@@ -5,7 +5,6 @@ in it. Whether a square is positive is decided by its approximations, as in guid
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from mmdet.models.dense_heads.anchor_head import LOSSES_OVER_ALL_ANCHORS
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.guided.guided_targets import sample_squares, sampled_approxs
+from mmdet.models.dense_heads.functional.old_names import old_name
 from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 from mmdet.models.utils.settings import as_config
@@ -129,11 +129,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             sampler = self.train_cfg.get('sampler') if self.sampling else None
             self.sampler = build_sampler(sampler or dict(type='PseudoSampler'), context=self)
 
-    @property
-    def num_anchors(self) -> int:
-        """Old name of ``num_base_priors``: squares a cell."""
-        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
-        return self.num_base_priors
+    num_anchors = old_name('num_anchors', 'num_base_priors')
 
     def _init_layers(self) -> None:
         self.relu = nn.ReLU(inplace=True)

@@ -1,6 +1,5 @@
 """The head of SSD (https://arxiv.org/abs/1512.02325)."""
 
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -118,12 +117,6 @@ class SSDHead(AnchorHead):
             init_cfg=init_cfg,
         )
         self.num_base_priors = self.prior_generator.num_base_priors  # the levels differ
-
-    @property
-    def num_anchors(self) -> list[int]:
-        """Old name of ``num_base_priors``: anchors a cell, of each level."""
-        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
-        return self.num_base_priors
 
     def _init_layers(self) -> None:
         priors = self.prior_generator.num_base_priors

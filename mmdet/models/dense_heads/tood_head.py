@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule, Scale, bias_init_with_prob, normal_init
+from mmcv.cnn import Scale, bias_init_with_prob, normal_init
 from torch import Tensor, nn
 
 from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
-from mmdet.core.bbox.transforms import distance2bbox
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatter_rows
 from mmdet.core.utils.dist_utils import reduce_mean
@@ -18,12 +17,20 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.functional.assignment.task_alignment import (
     TaskDecomposition,
+    adjustment_layers,
+    boxes_in_strides,
     keep_valid_boxes,
     normalised_alignment,
     sample_channels,
 )
-from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
-from mmdet.models.dense_heads.functional.towers import rare_classes
+from mmdet.models.dense_heads.functional.rows import (
+    output_rows,
+    positive_rows,
+    rows_of_images,
+    rows_of_level,
+    to_full_precision,
+)
+from mmdet.models.dense_heads.functional.towers import rare_classes, tower_of_kinds
 from mmdet.models.utils.misc import sigmoid_geometric_mean
 
 # Default argument; every builder copies it.
@@ -83,29 +90,15 @@ class TOODHead(ATSSHead):
 
     def _init_layers(self) -> None:
         channels, stacked, self.relu = self.feat_channels, self.stacked_convs, nn.ReLU(inplace=True)
-        self.inter_convs = nn.ModuleList(
-            ConvModule(
-                channels if i else self.in_channels,
-                channels,
-                3,
-                padding=1,
-                conv_cfg=DEFORMABLE if i < self.num_dcn else self.conv_cfg,
-                norm_cfg=self.norm_cfg,
-            )
-            for i in range(stacked)
-        )
+        kinds = [DEFORMABLE if i < self.num_dcn else self.conv_cfg for i in range(stacked)]
+        self.inter_convs = tower_of_kinds(self.in_channels, channels, kinds, self.norm_cfg)
         decomposition = (channels, stacked, stacked * 8, self.conv_cfg, self.norm_cfg)
         self.cls_decomp = TaskDecomposition(*decomposition)
         self.reg_decomp = TaskDecomposition(*decomposition)
         self.tood_cls = nn.Conv2d(channels, self.num_base_priors * self.cls_out_channels, 3, padding=1)
         self.tood_reg = nn.Conv2d(channels, self.num_base_priors * 4, 3, padding=1)
         self.cls_prob_module, self.reg_offset_module = (
-            nn.Sequential(
-                nn.Conv2d(channels * stacked, channels // 4, 1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(channels // 4, width, 3, padding=1),
-            )
-            for width in (1, 4 * 2)
+            adjustment_layers(channels * stacked, channels // 4, width) for width in (1, 4 * 2)
         )
         self.scales = nn.ModuleList(Scale(1.0) for _ in self.prior_generator.strides)
 
@@ -155,15 +148,9 @@ class TOODHead(ATSSHead):
 
     def _boxes(self, predicted: Tensor, scale: nn.Module, priors: Tensor, stride: tuple[int, int]) -> Tensor:
         """Predictions (N, 4, H, W) of one level as boxes in strides, (N, 4, H, W); see :meth:`forward_single`."""
-        free = self.anchor_type == 'anchor_free'
-        predicted = scale(predicted.exp() if free else predicted).float()
-        rows = predicted.permute(0, 2, 3, 1).flatten(1, 2)
-        if free:
-            boxes = distance2bbox(self.anchor_center(priors) / stride[0], rows)
-        else:
-            all_priors = priors.expand(len(rows), -1, -1).flatten(0, 1)
-            boxes = self.bbox_coder.decode(all_priors, rows.flatten(0, 1)).view_as(rows) / stride[0]
-        return boxes.unflatten(1, predicted.shape[-2:]).permute(0, 3, 1, 2).contiguous()
+        if self.anchor_type == 'anchor_free':
+            return boxes_in_strides(scale(predicted.exp()).float(), self.anchor_center(priors), stride[0])
+        return boxes_in_strides(scale(predicted).float(), priors, stride[0], self.bbox_coder)
 
     def deform_sampling(self, feat: Tensor, offset: Tensor) -> Tensor:
         """See :func:`sample_channels`."""
@@ -242,10 +229,8 @@ class TOODHead(ATSSHead):
         strides = self.prior_generator.strides
         sizes = [level.shape[-2:] for level in cls_scores]
         anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
-        scores, boxes = (
-            torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps], dim=1)
-            for maps in (cls_scores, [level * stride[0] for level, stride in zip(bbox_preds, strides)])
-        )
+        scores = rows_of_images(cls_scores, self.cls_out_channels)
+        boxes = rows_of_images([level * stride[0] for level, stride in zip(bbox_preds, strides)], 4)
         by_level = self.get_targets(
             scores, boxes, anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
         )
@@ -289,19 +274,11 @@ class TOODHead(ATSSHead):
         label_channels: int = 1,
         unmap_outputs: bool = True,
     ) -> tuple[list[Tensor], ...]:
-        """Targets of a batch, by level.
+        """Targets of a batch, by level; further arguments as of :meth:`AnchorHead.get_targets`.
 
         Args:
             cls_scores: (N, R, C) in [0, 1].
             bbox_preds: (N, R, 4), pixels.
-            anchor_list: N times L times (H * W, 4).
-            valid_flag_list: N times L times (H * W,).
-            gt_bboxes_list: N times (G, 4).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore_list: N times (G', 4), or None.
-            gt_labels_list: N times (G,).
-            label_channels: handed on.
-            unmap_outputs: give a row for each anchor, otherwise for those that ``allowed_border`` leaves.
 
         Returns:
             L times, for all images: anchors (N, H * W, 4), labels and label weights (N, H * W), box targets
@@ -361,8 +338,7 @@ class TOODHead(ATSSHead):
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         pos, gts = sampled.pos_inds, sampled.pos_assigned_gt_inds
         metrics = normalised_alignment(assigned.assign_metrics[pos], assigned.max_overlaps[pos], gts, len(gt_bboxes))
-        count = len(flat_anchors) if unmap_outputs else len(anchors)
-        rows = rows if unmap_outputs else torch.arange(len(anchors), device=anchors.device)
+        count, rows = output_rows(rows, len(flat_anchors), unmap_outputs)
         labels, weights, boxes, _ = sampled_targets(
             count,
             rows[pos],

@@ -1,8 +1,6 @@
 """YOLOv3: the anchor that fits an object best, in the cell of its centre, predicts it (arXiv:1804.02767)."""
 
-import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule, bias_init_with_prob
@@ -20,6 +18,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
+from mmdet.models.dense_heads.functional.old_names import old_name
 from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 from mmdet.models.utils.settings import as_config
 
@@ -128,17 +127,8 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         self.num_base_priors = self.prior_generator.num_base_priors[0]
         self._init_layers()
 
-    @property
-    def anchor_generator(self) -> Any:
-        """Old name of ``prior_generator``."""
-        warnings.warn('anchor_generator is deprecated; use prior_generator', DeprecationWarning, stacklevel=2)
-        return self.prior_generator
-
-    @property
-    def num_anchors(self) -> int:
-        """Old name of ``num_base_priors``: anchors a cell."""
-        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
-        return self.num_base_priors
+    num_anchors = old_name('num_anchors', 'num_base_priors')
+    anchor_generator = old_name('anchor_generator', 'prior_generator')
 
     @property
     def num_levels(self) -> int:

@@ -37,6 +37,17 @@ def positive_rows(labels: Tensor, num_classes: int) -> Tensor:
     return ((labels >= 0) & (labels < num_classes)).nonzero().squeeze(1)
 
 
+def output_rows(inside: Tensor, count: int, unmap_outputs: bool) -> tuple[int, Tensor]:
+    """Number of rows of an image's targets, and (R',) which of them are those of the anchors ``inside``.
+
+    Args:
+        inside: (R',) numbers of the anchors that are assigned.
+        count: number R of all anchors.
+        unmap_outputs: whether all anchors have a row, or those that are assigned.
+    """
+    return (count, inside) if unmap_outputs else (len(inside), torch.arange(len(inside), device=inside.device))
+
+
 def sample_counts(*inds_of_images: Sequence[Tensor]) -> list[int]:
     """Numbers of samples of each kind in a batch, as divisors of its losses.
 

@@ -4,6 +4,7 @@ import torch
 
 from mmdet.models.dense_heads.functional.rows import (
     flatten_map,
+    output_rows,
     positive_rows,
     rows_of_images,
     rows_of_level,
@@ -37,3 +38,10 @@ def test_each_image_counts_at_least_one_sample_of_each_kind():
 def test_only_half_precision_changes():
     half, double = torch.ones(1, dtype=torch.bfloat16), torch.ones(1, dtype=torch.float64)
     assert [m.dtype for m in to_full_precision([half, double])] == [torch.float32, torch.float64]
+
+
+def test_targets_have_a_row_for_every_anchor_or_for_the_assigned():
+    inside = torch.tensor([1, 3])
+    assert output_rows(inside, 5, unmap_outputs=True) == (5, inside)
+    count, rows = output_rows(inside, 5, unmap_outputs=False)
+    assert count == 2 and rows.tolist() == [0, 1]

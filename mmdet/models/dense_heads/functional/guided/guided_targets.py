@@ -15,7 +15,7 @@ from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.region_assigner import calc_region, object_levels
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
-from mmdet.models.dense_heads.functional.rows import sample_counts
+from mmdet.models.dense_heads.functional.rows import output_rows, sample_counts
 
 NEGATIVE_WEIGHT = 0.1  # of a cell without object, against 1 of a cell in an object's centre
 LOCATIONS_PER_SAMPLE = 200  # so many cells count as one sample in the loss's divisor
@@ -160,9 +160,8 @@ def sample_squares(
     assigned = assigner.assign(approxs, squares, per_square, gt_bboxes, gt_bboxes_ignore)
     # samplers read the image's meta information
     sampled = sampler.sample(assigned, squares, gt_bboxes, img_metas=img_meta)
-    if unmap_outputs:
-        return SampledSquares(sampled, inside, len(flat_squares))
-    return SampledSquares(sampled, torch.arange(len(squares), device=squares.device), len(squares))
+    count, rows = output_rows(inside, len(flat_squares), unmap_outputs)
+    return SampledSquares(sampled, rows, count)
 
 
 def shape_targets(squares: SampledSquares, like: Tensor) -> tuple[Tensor, ...]:
