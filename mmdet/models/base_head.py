@@ -33,6 +33,12 @@ class BaseHead(BaseModule):
     # whose keys of the images' meta information count; the fallback's, where an image has none of the first
     directive_head: str = 'bbox_head'
     directive_fallback: str | None = 'rpn_head'
+    has_static_shapes = False  # whether its targets and losses can be made in static shapes
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # a subclass may make its targets in another way: each class states for itself that it has static shapes
+        cls.has_static_shapes = vars(cls).get('has_static_shapes', False)
 
     def serve_as_first_stage(self) -> None:
         """Read the keys of a first stage, whatever slot the class is made for."""

@@ -11,22 +11,18 @@ from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.anchor.grid import join_flags, number_of
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.assign_result import rows_of
-from mmdet.core.bbox.builder import BBOX_SAMPLERS, build_assigner, build_bbox_coder, build_sampler
-from mmdet.core.bbox.samplers.custom_sampler import taking_all
-from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
+from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.functional.matching import sampler_for_loss
 from mmdet.models.dense_heads.functional.old_names import old_name
 from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.static_shapes import batch_targets
 from mmdet.models.utils.settings import as_config
-
-# Losses that weigh easy and hard anchors themselves, so that all anchors enter them.
-LOSSES_OVER_ALL_ANCHORS = ('FocalLoss', 'GHMC', 'QualityFocalLoss')
 
 # Default arguments; every builder copies them.
 ANCHORS = dict(type='AnchorGenerator', scales=(8, 16, 32), ratios=(0.5, 1.0, 2.0), strides=(4, 8, 16, 32, 64))
@@ -36,12 +32,6 @@ DELTA_CODER = dict(
 CLASS_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
 BOX_LOSS = dict(type='SmoothL1Loss', beta=1.0 / 9.0, loss_weight=1.0)
 SMALL_NORMAL = dict(type='Normal', layer='Conv2d', std=0.01)
-
-
-def is_pseudo_sampler(name: str) -> bool:
-    """Whether the registered sampler takes all anchors."""
-    sampler = BBOX_SAMPLERS.get(name)
-    return isinstance(sampler, type) and issubclass(sampler, PseudoSampler)
 
 
 @HEADS.register_module()
@@ -71,11 +61,6 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
 
     has_static_shapes = True
     static_shapes = False  # whether targets are made in static shapes; set by mmdet.models.options.static_shapes
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        # a subclass may make its targets in another way: each class states for itself that it has static shapes
-        cls.has_static_shapes = vars(cls).get('has_static_shapes', False)
 
     def __init__(
         self,
@@ -117,20 +102,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         if not self.train_cfg:
             return
         self.assigner = build_assigner(self.train_cfg.assigner)
-        sampler = self.train_cfg.get('sampler') or dict(type='PseudoSampler')
-        takes_all = is_pseudo_sampler(sampler['type'])
-        if not takes_all and loss_type in LOSSES_OVER_ALL_ANCHORS:
-            # a loss over all anchors can leave the negatives of an image out all the same
-            pseudo = taking_all(sampler['type'])
-            warnings.warn(
-                f'{loss_type} takes all anchors: the sampler {sampler["type"]} is not used. Leave train_cfg.sampler '
-                f'out, or say sampler=dict(type={pseudo!r})',
-                UserWarning,
-                stacklevel=3,
-            )
-            sampler, takes_all = dict(type=pseudo), True
-        self.sampling = not takes_all
-        self.sampler = build_sampler(sampler, context=self)
+        self.sampler, self.sampling = sampler_for_loss(self, self.train_cfg.get('sampler'), loss_type)
 
     num_anchors = old_name('num_anchors', 'num_base_priors')
     anchor_generator = old_name('anchor_generator', 'prior_generator')

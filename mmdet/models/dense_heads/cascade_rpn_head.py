@@ -8,7 +8,7 @@ from mmcv import ConfigDict
 from torch import Tensor, nn
 
 from mmdet.core.bbox.assigners.region_assigner import RegionAssigner
-from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_head
@@ -16,6 +16,7 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.guided.adaptive_conv import AdaptiveConv, anchor_offsets
 from mmdet.models.dense_heads.functional.guided.guided_targets import LOCATIONS_PER_SAMPLE
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.rows import rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.utils.settings import as_config
@@ -74,8 +75,7 @@ class StageCascadeRPNHead(RPNHead):
         if not self.train_cfg:
             return
         self.assigner = build_assigner(self.train_cfg.assigner)
-        sampler = self.train_cfg.get('sampler') if self.sampling else None
-        self.sampler = build_sampler(sampler or dict(type='PseudoSampler'), context=self)
+        self.sampler = sampler_or_all(self, self.train_cfg.get('sampler') if self.sampling else None)
 
     def _init_layers(self) -> None:
         self.relu = nn.ReLU(inplace=True)

@@ -12,7 +12,7 @@ from mmcv.cnn import build_activation_layer
 from mmcv.cnn.bricks.transformer import FFN, build_positional_encoding
 from torch import Tensor, nn
 
-from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy, bbox_xyxy_to_cxcywh
 from mmdet.core.img_meta import ImgMeta
@@ -23,6 +23,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.detr import best, image_sizes
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.utils.builder import build_transformer
 from mmdet.models.utils.export import stack_detections
 from mmdet.models.utils.padding_mask import padding_mask
@@ -113,7 +114,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         self.loss_iou = build_loss(loss_iou)
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
-            self.sampler = build_sampler(self.train_cfg.get('sampler') or dict(type='PseudoSampler'), context=self)
+            self.sampler = sampler_or_all(self, self.train_cfg.get('sampler'))
         self.cls_out_channels = num_classes if self.loss_cls.use_sigmoid else num_classes + 1
         self.act_cfg = transformer.get('act_cfg', RELU)
         self.activate = build_activation_layer(self.act_cfg)

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.assigners.assign_result import rows_of
-from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets
@@ -24,6 +24,7 @@ from mmdet.models.dense_heads.anchor_head import CLASS_LOSS, AnchorHead
 from mmdet.models.dense_heads.functional.decoding import best_boxes
 from mmdet.models.dense_heads.functional.guided import guided_anchors, guided_targets
 from mmdet.models.dense_heads.functional.guided.feature_adaption import FeatureAdaption
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.models.utils.settings import as_config
@@ -108,8 +109,7 @@ class GuidedAnchorHead(AnchorHead):
         self.ga_sampling = bool(self.train_cfg) and self.train_cfg.get('ga_sampler') is not None
         if self.train_cfg:
             self.ga_assigner = build_assigner(self.train_cfg.ga_assigner)
-            ga_sampler = self.train_cfg.ga_sampler if self.ga_sampling else dict(type='PseudoSampler')
-            self.ga_sampler = build_sampler(ga_sampler, context=self)
+            self.ga_sampler = sampler_or_all(self, self.train_cfg.get('ga_sampler'))
 
     def _init_layers(self) -> None:
         self.relu = nn.ReLU(inplace=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
-from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
@@ -19,6 +19,7 @@ from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatt
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.points.reppoints import TRANSFORMS, grid_of_bbox, kernel_points, points_to_bbox
 from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
@@ -102,8 +103,7 @@ class RepPointsHead(AnchorFreeHead):
         if self.train_cfg:
             self.init_assigner = build_assigner(self.train_cfg.init.assigner)
             self.refine_assigner = build_assigner(self.train_cfg.refine.assigner)
-            sampler = (self.train_cfg.get('sampler') if self.sampling else None) or dict(type='PseudoSampler')
-            self.sampler = build_sampler(sampler, context=self)
+            self.sampler = sampler_or_all(self, self.train_cfg.get('sampler') if self.sampling else None)
         self.transform_method = transform_method
         if transform_method == 'moment':
             self.moment_transfer = nn.Parameter(torch.zeros(2))

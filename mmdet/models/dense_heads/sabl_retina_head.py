@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
-from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, matched_objects, sampled_targets
 from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.anchor_head import LOSSES_OVER_ALL_ANCHORS
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.guided.guided_targets import sample_squares, sampled_approxs
+from mmdet.models.dense_heads.functional.matching import LOSSES_OVER_ALL_ANCHORS, sampler_or_all
 from mmdet.models.dense_heads.functional.old_names import old_name
 from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
@@ -120,14 +120,10 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         self.train_cfg = as_config(train_cfg)
         self.test_cfg = as_config(test_cfg)
         self.sampling = loss_cls['type'] not in LOSSES_OVER_ALL_ANCHORS
-        self._init_assigner()
-        self._init_layers()
-
-    def _init_assigner(self) -> None:
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
-            sampler = self.train_cfg.get('sampler') if self.sampling else None
-            self.sampler = build_sampler(sampler or dict(type='PseudoSampler'), context=self)
+            self.sampler = sampler_or_all(self, self.train_cfg.get('sampler') if self.sampling else None)
+        self._init_layers()
 
     num_anchors = old_name('num_anchors', 'num_base_priors')
 

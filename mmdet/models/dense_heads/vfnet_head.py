@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
-from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
@@ -19,6 +19,7 @@ from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, numbers_of
 from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.fcos_head import REGRESS_RANGES, FCOSHead
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.points.star_points import kernel_points, star_offsets
 from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, GROUP_NORM, rare_classes
@@ -136,7 +137,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         self.sampling = False
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
-            self.sampler = build_sampler(self.train_cfg.get('sampler') or dict(type='PseudoSampler'), context=self)
+            self.sampler = sampler_or_all(self, self.train_cfg.get('sampler'))
 
     num_dconv_points, dcn_kernel, dcn_pad = 9, 3, 1  # of the deformable convolutions
 

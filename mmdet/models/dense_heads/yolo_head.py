@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmdet.core.anchor.builder import build_prior_generator
-from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
@@ -17,6 +17,7 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
 from mmdet.models.dense_heads.functional.old_names import old_name
 from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
@@ -116,8 +117,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         self.test_cfg = as_config(test_cfg)
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
-            sampler = self.train_cfg.get('sampler') or dict(type='PseudoSampler')
-            self.sampler = build_sampler(sampler, context=self)
+            self.sampler = sampler_or_all(self, self.train_cfg.get('sampler'))
         self.bbox_coder = build_bbox_coder(bbox_coder)
         self.prior_generator = build_prior_generator(anchor_generator)
         self.loss_cls = build_loss(loss_cls)

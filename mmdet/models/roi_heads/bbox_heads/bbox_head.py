@@ -59,11 +59,6 @@ class BBoxHead(BaseHead):
     has_static_shapes = True
     directive_head, directive_fallback = 'bbox_head', 'roi_head'
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        # a subclass may make its targets in another way: each class states for itself that it has static shapes
-        cls.has_static_shapes = vars(cls).get('has_static_shapes', False)
-
     def __init__(
         self,
         with_avg_pool: bool = False,
