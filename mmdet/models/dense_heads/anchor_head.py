@@ -99,10 +99,9 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
     def _init_matching(self, loss_type: str) -> None:
         """Build assigner and sampler; ``self.sampling`` says whether anchors are sampled or all count."""
         self.sampling = False
-        if not self.train_cfg:
-            return
-        self.assigner = build_assigner(self.train_cfg.assigner)
-        self.sampler, self.sampling = sampler_for_loss(self, self.train_cfg.get('sampler'), loss_type)
+        if self.train_cfg:
+            self.assigner = build_assigner(self.train_cfg.assigner)
+            self.sampler, self.sampling = sampler_for_loss(self, self.train_cfg.get('sampler'), loss_type)
 
     num_anchors = old_name('num_anchors', 'num_base_priors')
     anchor_generator = old_name('anchor_generator', 'prior_generator')
@@ -222,8 +221,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             img_metas: meta information of the N images.
             gt_bboxes_ignore_list: N times (G', 4), or None.
             gt_labels_list: N times (G,), or None for a head without classes.
-            label_channels: handed on.
-            unmap_outputs: handed on.
+            label_channels, unmap_outputs: handed on.
             return_sampling_results: give the N sampling results, too.
 
         Returns:
@@ -236,8 +234,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             return batch_targets(
                 self, anchor_list, valid_flag_list, gt_bboxes_list, img_metas, gt_bboxes_ignore_list, gt_labels_list
             )
-        num_imgs = len(img_metas)
-        level_sizes = [len(anchors) for anchors in anchor_list[0]]
+        num_imgs, level_sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
         flat_anchors = [torch.cat(anchors) for anchors in anchor_list]
         results = multi_apply(
             self._get_targets_single,
@@ -341,15 +338,9 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         # Items beyond the sixth are a subclass's, for a loss of its own.
         labels, label_weights, bbox_targets, bbox_weights, num_pos, num_neg = targets[:6]
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
+        rows = [torch.stack(level) for level in zip(*anchors)], labels, label_weights, bbox_targets, bbox_weights
+        num_samples = num_pos + num_neg if self.sampling else num_pos
         losses_cls, losses_bbox = multi_apply(
-            self.loss_single,
-            cls_scores,
-            bbox_preds,
-            [torch.stack(level) for level in zip(*anchors)],
-            labels,
-            label_weights,
-            bbox_targets,
-            bbox_weights,
-            num_total_samples=num_pos + num_neg if self.sampling else num_pos,
+            self.loss_single, cls_scores, bbox_preds, *rows, num_total_samples=num_samples
         )
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox)

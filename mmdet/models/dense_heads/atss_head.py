@@ -124,7 +124,7 @@ class ATSSHead(AnchorHead):
         pos = positive_rows(labels, self.num_classes)
         anchors, targets = anchors.reshape(-1, 4)[pos], bbox_targets.reshape(-1, 4)[pos]
         bbox_pred = rows_of_level(bbox_pred, 4)[pos]
-        centerness = centerness.permute(0, 2, 3, 1).reshape(-1)[pos]
+        centerness = rows_of_level(centerness, 1)[pos, 0]
         centres = self.centerness_target(anchors, targets)
         weights = torch.ones_like(centres) if bbox_weights is None else bbox_weights.reshape(-1, 4)[pos, 0]
         # a sum: its divisor, the centreness of all levels and processes, is known only afterwards

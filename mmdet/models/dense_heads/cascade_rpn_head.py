@@ -17,7 +17,7 @@ from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.guided.adaptive_conv import AdaptiveConv, anchor_offsets
 from mmdet.models.dense_heads.functional.guided.guided_targets import LOCATIONS_PER_SAMPLE
 from mmdet.models.dense_heads.functional.matching import sampler_or_all
-from mmdet.models.dense_heads.functional.rows import rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import rows_of_images, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.utils.settings import as_config
 
@@ -305,7 +305,7 @@ class StageCascadeRPNHead(RPNHead):
         self, anchor_list: list[list[Tensor]], bbox_preds: Sequence[Tensor], img_metas: list[ImgMeta]
     ) -> list[list[Tensor]]:
         """Anchors of the next stage: this one's, N times L times (H * W, 4), moved by its deltas, without gradient."""
-        deltas = [level.detach().permute(0, 2, 3, 1).flatten(1, 2) for level in to_full_precision(bbox_preds)]
+        deltas = [rows_of_images([level.detach()], 4) for level in to_full_precision(bbox_preds)]
         return [
             [
                 self.bbox_coder.decode(anchors, level[i], max_shape=meta['img_shape'])

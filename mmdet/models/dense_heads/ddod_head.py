@@ -18,6 +18,7 @@ from mmdet.models.dense_heads.atss_head import num_inside
 from mmdet.models.dense_heads.functional.rows import (
     output_rows,
     positive_rows,
+    rows_of_images,
     rows_of_level,
     sample_counts,
     to_full_precision,
@@ -80,21 +81,7 @@ class DDODHead(AnchorHead):
     def _init_layers(self) -> None:
         self.relu = nn.ReLU(inplace=True)
         first = min(1, self.stacked_convs) if self.use_dcn else 0
-        self.cls_convs, self.reg_convs = (
-            nn.ModuleList(
-                [
-                    *conv_tower(self.in_channels, self.feat_channels, first, DEFORMABLE, self.norm_cfg, False),
-                    *conv_tower(
-                        self.feat_channels if first else self.in_channels,
-                        self.feat_channels,
-                        self.stacked_convs - first,
-                        self.conv_cfg,
-                        self.norm_cfg,
-                    ),
-                ]
-            )
-            for _ in range(2)
-        )
+        self.cls_convs, self.reg_convs = self._tower(first), self._tower(first)
         priors, channels = self.num_base_priors, self.feat_channels
         self.atss_cls = nn.Conv2d(channels, priors * self.cls_out_channels, 3, padding=1)
         self.atss_reg = nn.Conv2d(channels, priors * 4, 3, padding=1)
@@ -103,6 +90,12 @@ class DDODHead(AnchorHead):
         self.scales = nn.ModuleList(Scale(1.0) for _ in range(levels))
         self.cls_num_pos_samples_per_level = [0.0] * levels
         self.reg_num_pos_samples_per_level = [0.0] * levels
+
+    def _tower(self, deformable: int) -> nn.ModuleList:
+        """``stacked_convs`` convolutions, the first so many of them deformable ones."""
+        first = conv_tower(self.in_channels, self.feat_channels, deformable, DEFORMABLE, self.norm_cfg, False)
+        channels, rest = self.feat_channels if deformable else self.in_channels, self.stacked_convs - deformable
+        return first.extend(conv_tower(channels, self.feat_channels, rest, self.conv_cfg, self.norm_cfg))
 
     def init_weights(self) -> None:
         """Initialise by ``init_cfg``, the deformable convolutions as the others; classes start at 0.01."""
@@ -180,15 +173,14 @@ class DDODHead(AnchorHead):
         weights = bbox_weights.reshape(-1, 4)[pos, 0]
         loss_bbox = self.loss_bbox(boxes, targets, weight=weights, avg_factor=num_total_samples)
         ious = aligned_iou(boxes.detach(), targets)
-        iou_pred = iou_pred.permute(0, 2, 3, 1).reshape(-1)[pos]
+        iou_pred = rows_of_level(iou_pred, 1)[pos, 0]
         loss_iou = self.loss_iou(iou_pred, ious, weights, avg_factor=num_total_samples)
         return reweight_factor * loss_bbox, reweight_factor * loss_iou
 
     def calc_reweight_factor(self, labels_list: Sequence[Tensor]) -> list[float]:
-        """Factors of the L levels, from the numbers of positives so far, to which those of ``labels_list`` are added.
+        """Factors of the L levels, from the numbers of positives so far.
 
-        Args:
-            labels_list: L times (N, H * W * A).
+        Those of ``labels_list``, L times (N, H * W * A), are added to them.
         """
         counts = torch.stack([((level >= 0) & (level < self.num_classes)).sum() for level in labels_list])
         found = self.cls_num_pos_samples_per_level
@@ -211,10 +203,7 @@ class DDODHead(AnchorHead):
             cls_scores: L maps (N, A * C, H, W).
             bbox_preds: L maps (N, A * 4, H, W).
             iou_preds: L maps (N, A, H, W).
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore: N times (G', 4), or None.
+            gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, bbox_preds, iou_preds = map(to_full_precision, (cls_scores, bbox_preds, iou_preds))
         sizes = [level.shape[-2:] for level in cls_scores]
@@ -228,20 +217,10 @@ class DDODHead(AnchorHead):
         scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         factors, divisors = self.calc_reweight_factor(labels), [divisor] * len(sizes)
         (losses_cls,) = multi_apply(self.loss_cls_single, scores, labels, label_weights, factors, divisors)
-        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = self.get_reg_targets(*common)
+        anchors, *targets, num_pos, _ = self.get_reg_targets(*common)
         divisor = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
-        losses_bbox, losses_iou = multi_apply(
-            self.loss_reg_single,
-            anchors,
-            bbox_preds,
-            iou_preds,
-            labels,
-            label_weights,
-            bbox_targets,
-            bbox_weights,
-            self.calc_reweight_factor(labels),
-            [divisor] * len(sizes),
-        )
+        options = self.calc_reweight_factor(targets[0]), [divisor] * len(sizes)
+        losses_bbox, losses_iou = multi_apply(self.loss_reg_single, anchors, bbox_preds, iou_preds, *targets, *options)
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox, loss_iou=losses_iou)
 
     def process_predictions_and_anchors(
@@ -261,7 +240,7 @@ class DDODHead(AnchorHead):
         """
         num_imgs, sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
         scores, deltas = (
-            list(torch.cat([m.detach().permute(0, 2, 3, 1).reshape(num_imgs, -1, width) for m in maps], dim=1))
+            list(rows_of_images([m.detach() for m in maps], width))
             for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
         )
         return (
@@ -341,18 +320,11 @@ class DDODHead(AnchorHead):
     ) -> tuple:
         """Anchors (R, 4) of one image, their targets, indices of positives and of negatives, and the sample.
 
+        Further arguments are as of :meth:`ATSSHead._get_target_single`.
+
         Args:
-            flat_anchors: (R, 4), all levels.
-            valid_flags: (R,), which anchors lie over the padded image.
             cls_scores: (R, C).
             bbox_preds: (R, 4) deltas.
-            num_level_anchors: anchors of each level.
-            gt_bboxes: (G, 4).
-            gt_bboxes_ignore: (G', 4) or None.
-            gt_labels: (G,) or None.
-            img_meta: meta information of the image.
-            label_channels: not used.
-            unmap_outputs: give a row for each of the R anchors, otherwise for those that ``allowed_border`` leaves.
             is_cls_assigner: which of the two assigners.
         """
         rows = self._rows_inside(flat_anchors, valid_flags, img_meta)

@@ -365,10 +365,7 @@ class RepPointsHead(AnchorFreeHead):
         Args:
             cls_scores: L maps (N, C, H, W).
             pts_preds_init, pts_preds_refine: L maps (N, 2 * P, H, W).
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore: N times (G', 4) or None.
+            gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, first, refined = map(to_full_precision, (cls_scores, pts_preds_init, pts_preds_refine))
         sizes = [level.shape[-2:] for level in cls_scores]

@@ -300,10 +300,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         Args:
             cls_scores: L maps (N, C, H, W).
             bbox_preds: L pairs of maps (N, 4 * S, H, W).
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore: N times (G', 4), or None.
+            gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), [to_full_precision(level) for level in bbox_preds]
         sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device

@@ -220,10 +220,7 @@ class TOODHead(ATSSHead):
         Args:
             cls_scores: L maps (N, C, H, W) in [0, 1].
             bbox_preds: L maps (N, 4, H, W), strides.
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore: N times (G', 4), or None.
+            gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
         strides = self.prior_generator.strides
@@ -231,10 +228,9 @@ class TOODHead(ATSSHead):
         anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
         scores = rows_of_images(cls_scores, self.cls_out_channels)
         boxes = rows_of_images([level * stride[0] for level, stride in zip(bbox_preds, strides)], 4)
-        by_level = self.get_targets(
+        anchors, labels, label_weights, bbox_targets, metrics, bbox_weights = self.get_targets(
             scores, boxes, anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
         )
-        anchors, labels, label_weights, bbox_targets, metrics, bbox_weights = by_level
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         targets = (labels, label_weights, bbox_targets, metrics)
         losses_cls, losses_bbox, divisors_cls, divisors_bbox = multi_apply(
@@ -287,12 +283,8 @@ class TOODHead(ATSSHead):
         """
         num_imgs, level_sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
         anchors, flags = ([torch.cat(levels) for levels in found] for found in (anchor_list, valid_flag_list))
-        of_images = (
-            gt_bboxes_list,
-            gt_bboxes_ignore_list or [None] * num_imgs,
-            gt_labels_list or [None] * num_imgs,
-            img_metas,
-        )
+        nothing = [None] * num_imgs
+        of_images = (gt_bboxes_list, gt_bboxes_ignore_list or nothing, gt_labels_list or nothing, img_metas)
         options = dict(label_channels=label_channels, unmap_outputs=unmap_outputs)
         if self._assigns_initially:
             single, sizes = super()._get_target_single, [level_sizes] * num_imgs
@@ -339,17 +331,9 @@ class TOODHead(ATSSHead):
         pos, gts = sampled.pos_inds, sampled.pos_assigned_gt_inds
         metrics = normalised_alignment(assigned.assign_metrics[pos], assigned.max_overlaps[pos], gts, len(gt_bboxes))
         count, rows = output_rows(rows, len(flat_anchors), unmap_outputs)
-        labels, weights, boxes, _ = sampled_targets(
-            count,
-            rows[pos],
-            rows[sampled.neg_inds],
-            0 if gt_labels is None else gt_labels[gts],
-            sampled.pos_gt_bboxes,
-            self.num_classes,
-            self.train_cfg.pos_weight,
-        )
-        all_anchors = flat_anchors if unmap_outputs else anchors
-        return all_anchors, labels, weights, boxes, scatter_rows(metrics, count, rows[pos])
+        of_rows = rows[pos], rows[sampled.neg_inds], 0 if gt_labels is None else gt_labels[gts], sampled.pos_gt_bboxes
+        targets = sampled_targets(count, *of_rows, self.num_classes, self.train_cfg.pos_weight)
+        return flat_anchors if unmap_outputs else anchors, *targets[:3], scatter_rows(metrics, count, rows[pos])
 
     def _class_scores(self, logits: Tensor) -> Tensor:
         return logits  # ``forward`` gives probabilities

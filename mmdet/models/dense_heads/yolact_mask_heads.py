@@ -20,7 +20,7 @@ from mmdet.models.dense_heads.functional.masks.prototypes import (
     resize_masks,
     sanitize_coordinates,
 )
-from mmdet.models.dense_heads.functional.rows import to_full_precision
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 
 # Default arguments; every builder copies them.
 SIGMOID_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
@@ -211,8 +211,7 @@ class YOLACTProtonet(BaseHead):
         """
         prototypes = self.protonet(x).permute(0, 2, 3, 1)
         if sampling_results is not None:
-            levels = [m.permute(0, 2, 3, 1).reshape(len(m), -1, self.num_protos) for m in coeff_pred]
-            rows = torch.cat(levels, dim=1)
+            rows = rows_of_images(coeff_pred, self.num_protos)
             coeff_pred = [image[sampled.pos_inds] for image, sampled in zip(rows, sampling_results)]
             bboxes = [boxes[sampled.pos_assigned_gt_inds] for boxes, sampled in zip(bboxes, sampling_results)]
         masks = []

@@ -11,12 +11,12 @@ from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_boxes
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.functional.decoding import detections_of_objects
 from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
 from mmdet.models.dense_heads.functional.old_names import old_name
@@ -60,19 +60,16 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         featmap_strides: pixels of a cell of each level.
         one_hot_smoother: this part of a class's target is spread over all classes.
         conv_cfg: kind of the 3x3 convolutions; None: ``Conv2d``.
-        norm_cfg: normalisation after each.
-        act_cfg: activation after each.
+        norm_cfg, act_cfg: normalisation and activation after each.
         loss_cls: config of the classification loss, over positives.
         loss_conf: config of the loss of the objectness, over positives and negatives.
-        loss_xy: config of the loss of the centres, over positives.
-        loss_wh: config of the loss of the sizes, over positives.
+        loss_xy, loss_wh: configs of the losses of the centres and of the sizes, over positives.
         train_cfg: keys ``assigner`` and ``sampler`` (absent: every anchor counts).
         test_cfg: keys ``score_thr``, ``conf_thr`` (least objectness), ``nms``, ``max_per_img``.
         init_cfg: initialisation of the weights.
 
     Raises:
-        ValueError: there are not as many ``in_channels``, ``out_channels`` and strides;
-            the smoother is not in [0, 1).
+        ValueError: there are not as many ``in_channels`` as ``out_channels`` and strides, or an impossible smoother.
     """
 
     has_sampler = False  # get_targets knows no images, so that the head reads ignored negatives itself
@@ -98,11 +95,9 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         init_cfg: dict | list | None = SMALL_NORMAL,
     ) -> None:
         super().__init__(init_cfg)
-        if not len(in_channels) == len(out_channels) == len(featmap_strides):
-            raise ValueError(
-                f'in_channels, out_channels and featmap_strides: expected one number a level in each, got '
-                f'{len(in_channels)}, {len(out_channels)} and {len(featmap_strides)}'
-            )
+        counts = len(in_channels), len(out_channels), len(featmap_strides)
+        if len(set(counts)) > 1:
+            raise ValueError(f'in_channels, out_channels, featmap_strides: expected one number a level, got {counts}')
         if not 0 <= one_hot_smoother < 1:
             raise ValueError(f'one_hot_smoother: expected a number in [0, 1), got {one_hot_smoother}')
         self.num_classes = num_classes
@@ -203,13 +198,12 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         priors = torch.cat(anchors).expand_as(deltas)
         boxes = self.bbox_coder.decode(priors, deltas, self._strides(anchors))
         results = []
-        for image_boxes, objectness, scores, meta in zip(
-            boxes, rows[..., 4].sigmoid(), rows[..., 5:].sigmoid(), img_metas
-        ):
+        images = zip(boxes, rows[..., 4].sigmoid(), rows[..., 5:].sigmoid(), img_metas)
+        for image_boxes, objectness, scores, meta in images:
             if rescale:
                 image_boxes = image_boxes / image_boxes.new_tensor(meta['scale_factor'])
             kept = objectness >= cfg.get('conf_thr', -1)
-            results.append(self._best_boxes(image_boxes[kept], objectness[kept], scores[kept], cfg, with_nms))
+            results.append(detections_of_objects(image_boxes[kept], objectness[kept], scores[kept], cfg, with_nms))
         return results
 
     def onnx_export(
@@ -217,15 +211,6 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
     ) -> tuple[Tensor, Tensor]:
         """See :meth:`BaseDenseHead.onnx_export`."""
         return self._stacked_bboxes((pred_maps,), img_metas, with_nms)
-
-    @staticmethod
-    def _best_boxes(boxes: Tensor, objectness: Tensor, scores: Tensor, cfg: dict, with_nms: bool) -> tuple[Tensor, ...]:
-        """Detections of one image from boxes (n, 4), objectness (n,) and class scores (n, K); see get_bboxes."""
-        if with_nms:
-            padded = functional.pad(scores, (0, 1))  # background, which multiclass_nms leaves out
-            return multiclass_nms(boxes, padded, cfg.score_thr, cfg.nms, cfg.max_per_img, score_factors=objectness)
-        kept, labels = (scores > cfg.score_thr).nonzero(as_tuple=True)
-        return boxes[kept], scores[kept, labels] * objectness[kept], labels
 
     def loss(
         self,

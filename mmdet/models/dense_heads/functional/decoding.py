@@ -4,7 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from mmdet.core.post_processing.bbox_nms import multiclass_nms
 
 
 def best_boxes(
@@ -26,3 +29,25 @@ def best_boxes(
         scores, deltas, anchors, *further = level
         kept.append((scores, coder.decode(anchors, deltas, max_shape=img_shape), *further))
     return tuple(map(torch.cat, zip(*kept)))
+
+
+def detections_of_objects(
+    boxes: Tensor, objectness: Tensor, scores: Tensor, cfg: Any, with_nms: bool
+) -> tuple[Tensor, ...]:
+    """Detections of one image whose class scores hold where there is an object.
+
+    Args:
+        boxes: (n, 4).
+        objectness: (n,) in [0, 1].
+        scores: (n, K) in [0, 1].
+        cfg: keys ``score_thr``, of the class scores alone, ``nms`` and ``max_per_img``.
+        with_nms: False gives what would enter the suppression: boxes (n', 4), scores (n',), labels (n',).
+
+    Returns:
+        boxes with scores (k, 5), labels (k,).
+    """
+    if with_nms:
+        padded = F.pad(scores, (0, 1))  # background, which multiclass_nms leaves out
+        return multiclass_nms(boxes, padded, cfg.score_thr, cfg.nms, cfg.max_per_img, score_factors=objectness)
+    kept, labels = (scores > cfg.score_thr).nonzero(as_tuple=True)
+    return boxes[kept], scores[kept, labels] * objectness[kept], labels
