@@ -108,9 +108,7 @@ class MaskFormerHead(BaseDenseHead):
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
             self.sampler = build_sampler(self.train_cfg.sampler, context=self)
-        self.loss_cls = build_loss(loss_cls)
-        self.loss_mask = build_loss(loss_mask)
-        self.loss_dice = build_loss(loss_dice)
+        self.loss_cls, self.loss_mask, self.loss_dice = map(build_loss, (loss_cls, loss_mask, loss_dice))
         self.class_weight = self.loss_cls.class_weight
         check_class_weight(self.class_weight, self.num_classes)
 

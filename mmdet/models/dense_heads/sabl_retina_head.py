@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
+from mmdet.core.bbox.coder.bucketing_bbox_coder import split_targets
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, matched_objects, sampled_targets
@@ -172,13 +173,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             approx_list: N times L times (H * W * approxs, 4).
             inside_flag_list: N times L times bool (H * W,), which squares count.
             square_list: N times L times (H * W, 4).
-            gt_bboxes_list: N times (G, 4).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore_list: N times (G', 4), or None.
-            gt_labels_list: N times (G,), or None: all objects are of class 0.
-            label_channels: handed on.
-            sampling: handed on.
-            unmap_outputs: handed on.
+            sampling: handed on; the other arguments are as of :meth:`AnchorHead.get_targets`.
 
         Returns:
             labels, label weights (L times (N, H * W)); bucket targets, their weights, offset targets, their weights
@@ -372,9 +367,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             bbox_cls_preds, bbox_reg_preds: L maps (4 * S, H, W).
             mlvl_anchors: L times (H * W, 4).
             img_shape: height and width that bound the boxes, pixels.
-            scale_factor: network input / original image, for x1, y1, x2, y2.
-            cfg: see the class.
-            rescale: give boxes in pixels of the original image.
+            scale_factor, cfg, rescale: as of :meth:`BaseDenseHead._bbox_post_process`.
         """
         limit, width = cfg.get('nms_pre', -1), 4 * self.side_num
         results = []
@@ -390,11 +383,3 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         return self._bbox_post_process(
             scores, labels, boxes, scale_factor, cfg, rescale, with_nms=True, mlvl_score_factors=confidences
         )
-
-
-def split_targets(targets: Targets) -> tuple[Tensor, ...]:
-    """Targets of buckets and offsets side by side -> labels, label weights, buckets, their weights, offsets, theirs."""
-    (buckets, offsets), (bucket_weights, offset_weights) = (
-        part.chunk(2, dim=-1) for part in (targets.bbox_targets, targets.bbox_weights)
-    )
-    return targets.labels, targets.label_weights, buckets, bucket_weights, offsets, offset_weights

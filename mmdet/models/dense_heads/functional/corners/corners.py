@@ -4,7 +4,7 @@ N images, K classes, (h, w) cells, k corners of each kind.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from mmdet.models.utils.gaussian_target import get_local_maximum, get_topk_from_
 MIN_OVERLAP = 0.3  # that a box moved by the radius of its Gaussian keeps with its object
 # Sides of the central region in which both centres must lie, as parts of the box's (arXiv:2003.09119, section 4.1)
 LARGE_AREA, LARGE_REGION, SMALL_REGION = 3500, 1 / 2.1, 1 / 2.4
+CORNERS = ('topleft', 'bottomright')
 REJECTED = -1.0  # score of pairs that are no box
 
 
@@ -47,7 +48,7 @@ def corner_targets(
     radii = gaussian_radii(sizes.flip(1), MIN_OVERLAP)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     targets, cells_of_both = {}, []
-    for name, corners, sign in (('topleft', boxes[:, :2], 1), ('bottomright', boxes[:, 2:], -1)):
+    for name, corners, sign in zip(CORNERS, (boxes[:, :2], boxes[:, 2:]), (1, -1)):
         cells = corners.minimum(last).long()
         heatmap = draw_gaussians(num * num_classes, (height, width), images * num_classes + labels, cells, radii)
         values = torch.cat([corners - cells, sign * (centres - cells), (sign * (centres - corners)).log()], dim=1)
@@ -57,6 +58,26 @@ def corner_targets(
         targets[f'{name}_heatmap'] = heatmap.view(num, num_classes, height, width)
         cells_of_both.append(cells)
     return targets | dict(cells=torch.cat(cells_of_both, dim=1))
+
+
+def targets_of_kinds(
+    gt_bboxes: Sequence[Tensor],
+    gt_labels: Sequence[Tensor],
+    feat_shape: Sequence[int],
+    img_shape: Sequence[int],
+    kinds: Sequence[str],
+    with_tags: bool,
+) -> dict[str, Any]:
+    """Those of :func:`corner_targets` that are of ``kinds``, and with tags ``corner_embedding``.
+
+    The latter are for each of N images (G, 2, 2): of each object row and column of both corners.
+    """
+    found = corner_targets(gt_bboxes, gt_labels, feat_shape, img_shape)
+    targets: dict[str, Any] = {f'{c}_{kind}': found[f'{c}_{kind}'] for kind in kinds for c in CORNERS}
+    if with_tags:
+        by_image = found['cells'][:, [1, 0, 3, 2]].view(-1, 2, 2).split([len(boxes) for boxes in gt_bboxes])
+        targets['corner_embedding'] = list(by_image)
+    return targets
 
 
 class Corners(NamedTuple):
@@ -104,6 +125,17 @@ def off_centre(boxes: Tensor, centre_boxes: Tensor) -> tuple[Tensor, Tensor]:
     points = centre_boxes.unflatten(-1, (2, 2))
     outside = (points <= region[..., None, :2]) | (points >= region[..., None, 2:])
     return areas(centre_boxes) / areas(region), outside.flatten(-2).any(dim=-1)
+
+
+def far_tags(first: Tensor, second: Tensor, threshold: float) -> Tensor:
+    """(N, k, k) bool, of which pairs the tags (N, k) of both corners differ by more than ``threshold``."""
+    return (first[:, :, None] - second[:, None]).abs() > threshold
+
+
+def far_centres(boxes: Tensor, centre_boxes: Tensor, threshold: float) -> Tensor:
+    """(N, k, k) bool, of which pairs the centres are too far apart or outside; see :func:`off_centre`."""
+    distances, outside = off_centre(boxes, centre_boxes)
+    return outside | (distances > threshold)
 
 
 def best_pairs(
