@@ -215,6 +215,7 @@ class DDODHead(AnchorHead):
         _, labels, label_weights, _, _, num_pos, _ = self.get_cls_targets(*common)
         divisor = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
         scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
+        # both calls of calc_reweight_factor count into one sum, see the class: classes first, then boxes
         factors, divisors = self.calc_reweight_factor(labels), [divisor] * len(sizes)
         (losses_cls,) = multi_apply(self.loss_cls_single, scores, labels, label_weights, factors, divisors)
         anchors, *targets, num_pos, _ = self.get_reg_targets(*common)

@@ -272,6 +272,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         gt_bboxes_ignore_list: None = None,
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], int, int]:
         """Targets of each of N images: see :meth:`_get_target_single`; then the numbers of positives and negatives."""
+        # image by image: the matching of one is a problem of its own, which is solved on the CPU
         ignored = [None] * len(cls_scores_list) if gt_bboxes_ignore_list is None else gt_bboxes_ignore_list
         images = (cls_scores_list, bbox_preds_list, gt_bboxes_list, gt_labels_list, img_metas, ignored)
         *targets, pos_inds, neg_inds = multi_apply(self._get_target_single, *images)

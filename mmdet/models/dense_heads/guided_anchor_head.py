@@ -132,7 +132,7 @@ class GuidedAnchorHead(AnchorHead):
         """
         loc_pred, shape_pred = self.conv_loc(x), self.conv_shape(x)
         x = self.feature_adaption(x, shape_pred)
-        mask = self.location_mask(loc_pred)
+        mask = self.location_mask(loc_pred)  # in training everywhere, so that no place is without a gradient
         return self.conv_cls(x, mask), self.conv_reg(x, mask), shape_pred, loc_pred
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], ...]:

@@ -106,7 +106,7 @@ class PAAHead(ATSSHead):
         labels, label_weights, bbox_targets, bbox_weights, pos_inds, gt_inds = self.get_targets(
             anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
         )
-        with torch.no_grad():
+        with torch.no_grad():  # the losses choose the positives; they are not what is learnt
             scores, deltas = rows_of_images(cls_scores, self.cls_out_channels), rows_of_images(bbox_preds, 4)
             (losses,) = multi_apply(
                 self.get_pos_loss, anchors, scores, deltas, labels, label_weights, bbox_targets, bbox_weights, pos_inds
@@ -129,7 +129,7 @@ class PAAHead(ATSSHead):
     ) -> dict[str, Tensor]:
         """Losses against chosen ``targets`` (N, R, ...) of ``anchors`` (R, 4); see :meth:`loss`."""
         positive = (targets.labels >= 0) & (targets.labels < self.num_classes)
-        num_pos = positive.sum()
+        num_pos = positive.sum()  # before anything is weighed: divisors do not depend on the weights
         # classes are not handed on: of objects with one box the first weighs
         found = (targets.bbox_targets, targets.labels, gt_bboxes, None)
         targets = self.weigh(

@@ -162,6 +162,8 @@ class RepPointsHead(AnchorFreeHead):
             first, first_boxes = self.gen_grid_from_reg(first, start)
         elif not self.center_init:
             first = first + base / base.max() * half
+        # the first guess learns from its own loss; through the offsets only a part of the refining stage's gradient
+        # reaches it
         offset = (1 - self.gradient_mul) * first.detach() + self.gradient_mul * first - base
         scores = self.reppoints_cls_out(self.relu(self.reppoints_cls_conv(cls_feat, offset)))
         refined = self.reppoints_pts_refine_out(self.relu(self.reppoints_pts_refine_conv(pts_feat, offset)))

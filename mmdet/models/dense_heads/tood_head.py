@@ -198,6 +198,7 @@ class TOODHead(ATSSHead):
         pos = positive_rows(labels, self.num_classes)
         if self._assigns_initially:
             loss_cls = self.initial_loss_cls(cls_score, labels, label_weights, avg_factor=1.0)
+            # ATSS knows no alignment yet: boxes count by how central their anchors are
             qualities = self.centerness_target(anchors[pos], bbox_targets[pos])
         else:
             loss_cls = self.loss_cls(cls_score, (labels, metrics), label_weights, avg_factor=1.0)
@@ -236,6 +237,7 @@ class TOODHead(ATSSHead):
         losses_cls, losses_bbox, divisors_cls, divisors_bbox = multi_apply(
             self.loss_single, anchors, cls_scores, bbox_preds, *targets, strides, bbox_weights
         )
+        # the sums over all levels are known only here, so that each level gave its loss and its divisor apart
         divisor_cls, divisor_bbox = (reduce_mean(sum(d)).clamp(min=1) for d in (divisors_cls, divisors_bbox))
         return dict(
             loss_cls=[level / divisor_cls for level in losses_cls],
@@ -253,6 +255,7 @@ class TOODHead(ATSSHead):
         """As of :class:`BaseDenseHead`, of scores in [0, 1]; 0 where a negative says nothing of a class."""
         if not self.masks_scores(img_metas, scores.device):
             return scores, label_weights
+        # the base class masks logits; what it changed is found by comparing, and masked in the scores
         logits = scores.detach().logit()
         masked, label_weights = super().scores_for_loss(logits, labels, label_weights, img_metas, class_wise)
         return scores.masked_fill(masked != logits, 0), label_weights

@@ -247,6 +247,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         loss_bbox, _ = iou_weighted_loss(self.loss_bbox, bbox_preds, *positives)
         loss_refined, ious = iou_weighted_loss(self.loss_bbox_refine, bbox_preds_refine, *positives)
         if self.use_vfl:
+            # of positives the IoU that their refined boxes have now, in the column of their class
             qualities = torch.zeros_like(scores).index_put((pos, labels[pos]), ious)
             loss_cls = self.loss_cls(scores, qualities, weight=label_weights[:, None], avg_factor=num_pos)
         else:

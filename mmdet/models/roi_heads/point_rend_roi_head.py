@@ -138,6 +138,7 @@ class PointRendRoIHead(StandardRoIHead):
         cfg = self.test_cfg
         refined = masks_of_labels(mask_pred, label_pred)[:, None]
         for step in range(cfg.subdivision_steps):
+            # most cells of the larger mask follow from the smaller one; only those near an outline are worth a look
             refined = F.interpolate(refined, scale_factor=cfg.scale_factor, mode='bilinear', align_corners=False)
             height, width = refined.shape[-2:]
             next_cells = cfg.scale_factor**2 * height * width

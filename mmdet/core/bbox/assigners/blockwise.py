@@ -124,6 +124,7 @@ def groups(columns: Tensor, gt_bboxes: Tensor) -> Iterator[tuple[Tensor, Tensor]
         Numbers of blocks (b,), each block once in all; numbers of ground truths (b, g), ascending in a row, the last
         one repeated where a block has fewer than others of its group. Unless b is 1, b * g * BLOCK <= PAIRS.
     """
+    # which blocks meet which ground truths is a matrix again, of blocks: so many rows of it at once as PAIRS allow
     step = max(PAIRS // len(gt_bboxes), 1)
     for start in range(0, columns.size(1), step):
         rows, gts = meetings(columns[:, start : start + step], gt_bboxes)

@@ -129,6 +129,7 @@ def _suppress(boxes: Tensor, scores: Tensor, level_ids: Tensor, cfg: ConfigDict)
         level_ids: (k,).
         cfg: keys ``nms`` and ``max_per_img``.
     """
+    # several images in a call, as far as its memory, which grows with the square of the boxes, allows
     together = max(MOST_BOXES_OF_NMS // scores.size(1), 1)
     parts = zip(boxes.split(together), scores.split(together))
     return [image for part in parts for image in _suppress_together(*part, level_ids, cfg)]
@@ -138,6 +139,7 @@ def _suppress_together(boxes: Tensor, scores: Tensor, level_ids: Tensor, cfg: Co
     num, per_image = scores.shape
     images = torch.arange(num, device=scores.device)
     groups = images[:, None] + num * level_ids
+    # all groups in one call: one after the other, the host would wait for each
     settings = {**cfg.nms, 'split_thr': float('inf')}
     dets, keep = batched_nms(boxes.flatten(0, 1), scores.flatten(), groups.flatten(), settings)
     # best first, so that a box's rank in its image is how many of the image came before it

@@ -41,10 +41,12 @@ def refine_proposals(
     Returns:
         N times (m_i, 4). Ground truth among the sampled boxes is left out.
     """
+    # without gradients (see the decorator): a stage learns from its own losses, not from those of the next one's boxes
     labels = bbox_results['bbox_targets'][0]
     if bbox_results['cls_score'] is not None:  # negatives have no class of their own: they move as their best class
         best = likeliest_classes(bbox_head, bbox_results['cls_score'])
         labels = torch.where(labels == bbox_head.num_classes, best, labels)
+    # ground truth is left out, as the next stage's sampler adds it anew
     pos_is_gts = [res.pos_is_gt for res in sampling_results]
     return bbox_head.refine_bboxes(bbox_results['rois'], labels, bbox_results['bbox_pred'], pos_is_gts, img_metas)
 

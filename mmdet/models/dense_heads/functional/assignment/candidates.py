@@ -23,6 +23,7 @@ def lowest_of_each_level(
     Returns:
         losses (G, M), ascending, infinite where there are fewer than M; numbers of the candidates (G, M).
     """
+    # a table of all objects and candidates, so that all objects are worked on at once; infinite losses sort behind
     own = gt_inds == torch.arange(num_gts, device=losses.device)[:, None]
     table = torch.where(own, losses, torch.inf)
     values, places, start = [], [], 0

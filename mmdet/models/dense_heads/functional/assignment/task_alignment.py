@@ -129,4 +129,5 @@ def normalised_alignment(metrics: Tensor, ious: Tensor, gt_inds: Tensor, num_gts
     zeros = metrics.new_zeros(num_gts)
     best = zeros.scatter_reduce(0, gt_inds, metrics, 'amax')
     best_iou = zeros.scatter_reduce(0, gt_inds, ious, 'amax')
+    # relative to the object's best, so that objects which nothing fits well yet teach as much as others
     return metrics / (best + 1e-7)[gt_inds] * best_iou[gt_inds]

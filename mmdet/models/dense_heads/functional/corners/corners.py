@@ -49,7 +49,7 @@ def corner_targets(
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     targets, cells_of_both = {}, []
     for name, corners, sign in zip(CORNERS, (boxes[:, :2], boxes[:, 2:]), (1, -1)):
-        cells = corners.minimum(last).long()
+        cells = corners.minimum(last).long()  # a corner on the right or lower border belongs to the last cell
         heatmap = draw_gaussians(num * num_classes, (height, width), images * num_classes + labels, cells, radii)
         values = torch.cat([corners - cells, sign * (centres - cells), (sign * (centres - corners)).log()], dim=1)
         written = write_cells(values, images, cells, (num, height, width)).split(2, dim=1)
@@ -155,6 +155,7 @@ def best_pairs(
     scores = (top_left.scores[:, :, None] + bottom_right.scores[:, None]) / 2
     rejected = rejected | (top_left.classes[:, :, None] != bottom_right.classes[:, None])
     rejected = rejected | (boxes[..., 2:] <= boxes[..., :2]).any(dim=-1)
+    # masked and not left out, so that every image has as many pairs
     scores = scores.masked_fill(rejected, REJECTED).flatten(1)
     classes = top_left.classes[:, :, None].expand_as(rejected).flatten(1)
     scores, places = scores.topk(min(count, scores.size(1)))

@@ -175,8 +175,10 @@ def instances_of_cells(
     probabilities = masks_of(rows)
     masks = probabilities > cfg.mask_thr
     areas = masks.sum((1, 2)).float()
+    # a mask that is hardly larger than its cell is noise
     kept = areas > least_areas[rows]
     rows, labels, probabilities, masks, areas = (t[kept] for t in (rows, labels, probabilities, masks, areas))
+    # how sure a mask is of its own pixels: a class without a clear outline ranks lower
     scores = cls_scores[rows, labels] * ((probabilities * masks).sum((1, 2)) / areas)
     scores, labels, _, kept = mask_matrix_nms(
         masks,
