@@ -165,9 +165,7 @@ class BaseHead(BaseModule):
         return weights, None if found is None else found.unlabeled
 
 
-def loss_of_rows(
-    head: nn.Module, rows: Sequence[Any], img_metas: Sequence[ImgMeta] | None, *args: Any
-) -> dict[str, Tensor] | Tensor:
+def loss_of_rows(head: nn.Module, rows: Sequence[Any], img_metas: Sequence[ImgMeta] | None, *args: Any) -> Any:
     """``head.loss(*args)``, with a weight for each row where its image, or its object, has one.
 
     Args:
@@ -181,20 +179,21 @@ def loss_of_rows(
     Raises:
         TypeError: the head is to weigh its images, but its loss takes no weights.
     """
+    loss: Any = head.loss
     if getattr(head, 'directive_head', None) is None:
-        return head.loss(*args)
+        return loss(*args)
     device = next(arg.device for arg in args if isinstance(arg, Tensor))
     weights = weights_of_rows(head, img_metas, *_counts_and_objects(rows, device))
     if weights is None:
-        return head.loss(*args)
-    if names_parameter(head.loss, 'weights'):
-        return head.loss(*args, weights=weights)
+        return loss(*args)
+    if names_parameter(loss, 'weights'):
+        return loss(*args, weights=weights)
     if directives_of(head).enabled:
         raise TypeError(
             f'{type(head).__name__}.loss takes no weights, so that images cannot be weighed. Let it be '
             'loss(..., weights=None) and multiply its rows by them; its divisor must not depend on them'
         )
-    return head.loss(*args)
+    return loss(*args)
 
 
 def weights_of_either(

@@ -7,7 +7,7 @@ N images, R boxes of each, S rows of a sample, G objects of the image with most 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +15,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mmdet.core.bbox.samplers.random_sampler import RandomSampler
 from mmdet.core.targets import Targets, masked_targets
+
+
+class BoxCoding(Protocol):
+    """How a head codes its boxes."""
+
+    bbox_coder: Any
+    reg_decoded_bbox: bool
+    num_classes: int
 
 
 class MaskSample(NamedTuple):
@@ -87,7 +95,7 @@ def matched_targets(
     boxes: Tensor,
     gt_bboxes: Sequence[Tensor],
     gt_labels: Sequence[Tensor] | None,
-    head: Any,
+    head: BoxCoding,
     pos_weight: float,
 ) -> Targets:
     """Targets (N, S, ...) of a sample of boxes (N, R, 4) with the objects' numbers (N, R).
@@ -96,7 +104,7 @@ def matched_targets(
         sample, gt_inds, boxes: of N images.
         gt_bboxes: N times (G_i, 4).
         gt_labels: N times (G_i,); None: all objects are of class 0.
-        head: has ``bbox_coder``, ``reg_decoded_bbox`` and ``num_classes``.
+        head: whose coder and classes count.
         pos_weight: label weight of positives; <= 0 means 1.
     """
     of_row = (gt_inds.gather(1, sample.rows) - 1).clamp(min=0)  # negatives look up an object that is masked below

@@ -30,7 +30,7 @@ def sampler_for_loss(head: nn.Module, cfg: dict | None, loss_type: str) -> tuple
     A loss over all anchors gets all of them, with a warning where another sampler is asked for.
     """
     takes_all = cfg is None or is_pseudo_sampler(cfg['type'])
-    if not takes_all and loss_type in LOSSES_OVER_ALL_ANCHORS:
+    if cfg is not None and not takes_all and loss_type in LOSSES_OVER_ALL_ANCHORS:
         # a loss over all anchors can leave the negatives of an image out all the same
         pseudo = taking_all(cfg['type'])
         warnings.warn(

@@ -8,18 +8,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from mmdet.core.bbox.samplers.static_shapes import BoxCoding
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels
 from mmdet.models.roi_heads.functional.compat import attached_zero
 
 
-class BoxRegressor(Protocol):
+class BoxRegressor(BoxCoding, Protocol):
     """What the box loss asks of a head."""
 
-    num_classes: int
     reg_class_agnostic: bool
-    reg_decoded_bbox: bool
-    bbox_coder: Any
     loss_bbox: Any
 
 
@@ -50,7 +48,7 @@ def class_losses(
     return dict(loss) if isinstance(loss, dict) else dict(loss_cls=loss)
 
 
-def accuracy_of_valid(cls_score: Tensor, labels: Tensor, valid: Tensor | None) -> Tensor:
+def accuracy_of_valid(cls_score: Tensor, labels: Tensor, valid: Tensor | None) -> Any:
     """Percentage of right classes among the ``valid`` rows (n,) bool; None: all of them are."""
     if valid is None:
         return accuracy(cls_score, labels)
@@ -82,13 +80,14 @@ def box_loss(
     """
     positive = (labels >= 0) & (labels < head.num_classes)
     if valid is None:
-        num_sampled, rows = len(labels), positive.nonzero().squeeze(1)
+        avg_factor: int | Tensor = len(labels)
+        rows = positive.nonzero().squeeze(1)
         if not len(rows):
             return attached_zero(bbox_pred)
         parts = (bbox_pred, rois, labels, bbox_targets, bbox_weights)
         bbox_pred, rois, labels, bbox_targets, bbox_weights = (part[rows] for part in parts)
     else:
-        num_sampled, labels = valid.sum().clamp(min=1), labels.clamp(max=head.num_classes - 1)
+        avg_factor, labels = valid.sum().clamp(min=1), labels.clamp(max=head.num_classes - 1)
     if not head.reg_class_agnostic:
         bbox_pred = boxes_of_labels(bbox_pred, labels)
     if head.reg_decoded_bbox:
@@ -96,5 +95,5 @@ def box_loss(
     if valid is not None:  # all rows are computed, but what is predicted for others than positives must not matter
         bbox_pred = torch.where(positive[:, None], bbox_pred, bbox_targets)
     return head.loss_bbox(
-        bbox_pred, bbox_targets, bbox_weights, avg_factor=num_sampled, reduction_override=reduction_override
+        bbox_pred, bbox_targets, bbox_weights, avg_factor=avg_factor, reduction_override=reduction_override
     )

@@ -26,13 +26,13 @@ def lowest_of_each_level(
     # a table of all objects and candidates, so that all objects are worked on at once; infinite losses sort behind
     own = gt_inds == torch.arange(num_gts, device=losses.device)[:, None]
     table = torch.where(own, losses, torch.inf)
-    values, places, start = [], [], 0
+    found, places, start = [], [], 0
     for level in table.split(list(level_sizes), dim=1):
         lowest = level.topk(min(topk, level.size(1)), dim=1, largest=False)
-        values.append(lowest.values)
+        found.append(lowest.values)
         places.append(lowest.indices + start)
         start += level.size(1)
-    values, order = torch.cat(values, dim=1).sort(dim=1, stable=True)
+    values, order = torch.cat(found, dim=1).sort(dim=1, stable=True)
     return values, torch.cat(places, dim=1).gather(1, order)
 
 

@@ -47,7 +47,8 @@ def corner_targets(
     sizes = (boxes[:, 2:] - boxes[:, :2]).ceil()
     radii = gaussian_radii(sizes.flip(1), MIN_OVERLAP)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    targets, cells_of_both = {}, []
+    targets: dict[str, Tensor] = {}
+    cells_of_both = []
     for name, corners, sign in zip(CORNERS, (boxes[:, :2], boxes[:, 2:]), (1, -1)):
         cells = corners.minimum(last).long()  # a corner on the right or lower border belongs to the last cell
         heatmap = draw_gaussians(num * num_classes, (height, width), images * num_classes + labels, cells, radii)

@@ -28,7 +28,7 @@ def corner_losses(loss: CornerLoss, kind: str, tl_map: Tensor, br_map: Tensor, t
         of_rows = targets.get(f'{corner}_weight', peaks.any(dim=1, keepdim=True).to(predicted))
         weights = targets.get(f'{corner}_class_weight', torch.ones_like(of_rows)), of_rows
         losses.append(loss(predicted, targets[f'{corner}_{kind}'], *weights, peaks))
-    return sum(losses) / 2
+    return (losses[0] + losses[1]) / 2
 
 
 def class_loss(criterion: nn.Module) -> CornerLoss:

@@ -72,7 +72,7 @@ def anchors_of_level(
 
 def anchors_of_batch(
     of_level: LevelOfImage,
-    squares: Sequence[Tensor],
+    squares: list[Tensor],
     shape_preds: Sequence[Tensor],
     loc_preds: Sequence[Tensor],
     num_priors: int,
@@ -94,7 +94,7 @@ def anchors_of_batch(
         (H * W * A,) with k true ones.
     """
     num_imgs = len(shape_preds[0])
-    places = [[] for _ in squares] * num_imgs  # further arguments of each level of each image
+    places: Sequence[Sequence[Tensor]] = [()] * len(squares) * num_imgs  # further arguments of each level of each image
     if threshold is not None:
         likely = [location_mask(level[i], num_priors, threshold) for i in range(num_imgs) for level in loc_preds]
         places = [[rows] for rows in rows_of(likely)]

@@ -127,7 +127,7 @@ class SampledSquares(NamedTuple):
 
     sampled: Any  # the sampling result; its indices count the squares inside the image
     rows: Tensor  # (R',) rows in the output of the squares inside the image
-    count: int  # rows of the output
+    num_rows: int  # of the output
 
 
 def sample_squares(

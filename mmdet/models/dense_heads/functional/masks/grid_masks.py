@@ -24,7 +24,7 @@ def mass_centres(masks: Tensor) -> tuple[Tensor, Tensor]:
     return (of_rows * ys).sum(1) / total, (of_columns * xs).sum(1) / total
 
 
-def centre_cells(gt_bboxes: Tensor, gt_masks: Tensor, num_grid: int, pos_scale: float, size: tuple[int, int]) -> Tensor:
+def centre_cells(gt_bboxes: Tensor, gt_masks: Tensor, num_grid: int, pos_scale: float, size: Sequence[float]) -> Tensor:
     """Cells in the middles of objects, at most three in each direction.
 
     Args:
