@@ -30,6 +30,7 @@ def single_gpu_test(
     show: bool = False,
     out_dir: str | None = None,
     show_score_thr: float = 0.3,
+    results: list[Any] | None = None,
 ) -> list[Any]:
     """Detections of every image of a data set.
 
@@ -39,12 +40,13 @@ def single_gpu_test(
         show: open a window for each image.
         out_dir: write a picture for each image there.
         show_score_thr: detections below are not drawn.
+        results: list that is filled, for a caller who wants to have them where an error ends this.
 
     Returns:
         One result per image, in the order of the data set; masks are run-length encoded.
     """
     model.eval()
-    results: list[Any] = []
+    results = [] if results is None else results
     paths = OutputPaths(out_dir) if out_dir else None
     dataset: Any = data_loader.dataset
     bar = progress_bar(len(dataset))

@@ -8,6 +8,7 @@ import torch
 from mmdet.utils.errors import ReportedError
 
 _LOGGER = logging.getLogger('mmdet')
+BROKEN = 'that cannot be read'  # why images are left out
 
 
 class BrokenImageError(ReportedError, OSError):
