@@ -23,9 +23,8 @@ from mmdet.apis.launch import (
     reported_errors,
     start_processes,
 )
-from mmdet.apis.loaders import batch_test_pipeline, loader_args
+from mmdet.apis.loaders import batch_test_pipeline, innermost, loader_args
 from mmdet.apis.results import (
-    change_innermost,
     check_formatting,
     evaluation_settings,
     format_all,
@@ -128,7 +127,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg = compat_cfg(cfg)
     leave_out_pretrained(cfg.model)
     if args.skip_broken:
-        change_innermost(cfg.data.test, dict(skip_broken=True))
+        for part in innermost(cfg.data.test):
+            part.skip_broken = True
     cfg.model.train_cfg = None
     cfg.gpu_ids = [one_gpu_id(args)]
     cfg.device = get_device()

@@ -12,6 +12,7 @@ from typing import Any
 from mmcv import Config
 
 from mmdet.apis.launch import UserError
+from mmdet.apis.loaders import innermost
 from mmdet.datasets.builder import build_dataset
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.detection_dataset import DetectionDataset
@@ -41,19 +42,9 @@ def build_split(cfg: Config, split: str, **changes: Any) -> DetectionDataset:
     data = compat_loader_args(copy.deepcopy(cfg)).data
     if data.get(split) is None:
         raise UserError(f'the config has no data.{split}')
-    change_innermost(data[split], changes)
+    for part in innermost(data[split]):
+        part.update(changes)
     return build_dataset(data[split], dict(test_mode=True))
-
-
-def change_innermost(dataset: Any, changes: dict[str, Any]) -> None:
-    """Other values for arguments of the data sets in a config that wrap no other."""
-    if isinstance(dataset, (list, tuple)):
-        for part in dataset:
-            change_innermost(part, changes)
-    elif 'dataset' in dataset or 'datasets' in dataset:
-        change_innermost(dataset.get('datasets', dataset.get('dataset')), changes)
-    else:
-        dataset.update(changes)
 
 
 def load_results(path: str, dataset: DetectionDataset) -> list[Any]:
