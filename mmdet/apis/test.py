@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from mmdet.core.mask.utils import encode_mask_results
 from mmdet.core.visualization.reading import read_image
-from mmdet.datasets.mixing.sources import leaves_of
+from mmdet.datasets.mixing.sources import image_files, leaves_of
 from mmdet.utils.checkpoints.checkpoint import unwrap_model
 from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.parallel import unpack
@@ -44,11 +44,14 @@ def single_gpu_test(
 
     Returns:
         One result per image, in the order of the data set; masks are run-length encoded.
+
+    Raises:
+        OutputPathError: a picture in ``out_dir`` would replace an image.
     """
     model.eval()
     results = [] if results is None else results
-    paths = OutputPaths(out_dir) if out_dir else None
     dataset: Any = data_loader.dataset
+    paths = OutputPaths.of_pictures(out_dir, image_files(dataset)) if out_dir else None
     bar = progress_bar(len(dataset))
     for data in data_loader:
         batch = model(return_loss=False, rescale=True, **data)

@@ -15,6 +15,10 @@ class BrokenImageError(ReportedError, OSError):
     """An image file is missing or cannot be decoded; the message names the file."""
 
 
+class MissingImageError(BrokenImageError, FileNotFoundError):
+    """There is no such image file."""
+
+
 def join_prefix(prefix: str | None, filename: str) -> str:
     """Where the image lies: under the prefix, if there is one."""
     return os.path.join(prefix, filename) if prefix else filename
