@@ -11,7 +11,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from mmdet.datasets.audit.annotation_rules import drop_unusable
-from mmdet.datasets.audit.broken_images import BrokenImageError, BrokenImages
+from mmdet.datasets.audit.broken_images import BROKEN, BrokenImageError, BrokenImages
+from mmdet.datasets.audit.files import readable_images
 from mmdet.datasets.audit.image_check import fault_of_file, find_loader
 from mmdet.datasets.formats.class_names import instance_table, read_class_names
 from mmdet.datasets.formats.custom_entries import read_entries
@@ -54,8 +55,8 @@ class CustomDataset(Dataset):
         test_mode: all images, without their annotations; else those that can be trained on.
         filter_empty_gt: leave out images without objects in training, where the data set supports it.
         file_client_args: arguments of ``mmcv.FileClient``.
-        skip_broken: in training, an image that cannot be read is logged, counted (``num_broken``) and another one takes
-            its place; else it is an error that names the file.
+        skip_broken: an image that cannot be read is logged and counted (``num_broken``); in training another one takes
+            its place, in test mode, where all are read at the start, it is left out. Else it is an error that names it.
         name: what logs, figures and ``img_metas`` call the data set where it is mixed with others.
         source_classes: the names of the annotations that are used, where they are not ``classes``; in a format whose
             labels are numbers, the names that 0, 1, ... stand for. None: the names are those of ``classes``.
@@ -134,6 +135,8 @@ class CustomDataset(Dataset):
             self._set_group_flag()
         self._broken = BrokenImages(len(self.data_infos)) if skip_broken and not test_mode else None
         self.pipeline = Compose(pipeline)
+        if skip_broken and test_mode:
+            self._keep_images(readable_images(self))
         if self.CLASSES is not None:
             self.pipeline.bind_classes(self.CLASSES, self._category_labels())
         add_directives(self, directives, from_img_info)
@@ -214,6 +217,8 @@ class CustomDataset(Dataset):
 
     def _keep_images(self, indices: Sequence[int]) -> None:
         self.data_infos = [self.data_infos[i] for i in indices]
+        if self.test_mode and hasattr(self, 'img_ids'):  # in training the filters of such data sets cut them down
+            self.img_ids = [self.img_ids[i] for i in indices]
         if self.proposals is not None:
             self.proposals = [self.proposals[i] for i in indices]
 
@@ -309,7 +314,7 @@ class CustomDataset(Dataset):
     @property
     def num_broken(self) -> int:
         """How many images could not be read so far, in all loading processes; stays 0 without ``skip_broken``."""
-        return 0 if self._broken is None else len(self._broken)
+        return self.filtered[BROKEN] + (0 if self._broken is None else len(self._broken))
 
     def _prepare_or_skip(self, idx: int) -> Any:
         if self._broken is not None and idx in self._broken:
@@ -331,8 +336,9 @@ class CustomDataset(Dataset):
             reason = err if isinstance(err, BrokenImageError) else fault_of_file(loader, info, self.img_prefix)
             if reason is None:
                 raise
-            hint = '' if self.test_mode else '; skip_broken=True in the data set goes on without such images'
-            raise BrokenImageError(f'{reason} (image {idx} of {self.ann_file}){hint}') from err
+            hint = 'skip_broken=True in the data set goes on without such images'
+            command = ' (tools/test.py --skip-broken)' if self.test_mode else ''
+            raise BrokenImageError(f'{reason} (image {idx} of {self.ann_file}); {hint}{command}') from err
 
     def prepare_train_img(self, idx: int) -> Any:
         """Run the pipeline on an image with its annotations; None where it leaves nothing to train on."""

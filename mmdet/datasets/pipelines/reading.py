@@ -6,7 +6,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from mmdet.datasets.audit.broken_images import BrokenImageError
+from mmdet.datasets.audit.broken_images import BrokenImageError, MissingImageError
 
 _LOGGER = logging.getLogger('mmdet')
 JPEG_START, JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'  # markers
@@ -29,14 +29,14 @@ class FileReader:
         """All bytes of a file.
 
         Raises:
-            FileNotFoundError: there is no such file.
+            MissingImageError: there is no such file.
         """
         if self._client is None:
             self._client = mmcv.FileClient(**self.file_client_args)
         try:
             return self._client.get(filename)
         except FileNotFoundError:
-            raise FileNotFoundError(f'image file not found: {filename}') from None
+            raise MissingImageError(f'image file not found: {filename}') from None
 
     def read_image(self, filename: str, flag: str = 'color', **kwargs) -> np.ndarray:
         """A decoded image (h, w) or (h, w, c); arguments as of ``mmcv.imfrombytes``.
@@ -44,7 +44,7 @@ class FileReader:
         Of a JPEG that is cut short what there is, with a warning that counts them (``num_cut_short``).
 
         Raises:
-            FileNotFoundError: there is no such file.
+            MissingImageError: there is no such file.
             BrokenImageError: the file is empty, cut off beyond reading, or no image.
         """
         content = self.read(filename)
