@@ -35,6 +35,7 @@ BOX_TOLERANCE, SCORE_TOLERANCE = 0.01, 1e-4  # px, and of scores in [0, 1]
 BATCHES = ((1, (256, 320)), (3, (320, 192)))  # images, height and width px
 HIGH_SCORE = 0.5  # where a config keeps all that it finds, which a file cannot do: random weights find thousands
 SPREAD = 6.0  # factor of the weights of what scores, so that the scores of random weights differ
+SATURATING = 'multi_level_cls_convs'  # of YOLOX, whose scores would all be 1, and its classes any, if they were spread
 MARKS = '<!-- families -->', '<!-- end of families -->'
 # family -> config, whether its channels stay as they are, the one size it is exported for (None: any)
 FAMILIES: dict[str, tuple[str, bool, tuple[int, int] | None]] = {
@@ -89,7 +90,8 @@ def narrow_detector(config: str, wide: bool) -> nn.Module:
     torch.manual_seed(0)
     detector = build_detector(cfg.model, test_cfg=cfg.get('test_cfg')).eval()
     for name, parameter in detector.named_parameters():
-        if 'cls' in name and name.endswith('weight') and parameter.ndim > 1:
+        spread = 'cls' in name and SATURATING not in name
+        if spread and name.endswith('weight') and parameter.ndim > 1:
             parameter.data *= SPREAD
     detector.cfg, detector.CLASSES = cfg, [str(i) for i in range(_num_classes(detector))]
     return detector
