@@ -5,6 +5,7 @@ from mmdet.apis.export.files import ExportOptions, describe, export_detector
 from mmdet.apis.export.graph import DetectorGraph, ExportError, check_exportable
 from mmdet.apis.export.onnx_file import read_metadata
 from mmdet.apis.export.program import export_program
+from mmdet.apis.export.quantization import quantize_onnx
 
 __all__ = [
     'DetectorGraph',
@@ -18,5 +19,6 @@ __all__ = [
     'fed_config',
     'file_metadata',
     'is_onnx',
+    'quantize_onnx',
     'read_metadata',
 ]

@@ -63,16 +63,14 @@ class ONNXDetector(ONNXRuntimeDetector):
         self.num_classes = len(self.CLASSES)
         self.cfg = cfg and fed_config(cfg, self.metadata)
 
-    def forward_test(self, *, img: Tensor, img_metas: Sequence[ImgMeta], **kwargs: Any) -> Outputs:
-        """As the parent's; of a file with its preprocessing inside, ``img`` (N, 3, H, W) are BGR images."""
+    def feeds(self, img: Tensor, img_metas: Sequence[ImgMeta]) -> list[dict[str, np.ndarray]]:
+        """As the parent's; a file with its preprocessing inside is given BGR images ``img`` (N, 3, H, W) one by one."""
         colour = self.metadata['preprocessing']
         if colour is None:
-            return super().forward_test(img=img, img_metas=img_metas)
+            return super().feeds(img, img_metas)
         images = (img.flip(1) if colour == 'rgb' else img).permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
-        found = []
-        for i, (height, width, _) in enumerate(meta['img_shape'] for meta in img_metas):  # the rest is padding
-            found.append(self.session.run(self.outputs, {'images': images[i : i + 1, :height, :width]}))
-        return {name: torch.from_numpy(np.concatenate(parts)) for name, parts in zip(self.outputs, zip(*found))}
+        sizes = (meta['img_shape'][:2] for meta in img_metas)  # the rest is padding
+        return [{'images': images[i : i + 1, :height, :width]} for i, (height, width) in enumerate(sizes)]
 
     def _masks(self, outputs: Outputs, meta: ImgMeta, rescale: bool) -> Sequence[np.ndarray]:
         """Masks (H, W) bool of one image's detections, from those of their boxes or of the padded input."""
