@@ -299,6 +299,7 @@ class OpenImagesDataset(CustomDataset):
         scale_ranges: Sequence[tuple[float, float]] | None = None,
         denorm_gt_bbox: bool = True,
         use_group_of: bool = True,
+        classwise: bool = False,
     ) -> dict[str, float]:
         """Evaluate as Open Images does.
 
@@ -311,6 +312,7 @@ class OpenImagesDataset(CustomDataset):
             scale_ranges: ranges of size, px, that mAP is given for; not together with groups.
             denorm_gt_bbox: the boxes are fractions; turn them into px.
             use_group_of: treat boxes of groups as such, not as objects.
+            classwise: also AP of each class that has objects: ``AP50/cat``, ...
 
         Returns:
             ``AP50``, ... and ``mAP``, their mean.
@@ -330,7 +332,7 @@ class OpenImagesDataset(CustomDataset):
         if self.get_supercategory:
             annotations = self.add_supercategory_ann(annotations)
         results = self.process_results(results, annotations, image_level)
-        return self._map(results, annotations, iou_thr, ioa_thr, scale_ranges, use_group_of, logger)
+        return self._map(results, annotations, iou_thr, ioa_thr, scale_ranges, use_group_of, logger, classwise)
 
     def _map(
         self,
@@ -341,6 +343,7 @@ class OpenImagesDataset(CustomDataset):
         scale_ranges: Sequence[tuple[float, float]] | None,
         use_group_of: bool,
         logger,
+        classwise: bool,
     ) -> dict[str, float]:
         iou_thrs = np.atleast_1d(iou_thr)
         ioa_thrs = np.atleast_1d(ioa_thr)
@@ -356,6 +359,7 @@ class OpenImagesDataset(CustomDataset):
                 scale_ranges,
                 self.CLASSES,
                 logger,
+                self.CLASSES if classwise else None,
                 tpfp_fn=tpfp_openimages,
                 use_group_of=use_group_of,
                 ioa_thr=ioa,
