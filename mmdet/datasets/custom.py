@@ -16,6 +16,7 @@ from mmdet.datasets.audit.files import readable_images
 from mmdet.datasets.audit.image_check import fault_of_file, find_loader
 from mmdet.datasets.formats.class_names import instance_table, read_class_names
 from mmdet.datasets.formats.custom_entries import read_entries
+from mmdet.datasets.memory import image_cache
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
 from mmdet.datasets.mixing.image_fields import add_directives
@@ -67,6 +68,8 @@ class CustomDataset(Dataset):
             ``AddDirectives`` at the end of the pipeline. They count more than those that steps of ``pipeline`` give.
         from_img_info: names of directives that are read from the image's own entry, or name -> key of the entry; images
             whose entry lacks one have that of ``directives``.
+        cache_images: keep images in memory that the loading processes of this process share: ``'8GB'``, or
+            ``dict(size='8GB', kind='encoded')``; see :func:`~mmdet.datasets.memory.image_cache.cache_images`.
 
     Attributes:
         data_infos: one entry for each image.
@@ -111,6 +114,7 @@ class CustomDataset(Dataset):
         share_annotations: bool = False,
         directives: Mapping[str, Any] | None = None,
         from_img_info: Sequence[str] | Mapping[str, str] = (),
+        cache_images: str | int | Mapping[str, Any] | None = None,
     ):
         self.ann_file = under(data_root, ann_file)
         self.data_root = data_root
@@ -140,6 +144,8 @@ class CustomDataset(Dataset):
         if self.CLASSES is not None:
             self.pipeline.bind_classes(self.CLASSES, self._category_labels())
         add_directives(self, directives, from_img_info)
+        if cache_images is not None:
+            image_cache.cache_images(self, cache_images)
         if share_annotations:
             self._share_annotations()
             return_freed_memory()
@@ -383,6 +389,7 @@ class CustomDataset(Dataset):
         proposal_nums: Sequence[int] = (100, 300, 1000),
         iou_thr: float | Sequence[float] = 0.5,
         scale_ranges: Sequence[tuple[float, float]] | None = None,
+        classwise: bool = False,
     ) -> dict[str, float]:
         """Evaluate detections with mAP, or proposals with recall.
 
@@ -393,6 +400,7 @@ class CustomDataset(Dataset):
             proposal_nums: numbers of proposals that recall is given for.
             iou_thr: one or several thresholds.
             scale_ranges: ranges of size, in px, that mAP is given for.
+            classwise: also AP of each class that has objects: ``AP50/cat``, ...
 
         Returns:
             ``AP50`` ... and ``mAP``, or ``recall@100@0.5`` ... and, for several thresholds, ``AR@100`` ...
@@ -407,7 +415,8 @@ class CustomDataset(Dataset):
         iou_thrs = np.atleast_1d(iou_thr).tolist()
         if metric == 'recall':
             return recall_metrics(annotations, results, proposal_nums, iou_thrs, logger)
-        return map_metrics(annotations, results, iou_thrs, scale_ranges, self.CLASSES, logger)
+        names = self.CLASSES if classwise else None
+        return map_metrics(annotations, results, iou_thrs, scale_ranges, self.CLASSES, logger, names)
 
     def __repr__(self) -> str:
         """Number of images, and of instances of each class."""
