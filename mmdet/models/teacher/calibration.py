@@ -99,6 +99,8 @@ class Calibration(nn.Module):
         recall: fraction of the annotated objects that must be found with a score above the threshold when the teacher
             begins.
         wait: measured steps before that, at least.
+        missing: fraction of the objects that nobody annotated, in images that ask for completion and have annotations;
+            None: estimated until the teacher begins, see :func:`estimated_missing`.
         decay: of the sums, a measured step.
     """
 
@@ -111,6 +113,7 @@ class Calibration(nn.Module):
         ignore_precision: float = 0.2,
         recall: float = 0.3,
         wait: int = 20,
+        missing: float | None = None,
         decay: float = 0.98,
     ) -> None:
         super().__init__()
@@ -121,10 +124,13 @@ class Calibration(nn.Module):
         self.ignore_precision = ignore_precision
         self.recall = recall
         self.wait = wait
+        self.missing = missing
         self.decay = decay
         self.register_buffer('sums', Counts(num_classes).values)
         self.register_buffer('measured', torch.zeros((), dtype=torch.long))
-        self.register_buffer('missing_ratio', torch.zeros((), dtype=torch.float64))
+        self.register_buffer(
+            'missing_ratio', torch.tensor(0.0 if missing is None else missing / (1 - missing), dtype=torch.float64)
+        )
         self.register_buffer('begun', torch.zeros((), dtype=torch.bool))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
@@ -184,7 +190,7 @@ class Calibration(nn.Module):
         self.sums.mul_(self.decay).add_(total)
         self.measured += 1
         sums = self.counts
-        if not begun or not float(self.missing_ratio):
+        if self.missing is None and not (begun and float(self.missing_ratio)):
             self.missing_ratio.fill_(estimated_missing(sums['found'].sum(0), sums['free'].sum(0)))
         if sums.ratio('recalled', 'annotated') >= self.recall and int(self.measured) >= self.wait:
             self.begun.fill_(True)

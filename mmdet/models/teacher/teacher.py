@@ -52,13 +52,14 @@ class Teacher(nn.Module):
         overlap: IoU with an annotated object, or a better detection, from which on a detection is not taken.
         precision, ignore_precision: estimated fraction of objects among detections of a score, from which on they are
             objects, or ignored; see :class:`Calibration`.
+        missing: fraction of the objects that nobody annotated; None: estimated.
         student_view: arguments of :class:`StudentView`; None: the student sees what the teacher sees.
         dtype: of the teacher's inference, ``'float32'`` or ``'bfloat16'``.
         evaluate: whom a test runs, ``'student'`` or ``'teacher'``.
         diagnose_with: COCO file with the complete labels, for the log alone; see :class:`Diagnosis`.
 
     Raises:
-        ValueError: a value that an argument cannot have.
+        ValueError: a value that an argument cannot have, or a panoptic detector.
     """
 
     directive_keys = (PSEUDO_LABELS,)  # that the report of directives lists as read
@@ -80,14 +81,23 @@ class Teacher(nn.Module):
         overlap: float = 0.5,
         precision: float = 0.6,
         ignore_precision: float = 0.2,
+        missing: float | None = None,
         student_view: Mapping[str, Any] | None = None,
         dtype: str = 'float32',
         evaluate: str = STUDENT,
         diagnose_with: str | None = None,
     ) -> None:
         super().__init__()
+        if getattr(getattr(model, 'panoptic_fusion_head', None), 'num_stuff_classes', 0):
+            raise ValueError(
+                f'teacher: {type(model).__name__} learns a class for every pixel, and the maps of its images say that '
+                'nothing is where a pseudo object would be; the teacher completes boxes and masks of objects alone '
+                '(num_stuff_classes=0)'
+            )
         _check('momentum', momentum, 0 <= momentum < 1, 'a number in [0, 1)')
         _check('ignore_as', ignore_as, ignore_as in ('objects', 'regions'), "'objects' or 'regions'")
+        known = missing is None or (not isinstance(missing, str) and 0 <= missing < 1)
+        _check('missing', missing, known, 'a number in [0, 1) or None')
         usable = weight == 'confidence' or (not isinstance(weight, str) and weight >= 0)
         _check('weight', weight, usable, "a number >= 0 or 'confidence'")
         _check('dtype', dtype, dtype in DTYPES, ', '.join(DTYPES))
@@ -97,7 +107,9 @@ class Teacher(nn.Module):
         self.begin_at = burn_in if isinstance(burn_in, int) else None
         start = {} if isinstance(burn_in, int) or burn_in is None else dict(burn_in)
         self.measure_every = measure_every
-        self.calibration = Calibration(num_classes, score_thr, ignore_thr, precision, ignore_precision, **start)
+        self.calibration = Calibration(
+            num_classes, score_thr, ignore_thr, precision, ignore_precision, missing=missing, **start
+        )
         self.ignore_as, self.weight, self.box_loss, self.overlap = ignore_as, weight, box_loss, overlap
         self.student_view = None if student_view is None else StudentView(**student_view)
         self.dtype, self.evaluate, self.diagnose_with = DTYPES[dtype], evaluate, diagnose_with
