@@ -1,7 +1,7 @@
 """Checks of a config before anything of it is built: names, arguments and kinds of values of all but the model.
 
-The model is built first of all and reports its own mistakes. Data sets read annotations for a while, and hooks are built
-after them, so mistakes in their configs are reported here.
+The model is built first of all and reports its own mistakes. Data sets read annotations for a while, and hooks are
+built after them, so mistakes in their configs are reported here.
 """
 
 import inspect
