@@ -238,7 +238,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         scores, label_weights = self.point_scores_for_loss(cls_scores, targets, img_metas)
         labels = targets.labels
         pos = positive_rows(labels, self.num_classes)
-        num_pos = scores.new_tensor(float(len(pos)))
+        num_pos = scores.new_full((), float(len(pos)))
         num_pos = (reduce_mean(num_pos) if self.sync_num_pos else num_pos).clamp(min=1)
         points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
         wanted = self.bbox_coder.decode(points, targets.bbox_targets[pos])
