@@ -289,6 +289,7 @@ class OpenImagesDataset(CustomDataset):
         scale_ranges: Sequence[tuple[float, float]] | None = None,
         denorm_gt_bbox: bool = True,
         use_group_of: bool = True,
+        classwise: bool = False,
     ) -> dict[str, float]:
         """Evaluate as Open Images does.
 
@@ -301,6 +302,7 @@ class OpenImagesDataset(CustomDataset):
             scale_ranges: ranges of size, px, that mAP is given for; not together with groups.
             denorm_gt_bbox: the boxes are fractions; turn them into px.
             use_group_of: treat boxes of groups as such, not as objects.
+            classwise: also AP of each class that has objects: ``AP50/cat``, ...
 
         Returns:
             ``AP50``, ... and ``mAP``, their mean.
@@ -321,7 +323,8 @@ class OpenImagesDataset(CustomDataset):
             annotations = self.add_supercategory_ann(annotations)
         results = self.process_results(results, annotations, image_level)
         of_groups = ioa_thr, use_group_of
-        return map_of_thresholds(annotations, results, iou_thr, *of_groups, scale_ranges, self.CLASSES, logger)
+        out = scale_ranges, self.CLASSES, classwise, logger
+        return map_of_thresholds(annotations, results, iou_thr, *of_groups, *out)
 
 
 @DATASETS.register_module()

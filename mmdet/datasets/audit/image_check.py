@@ -28,9 +28,14 @@ def read_image_size(loader: LoadImageFromFile, info: dict, prefix: str | None) -
     Raises:
         BrokenImageError: the file is missing, or cannot be decoded.
     """
+    # without the size that is stated: who asks compares it
+    return load_image(loader, dict(filename=info['filename']), prefix)
+
+
+def load_image(loader: LoadImageFromFile, info: dict, prefix: str | None) -> tuple[int, int]:
+    """As :func:`read_image_size`; an image of another size than its entry states is broken too."""
     try:
-        # without the size that is stated: who asks compares it
-        height, width = loader(dict(img_info=dict(filename=info['filename']), img_prefix=prefix))['img'].shape[:2]
+        height, width = loader(dict(img_info=info, img_prefix=prefix))['img'].shape[:2]
     except BrokenImageError:
         raise
     except OSError as err:

@@ -74,6 +74,7 @@ def map_of_thresholds(
     use_group_of: bool,
     scale_ranges: Sequence[tuple[float, float]] | None,
     classes: Sequence[str],
+    classwise: bool,
     logger: Any,
 ) -> dict[str, float]:
     """``AP50``, ... of each threshold, and ``mAP``, their mean.
@@ -85,6 +86,7 @@ def map_of_thresholds(
         use_group_of: treat boxes of groups as such, not as objects.
         scale_ranges: ranges of size, px, that mAP is given for; not together with groups.
         classes: names of the classes.
+        classwise: also ``AP50/cat``, ... of each class that has objects.
         logger: a logger, None (print) or ``'silent'``.
 
     Raises:
@@ -104,6 +106,7 @@ def map_of_thresholds(
             scale_ranges,
             classes,
             logger,
+            classes if classwise else None,
             tpfp_fn=tpfp_openimages,
             use_group_of=use_group_of,
             ioa_thr=ioa,
