@@ -264,8 +264,22 @@ def run_all(args: argparse.Namespace, runs: list[Run], checkpoint: Path | None) 
             started = {pool.submit(train_and_test, args, run, checkpoint): run for run in waiting}
             for number, done in enumerate(as_completed(started), len(runs) - len(waiting) + 1):
                 run = started[done]
+                keep_figures(args, run, done.result())
                 print(f'{number}/{len(runs)} {run.method}, seed {run.seed}: AP {done.result()["AP"]:.3f}', flush=True)
-    return [json.loads(file.read_text()) for file in files]
+    figures = [json.loads(file.read_text()) for file in files]
+    for run, one in zip(runs, figures):
+        keep_figures(args, run, one)
+    return figures
+
+
+def keep_figures(args: argparse.Namespace, run: Run, figures: dict[str, float]) -> None:
+    """Put the figures of a run into the file ``args.results``, where an experiment has one."""
+    if getattr(args, 'results', None) is None or run.method == PRETRAINED:
+        return
+    kept = json.loads(args.results.read_text()) if args.results.exists() else {}
+    kept.setdefault(run.method, {})[str(run.seed)] = {key: round(value, 4) for key, value in figures.items()}
+    args.results.parent.mkdir(parents=True, exist_ok=True)
+    args.results.write_text(json.dumps(kept, indent=1, sort_keys=True) + '\n', encoding='utf-8')
 
 
 def by_method(runs: list[Run], figures: list[dict[str, float]]) -> dict[str, list[dict[str, float]]]:

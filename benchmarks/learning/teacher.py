@@ -29,9 +29,11 @@ from experiment import (
     Source,
     add_common_options,
     by_method,
+    deviation,
     draw_shapes,
     images_of_all_seeds,
     markdown,
+    panels,
     pretrained,
     run_all,
     spread,
@@ -67,6 +69,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--missing', nargs='+', default=['30', '50', '70', ONE], help='%% of the boxes, or one')
     parser.add_argument('--labelled', type=int, default=10, help='%% of the images, of `images`')
     parser.add_argument('--methods', nargs='+', help='some of those of the text above')
+    parser.add_argument('--results', type=Path, help='JSON file of all figures; default: beside this script')
     parser.add_argument('--teacher', type=json.loads, default={}, help='further arguments of model.teacher, JSON')
     args = parser.parse_args(argv)
     known = METHODS[args.what]
@@ -74,6 +77,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if wrong:
         parser.error(f'--methods: {wrong} are none of {known}')
     args.methods = args.methods or known
+    kind = f'{"_photos" if args.coco else ""}{"_scratch" if args.scratch else ""}'
+    args.name = f'teacher_{args.what}{kind}'
+    args.results = args.results or Path(__file__).with_name(f'{args.name}.json')
     return args
 
 
@@ -119,7 +125,7 @@ class Plan:
         name = f'{method}/{setting}' if method != COMPLETE else COMPLETE
         options: dict[str, Any] = {}
         if method.startswith(TEACHER):
-            options['model.teacher'] = dict(evaluate=TEACHER, student_view={}, **self.args.teacher)
+            options['model.teacher'] = dict(evaluate=TEACHER, **self.args.teacher)
         for number, source in enumerate(sources):
             if source.name == UNLABELLED:
                 options[f'data.train.datasets.{number}.filter_empty_gt'] = False
@@ -201,15 +207,33 @@ def table(results: dict[str, list[dict[str, float]]]) -> str:
     return markdown(rows)
 
 
+def plot(results: dict[str, list[dict[str, float]]], path: Path) -> None:
+    """A bar with its deviation, and a point for each seed, for each method; a panel for each setting."""
+    names = [method.partition('/') for method in results]
+    settings = list(dict.fromkeys(setting for _, _, setting in names if setting))
+    with panels(len(settings), path, width=max(5.0, 4.0 * len(settings))) as axes:
+        for setting, panel in zip(settings, axes):
+            shown = sorted((part for part in names if part[2] in ('', setting)), key=lambda part: not part[2])
+            bars = {name: results[name + mark + own] for name, mark, own in shown}
+            for place, runs in enumerate(bars.values()):
+                values = [one['AP'] for one in runs]
+                panel.bar(place, mean(values), 0.6, yerr=deviation(values), capsize=3, alpha=0.7)
+                panel.scatter([place] * len(values), values, s=10, color='black', zorder=3)
+            panel.set_xticks(range(len(bars)), [name.replace(' ', '\n') for name in bars], fontsize='small')
+            panel.set_title(setting)
+        axes[0].set_ylabel('average precision')
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
     checkpoint = None if args.scratch else pretrained(args)
     data = data_of(args)
     runs = [run for seed in args.seeds for run in runs_of_seed(args, seed, data)]
-    text = table(by_method(runs, run_all(args, runs, checkpoint)))
-    kind = f'{"_photos" if args.coco else ""}{"_scratch" if args.scratch else ""}'
-    write_table(text, args.out_dir / f'teacher_{args.what}{kind}.md')
+    results = by_method(runs, run_all(args, runs, checkpoint))
+    text = table(results)
+    write_table(text, args.out_dir / f'{args.name}.md')
+    plot(results, args.out_dir / f'{args.name}.png')
     print(text)
 
 

@@ -1,4 +1,4 @@
-"""What a person wants to know of a run before its first step, and after its last one, in a few lines."""
+"""What a person wants to know of a run before its first step, and after its last one."""
 
 import logging
 from collections.abc import Iterator, Sequence

@@ -26,7 +26,7 @@ from mmdet.apis.validation_loss import validation_loss
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook, MissedEvaluationHook
 from mmdet.core.hook.diagnostics.out_of_memory import explained_memory
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
-from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
+from mmdet.core.hook.diagnostics.timing_hook import DataTimeHook
 from mmdet.core.hook.interruption_hook import InterruptionHook
 from mmdet.core.hook.nonfinite_hook import NonFiniteHook
 from mmdet.core.hook.schedules.freeze_hook import freeze_as_hooks_will
@@ -257,7 +257,7 @@ def _register_hooks(runner: BaseRunner, cfg: Config, epochs_to_sampler: bool) ->
     # before the step of the optimizer (ABOVE_NORMAL, 40)
     runner.register_hook(NonFiniteHook(cfg.get('on_nonfinite', 'stop')), priority='VERY_HIGH')
     # behind the timer (LOW, 70), before the loggers (VERY_LOW, 90)
-    runner.register_hook(DataShareHook(), priority=80)
+    runner.register_hook(DataTimeHook(), priority=80)
     runner.register_hook(SetIterHook())
     runner.register_hook(SetProgressHook())
     if cfg.get('per_source_log', False):

@@ -63,8 +63,19 @@ def test_broken_image_is_named(ann_file, tmp_path):
     with pytest.raises(BrokenImageError, match=r'1\.png.*image 1 of .*ann\.pkl.*skip_broken=True'):
         build(tmp_path, LOAD)[1]
     (tmp_path / '1.png').unlink()
-    with pytest.raises(BrokenImageError, match=r'not found.*1\.png'):
-        build(tmp_path, LOAD, test_mode=True, skip_broken=True)[1]
+    with pytest.raises(BrokenImageError, match=r'not found.*1\.png.*--skip-broken'):
+        build(tmp_path, LOAD, test_mode=True)[1]
+
+
+def test_broken_image_is_left_out_of_a_test(ann_file, tmp_path, caplog):
+    infos = build(tmp_path, LOAD, test_mode=True).data_infos
+    (tmp_path / '1.png').write_bytes(b'')
+    dataset = build(tmp_path, LOAD, test_mode=True, skip_broken=True)
+    names = [info['filename'] for info in infos]
+    assert [info['filename'] for info in dataset.data_infos] == [names[0], *names[2:]] and dataset.num_broken == 1
+    assert (
+        len(caplog.records) == 1 and f'1 of {len(infos)} images are left out' in caplog.text and '1.png' in caplog.text
+    )
 
 
 def test_broken_image_is_skipped_counted_and_reported_once(ann_file, tmp_path, caplog):

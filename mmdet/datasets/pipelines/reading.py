@@ -6,7 +6,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from mmdet.datasets.audit.broken_images import BrokenImageError
+from mmdet.datasets.audit.broken_images import BrokenImageError, MissingImageError
 from mmdet.datasets.memory.image_cache import ImageCache
 
 _LOGGER = logging.getLogger('mmdet')
@@ -34,7 +34,7 @@ class FileReader:
         """All bytes of a file.
 
         Raises:
-            FileNotFoundError: there is no such file.
+            MissingImageError: there is no such file.
         """
         cached = self.cache.get(filename) if self.cache is not None and self.cache.kind == 'encoded' else None
         if cached is not None:
@@ -50,7 +50,7 @@ class FileReader:
         try:
             return self._client.get(filename)
         except FileNotFoundError:
-            raise FileNotFoundError(f'image file not found: {filename}') from None
+            raise MissingImageError(f'image file not found: {filename}') from None
 
     def read_image(self, filename: str, flag: str = 'color', **kwargs) -> np.ndarray:
         """A decoded image (h, w) or (h, w, c); arguments as of ``mmcv.imfrombytes``.
@@ -58,7 +58,7 @@ class FileReader:
         Of a JPEG that is cut short what there is, with a warning that counts them (``num_cut_short``).
 
         Raises:
-            FileNotFoundError: there is no such file.
+            MissingImageError: there is no such file.
             BrokenImageError: the file is empty, cut off beyond reading, or no image.
         """
         if self.cache is None or self.cache.kind != 'decoded':

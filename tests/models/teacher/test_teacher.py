@@ -157,18 +157,19 @@ def test_with_labelled_classes_only_the_others_are_completed(labeled, count):
 
 
 def test_burn_in_is_over_when_annotated_objects_are_recalled():
-    model = detector(burn_in=dict(recall=0.9, wait=3), measure_every=2)
+    model = detector(burn_in=dict(recall=0.9, wait=3), measure_every=2, score_thr=0.7)
     calls = detecting(model, FOUND[1], label=1)
     begun = []
     for _ in range(6):
         step(model, batch(), lr=0.0)
         begun.append(model.teacher.has_begun)
     assert begun == [False, False, False, False, False, True] and len(calls) == 3
-    missing = detector(burn_in=dict(recall=0.9, wait=3), measure_every=1)
-    detecting(missing, FOUND[0])
-    for _ in range(6):
-        step(missing, batch(), lr=0.0)
-    assert not missing.teacher.has_begun
+    for rows, score_thr in ((FOUND[0], 0.7), (FOUND[1], 0.85)):  # another class; a score that is too low
+        missing = detector(burn_in=dict(recall=0.9, wait=3), measure_every=1, score_thr=score_thr)
+        detecting(missing, rows, label=rows is FOUND[1])
+        for _ in range(6):
+            step(missing, batch(), lr=0.0)
+        assert not missing.teacher.has_begun
 
 
 def test_checkpoints_hold_the_copy_and_a_resumed_run_goes_on_to_equal_numbers(tmp_path):
@@ -186,7 +187,7 @@ def test_checkpoints_hold_the_copy_and_a_resumed_run_goes_on_to_equal_numbers(tm
     after = steps(whole, 2)
     keys = torch.load(tmp_path / 'at_3.pth', weights_only=True)['state_dict']
     student = [key for key in keys if not key.startswith('teacher.')]
-    own = {'teacher.steps', *(f'teacher.calibration.{name}' for name in ('sums', 'measured', 'begun'))}
+    own = {'teacher.steps', *(f'teacher.calibration.{name}' for name in ('sums', 'measured', 'missing_ratio', 'begun'))}
     assert {key for key in keys if key.startswith('teacher.')} == {f'teacher.model.{key}' for key in student} | own
     resumed = made()
     load_checkpoint(resumed, str(tmp_path / 'at_3.pth'), strict=True)
