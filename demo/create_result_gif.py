@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmdet.apis.image_input import images_below
 from mmdet.apis.launch import reported_errors
+from mmdet.utils.output_paths import OutputPaths
 
 from PIL import Image
 
@@ -38,9 +39,10 @@ def frames(folder: str) -> list[Image.Image]:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
+    out = Path(args.out)
+    path = OutputPaths(out.parent, inputs=images_below(args.image_dir))(out.name)
     first, *others = frames(args.image_dir)
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    first.save(args.out, save_all=True, append_images=others, duration=1000 * SECONDS_EACH, loop=0)
+    first.save(path, save_all=True, append_images=others, duration=1000 * SECONDS_EACH, loop=0)
     print(f'{args.out}: {1 + len(others)} pictures')
 
 

@@ -12,7 +12,7 @@ from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.apis.checking.metrics import check_evaluation
 from mmdet.apis.checking.unknown_keys import check_known_keys
 from mmdet.apis.checks import audit
-from mmdet.apis.export import ONNXDetector, is_onnx
+from mmdet.apis.export import ONNXDetector, fed_config, file_metadata, is_onnx
 from mmdet.apis.inference import leave_out_pretrained
 from mmdet.apis.launch import (
     UserError,
@@ -23,8 +23,14 @@ from mmdet.apis.launch import (
     reported_errors,
     start_processes,
 )
-from mmdet.apis.loaders import batch_test_pipeline, loader_args
-from mmdet.apis.results import check_formatting, evaluation_settings, format_all, kept_results
+from mmdet.apis.loaders import batch_test_pipeline, innermost, loader_args
+from mmdet.apis.results import (
+    check_formatting,
+    evaluation_settings,
+    format_all,
+    kept_part,
+    kept_results,
+)
 from mmdet.datasets import build_dataloader, build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import (
@@ -62,6 +68,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--work-dir', help='where the metrics are written as JSON')
     parser.add_argument(
         '--allow-partial', action='store_true', help='test with a checkpoint that lacks weights or has other classes'
+    )
+    parser.add_argument(
+        '--skip-broken', action='store_true', help='name, count and leave out images that cannot be read'
     )
     parser.add_argument('--out', help='write all results to this .npz (or .pkl) file')
     parser.add_argument('--fuse-conv-bn', action='store_true', help='fold batch norm into convolutions: a bit faster')
@@ -116,7 +125,12 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg = config_from_args(args)
     cfg.setdefault('runner', dict(type='EpochBasedRunner', max_epochs=cfg.get('total_epochs', 1)))
     cfg = compat_cfg(cfg)
+    if is_onnx(args.checkpoint):
+        cfg = fed_config(cfg, file_metadata(args.checkpoint))
     leave_out_pretrained(cfg.model)
+    if args.skip_broken:
+        for part in innermost(cfg.data.test):
+            part.skip_broken = True
     cfg.model.train_cfg = None
     cfg.gpu_ids = [one_gpu_id(args)]
     cfg.device = get_device()
@@ -162,7 +176,9 @@ def run(model: nn.Module, loader: DataLoader, cfg: Config, args: argparse.Namesp
             wrapped, loader, tmpdir, args.gpu_collect or cfg.get('evaluation', {}).get('gpu_collect', False)
         )
     wrapped = build_dp(model, cfg.device, device_ids=cfg.gpu_ids)
-    return single_gpu_test(wrapped, loader, args.show, args.show_dir, args.show_score_thr)
+    results: list = []
+    with kept_part(results, len(loader.dataset), args.work_dir or tempfile.gettempdir()):
+        return single_gpu_test(wrapped, loader, args.show, args.show_dir, args.show_score_thr, results)
 
 
 def check_evaluation_options(cfg: Config, args: argparse.Namespace) -> None:

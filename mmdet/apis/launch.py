@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import datetime
-import errno
 import os
 import subprocess
 import sys
@@ -18,28 +17,19 @@ from mmcv import Config, DictAction
 from torch.distributed.rendezvous import rendezvous
 
 from mmdet.apis.checking.unused_options import options_without_effect
-from mmdet.apis.stage_plan import StagePlanError
-from mmdet.datasets.audit.audit import AuditError
-from mmdet.utils.checkpoints.checkpoint import UnsafeCheckpointError
-from mmdet.utils.configs.config_error import ConfigError, is_placed
+from mmdet.apis.error_texts import UserError, is_about_connection, shown_text
 from mmdet.utils.configs.custom_imports import import_custom_modules
 from mmdet.utils.configs.read_config import read_config
-from mmdet.utils.errors import ReportedError, RunInterruptedError
+from mmdet.utils.errors import RunInterruptedError
 from mmdet.utils.misc import update_data_root
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals
 from mmdet.utils.running.elastic import RESTARTS
-from mmdet.utils.running.group_failure import announce_failure, failure_of_another, is_grouped, watch_for_failures
+from mmdet.utils.running.group_failure import announce_failure, failure_of_another, watch_for_failures
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 DEFAULT_PORT = '29500'
-# the disk takes no more, or may not be written
-DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
 FAILURE_WAIT = 3.0  # seconds in which the reason of another process comes after its connection has ended
-
-
-class UserError(ValueError):
-    """Something that the user of a command can put right; shown as one line."""
 
 
 @contextlib.contextmanager
@@ -59,7 +49,7 @@ def reported_errors() -> Iterator[None]:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
     except Exception as error:
-        reason = failure_of_another(wait=FAILURE_WAIT) if _is_about_connection(error) else None
+        reason = failure_of_another(wait=FAILURE_WAIT) if is_about_connection(error) else None
         if reason is not None:
             sys.exit(f'error: the run ends, since another process has failed: {reason}')
         text = shown_text(error)
@@ -70,41 +60,6 @@ def reported_errors() -> Iterator[None]:
     # a process that failed must not get here: it would wait for operations that the others began, instead of ending
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
-
-
-def shown_text(error: Exception) -> str | None:
-    """What is shown of an error that speaks for itself, None for others."""
-    if os.environ.get('MMDET_TRACEBACK') == '1':
-        return None
-    if isinstance(error, (UserError, ReportedError, UnsafeCheckpointError, AuditError, StagePlanError, ConfigError)):
-        return _own_text(error)
-    if isinstance(error, OSError) and error.errno in DISK_ERRORS and error.filename is not None:
-        return f'{error.filename}: {error.strerror}; checkpoints that were whole before stay'
-    if isinstance(error, (KeyError, OSError, TypeError, ValueError)) and _is_about_config(error):
-        return f'{error.args[0] if isinstance(error, KeyError) else error} (MMDET_TRACEBACK=1 shows the calls)'
-    return None
-
-
-def _own_text(error: Exception) -> str:
-    """An error's text; of one that a loading process has sent, which stands behind its calls, the last line."""
-    text = str(error)
-    if text.startswith('Caught ') and 'DataLoader worker' in text:
-        return text.strip().splitlines()[-1].partition(': ')[2]
-    return text
-
-
-def _is_about_connection(error: Exception) -> bool:
-    """Whether an operation between processes has failed, which may be due to another process's end."""
-    return isinstance(error, RuntimeError) and not isinstance(error, ReportedError) and is_grouped()
-
-
-def _is_about_config(error: Exception) -> bool:
-    """Whether a part of this package or of mmcv has refused its place in a config."""
-    origin = error.__traceback__
-    while origin is not None and origin.tb_next is not None:
-        origin = origin.tb_next
-    raised_in = origin.tb_frame.f_globals.get('__name__', '') if origin else ''
-    return is_placed(error) and raised_in.partition('.')[0] in ('mmdet', 'mmcv')
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """Loader settings from configs, for training and testing."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 from mmdet.datasets.utils import replace_ImageToTensor
@@ -11,11 +12,22 @@ def loader_args(overrides: dict[str, Any] | None, **defaults: Any) -> dict[str, 
     return {**defaults, **(overrides or {})}
 
 
+def innermost(dataset: Any) -> Iterator[dict[str, Any]]:
+    """The configs in a data set's config (or a list of them) that wrap no other."""
+    if isinstance(dataset, (list, tuple)):
+        for part in dataset:
+            yield from innermost(part)
+    elif 'dataset' in dataset or 'datasets' in dataset:
+        yield from innermost(dataset.get('datasets', dataset.get('dataset')))
+    else:
+        yield dataset
+
+
 def batch_test_pipeline(dataset: Any, samples_per_gpu: int) -> Any:
-    """A data set's config (or a list of them) whose test pipeline can make batches of ``samples_per_gpu`` images."""
+    """A data set's config (or a list of them) whose test pipelines can make batches of ``samples_per_gpu`` images."""
     dataset = copy.deepcopy(dataset)
     if samples_per_gpu > 1:
-        for part in dataset if isinstance(dataset, (list, tuple)) else [dataset]:
+        for part in innermost(dataset):
             if 'pipeline' in part:
                 part['pipeline'] = replace_ImageToTensor(part['pipeline'])
     return dataset
@@ -27,11 +39,7 @@ def train_pipeline(dataset: Any) -> list[dict[str, Any]]:
     Raises:
         KeyError: none has one.
     """
-    if isinstance(dataset, (list, tuple)):
-        dataset = dataset[0]
-    if 'pipeline' in dataset and 'dataset' not in dataset:
-        return dataset['pipeline']
-    for key in ('dataset', 'datasets'):
-        if key in dataset:
-            return train_pipeline(dataset[key])
-    raise KeyError('data.train has no pipeline')
+    first = next(innermost(dataset))
+    if 'pipeline' not in first:
+        raise KeyError('data.train has no pipeline')
+    return first['pipeline']

@@ -12,6 +12,7 @@ from typing import Any
 from mmcv import Config
 
 from mmdet.apis.launch import UserError
+from mmdet.apis.loaders import innermost
 from mmdet.datasets.builder import build_dataset
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.detection_dataset import DetectionDataset
@@ -19,7 +20,7 @@ from mmdet.utils.compat_config import compat_loader_args
 from mmdet.utils.plain_data import dump_plain, load_plain
 
 # settings of the evaluation hook that a data set's `evaluate` does not take
-HOOK_KEYS = ('interval', 'tmpdir', 'start', 'gpu_collect', 'save_best', 'rule', 'dynamic_intervals', 'by_epoch')
+HOOK_KEYS = ('interval', 'tmpdir', 'start', 'gpu_collect', 'save_best', 'rule', 'dynamic_intervals', 'by_epoch', 'loss')
 
 
 def build_test_dataset(cfg: Config, **changes: Any) -> DetectionDataset:
@@ -41,19 +42,9 @@ def build_split(cfg: Config, split: str, **changes: Any) -> DetectionDataset:
     data = compat_loader_args(copy.deepcopy(cfg)).data
     if data.get(split) is None:
         raise UserError(f'the config has no data.{split}')
-    _change_innermost(data[split], changes)
+    for part in innermost(data[split]):
+        part.update(changes)
     return build_dataset(data[split], dict(test_mode=True))
-
-
-def _change_innermost(dataset: Any, changes: dict[str, Any]) -> None:
-    """Other values for arguments of the data sets in a config that wrap no other."""
-    if isinstance(dataset, (list, tuple)):
-        for part in dataset:
-            _change_innermost(part, changes)
-    elif 'dataset' in dataset or 'datasets' in dataset:
-        _change_innermost(dataset.get('datasets', dataset.get('dataset')), changes)
-    else:
-        dataset.update(changes)
 
 
 def load_results(path: str, dataset: DetectionDataset) -> list[Any]:
@@ -66,7 +57,10 @@ def load_results(path: str, dataset: DetectionDataset) -> list[Any]:
         raise UserError(f'there are no results at {path}; write them with tools/test.py CONFIG CHECKPOINT --out {path}')
     results = load_plain(path)
     if len(results) != len(dataset):
-        raise UserError(f'{path}: {len(results)} results for the {len(dataset)} images of data.test of the config')
+        raise UserError(
+            f'{path}: {len(results)} results for the {len(dataset)} images of data.test of the config; those of '
+            'tools/test.py --skip-broken need data.test.skip_broken=True'
+        )
     return results
 
 
@@ -111,6 +105,32 @@ def format_all(dataset: DetectionDataset, results: list[Any], options: dict[str,
 
 
 @contextlib.contextmanager
+def kept_part(results: list[Any], total: int, folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Write the results so far where an error ends the detection.
+
+    Args:
+        results: list that is filled within.
+        total: number of images.
+        folder: gets the file.
+
+    Raises:
+        Exception: what is raised within, after the file has been named.
+    """
+    try:
+        yield
+    except Exception:
+        if results:
+            path = _results_path(folder, 'part_of_results')
+            dump_plain(results, path)
+            print(f'\nthe results of the first {len(results)} of {total} images are kept: {path}', flush=True)
+        raise
+
+
+def _results_path(folder: str | os.PathLike[str], name: str) -> Path:
+    return Path(folder, f'{name}_{time.strftime("%Y%m%d_%H%M%S")}.npz')
+
+
+@contextlib.contextmanager
 def kept_results(results: list[Any], folder: str | os.PathLike[str], wanted: str | None) -> Iterator[None]:
     """Results are on the disk while they are evaluated: an error loses the figures only.
 
@@ -122,7 +142,7 @@ def kept_results(results: list[Any], folder: str | os.PathLike[str], wanted: str
     Raises:
         Exception: what is raised within, after the file of the results has been named.
     """
-    path = Path(wanted) if wanted else Path(folder, f'results_{time.strftime("%Y%m%d_%H%M%S")}.npz')
+    path = Path(wanted) if wanted else _results_path(folder, 'results')
     print(f'\nwriting results to {path}')
     dump_plain(results, path)
     try:

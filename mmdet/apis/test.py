@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from mmdet.core.mask.utils import encode_mask_results
 from mmdet.core.visualization.reading import read_image
-from mmdet.datasets.mixing.sources import leaves_of
+from mmdet.datasets.mixing.sources import image_files, leaves_of
 from mmdet.utils.checkpoints.checkpoint import unwrap_model
 from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.parallel import unpack
@@ -30,6 +30,7 @@ def single_gpu_test(
     show: bool = False,
     out_dir: str | None = None,
     show_score_thr: float = 0.3,
+    results: list[Any] | None = None,
 ) -> list[Any]:
     """Detections of every image of a data set.
 
@@ -39,14 +40,18 @@ def single_gpu_test(
         show: open a window for each image.
         out_dir: write a picture for each image there.
         show_score_thr: detections below are not drawn.
+        results: list that is filled, for a caller who wants to have them where an error ends this.
 
     Returns:
         One result per image, in the order of the data set; masks are run-length encoded.
+
+    Raises:
+        OutputPathError: a picture in ``out_dir`` would replace an image.
     """
     model.eval()
-    results: list[Any] = []
-    paths = OutputPaths(out_dir) if out_dir else None
+    results = [] if results is None else results
     dataset: Any = data_loader.dataset
+    paths = OutputPaths.of_pictures(out_dir, image_files(dataset)) if out_dir else None
     bar = progress_bar(len(dataset))
     for data in data_loader:
         batch = model(return_loss=False, rescale=True, **data)

@@ -1,7 +1,6 @@
 """Small helpers around data sets: pipelines rewritten for a purpose, and the check of a model's number of classes."""
 
 import copy
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,11 +29,6 @@ def replace_ImageToTensor(pipelines: Sequence[dict]) -> list[dict]:  # noqa: N80
         if step['type'] == 'MultiScaleFlipAug':
             step['transforms'] = replace_ImageToTensor(step['transforms'])
         elif step['type'] == 'ImageToTensor':
-            warnings.warn(
-                '"ImageToTensor" is replaced by "DefaultFormatBundle" to test batches of several images; '
-                'write so in the test pipeline of the config to be rid of this warning.',
-                stacklevel=2,
-            )
             pipelines[i] = {'type': 'DefaultFormatBundle'}
     return pipelines
 

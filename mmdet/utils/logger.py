@@ -2,8 +2,10 @@
 
 import inspect
 import logging
+import sys
 import warnings
 
+from mmcv.runner import get_dist_info
 from mmcv.utils import get_logger
 
 LOGGER_NAME = 'mmdet'
@@ -47,15 +49,38 @@ def quiet_third_party() -> None:
     logging.getLogger('mmcv').addFilter(_INNER_MESSAGES)
 
 
+class LogFile(logging.FileHandler):
+    """A log file; where the disk does not take a line, that is an error of who logs it, not a traceback on the side."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - name of the base class
+        """Raise the system's error with the name of the file.
+
+        Raises:
+            OSError: the line could not be written.
+        """
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, self.baseFilename) from error
+        super().handleError(record)
+
+
 def get_root_logger(log_file: str | None = None, log_level: int | str = logging.INFO) -> logging.Logger:
-    """The logger ``mmdet``: terminal, and ``log_file`` too where one is given at the first call.
+    """The logger ``mmdet``: terminal, and ``log_file`` too, which the first call that names one opens.
 
     Args:
         log_file: written by the process of rank 0 only.
-        log_level: level of that process; the others log errors only.
+        log_level: level of that process; the others log errors only. The first call sets it.
     """
-    logger = get_logger(LOGGER_NAME, log_file, log_level)
+    logger = get_logger(LOGGER_NAME, None, log_level)
     logger.addFilter(_INNER_MESSAGES)  # once, however often it is added
+    rank, _ = get_dist_info()
+    if rank:  # the first call may have come before this process met the others
+        logger.setLevel(logging.ERROR)
+    elif log_file is not None and not any(isinstance(handler, LogFile) for handler in logger.handlers):
+        handler = LogFile(log_file, 'w')
+        handler.setFormatter(logger.handlers[0].formatter)
+        handler.setLevel(log_level)
+        logger.addHandler(handler)
     return logger
 
 

@@ -1,6 +1,7 @@
 """Where an output goes that is named after an input."""
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mmdet.utils.errors import ReportedError
@@ -19,12 +20,35 @@ class OutputPaths:
     Args:
         folder: that holds all outputs.
         root: folder of the inputs: names below it are taken relative to it.
+        inputs: files that no output may replace.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        root: str | os.PathLike[str] | None = None,
+        inputs: Iterable[str | os.PathLike[str]] = (),
+    ) -> None:
         self.folder = Path(folder)
         self.root = None if root is None else Path(root).absolute()
+        self._inputs = {os.path.realpath(path) for path in inputs}
         self._given: set[Path] = set()
+
+    @classmethod
+    def of_pictures(cls, folder: str | os.PathLike[str], files: Mapping[str, str]) -> 'OutputPaths':
+        """Paths for a picture of each image under the image's name.
+
+        Args:
+            folder: that holds all outputs.
+            files: file of an image -> its name.
+
+        Raises:
+            OutputPathError: a picture would replace an image.
+        """
+        trial = cls(folder, inputs=files)
+        for path, name in files.items():
+            trial._place(name, path, '')
+        return cls(folder, inputs=files)
 
     def __call__(
         self, name: str | os.PathLike[str], source: str | os.PathLike[str] | None = None, ending: str = ''
@@ -37,8 +61,13 @@ class OutputPaths:
             ending: comes behind the stem (``'_0.5'``); one that begins with a dot replaces the suffix (``'.png'``).
 
         Raises:
-            OutputPathError: the output would be its own input.
+            OutputPathError: the output would be an input.
         """
+        target = self._place(name, source, ending)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def _place(self, name: str | os.PathLike[str], source: str | os.PathLike[str] | None, ending: str) -> Path:
         relative = self._inside(os.fspath(name))
         relative = relative.with_suffix(ending) if ending.startswith('.') else relative
         if ending and not ending.startswith('.'):
@@ -48,9 +77,9 @@ class OutputPaths:
             number += 1
             target = self.folder / relative.with_name(f'{relative.stem}_{number}{relative.suffix}')
         self._given.add(target)
-        if source is not None and target.resolve() == Path(source).resolve():
-            raise OutputPathError(f'{target} is an input, which its picture would replace; give another folder')
-        target.parent.mkdir(parents=True, exist_ok=True)
+        real = os.path.realpath(target)
+        if real in self._inputs or (source is not None and real == os.path.realpath(source)):
+            raise OutputPathError(f'{target} is an input, which a picture would replace; give another folder')
         return target
 
     def _inside(self, name: str) -> Path:

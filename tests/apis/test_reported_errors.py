@@ -1,8 +1,11 @@
 """Which errors a command shows without the calls that led there."""
 
+import logging
+import re
 from types import SimpleNamespace
 
 import pytest
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet.apis.launch import UserError, reported_errors
@@ -12,6 +15,7 @@ from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.models.builder import MODELS
 from mmdet.utils.registry import Registry
 from mmdet.utils.running.run_lock import run_lock
+from mmdet.utils.running.runner import build_runner
 
 
 def shown(call):
@@ -83,3 +87,36 @@ def test_json_log_that_the_disk_does_not_take_is_one_line():
     hook.json_log_path = '/dev/full'
     text = shown(lambda: hook._dump_log(dict(mode='train', loss=1.0), SimpleNamespace(rank=0)))
     assert text == 'error: /dev/full: No space left on device; checkpoints that were whole before stay'
+
+
+def raised(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ('error', 'text'),
+    [
+        (OSError(28, 'No space left on device'), 'a file that was written: No space left on device; checkpoints that'),
+        (OSError(39, 'Directory not empty', 'a'), r'a: Directory not empty \(MMDET_TRACEBACK=1 shows the calls\)'),
+        (FileExistsError(17, 'File exists', 'work'), 'work is a file, and a folder is wanted there$'),
+        (MemoryError(), r'the memory of the machine is used up: take fewer data.workers_per_gpu, .* \(MemoryError\)'),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+            'the memory of the mach',
+        ),
+        (RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. '), 'a loading process has been killed'),
+        (RuntimeError('DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that'), '.*/dev/shm'),
+        (OSError('[Errno 24] Too many open files'), r'too many files are open: .*ulimit -n'),
+    ],
+)
+def test_fault_of_the_machine_is_one_line_that_says_what_to_do(error, text):
+    assert re.match(f'error: {text}', shown(lambda: raised(error)))
+
+
+def test_fault_of_the_disk_that_a_registry_has_wrapped_is_one_line(tmp_path):
+    (tmp_path / 'file').touch()
+    runner, model = dict(type='EpochBasedRunner', max_epochs=1), nn.Linear(1, 1)
+    model.train_step = print
+    parts = dict(model=model, work_dir=str(tmp_path / 'file/work'), logger=logging.getLogger('mmdet'))
+    text = shown(lambda: build_runner(runner, parts))
+    assert text == f'error: {tmp_path}/file/work: Not a directory; checkpoints that were whole before stay'

@@ -63,8 +63,19 @@ def test_broken_image_is_named(ann_file, tmp_path):
     with pytest.raises(BrokenImageError, match=r'1\.png.*image 1 of .*ann\.pkl.*skip_broken=True'):
         build(tmp_path, LOAD)[1]
     (tmp_path / '1.png').unlink()
-    with pytest.raises(BrokenImageError, match=r'not found.*1\.png'):
-        build(tmp_path, LOAD, test_mode=True, skip_broken=True)[1]
+    with pytest.raises(BrokenImageError, match=r'not found.*1\.png.*--skip-broken'):
+        build(tmp_path, LOAD, test_mode=True)[1]
+
+
+def test_broken_image_is_left_out_of_a_test(ann_file, tmp_path, caplog):
+    infos = build(tmp_path, LOAD, test_mode=True).data_infos
+    (tmp_path / '1.png').write_bytes(b'')
+    dataset = build(tmp_path, LOAD, test_mode=True, skip_broken=True)
+    names = [info['filename'] for info in infos]
+    assert [info['filename'] for info in dataset.data_infos] == [names[0], *names[2:]] and dataset.num_broken == 1
+    assert (
+        len(caplog.records) == 1 and f'1 of {len(infos)} images are left out' in caplog.text and '1.png' in caplog.text
+    )
 
 
 def test_broken_image_is_skipped_counted_and_reported_once(ann_file, tmp_path, caplog):
@@ -138,6 +149,8 @@ def test_map_and_recall(ann_file, tmp_path):
     results = [[dets, empty] if i % 2 == 0 else [empty, empty] for i, dets in enumerate(found)]
     metrics = dataset.evaluate(results, iou_thr=[0.5, 0.9], logger='silent')
     assert metrics == {'AP50': 0.5, 'AP90': 0.5, 'mAP': 0.5}  # all cats, no dog
+    by_class = dataset.evaluate(results, logger='silent', classwise=True)
+    assert by_class == {'AP50': 0.5, 'mAP': 0.5, 'AP50/cat': 1.0, 'AP50/dog': 0.0}
     recalls = dataset.evaluate(found, metric='recall', proposal_nums=(1,), iou_thr=[0.5, 0.9], logger='silent')
     assert recalls == {'recall@1@0.5': 1.0, 'recall@1@0.9': 1.0, 'AR@1': 1.0}
     with pytest.raises(KeyError, match="metric 'map' is not supported; did you mean 'mAP'"):

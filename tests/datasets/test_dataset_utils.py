@@ -18,9 +18,9 @@ STEPS = [
 ]
 
 
+@pytest.mark.filterwarnings('error')  # nothing is lost, and configs of 2.x are written so
 def test_image_to_tensor_is_replaced_in_a_copy():
-    with pytest.warns(UserWarning, match='ImageToTensor'):
-        steps = replace_ImageToTensor(STEPS)
+    steps = replace_ImageToTensor(STEPS)
     assert steps[2]['transforms'] == [dict(type='Resize'), dict(type='DefaultFormatBundle')]
     assert STEPS[2]['transforms'][1]['type'] == 'ImageToTensor'
 

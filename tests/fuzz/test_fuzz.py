@@ -19,7 +19,7 @@ from mmcv import Config
 from tiny import draw_data, write_config
 
 from mmdet.apis.checking.config_check import check_config
-from mmdet.apis.launch import shown_text
+from mmdet.apis.error_texts import shown_text
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.audit.audit import audit_dataset
 from mmdet.datasets.pipelines.loading import LoadImageFromFile

@@ -32,8 +32,10 @@ def test_logs_hold_losses_times_and_metrics(tiny_run):
     assert head['seed'] == 3 and head['exp_name'] == 'tiny.py'
     train = [entry for entry in entries if entry['mode'] == 'train']
     assert [(e['epoch'], e['iter']) for e in train] == [(e, i) for e in (1, 2) for i in (1, 2, 3, 4)]
-    assert {'lr', 'time', 'data_time', 'data_share', 'loss', 'loss_rpn_cls', 'loss_bbox', 'grad_norm'} <= set(train[0])
-    assert all(0 <= entry['data_share'] <= 1 for entry in train)
+    assert {'lr', 'time', 'data_time', 'data_time_fraction', 'loss', 'loss_rpn_cls', 'loss_bbox', 'grad_norm'} <= set(
+        train[0]
+    )
+    assert all(0 <= entry['data_time_fraction'] <= 1 for entry in train)
     val = [entry for entry in entries if entry['mode'] == 'val']
     assert [entry['epoch'] for entry in val] == [1, 2] and 'bbox_mAP_50' in val[0]
 

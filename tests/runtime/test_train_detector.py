@@ -11,7 +11,7 @@ from mmcv.utils import logging as mmcv_logging
 from tiny import write_config
 
 from mmdet.apis import set_random_seed, train_detector
-from mmdet.apis.loaders import train_pipeline
+from mmdet.apis.loaders import batch_test_pipeline, train_pipeline
 from mmdet.apis.train import auto_scale_lr, init_random_seed
 from mmdet.datasets import build_dataset
 from mmdet.datasets.audit.audit import AuditError
@@ -132,6 +132,14 @@ def test_pipeline_of_training_data_is_found_inside_wrappers():
     assert train_pipeline(wrapped) == train_pipeline([inner]) == ['step']
     with pytest.raises(KeyError, match='no pipeline'):
         train_pipeline(dict(type='CocoDataset'))
+
+
+def test_pipelines_inside_wrappers_learn_to_make_batches():
+    inner = dict(type='CocoDataset', pipeline=[dict(type='ImageToTensor', keys=['img'])])
+    joined = dict(type='ConcatDataset', datasets=[inner, dict(inner)])
+    assert batch_test_pipeline(joined, 1) == joined
+    changed = batch_test_pipeline(joined, 2)
+    assert [part['pipeline'] for part in changed['datasets']] == [[dict(type='DefaultFormatBundle')]] * 2
 
 
 def test_all_kinds_of_directives_reach_the_heads_of_a_run_that_is_resumed(tiny_data, tmp_path):

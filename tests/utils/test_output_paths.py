@@ -45,3 +45,22 @@ def test_output_that_is_its_input_is_refused(tmp_path):
     (tmp_path / 'link').symlink_to(tmp_path)
     with pytest.raises(OutputPathError, match='a.jpg is an input'):
         OutputPaths(tmp_path)('link/a.jpg', source=tmp_path / 'a.jpg')
+
+
+def test_output_that_is_any_other_input_is_refused(tmp_path):
+    (tmp_path / 'photos').mkdir()
+    (tmp_path / 'link').symlink_to(tmp_path / 'photos')
+    files = {str(tmp_path / 'a.png'): 'a.png', str(tmp_path / 'photos/b.jpg'): '../photos/b.jpg'}
+    paths = OutputPaths(tmp_path / 'link', inputs=files)
+    assert paths('a.png', tmp_path / 'a.png') == tmp_path / 'link/a.png'
+    with pytest.raises(OutputPathError, match='link/b.jpg is an input'):
+        paths('b.png', tmp_path / 'a.png', ending='.jpg')
+
+
+def test_pictures_that_would_replace_images_are_refused_before_the_first(tmp_path):
+    files = {str(tmp_path / 'in/a.png'): 'a.png', str(tmp_path / 'out/a.png'): str(tmp_path / 'out/a.png')}
+    with pytest.raises(OutputPathError, match='out/a.png is an input'):
+        OutputPaths.of_pictures(tmp_path / 'out', files)
+    assert not list(tmp_path.iterdir())
+    paths = OutputPaths.of_pictures(tmp_path / 'new', files)
+    assert [paths(name).name for name in ('a.png', 'a.png')] == ['a.png', 'a_1.png']

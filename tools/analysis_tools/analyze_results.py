@@ -19,6 +19,7 @@ from mmdet.apis.results import build_test_dataset, load_results
 from mmdet.core.evaluation.image_map import image_map, rank_images
 from mmdet.core.visualization import imshow_gt_det_bboxes
 from mmdet.datasets import get_loading_pipeline
+from mmdet.datasets.mixing.sources import image_files
 from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.progress import progress_bar
 
@@ -62,7 +63,7 @@ def draw(
     dataset: Dataset, results: list, ranked: list[tuple[int, float]], folder: Path, args: argparse.Namespace
 ) -> None:
     """Draw some images with ground truth and detections."""
-    paths = OutputPaths(folder)
+    paths = OutputPaths(folder, inputs=image_files(dataset))
     for index, value in ranked:
         leaf, own_index = locate(dataset, index)
         loaded = leaf.prepare_train_img(own_index)

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
-from mmdet.core.visualization.sample import directive_lines, draw_sample
+from mmdet.core.directives import describe_lines
+from mmdet.core.visualization.sample import draw_sample
 from mmdet.datasets import PIPELINES, build_dataset
-from mmdet.datasets.mixing.sources import leaves_of
+from mmdet.datasets.mixing.sources import image_files, leaves_of
 from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
 from mmdet.utils.compat_config import compat_loader_args
 from mmdet.utils.output_paths import OutputPaths
@@ -135,7 +136,7 @@ def draw(item: dict, dataset: Any) -> tuple[str, str | None, np.ndarray]:
         item.get('gt_labels', np.zeros(len(boxes), dtype=np.int64)),
         item.get('gt_masks'),
         item.get('gt_bboxes_ignore'),
-        [str(name), *directive_lines(metas, getattr(dataset, 'CLASSES', None))],
+        [str(name), *describe_lines(metas, getattr(dataset, 'CLASSES', None))],
         getattr(dataset, 'CLASSES', None),
         bbox_color=palette or 'green',
         mask_color=palette,
@@ -153,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError('nothing to do: give --output-dir, or leave out --not-show')
     dataset = build_dataset(skip_steps(compat_loader_args(config_from_args(args)).data.train, args.skip_type))
     bar = progress_bar(len(dataset))
-    paths = OutputPaths(args.output_dir) if args.output_dir is not None else None
+    paths = OutputPaths.of_pictures(args.output_dir, image_files(dataset)) if args.output_dir is not None else None
     for i in range(len(dataset)):
         name, source, picture = draw(dataset[i], dataset)
         if paths is not None:

@@ -1,7 +1,7 @@
-"""The look at a config before anything of it is built: names and arguments of all but the model.
+"""Checks of a config before anything of it is built: names, arguments and kinds of values of all but the model.
 
-The model is built first of all and reports its own mistakes; data sets take their time to read annotations, and the
-hooks come after them, so what is wrong with those is told here.
+The model is built first of all and reports its own mistakes. Data sets read annotations for a while, and hooks are
+built after them, so mistakes in their configs are reported here.
 """
 
 import inspect

@@ -10,7 +10,7 @@ from mmdet.apis.configuring.facts import Facts
 from mmdet.apis.configuring.literals import Name, literal
 from mmdet.apis.configuring.plan import image_scale, with_scale
 from mmdet.apis.configuring.read import Annotations
-from mmdet.apis.configuring.sources import Joined, Source, directives_of
+from mmdet.apis.configuring.sources import Joined, Source, image_settings, missing_classes
 
 MIX = 'MultiImageMixDataset'
 
@@ -57,9 +57,8 @@ def data_section(
     configs, notes = [], []
     for source in train:
         cfg = source_config(source, pipeline, single=len(train) == 1, whole=len(train) == 1 and not mixes)
-        directives, why = directives_of(source, incomplete, total)
-        if directives:
-            cfg['directives'] = directives
+        settings, why = image_settings(source, incomplete, total)
+        cfg.update(settings)
         lines += [f'# {source.name}: {why}'] if why else []
         lines += [f'# {line}' for line in missing_classes(source, joined)] if len(train) > 1 else []
         variable = f'{source.name}_set'
@@ -104,18 +103,6 @@ def join_text(configs: Sequence[Name], joined: Joined) -> Any:
         return configs[0]
     rename = dict(rename=joined.rename) if joined.rename else {}
     return dict(type='ConcatDataset', classes=Name('classes'), **rename, datasets=list(configs))
-
-
-def missing_classes(source: Source, joined: Joined) -> list[str]:
-    """What is said of classes that a source does not have."""
-    own = {joined.rename.get(name, name) for name in source.annotations.names}
-    missing = [name for name in joined.classes if name not in own]
-    if not missing:
-        return []
-    return [
-        f'{source.name} does not know {", ".join(missing)}: its images get labeled_classes by themselves, so that they',
-        "are no evidence against these; missing_classes='annotated' in `train` if they are known not to be there",
-    ]
 
 
 def base_factor(test_steps: Sequence[dict[str, Any]], facts: Facts) -> float:

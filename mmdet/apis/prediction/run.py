@@ -214,16 +214,21 @@ def _in_folder(
         elif kind == 'yolo':
             yield YoloText(folder, classes)
         elif kind == 'images':
-            yield Pictures(OutputPaths(folder), draw)
+            yield Pictures(OutputPaths(folder, inputs=_files_of(source)), draw)
         else:
             path = OutputPaths(folder)(f'{source.title or "detections"}.mp4', source.video)
             yield Video(path, source.fps or 1.0, draw)
 
 
+def _files_of(source: Source) -> list[Path]:
+    """The files of a source of files."""
+    return [file for item in source.items() if (file := file_of(item))] if source.root is not None else []
+
+
 def _in_file(path: Path, source: Source, draw: Draw) -> Writer:
     """The writer of one file: a video, or the picture of a single image."""
     if source.fps is not None or _is_video(path):
-        path = OutputPaths(path.parent)(path.name, source.video)
+        path = OutputPaths(path.parent, inputs=_files_of(source))(path.name, source.video)
         return Video(path, source.fps or 1.0, draw)
-    paths = OutputPaths(path.parent)
+    paths = OutputPaths(path.parent, inputs=_files_of(source))
     return Pictures(lambda name, origin: paths(path.name, origin), draw)

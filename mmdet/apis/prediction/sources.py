@@ -1,5 +1,6 @@
 """What is predicted on: an image, a folder, a list file, a video, a camera."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mmdet.apis.image_input import VIDEO_SUFFIXES, ImageSourceError, check_image_file, images_below
+from mmdet.apis.image_input import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ImageSourceError, check_image_file, images_below
 
 LIST_SUFFIXES = ('.txt', '.lst')
 DEFAULT_FPS = 25.0  # of a stream that does not say
@@ -38,7 +39,7 @@ def open_source(text: str, skip: Path | None = None, max_frames: int | None = No
     Args:
         text: an image, a folder (with its sub-folders), a ``.txt`` with one image a line (relative to its folder or to
             the current one), a video or the address of a stream, or the number of a camera.
-        skip: folder whose images are outputs of an earlier run, unless it is the source itself.
+        skip: folder of outputs; where it lies inside the source, its images are those of an earlier run, and left out.
         max_frames: end a video or camera after so many frames.
         step: take each so-manieth frame only.
 
@@ -54,8 +55,10 @@ def open_source(text: str, skip: Path | None = None, max_frames: int | None = No
         stem = PurePosixPath(text.partition('://')[2] or path.as_posix()).stem
         return _frames(text, stem or 'stream', max_frames, step)
     if path.is_dir():
-        inside = skip is not None and skip.absolute() != path.absolute()
-        return _files(images_below(path, skip if inside else None), path)
+        if skip is None or not skip.absolute().is_relative_to(path.absolute()) or skip.absolute() == path.absolute():
+            return _files(images_below(path), path)
+        _check_own_pictures(skip)
+        return _files(images_below(path, skip), path)
     if not path.exists():
         raise ImageSourceError(
             f'there is no {text}; expected an image, a folder, a list (.txt), a video, or the number of a camera'
@@ -64,6 +67,23 @@ def open_source(text: str, skip: Path | None = None, max_frames: int | None = No
         return _listed(path)
     check_image_file(path)
     return _files([path], path.parent)
+
+
+def _check_own_pictures(folder: Path) -> None:
+    """Refuse a folder for outputs, inside the source, whose images are not all outputs of an earlier run.
+
+    Raises:
+        ImageSourceError: there are others, which would be left out.
+    """
+    note = folder / 'images.json'
+    noted = {image['file_name'] for image in json.loads(note.read_text())['images']} if note.is_file() else set()
+    found = [path.relative_to(folder).as_posix() for path in folder.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES]
+    others = sorted(set(found) - noted)
+    if others:
+        raise ImageSourceError(
+            f'{folder} is for outputs, lies inside the source, and has images that no earlier run has noted in {note} '
+            f'({len(others)}, such as {others[0]}): they would be left out. Give another folder, or remove them'
+        )
 
 
 def _files(paths: list[Path], root: Path) -> Source:

@@ -44,13 +44,14 @@ class Pictures:
         side: px, of the longer side at most.
         folder: where the files go; None: into the page.
         page_folder: that links are relative to.
+        inputs: files that no picture may replace.
     """
 
-    def __init__(self, side: int, folder: Path | None, page_folder: Path) -> None:
+    def __init__(self, side: int, folder: Path | None, page_folder: Path, inputs: Iterable[str] = ()) -> None:
         self.side = side
         self.folder = folder
         self.page_folder = page_folder
-        self._paths = OutputPaths(folder) if folder else None
+        self._paths = OutputPaths(folder, inputs=inputs) if folder else None
 
     def link(self, img: NDArray[Any], name: str) -> str:
         """What an ``href`` of the page says for an image (H, W, 3)."""
@@ -77,12 +78,13 @@ def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pict
         settings: of the pictures.
         pictures: folder for pictures as files; None: they are in the page.
     """
-    place = Pictures(settings.picture_side, pictures, path.parent)
+    runs = [run] if other is None else [run, other]
+    inputs = [image.sample.path for one in runs if one.detections for image in one.detections.images]
+    place = Pictures(settings.picture_side, pictures, path.parent, inputs)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(number=number, percent=percent, share=share)
-    runs = [run] if other is None else [run, other]
     text = environment.get_template('report.html').render(
         runs=runs,
         fact_names=list(dict.fromkeys(name for one in runs for name in one.facts)),

@@ -11,7 +11,7 @@ from pycocotools import mask as mask_coding
 
 from mmdet.core.visualization.instances import to_masks
 from mmdet.core.visualization.reading import read_image
-from mmdet.datasets.mixing.sources import leaves_of, own_name
+from mmdet.datasets.mixing.sources import image_path, leaves_of, own_name
 
 PROPOSALS = ('object',)  # the class of what an RPN finds
 
@@ -133,14 +133,6 @@ def extents(masks: Sequence[Any]) -> NDArray[Any]:
     boxes = np.asarray(mask_coding.toBbox(encoded), dtype=np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return boxes
-
-
-def image_path(dataset: Any, own_index: int) -> str:
-    """The file of an image of an innermost data set; of several channels' files the first."""
-    name = dataset.data_infos[own_index]['filename']
-    name = name[0] if isinstance(name, (list, tuple)) else name
-    prefix = getattr(dataset, 'img_prefix', None)
-    return str(name) if not prefix or '://' in str(name) else str(Path(prefix, name))
 
 
 def _to_pixels(annotation: dict[str, Any], leaf: Any, own_index: int) -> None:

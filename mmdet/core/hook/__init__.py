@@ -7,7 +7,7 @@ from mmdet.core.hook.diagnostics.embedding_projection_hook import EmbeddingProje
 from mmdet.core.hook.diagnostics.feature_map_hook import FeatureMapHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.teacher_pictures_hook import TeacherPicturesHook
-from mmdet.core.hook.diagnostics.timing_hook import DataShareHook
+from mmdet.core.hook.diagnostics.timing_hook import DataTimeHook
 from mmdet.core.hook.early_stopping_hook import EarlyStoppingHook
 from mmdet.core.hook.ema import EMAHook, ExpMomentumEMAHook, LinearMomentumEMAHook
 from mmdet.core.hook.interruption_hook import InterruptionHook
@@ -29,7 +29,7 @@ from mmdet.core.hook.yolox_mode_switch_hook import YOLOXModeSwitchHook
 __all__ = [
     'AmpOptimizerHook',
     'CheckInvalidLossHook',
-    'DataShareHook',
+    'DataTimeHook',
     'EMAHook',
     'EarlyStoppingHook',
     'EmbeddingProjectionHook',

@@ -8,10 +8,15 @@ import torch
 from mmdet.utils.errors import ReportedError
 
 _LOGGER = logging.getLogger('mmdet')
+BROKEN = 'that cannot be read'  # why images are left out
 
 
 class BrokenImageError(ReportedError, OSError):
     """An image file is missing or cannot be decoded; the message names the file."""
+
+
+class MissingImageError(BrokenImageError, FileNotFoundError):
+    """There is no such image file."""
 
 
 def join_prefix(prefix: str | None, filename: str) -> str:

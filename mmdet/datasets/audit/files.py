@@ -1,8 +1,10 @@
 """The audit's look at image files: some are read as training reads them, of others the headers."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,12 @@ from mmcv.runner import get_dist_info
 from PIL import Image
 
 from mmdet.datasets.audit.annotation_rules import format_list
-from mmdet.datasets.audit.broken_images import BrokenImageError, join_prefix
-from mmdet.datasets.audit.image_check import find_loader, read_image_size
+from mmdet.datasets.audit.broken_images import BROKEN, BrokenImageError, join_prefix
+from mmdet.datasets.audit.image_check import find_loader, load_image, read_image_size
 from mmdet.datasets.pipelines.image_loading import IGNORE_ROTATION, LoadImageFromFile
 from mmdet.utils.running.progress import progress_bar
 
+_LOGGER = logging.getLogger('mmdet')
 SAMPLES = 32  # images that are read whole where nothing else is asked for
 THREADS = 16  # that read headers; they wait for disks, not for processors
 BAR_FROM = 2000  # files whose headers take long enough for a bar
@@ -52,6 +55,27 @@ def check_image_files(dataset: Any, sample_files: int | None) -> list[str]:
 
     with ThreadPoolExecutor(THREADS) as threads:
         return check_sizes(infos, with_bar(threads.map(_or_error(read_head), infos), len(infos)))
+
+
+def readable_images(dataset: Any) -> list[int]:
+    """Numbers of the images that can be read as the pipeline does it; the others are named in the log, and counted.
+
+    All images are read, by several threads.
+
+    Args:
+        dataset: with ``pipeline``, ``data_infos``, ``img_prefix``, and ``filtered``, which gets the count.
+    """
+    loader, infos = find_loader(dataset.pipeline), dataset.data_infos
+    if loader is None:
+        return list(range(len(infos)))
+    read = _or_error(partial(load_image, loader, prefix=dataset.img_prefix))
+    with ThreadPoolExecutor(THREADS) as threads:
+        sizes = list(with_bar(threads.map(read, infos), len(infos), 'reading all images:'))
+    faults = [str(size) for size in sizes if isinstance(size, BrokenImageError)]
+    if faults:
+        dataset.filtered[BROKEN] += len(faults)
+        _LOGGER.warning('skip_broken: %d of %d images are left out: %s', len(faults), len(infos), '; '.join(faults))
+    return [number for number, size in enumerate(sizes) if not isinstance(size, BrokenImageError)]
 
 
 def has_local_files(loader: LoadImageFromFile) -> bool:
@@ -94,12 +118,12 @@ def map_sizes(read: ReadSize, infos: Iterable[Mapping]) -> Iterable[tuple[int, i
     return map(_or_error(read), infos)
 
 
-def with_bar(items: Iterable[Any], total: int) -> Iterable[Any]:
+def with_bar(items: Iterable[Any], total: int, title: str = 'headers of the image files:') -> Iterable[Any]:
     """Go through items, with a bar on the first process's terminal where there are many."""
     if total < BAR_FROM or not sys.stdout.isatty() or get_dist_info()[0]:
         yield from items
         return
-    print('headers of the image files:')
+    print(title)
     bar = progress_bar(total)
     for item in items:
         yield item
@@ -129,7 +153,8 @@ def check_sizes(infos: Sequence[Mapping], sizes: Iterable[tuple[int, int] | Brok
     if broken:
         problems.append(
             f'{len(broken)} of {len(infos)} images looked at cannot be read: {format_list(broken)}. '
-            'Check img_prefix and data_root, or mend the files; skip_broken=True in the data set trains without them.'
+            'Check img_prefix and data_root, or mend the files; skip_broken=True in the data set goes on without them '
+            '(tools/test.py --skip-broken).'
         )
     if wrong_size:
         problems.append(

@@ -28,11 +28,26 @@ def read_image_size(loader: LoadImageFromFile, info: dict, prefix: str | None) -
     Raises:
         BrokenImageError: the file is missing, or cannot be decoded.
     """
+    # without the size that is stated: who asks compares it
+    return load_image(loader, dict(filename=info['filename']), prefix)
+
+
+def load_image(loader: LoadImageFromFile, info: dict, prefix: str | None) -> tuple[int, int]:
+    """As :func:`read_image_size`; an image of another size than its entry states is broken too."""
     try:
-        # without the size that is stated: who asks compares it
-        height, width = loader(dict(img_info=dict(filename=info['filename']), img_prefix=prefix))['img'].shape[:2]
+        height, width = loader(dict(img_info=info, img_prefix=prefix))['img'].shape[:2]
     except BrokenImageError:
         raise
     except OSError as err:
         raise BrokenImageError(str(err)) from err
     return width, height
+
+
+def fault_of_file(loader: LoadImageFromFile | None, info: dict, prefix: str | None) -> BrokenImageError | None:
+    """Why an image file cannot be read; None if it can, or if images are no files; arguments as above."""
+    try:
+        if loader is not None:
+            read_image_size(loader, info, prefix)
+    except BrokenImageError as err:
+        return err
+    return None

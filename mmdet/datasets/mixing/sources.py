@@ -1,6 +1,7 @@
 """The sources of a mixture: the data sets that a ``ConcatDataset`` joins, their names, and what their images carry."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,25 @@ def leaves_of(dataset: Dataset) -> Iterator[Dataset]:
         yield dataset
     for part in getattr(dataset, 'datasets', ()):
         yield from leaves_of(part)
+
+
+def image_path(leaf: Any, index: int) -> str:
+    """The file of an image of a data set that wraps no other; of several channels' files the first."""
+    name = leaf.data_infos[index]['filename']
+    name = name[0] if isinstance(name, (list, tuple)) else name
+    prefix = getattr(leaf, 'img_prefix', None)
+    return str(name) if not prefix or '://' in str(name) else str(Path(prefix, name))
+
+
+def image_files(dataset: Any) -> dict[str, str]:
+    """File of every image of a data set -> its name in the annotations; data sets of a user's own kind are left out."""
+    leaves = [leaf for leaf in leaves_of(dataset) if hasattr(leaf, 'data_infos')]
+    return {
+        image_path(leaf, index): str(info['filename'])
+        for leaf in leaves
+        for index, info in enumerate(leaf.data_infos)
+        if 'filename' in info
+    }
 
 
 def own_name(dataset: Dataset) -> str | None:

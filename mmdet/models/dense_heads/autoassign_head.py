@@ -19,9 +19,9 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, inside_objects
-from mmdet.models.dense_heads.base_dense_head import rows_of_images, to_full_precision
 from mmdet.models.dense_heads.fcos_head import FCOSHead, points_to_boxes
-from mmdet.models.dense_heads.functional.heatmaps import probability_weights
+from mmdet.models.dense_heads.functional.corners.heatmaps import probability_weights
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 
 EPS = 1e-12  # least divisor
 CONFIDENCE_POWER = 3  # how much more confident points count among those of an object
@@ -187,6 +187,7 @@ class AutoAssignHead(FCOSHead):
             gt_labels: (G,).
             center_prior_weights: (n, G).
         """
+        # the box loss as the likelihood of the box: a point is a positive as far as class, object and box fit
         p_pos = (cls_score * objectness)[:, gt_labels] * (-reg_loss).exp()
         return (positive_loss(p_pos, center_prior_weights) * self.pos_loss_weight,)
 
@@ -253,6 +254,7 @@ class AutoAssignHead(FCOSHead):
             pos, centre = ([part * weight for part, weight in zip(parts, of_images)] for parts in (pos, centre))
         num_objects = reduce_mean(points.new_tensor(float(sum(map(len, gt_bboxes))))).clamp(min=1)
         prior_sum = reduce_mean(sum(prior.detach().sum() for prior in priors)).clamp(min=1)
+        # images without objects use neither boxes nor priors: other processes wait for their gradients all the same
         attached = boxes.sum() * 0 + (self.center_prior.mean.sum() + self.center_prior.sigma.sum()) * 0
         return dict(
             loss_pos=sum(pos) / num_objects + attached,

@@ -8,14 +8,16 @@ from mmcv import ConfigDict
 from torch import Tensor, nn
 
 from mmdet.core.bbox.assigners.region_assigner import RegionAssigner
-from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_head
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.adaptive_conv import AdaptiveConv, anchor_offsets
-from mmdet.models.dense_heads.functional.guided_targets import LOCATIONS_PER_SAMPLE
+from mmdet.models.dense_heads.functional.guided.adaptive_conv import AdaptiveConv, anchor_offsets
+from mmdet.models.dense_heads.functional.guided.guided_targets import LOCATIONS_PER_SAMPLE
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
+from mmdet.models.dense_heads.functional.rows import rows_of_images, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.rpn_head import RPNHead
 from mmdet.models.utils.settings import as_config
 
@@ -73,8 +75,7 @@ class StageCascadeRPNHead(RPNHead):
         if not self.train_cfg:
             return
         self.assigner = build_assigner(self.train_cfg.assigner)
-        sampler = self.train_cfg.get('sampler') if self.sampling else None
-        self.sampler = build_sampler(sampler or dict(type='PseudoSampler'), context=self)
+        self.sampler = sampler_or_all(self, self.train_cfg.get('sampler') if self.sampling else None)
 
     def _init_layers(self) -> None:
         self.relu = nn.ReLU(inplace=True)
@@ -157,7 +158,7 @@ class StageCascadeRPNHead(RPNHead):
             featmap_sizes=featmap_sizes,
             label_channels=label_channels,
         )
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        counts = sample_counts(pos_inds, neg_inds)
         boxes = [torch.cat(levels) for levels in anchor_list]
         return (*self.weigh_by_level(targets, boxes, gt_bboxes_list, img_metas, level_sizes, sampled), *counts)
 
@@ -214,7 +215,7 @@ class StageCascadeRPNHead(RPNHead):
         if self.with_cls:
             return super().loss_single(cls_score, bbox_pred, *targets, num_total_samples)
         anchors, bbox_targets, bbox_weights = (part.reshape(-1, 4) for part in (anchors, bbox_targets, bbox_weights))
-        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)
+        bbox_pred = rows_of_level(bbox_pred, 4)
         if self.reg_decoded_bbox:
             bbox_pred = self.bbox_coder.decode(anchors, bbox_pred)
         return None, self.loss_bbox(bbox_pred, bbox_targets, bbox_weights, avg_factor=num_total_samples)
@@ -304,7 +305,7 @@ class StageCascadeRPNHead(RPNHead):
         self, anchor_list: list[list[Tensor]], bbox_preds: Sequence[Tensor], img_metas: list[ImgMeta]
     ) -> list[list[Tensor]]:
         """Anchors of the next stage: this one's, N times L times (H * W, 4), moved by its deltas, without gradient."""
-        deltas = [level.detach().permute(0, 2, 3, 1).flatten(1, 2) for level in to_full_precision(bbox_preds)]
+        deltas = [rows_of_images([level.detach()], 4) for level in to_full_precision(bbox_preds)]
         return [
             [
                 self.bbox_coder.decode(anchors, level[i], max_shape=meta['img_shape'])

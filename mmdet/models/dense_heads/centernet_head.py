@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.heatmaps import (
+from mmdet.models.dense_heads.functional.corners.heatmaps import (
     border_of,
     draw_gaussians,
     gaussian_radii,
@@ -20,6 +20,7 @@ from mmdet.models.dense_heads.functional.heatmaps import (
     suppress,
     write_cells,
 )
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.gaussian_target import get_local_maximum, get_topk_from_heatmap, transpose_and_gather_feat
 from mmdet.models.utils.settings import as_config
 

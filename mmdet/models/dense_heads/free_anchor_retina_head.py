@@ -14,7 +14,7 @@ from torch.nn import functional
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.dense_heads.pisa_retinanet_head import flatten_batch
 from mmdet.models.dense_heads.retina_head import RetinaHead
 

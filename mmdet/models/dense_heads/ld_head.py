@@ -9,7 +9,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.gfl_head import GFLHead
 
 MIN_DIVISOR = 1e-6  # added to the sum of the positives' confidences
@@ -76,12 +76,12 @@ class LDHead(GFLHead):
             anchors, cls_score, bbox_pred, labels, label_weights, bbox_targets, stride, num_total_samples, bbox_weights
         )
         labels = labels.flatten()
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        pos = positive_rows(labels, self.num_classes)
         student, teacher = (
-            level.permute(0, 2, 3, 1).reshape(-1, 4 * (self.reg_max + 1))[pos].reshape(-1, self.reg_max + 1)
+            rows_of_level(level, 4 * (self.reg_max + 1))[pos].reshape(-1, self.reg_max + 1)
             for level in (bbox_pred, soft_targets)
         )
-        scores = cls_score.detach().permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)[pos]
+        scores = rows_of_level(cls_score.detach(), self.cls_out_channels)[pos]
         weights = scores.sigmoid().amax(dim=1)
         if bbox_weights is not None:
             weights = weights * bbox_weights.reshape(-1, 4)[pos, 0]

@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
+from mmdet.models.base_head import BaseHead
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional.prototypes import (
+from mmdet.models.dense_heads.functional.masks.prototypes import (
     crop_masks,
     mask_losses,
     masks_of_classes,
     resize_masks,
     sanitize_coordinates,
 )
-from mmdet.models.directives import DirectedHead
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 
 # Default arguments; every builder copies them.
 SIGMOID_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
@@ -31,7 +31,7 @@ PROTO_KERNELS = (3, 3, 3, -2, 3, 1)
 
 
 @HEADS.register_module()
-class YOLACTSegmHead(BaseModule, DirectedHead):
+class YOLACTSegmHead(BaseHead):
     """Which classes are at each pixel, from features; an additional loss that is not needed in tests.
 
     A pixel of no object is a negative. Images without objects have no part in the loss.
@@ -134,7 +134,7 @@ class InterpolateModule(BaseModule):
 
 
 @HEADS.register_module()
-class YOLACTProtonet(BaseModule, DirectedHead):
+class YOLACTProtonet(BaseHead):
     """Prototypes from features, and masks from prototypes and coefficients.
 
     Args:
@@ -211,8 +211,7 @@ class YOLACTProtonet(BaseModule, DirectedHead):
         """
         prototypes = self.protonet(x).permute(0, 2, 3, 1)
         if sampling_results is not None:
-            levels = [m.permute(0, 2, 3, 1).reshape(len(m), -1, self.num_protos) for m in coeff_pred]
-            rows = torch.cat(levels, dim=1)
+            rows = rows_of_images(coeff_pred, self.num_protos)
             coeff_pred = [image[sampled.pos_inds] for image, sampled in zip(rows, sampling_results)]
             bboxes = [boxes[sampled.pos_assigned_gt_inds] for boxes, sampled in zip(bboxes, sampling_results)]
         masks = []

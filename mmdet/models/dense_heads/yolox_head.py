@@ -9,17 +9,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
-from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, objects_of_boxes
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import MODULATED_DEFORMABLE, inside_objects
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
-from mmdet.models.dense_heads.functional.points import YOLOXTargets, centres_of_cells, decode_boxes, encode_boxes
+from mmdet.models.dense_heads.functional.points.points import YOLOXTargets, centres_of_cells, decode_boxes, encode_boxes
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
 
@@ -117,7 +119,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         self.sampling = False
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
-            self.sampler = build_sampler(dict(type='PseudoSampler'), context=self)
+            self.sampler = sampler_or_all(self, None)
         self._init_layers()
 
     def _init_layers(self) -> None:

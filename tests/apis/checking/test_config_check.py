@@ -74,7 +74,7 @@ def test_a_right_config_passes_and_stays_as_it_is():
         ),
     ],
 )
-def test_mistake_is_told_with_its_place(edits, text):
+def test_mistake_is_reported_with_its_place(edits, text):
     with pytest.raises((KeyError, TypeError), match=text):
         check_config(config(**edits))
 

@@ -26,6 +26,9 @@ def names(source):
 
 def test_image_and_folder_keep_names_and_leave_old_outputs_out(folder):
     assert names(open_source(str(folder / 'sub/b.jpg'))) == ['b.jpg']
+    with pytest.raises(ImageSourceError, match=r'no earlier run has noted in .*images.json \(1, such as c.png\)'):
+        open_source(str(folder), skip=folder / 'out')
+    (folder / 'out/images.json').write_text('{"images": [{"file_name": "c.png"}]}')
     source = open_source(str(folder), skip=folder / 'out')
     assert names(source) == ['a.png', 'sub/b.jpg'] and source.length == 2 and source.root == folder
     assert 'out/c.png' in names(open_source(str(folder), skip=folder))

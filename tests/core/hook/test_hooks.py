@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from mmdet.core.hook import (
     CheckInvalidLossHook,
-    DataShareHook,
+    DataTimeHook,
     ExpMomentumEMAHook,
     LinearMomentumEMAHook,
     SetEpochInfoHook,
@@ -137,12 +137,12 @@ def test_yolox_mode_switches_once_also_after_a_late_resume():
     assert keys == [('Mosaic', 'RandomAffine', 'MixUp')] and loader._iterator is None
 
 
-def test_data_share_is_the_part_of_the_time():
+def test_fraction_of_the_time_that_data_take():
     logged = {}
     buffer = SimpleNamespace(val_history=dict(time=[1.0, 2.0], data_time=[1.0, 0.5]), update=logged.update)
-    DataShareHook().after_iter(stub(log_buffer=buffer))
-    assert logged['data_share'] == 0.25
-    DataShareHook().after_iter(stub(log_buffer=SimpleNamespace(val_history={})))
+    DataTimeHook().after_iter(stub(log_buffer=buffer))
+    assert logged['data_time_fraction'] == 0.25
+    DataTimeHook().after_iter(stub(log_buffer=SimpleNamespace(val_history={})))
 
 
 @pytest.mark.parametrize('iteration, told', [(0, []), (7, [7])])

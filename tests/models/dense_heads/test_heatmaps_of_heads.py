@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmdet.models.dense_heads.functional.heatmaps import (
+from mmdet.models.dense_heads.functional.corners.heatmaps import (
     border_of,
     draw_gaussians,
     gaussian_radii,

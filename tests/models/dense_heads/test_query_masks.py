@@ -2,7 +2,7 @@
 
 import torch
 
-from mmdet.models.dense_heads.functional.query_masks import greatest_mask_overlaps, hidden_cells, resize_masks
+from mmdet.models.dense_heads.functional.masks.query_masks import greatest_mask_overlaps, hidden_cells, resize_masks
 
 
 def test_overlaps_are_those_of_whole_masks():

@@ -69,6 +69,7 @@ class SimOTAAssigner(BaseAssigner):
             return self._assign(*tensors, gt_bboxes_ignore, eps)
         except torch.cuda.OutOfMemoryError:
             warnings.warn('SimOTAAssigner: out of device memory; this image is assigned on the CPU', stacklevel=2)
+        # behind the handler: inside it the traceback would keep the tensors of the failed try alive
         torch.cuda.empty_cache()
         result = self._assign(*(tensor.cpu() for tensor in tensors), None, eps)
         for name in ('gt_inds', 'max_overlaps', 'labels'):
@@ -141,15 +142,17 @@ class SimOTAAssigner(BaseAssigner):
         chosen = ranks < counts
         best_gt = cost.masked_fill(~chosen, torch.inf).argmin(dim=1)
         contested = chosen.sum(dim=1) > 1
+        # the cheapest of all objects, also of those that did not choose it: 2.x has it so, and its numbers are kept
         best_gt = torch.where(contested, cost.argmin(dim=1), best_gt)
         matched = chosen.any(dim=1)
-        valid_mask[valid_mask.clone()] = matched
+        valid_mask[valid_mask.clone()] = matched  # a copy, as the mask is written while it is the index
         matched_gts = best_gt[matched]
         return pairwise_ious[matched].gather(1, matched_gts[:, None])[:, 0], matched_gts
 
 
 def classification_cost(scores: Tensor, gt_labels: Tensor) -> Tensor:
     """(v, K) scores in [0, 1] and (G,) labels -> (v, G) binary cross entropy of the scores' roots, summed over K."""
+    # a score is the product of the class's and of the objectness: the root is their geometric mean
     roots = scores.float().sqrt()[:, None].expand(-1, len(gt_labels), -1)
     targets = F.one_hot(gt_labels.long(), scores.size(1)).float().expand_as(roots)
     with torch.autocast(scores.device.type, enabled=False):  # it forbids this function

@@ -15,11 +15,11 @@ RSS_PER_MEGABYTE = 1024 * 1024 if sys.platform == 'darwin' else 1024
 
 
 @HOOKS.register_module()
-class DataShareHook(Hook):
-    """Adds ``data_share`` (``data_time / time``, in [0, 1]) to the log, and ``host_memory`` (MB) without a GPU.
+class DataTimeHook(Hook):
+    """Adds ``data_time_fraction`` (``data_time / time``, in [0, 1]) to the log, and ``host_memory`` (MB) without a GPU.
 
-    A fraction near 1 means that the training waits for the loader: more ``workers_per_gpu`` help. Of the GPU's memory
-    mmcv's text logger tells.
+    A fraction near 1 means that the training waits for the loader: more ``workers_per_gpu`` help. mmcv's text logger
+    has the GPU's memory.
     """
 
     def after_iter(self, runner: BaseRunner) -> None:
@@ -27,7 +27,7 @@ class DataShareHook(Hook):
         history = runner.log_buffer.val_history
         if not history.get('time'):
             return
-        values = {'data_share': history['data_time'][-1] / max(history['time'][-1], 1e-9)}
+        values = {'data_time_fraction': history['data_time'][-1] / max(history['time'][-1], 1e-9)}
         if resource is not None and not torch.cuda.is_available():
             values['host_memory'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / RSS_PER_MEGABYTE
         runner.log_buffer.update(values)

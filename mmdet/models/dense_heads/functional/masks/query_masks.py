@@ -1,6 +1,7 @@
 """Arithmetic of the heads whose queries predict masks."""
 
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -57,3 +58,15 @@ def hidden_cells(mask_preds: Tensor, size_hw: Sequence[int], num_heads: int) -> 
     hidden = resized.sigmoid() < 0.5
     hidden = hidden & ~hidden.all(-1, keepdim=True)
     return hidden.repeat_interleave(num_heads, dim=0)
+
+
+def refuse_boxes(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    """Not offered; a method of heads whose queries predict masks.
+
+    Raises:
+        NotImplementedError: always; queries predict masks, and stand at no points of a feature map.
+    """
+    raise NotImplementedError(
+        f'{type(self).__name__} has queries, which predict masks: there are no boxes, points or levels of its own; '
+        'use forward, or simple_test with a MaskFormerFusionHead'
+    )

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.matrix_nms import mask_matrix_nms
-from mmdet.models.dense_heads.functional.guided_targets import last_object
+from mmdet.models.dense_heads.functional.guided.guided_targets import last_object
 
 
 def mass_centres(masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,7 +24,7 @@ def mass_centres(masks: Tensor) -> tuple[Tensor, Tensor]:
     return (of_rows * ys).sum(1) / total, (of_columns * xs).sum(1) / total
 
 
-def centre_cells(gt_bboxes: Tensor, gt_masks: Tensor, num_grid: int, pos_scale: float, size: tuple[int, int]) -> Tensor:
+def centre_cells(gt_bboxes: Tensor, gt_masks: Tensor, num_grid: int, pos_scale: float, size: Sequence[float]) -> Tensor:
     """Cells in the middles of objects, at most three in each direction.
 
     Args:
@@ -105,6 +105,51 @@ def grid_targets(
     return GridTargets(labels, places, shrink_masks(gt_masks, stride, size)[objects])
 
 
+class Grid(NamedTuple):
+    """What one level predicts."""
+
+    side: int  # S
+    scale_range: tuple[float, float]  # smallest and largest object, roots of their boxes' areas in pixels
+    stride: float  # pixels of a cell of the predicted masks
+    size: tuple[int, int]  # (h, w) of the predicted masks
+
+
+def targets_of_image(
+    gt_bboxes: Tensor,
+    gt_labels: Tensor,
+    gt_masks: Tensor,
+    grids: Sequence[Grid],
+    pos_scale: float,
+    num_classes: int,
+    last_only: bool,
+) -> list[GridTargets]:
+    """Targets of one image, one for each of the grids, which all cover what the masks of the first one cover.
+
+    Args:
+        gt_bboxes: (G, 4).
+        gt_labels: (G,).
+        gt_masks: (G, H, W).
+        grids: an object is learnt by all those whose range it is in.
+        pos_scale: see :func:`centre_cells`.
+        num_classes, last_only: see :func:`grid_targets`.
+    """
+    lengths = (gt_bboxes[:, 2:] - gt_bboxes[:, :2]).prod(dim=1).sqrt()
+    covered = tuple(side * grids[0].stride for side in grids[0].size)
+    out = []
+    for grid in grids:
+        own = (lengths >= grid.scale_range[0]) & (lengths <= grid.scale_range[1])
+        boxes, labels, masks = gt_bboxes[own], gt_labels[own], gt_masks[own]
+        cells = centre_cells(boxes, masks, grid.side, pos_scale, covered)
+        out.append(grid_targets(boxes, labels, masks, cells, grid.stride, grid.size, num_classes, last_only))
+    return out
+
+
+def masks_of_batch(images: Sequence[GridTargets]) -> tuple[Tensor, Tensor, Tensor]:
+    """The masks (P, h, w) that a grid learns in a batch, behind the numbers (P,) of their images and their cells."""
+    of_image = torch.cat([torch.full_like(image.cells, i) for i, image in enumerate(images)])
+    return of_image, torch.cat([image.cells for image in images]), torch.cat([image.masks for image in images])
+
+
 def instances_of_cells(
     cls_scores: Tensor,
     masks_of: Callable[[Tensor], Tensor],
@@ -130,8 +175,10 @@ def instances_of_cells(
     probabilities = masks_of(rows)
     masks = probabilities > cfg.mask_thr
     areas = masks.sum((1, 2)).float()
+    # a mask that is hardly larger than its cell is noise
     kept = areas > least_areas[rows]
     rows, labels, probabilities, masks, areas = (t[kept] for t in (rows, labels, probabilities, masks, areas))
+    # how sure a mask is of its own pixels: a class without a clear outline ranks lower
     scores = cls_scores[rows, labels] * ((probabilities * masks).sum((1, 2)) / areas)
     scores, labels, _, kept = mask_matrix_nms(
         masks,
@@ -157,6 +204,15 @@ def original_size(masks: Tensor, scale: int, img_meta: ImgMeta) -> Tensor:
     masks = F.interpolate(masks[:, None], padded, mode='bilinear', align_corners=False)
     masks = masks[..., : img_meta['img_shape'][0], : img_meta['img_shape'][1]]
     return F.interpolate(masks, (height, width), mode='bilinear', align_corners=False)[:, 0]
+
+
+def columns_and_rows(num_grids: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """(R,) numbers of each cell's column and row, those of all grids counted one after another."""
+    sides = torch.tensor(list(num_grids), device=device)
+    counts = sides * sides
+    side, first = (values.repeat_interleave(counts) for values in (sides, sides.cumsum(0) - sides))
+    place = torch.cat([torch.arange(n * n, device=device) for n in num_grids])
+    return first + place % side, first + place // side
 
 
 def values_of_cells(values: Sequence[float], num_grids: Sequence[int], like: Tensor) -> Tensor:

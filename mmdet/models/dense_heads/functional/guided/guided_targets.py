@@ -15,6 +15,7 @@ from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.region_assigner import calc_region, object_levels
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
+from mmdet.models.dense_heads.functional.rows import output_rows, sample_counts
 
 NEGATIVE_WEIGHT = 0.1  # of a cell without object, against 1 of a cell in an object's centre
 LOCATIONS_PER_SAMPLE = 200  # so many cells count as one sample in the loss's divisor
@@ -126,7 +127,7 @@ class SampledSquares(NamedTuple):
 
     sampled: Any  # the sampling result; its indices count the squares inside the image
     rows: Tensor  # (R',) rows in the output of the squares inside the image
-    count: int  # rows of the output
+    num_rows: int  # of the output
 
 
 def sample_squares(
@@ -159,9 +160,8 @@ def sample_squares(
     assigned = assigner.assign(approxs, squares, per_square, gt_bboxes, gt_bboxes_ignore)
     # samplers read the image's meta information
     sampled = sampler.sample(assigned, squares, gt_bboxes, img_metas=img_meta)
-    if unmap_outputs:
-        return SampledSquares(sampled, inside, len(flat_squares))
-    return SampledSquares(sampled, torch.arange(len(squares), device=squares.device), len(squares))
+    count, rows = output_rows(inside, len(flat_squares), unmap_outputs)
+    return SampledSquares(sampled, rows, count)
 
 
 def shape_targets(squares: SampledSquares, like: Tensor) -> tuple[Tensor, ...]:
@@ -216,5 +216,5 @@ def shape_targets_of_batch(
         img_metas,
         unmap_outputs=unmap_outputs,
     )
-    counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+    counts = sample_counts(pos_inds, neg_inds)
     return (*(images_to_levels(target, level_sizes) for target in targets), *counts)

@@ -30,7 +30,8 @@ class Mixture(NamedTuple):
 def fit_two_gaussians(values: Tensor, valid: Tensor, covariance_type: str = 'diag') -> Mixture:
     """Fit mixtures by expectation maximisation, from one component at the least and one at the greatest value.
 
-    Both start with weight 0.5 and variance 1. The numbers are float64, so that few, close values do not cancel out.
+    Both start with weight 0.5 and variance 1. The numbers are float64, so that differences of close values do not
+    cancel out.
 
     Args:
         values: (B, M).

@@ -1,6 +1,6 @@
 import torch
 
-from mmdet.models.dense_heads.functional.star_points import star_offsets
+from mmdet.models.dense_heads.functional.points.star_points import star_offsets
 
 
 def test_star_points_are_corners_middles_of_sides_and_the_point_itself():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmdet.models.dense_heads.functional.gaussian_mixture import fit_two_gaussians, likely_members
+from mmdet.models.dense_heads.functional.assignment.gaussian_mixture import fit_two_gaussians, likely_members
 
 
 def test_two_gaussians_find_two_groups_and_ignore_what_is_not_valid():

@@ -1,6 +1,6 @@
 import torch
 
-from mmdet.models.dense_heads.functional.task_alignment import (
+from mmdet.models.dense_heads.functional.assignment.task_alignment import (
     TaskDecomposition,
     keep_valid_boxes,
     normalised_alignment,

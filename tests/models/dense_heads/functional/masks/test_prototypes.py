@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from mmdet.models.dense_heads.functional.prototypes import (
+from mmdet.models.dense_heads.functional.masks.prototypes import (
     crop_masks,
     mask_losses,
     masks_of_classes,

@@ -23,7 +23,7 @@ def points_to_bbox(ys: Tensor, xs: Tensor, method: str, stretch: Tensor | None =
             standard deviation.
         stretch: (2,) logarithms of the factors of the deviations along x and y, for ``'moment'``.
     """
-    if method == 'moment':
+    if method == 'moment' and stretch is not None:
         (mean_x, half_w), (mean_y, half_h) = (
             (v.mean(dim=1), v.std(dim=1) * factor.exp()) for v, factor in zip((xs, ys), stretch)
         )

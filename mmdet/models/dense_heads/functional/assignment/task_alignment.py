@@ -1,9 +1,12 @@
 """What the task-aligned head is made of: layers that split features by task, and the arithmetic of its targets."""
 
+from typing import Any
+
 import torch
 from mmcv.cnn import ConvModule, normal_init
 from torch import Tensor, nn
 
+from mmdet.core.bbox.transforms import distance2bbox
 from mmdet.ops import deform_conv2d
 
 
@@ -66,6 +69,31 @@ class TaskDecomposition(nn.Module):
         return self.reduction_conv.activate(out)
 
 
+def adjustment_layers(in_channels: int, hidden: int, width: int) -> nn.Sequential:
+    """From the features of all layers to ``width`` numbers a cell that adjust a prediction."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, hidden, 1), nn.ReLU(inplace=True), nn.Conv2d(hidden, width, 3, padding=1)
+    )
+
+
+def boxes_in_strides(predicted: Tensor, priors: Tensor, stride: float, coder: Any = None) -> Tensor:
+    """Boxes of one level, (N, 4, H, W) xyxy in strides.
+
+    Args:
+        predicted: (N, 4, H, W); without a coder distances in strides from points to the sides, else its deltas.
+        priors: in pixels, (H * W, 2) points without a coder, else (H * W, 4) anchors.
+        stride: pixels of a cell.
+        coder: between anchors and boxes; None: there is none.
+    """
+    rows = predicted.permute(0, 2, 3, 1).flatten(1, 2)
+    if coder is None:
+        boxes = distance2bbox(priors / stride, rows)
+    else:
+        all_priors = priors.expand(len(rows), -1, -1).flatten(0, 1)
+        boxes = coder.decode(all_priors, rows.flatten(0, 1)).view_as(rows) / stride
+    return boxes.unflatten(1, predicted.shape[-2:]).permute(0, 3, 1, 2).contiguous()
+
+
 def sample_channels(feat: Tensor, offset: Tensor) -> Tensor:
     """Each channel read bilinearly at its own offset from each cell.
 
@@ -101,4 +129,5 @@ def normalised_alignment(metrics: Tensor, ious: Tensor, gt_inds: Tensor, num_gts
     zeros = metrics.new_zeros(num_gts)
     best = zeros.scatter_reduce(0, gt_inds, metrics, 'amax')
     best_iou = zeros.scatter_reduce(0, gt_inds, ious, 'amax')
+    # relative to the object's best, so that objects which nothing fits well yet teach as much as others
     return metrics / (best + 1e-7)[gt_inds] * best_iou[gt_inds]

@@ -1,13 +1,17 @@
 import pytest
 import torch
 
-from mmdet.models.dense_heads.functional.grid_masks import (
+from mmdet.models.dense_heads.functional.masks.grid_masks import (
+    Grid,
     centre_cells,
+    columns_and_rows,
     grid_targets,
+    masks_of_batch,
     mass_centres,
     only_local_maxima,
     original_size,
     shrink_masks,
+    targets_of_image,
     values_of_cells,
 )
 
@@ -62,3 +66,18 @@ def test_values_and_sizes_of_grids():
     meta = dict(img_shape=(8, 4, 3), ori_shape=(4, 2, 3))
     assert original_size(torch.ones(3, 2, 2), 4, meta).shape == (3, 4, 2)
     assert original_size(torch.ones(0, 2, 2), 4, meta).shape == (0, 4, 2)
+
+
+def test_objects_are_learnt_by_the_grids_of_their_size():
+    masks, boxes = torch.stack([square(0, 0, 8), square(16, 16, 16)]), torch.tensor([[0.0, 0, 8, 8], [16, 16, 32, 32]])
+    grids = [Grid(4, (1, 8), 8, (4, 4)), Grid(2, (8, 64), 8, (4, 4))]
+    fine, coarse = targets_of_image(boxes, torch.tensor([1, 0]), masks, grids, 0.2, 2, last_only=True)
+    assert fine.labels.nonzero().squeeze(1).numel() == 16 and fine.cells.tolist() == [0]  # background is 2
+    assert coarse.labels.tolist() == [1, 2, 2, 0] and coarse.cells.tolist() == [0, 3]
+    images, cells, joined = masks_of_batch([coarse, fine])
+    assert images.tolist() == [0, 0, 1] and cells.tolist() == [0, 3, 0] and joined.sum((1, 2)).tolist() == [1, 4, 1]
+
+
+def test_columns_and_rows_of_all_grids():
+    columns, rows = columns_and_rows([2, 1], torch.device('cpu'))
+    assert columns.tolist() == [0, 1, 0, 1, 2] and rows.tolist() == [0, 0, 1, 1, 2]

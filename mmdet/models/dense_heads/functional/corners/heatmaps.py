@@ -5,6 +5,7 @@ N images, K classes, (h, w) cells of a map, G objects of the whole batch.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -154,10 +155,11 @@ def border_of(img_meta: ImgMeta) -> tuple[float, float]:
             f"meta information of {img_meta.get('filename', 'an image')} lacks 'border', which RandomCenterCropPad "
             "writes: add 'border' to the meta_keys of Collect"
         )
-    return float(img_meta['border'][2]), float(img_meta['border'][0])
+    border: Any = img_meta['border']  # type: ignore[typeddict-item]
+    return float(border[2]), float(border[0])
 
 
-def suppress(bboxes: Tensor, labels: Tensor, cfg: dict) -> tuple[Tensor, Tensor]:
+def suppress(bboxes: Tensor, labels: Tensor, cfg: Any) -> tuple[Tensor, Tensor]:
     """Boxes with scores (n, 5) and labels (n,) after suppression by ``cfg.nms``, ``cfg.max_per_img`` at most."""
     if not len(labels):
         return bboxes, labels

@@ -1,13 +1,13 @@
 """Anchors whose shapes are predicted, and the boxes that come from them (https://arxiv.org/abs/1901.03278)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmdet.core.bbox.assigners.assign_result import rows_of
-from mmdet.models.dense_heads.base_dense_head import flatten_map
+from mmdet.models.dense_heads.functional.rows import flatten_map
 
 # Default arguments of the heads; every builder copies them.
 APPROXIMATIONS = dict(
@@ -72,7 +72,7 @@ def anchors_of_level(
 
 def anchors_of_batch(
     of_level: LevelOfImage,
-    squares: Sequence[Tensor],
+    squares: list[Tensor],
     shape_preds: Sequence[Tensor],
     loc_preds: Sequence[Tensor],
     num_priors: int,
@@ -94,7 +94,7 @@ def anchors_of_batch(
         (H * W * A,) with k true ones.
     """
     num_imgs = len(shape_preds[0])
-    places = [[] for _ in squares] * num_imgs  # further arguments of each level of each image
+    places: Sequence[Sequence[Tensor]] = [()] * len(squares) * num_imgs  # further arguments of each level of each image
     if threshold is not None:
         likely = [location_mask(level[i], num_priors, threshold) for i in range(num_imgs) for level in loc_preds]
         places = [[rows] for rows in rows_of(likely)]
@@ -106,24 +106,3 @@ def anchors_of_batch(
         guided.append([anchors for anchors, _ in levels])
         masks.append([mask for _, mask in levels])
     return [squares] * num_imgs, guided, masks
-
-
-def best_boxes(
-    levels: Iterable[tuple[Tensor, Tensor, Tensor]], coder: Any, limit: int, img_shape: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """Scores (n, C) and boxes (n, 4) of one image, the best ``limit`` of each level; not positive: all.
-
-    Args:
-        levels: L times scores (k, C), deltas (k, 4) and anchors (k, 4).
-        coder: between anchors and boxes.
-        limit: most boxes of a level.
-        img_shape: height and width that bound the boxes, pixels.
-    """
-    all_scores, all_boxes = [], []
-    for scores, deltas, anchors in levels:
-        if 0 < limit < len(scores):
-            best = scores.amax(dim=1).topk(limit).indices
-            scores, deltas, anchors = scores[best], deltas[best], anchors[best]
-        all_scores.append(scores)
-        all_boxes.append(coder.decode(anchors, deltas, max_shape=img_shape))
-    return torch.cat(all_scores), torch.cat(all_boxes)

@@ -4,12 +4,12 @@ N images, K classes, (h, w) cells, k corners of each kind.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from mmdet.models.dense_heads.functional.heatmaps import (
+from mmdet.models.dense_heads.functional.corners.heatmaps import (
     draw_gaussians,
     gaussian_radii,
     objects_of_batch,
@@ -20,6 +20,7 @@ from mmdet.models.utils.gaussian_target import get_local_maximum, get_topk_from_
 MIN_OVERLAP = 0.3  # that a box moved by the radius of its Gaussian keeps with its object
 # Sides of the central region in which both centres must lie, as parts of the box's (arXiv:2003.09119, section 4.1)
 LARGE_AREA, LARGE_REGION, SMALL_REGION = 3500, 1 / 2.1, 1 / 2.4
+CORNERS = ('topleft', 'bottomright')
 REJECTED = -1.0  # score of pairs that are no box
 
 
@@ -46,9 +47,10 @@ def corner_targets(
     sizes = (boxes[:, 2:] - boxes[:, :2]).ceil()
     radii = gaussian_radii(sizes.flip(1), MIN_OVERLAP)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    targets, cells_of_both = {}, []
-    for name, corners, sign in (('topleft', boxes[:, :2], 1), ('bottomright', boxes[:, 2:], -1)):
-        cells = corners.minimum(last).long()
+    targets: dict[str, Tensor] = {}
+    cells_of_both = []
+    for name, corners, sign in zip(CORNERS, (boxes[:, :2], boxes[:, 2:]), (1, -1)):
+        cells = corners.minimum(last).long()  # a corner on the right or lower border belongs to the last cell
         heatmap = draw_gaussians(num * num_classes, (height, width), images * num_classes + labels, cells, radii)
         values = torch.cat([corners - cells, sign * (centres - cells), (sign * (centres - corners)).log()], dim=1)
         written = write_cells(values, images, cells, (num, height, width)).split(2, dim=1)
@@ -57,6 +59,26 @@ def corner_targets(
         targets[f'{name}_heatmap'] = heatmap.view(num, num_classes, height, width)
         cells_of_both.append(cells)
     return targets | dict(cells=torch.cat(cells_of_both, dim=1))
+
+
+def targets_of_kinds(
+    gt_bboxes: Sequence[Tensor],
+    gt_labels: Sequence[Tensor],
+    feat_shape: Sequence[int],
+    img_shape: Sequence[int],
+    kinds: Sequence[str],
+    with_tags: bool,
+) -> dict[str, Any]:
+    """Those of :func:`corner_targets` that are of ``kinds``, and with tags ``corner_embedding``.
+
+    The latter are for each of N images (G, 2, 2): of each object row and column of both corners.
+    """
+    found = corner_targets(gt_bboxes, gt_labels, feat_shape, img_shape)
+    targets: dict[str, Any] = {f'{c}_{kind}': found[f'{c}_{kind}'] for kind in kinds for c in CORNERS}
+    if with_tags:
+        by_image = found['cells'][:, [1, 0, 3, 2]].view(-1, 2, 2).split([len(boxes) for boxes in gt_bboxes])
+        targets['corner_embedding'] = list(by_image)
+    return targets
 
 
 class Corners(NamedTuple):
@@ -106,6 +128,17 @@ def off_centre(boxes: Tensor, centre_boxes: Tensor) -> tuple[Tensor, Tensor]:
     return areas(centre_boxes) / areas(region), outside.flatten(-2).any(dim=-1)
 
 
+def far_tags(first: Tensor, second: Tensor, threshold: float) -> Tensor:
+    """(N, k, k) bool, of which pairs the tags (N, k) of both corners differ by more than ``threshold``."""
+    return (first[:, :, None] - second[:, None]).abs() > threshold
+
+
+def far_centres(boxes: Tensor, centre_boxes: Tensor, threshold: float) -> Tensor:
+    """(N, k, k) bool, of which pairs the centres are too far apart or outside; see :func:`off_centre`."""
+    distances, outside = off_centre(boxes, centre_boxes)
+    return outside | (distances > threshold)
+
+
 def best_pairs(
     top_left: Corners, bottom_right: Corners, boxes: Tensor, rejected: Tensor, count: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,6 +156,7 @@ def best_pairs(
     scores = (top_left.scores[:, :, None] + bottom_right.scores[:, None]) / 2
     rejected = rejected | (top_left.classes[:, :, None] != bottom_right.classes[:, None])
     rejected = rejected | (boxes[..., 2:] <= boxes[..., :2]).any(dim=-1)
+    # masked and not left out, so that every image has as many pairs
     scores = scores.masked_fill(rejected, REJECTED).flatten(1)
     classes = top_left.classes[:, :, None].expand_as(rejected).flatten(1)
     scores, places = scores.topk(min(count, scores.size(1)))
