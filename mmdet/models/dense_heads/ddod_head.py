@@ -283,7 +283,7 @@ class DDODHead(AnchorHead):
             box weights (N, H * W * A, 4); then the numbers of positives and of negatives in the batch (each image
             counts at least one of both).
         """
-        num_imgs = len(img_metas)
+        num_imgs, sizes = len(img_metas), num_level_anchors_list[0]
         anchors, *targets, pos_inds, neg_inds, sampled = multi_apply(
             self._get_target_single,
             anchor_list,
@@ -300,7 +300,6 @@ class DDODHead(AnchorHead):
             is_cls_assigner=is_cls_assigner,
         )
         counts = sample_counts(pos_inds, neg_inds)
-        sizes = num_level_anchors_list[0]
         by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, sizes, sampled)
         return (images_to_levels(anchors, sizes), *by_level, *counts)
 

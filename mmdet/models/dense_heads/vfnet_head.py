@@ -105,8 +105,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         self.reg_denoms = [upper for _, upper in regress_ranges[:-1]] + [2 * regress_ranges[-2][1]]
         self.center_sampling = center_sampling
         self.center_sample_radius = center_sample_radius
-        self.norm_on_bbox = False
-        self.sync_num_pos = sync_num_pos
+        self.norm_on_bbox, self.sync_num_pos = False, sync_num_pos
         self.gradient_mul = gradient_mul
         self.bbox_norm_type = bbox_norm_type
         self.use_vfl = use_vfl
