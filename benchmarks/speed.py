@@ -10,7 +10,8 @@
 
 Both sides get the same images and boxes in one process, in turn (A B A B ...), so that a drift of the machine's speed
 meets both; the tables give medians, and the median of the ratios of the pairs. Weights are random: speed does not
-depend on them, but the number of proposals does, so it is set alike. The overhead factor is the time of a step divided
+depend on them, but the number of proposals does, so it is set alike. YOLOX, which torchvision has no like of, is timed
+alone. The overhead factor is the time of a step divided
 by the time of its convolutions and matrix products, by torch's profiler. With ``--processor-time`` seconds are those
 that the process got from the processor: on a CPU that other work shares, with one thread (``OMP_NUM_THREADS=1``), only
 these can be compared.
@@ -38,6 +39,7 @@ from torch.profiler import ProfilerActivity, profile
 sys.path.insert(0, str(__file__).rsplit('/', 1)[0])
 from speed_models import (  # noqa: E402 - beside this file
     MODELS,
+    WITHOUT_LIKE,
     Batch,
     Case,
     Side,
@@ -100,7 +102,10 @@ def overhead_and_memory(call: Callable[[], object], device: str) -> tuple[float,
 def compare(case: Case, args: argparse.Namespace) -> list[str]:
     """Rows of the table: training step and inference of one case."""
     clock, batch = Clock(args.device, args.processor_time), made_batch(case, args.device)
-    own, other = own_side(case, args.device, args.options), torchvision_side(case, args.device)
+    own = own_side(case, args.device, args.options)
+    if case.model in WITHOUT_LIKE:
+        return [alone_row(case, what, partial(getattr(own, what), batch), clock, args) for what in args.steps]
+    other = torchvision_side(case, args.device)
     rows = []
     for what in args.steps:
         calls = [partial(getattr(side, what), batch) for side in (own, other)]
@@ -111,6 +116,15 @@ def compare(case: Case, args: argparse.Namespace) -> list[str]:
             f'| {other_factor:.2f} | {memory:.0f} | {other_memory:.0f} |'
         )
     return rows
+
+
+def alone_row(case: Case, what: str, call: Callable[[], object], clock: Clock, args: argparse.Namespace) -> str:
+    """The row of a step that torchvision has no like of."""
+    call()
+    seconds = statistics.median(clock(call) for _ in range(args.runs))
+    factor, memory = overhead_and_memory(call, args.device)
+    rate = case.batch / seconds
+    return f'| {case.name} {what} | {seconds:.3f} | - | - | {rate:.2f} | {factor:.2f} | - | {memory:.0f} | - |'
 
 
 def growth_cases(case: Case) -> list[Case]:

@@ -17,6 +17,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 MODELS = {name: CONFIGS / name / f'{name}_r50_fpn_1x_coco.py' for name in ('faster_rcnn', 'mask_rcnn', 'retinanet')}
+MODELS['yolox'] = CONFIGS / 'yolox/yolox_s_8x8_300e_coco.py'
+WITHOUT_LIKE = ('yolox',)  # models that torchvision has no like of
 
 
 class Case(NamedTuple):
@@ -117,6 +119,8 @@ def own_side(case: Case, device: str, options: dict | None = None) -> Side:
             head.num_classes = case.classes
     if 'roi_head' in cfg:
         cfg.train_cfg.rpn_proposal.max_per_img = cfg.test_cfg.rpn.max_per_img = case.proposals
+    if case.model == 'yolox':
+        cfg.update(input_size=case.size, random_size_interval=10**9)  # every step of the same size
     cfg.update(options or {})
     model = with_default_values(build_detector(cfg)).to(device)
 

@@ -142,7 +142,7 @@ def without_objects(got: dict, usual: dict) -> list[str]:
     found = [f'without objects, {name} has no gradient' for name, grad in got['grads'].items() if grad is None][:3]
     found += [f'without objects, {name} is {value}' for name, value in got['log'].items() if not np.isfinite(value)]
     of_log = [line for line in got['syncs'].lines() if 'loss_log' in line]
-    found += [f'the log of two processes synchronises: {of_log}'] * (len(of_log) > 1 or not of_log[0].startswith('1 '))
+    found += [f'the log of two processes synchronises: {of_log}'] * (len(of_log) != 1 or not of_log[0].startswith('1 '))
     keys = sorted(usual['log'].keys() ^ got['log'].keys())
     return found + [f'with or without objects alone: {keys}'] * bool(keys)
 
