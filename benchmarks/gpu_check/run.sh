@@ -17,9 +17,8 @@ cd "$HERE/../.." || exit 3
 DEVICE=${DEVICE:-cuda} BUDGET=${BUDGET:-560} OUT=${OUT:-work_dirs/gpu_check/out}
 PARTS=${PARTS:-tests detectors tools syncs speed}
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
-TESTS=${TESTS:-tests/runtime tests/utils tests/apis tests/ops tests/core/hook tests/models/test_fixed_size.py
-  tests/models/test_fold_norm.py tests/models/detectors/test_acceleration.py tests/models/domain
-  tests/datasets/test_pinned_batches.py}
+TESTS=${TESTS:-tests/runtime tests/utils tests/apis tests/ops tests/core/hook tests/models/options
+  tests/models/domain tests/datasets/memory}
 if [ "$DEVICE" = cpu ]; then
   export CUDA_VISIBLE_DEVICES=
   SYNC_SIZE=64x96 SPEED_SIZE=64x96 BATCHES=2 RUNS=1

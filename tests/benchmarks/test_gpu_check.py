@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,12 @@ def test_a_part_that_fails_is_named_and_the_next_one_runs(tmp_path):
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].endswith('failed: detectors tests')
     assert 'FAILED' in done.stdout and 'test_broken' in done.stdout
+
+
+def test_every_path_of_tests_that_it_runs_by_default_is_there():
+    (paths,) = re.findall(r'^TESTS=\$\{TESTS:-([^}]+)\}', (FOLDER / 'run.sh').read_text(), flags=re.MULTILINE)
+    assert len(paths.split()) > 5
+    assert [path for path in paths.split() if not (ROOT / path).exists()] == []
 
 
 @pytest.fixture(scope='module')
