@@ -97,7 +97,7 @@ class CustomDataset(Dataset):
         pipeline: Sequence[dict | Callable],
         classes: str | Sequence[str] | None = None,
         data_root: str | None = None,
-        img_prefix: str = '',
+        img_prefix: str | None = '',
         seg_prefix: str | None = None,
         seg_suffix: str = '.png',
         proposal_file: str | None = None,

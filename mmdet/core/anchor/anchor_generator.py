@@ -80,7 +80,7 @@ class AnchorGenerator:
 
     def __init__(
         self,
-        strides: Sequence[int | Pair],
+        strides: Sequence[float | Pair],
         ratios: Sequence[float],
         scales: Sequence[float] | None = None,
         base_sizes: Sequence[float] | None = None,
@@ -241,7 +241,7 @@ class SSDAnchorGenerator(AnchorGenerator):
 
     def __init__(
         self,
-        strides: Sequence[int | Pair],
+        strides: Sequence[float | Pair],
         ratios: Sequence[Sequence[float]],
         min_sizes: Sequence[float] | None = None,
         max_sizes: Sequence[float] | None = None,
@@ -319,7 +319,7 @@ class LegacySSDAnchorGenerator(SSDAnchorGenerator, LegacyAnchorGenerator):
 
     def __init__(
         self,
-        strides: Sequence[int | Pair],
+        strides: Sequence[float | Pair],
         ratios: Sequence[Sequence[float]],
         basesize_ratio_range: tuple[float, float],
         input_size: int = 300,
@@ -341,7 +341,7 @@ class YOLOAnchorGenerator(AnchorGenerator):
         base_sizes: for each level, (w, h) in px of its anchors.
     """
 
-    def __init__(self, strides: Sequence[int | Pair], base_sizes: Sequence[Sequence[tuple[float, float]]]) -> None:
+    def __init__(self, strides: Sequence[float | Pair], base_sizes: Sequence[Sequence[tuple[float, float]]]) -> None:
         self.strides = [_pair(stride) for stride in strides]
         self.centers = [(x / 2, y / 2) for x, y in self.strides]
         if len(base_sizes) != len(strides):
