@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from mmcv import Config
+from mmcv.parallel import DataContainer
 from mmcv.runner import get_dist_info
 from mmcv.utils import print_log
 from torch import nn
@@ -82,6 +83,9 @@ def check_sample(dataset: Any, model: nn.Module, key: str, training: bool = Fals
             f'{key}: the pipeline gives no {missing[0]!r}, which {type(model).__name__} needs: its last step must be '
             f"dict(type='Collect', keys={needed[:1] + needed[2:]})"
         )
+    metas = sample['img_metas'].data if training and isinstance(sample['img_metas'], DataContainer) else {}
+    if isinstance(metas, dict) and metas and not {'img_shape', 'pad_shape'} <= metas.keys():
+        raise SampleError(f"{key}: Collect's meta_keys must name 'img_shape' and 'pad_shape'; they name {list(metas)}")
     bare = [name for name in needed if training and isinstance(sample[name], np.ndarray)]
     if bare:
         raise SampleError(

@@ -148,7 +148,8 @@ def train_detector(
     for part in datasets:
         audit(part, model, cfg, logger, training=True)
         check_sample(part, model, 'data.train', training=True)
-    loaders = _build_loaders(datasets, cfg, distributed)
+    with config_key('data'):
+        loaders = _build_loaders(datasets, cfg, distributed)
     val_loader = _build_val_loader(model, cfg, distributed, logger) if validate else None
     if cfg.get('per_source_log', False):
         model.source_log = SourceLog(model, find_sources(datasets[0]).names)  # type: ignore[assignment]

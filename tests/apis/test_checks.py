@@ -38,6 +38,7 @@ FAULTS = {
     'nothing': (lambda steps: steps.clear(), "gives no 'img', which FasterRCNN needs"),
     'Normalize last': (lambda steps: move(steps, 4, 7), r'must come before it \[in pipeline step 8 \(Normalize\)'),
     'no labels': (lambda steps: steps[-1].update(keys=['img', 'gt_bboxes']), "gives no 'gt_labels', which FasterRCNN"),
+    'few metas': (lambda steps: steps[-1].update(meta_keys=['filename']), "must name 'img_shape' and 'pad_shape'"),
     'no size': (lambda steps: steps[2].pop('img_scale'), 'Resize: img_scale is needed'),
 }
 

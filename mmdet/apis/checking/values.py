@@ -8,15 +8,17 @@ import logging
 import math
 import numbers
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from os import PathLike
 from typing import Any, NamedTuple
 
 from mmcv import Config
+from mmcv.runner import Priority
 
 from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError
 
+PRIORITIES = tuple(Priority.__members__)
 LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 
 
@@ -56,6 +58,10 @@ def _is_steps(value: Any) -> bool:
 
 def _is_level(value: Any) -> bool:
     return is_whole(value) or (isinstance(value, str) and isinstance(logging.getLevelName(value), int))
+
+
+def _is_priority(value: Any) -> bool:
+    return (is_whole(value) and 0 <= value <= 100) or (isinstance(value, str) and value.upper() in PRIORITIES)
 
 
 FLAG = Rule('True or False', lambda value: isinstance(value, bool))
@@ -109,18 +115,23 @@ SETTINGS = {
     'audit.enable': FLAG,
     'audit.sample_files': whole(0),
     'fp16': DICT,
+    'custom_imports': DICT,
+    'custom_hooks': Rule('a list of dicts', lambda value: isinstance(value, list | tuple | dict)),
+    'custom_hooks.*.priority': Rule(f'a whole number from 0 to 100, or one of {", ".join(PRIORITIES)}', _is_priority),
     'dist_params': DICT,
     'dist_params.timeout': POSITIVE,
     **dict.fromkeys(('load_from', 'resume_from', 'work_dir', 'device'), TEXT),
     **dict.fromkeys(('auto_resume', 'trust_checkpoint', 'per_source_log', 'find_unused_parameters'), FLAG),
 }
+# what says how long runners train
+RUNNER_LENGTHS = {'EpochBasedRunner': 'max_epochs', 'IterBasedRunner': 'max_iters'}
 # settings inside `train_cfg` and `test_cfg` of a model, wherever they stand there
 MODEL_SETTINGS = {
     **dict.fromkeys(
         ('score_thr', 'min_bbox_size', 'mask_thr_binary', 'conf_thr', 'pos_weight'), number('', lambda _: True)
     ),
-    **dict.fromkeys(('iou_threshold', 'iou_thr'), FRACTION),
-    **dict.fromkeys(('nms_pre', 'max_per_img'), whole(1, never=True)),
+    **dict.fromkeys(('iou_threshold', 'iou_thr', 'pos_iou_thr', 'pos_fraction'), FRACTION),
+    **dict.fromkeys(('nms_pre', 'max_per_img', 'num'), whole(1, never=True)),
 }
 
 
@@ -134,15 +145,25 @@ def check_values(cfg: Config) -> None:
         ConfigKeyError, ConfigTypeError: one has not; the text begins with its keys.
     """
     runner = cfg.get('runner') or {}
-    if runner.get('max_epochs') is None and runner.get('max_iters') is None and 'type' in runner:
-        raise ConfigKeyError("runner: needs 'max_epochs' or, for IterBasedRunner, 'max_iters'")
+    length = RUNNER_LENGTHS.get(runner.get('type'))
+    if length and runner.get(length) is None:
+        raise ConfigKeyError(f'runner: {runner["type"]} needs {length!r}')
     for path, rule in SETTINGS.items():
         for place, value in _found(cfg, path.split('.')):
             _check(place, value, rule)
+    _check_sections(cfg.get('model') or {})
     for mode in ('train_cfg', 'test_cfg'):
         for place, key, value in _leaves((cfg.get('model') or {}).get(mode), f'model.{mode}'):
             if key in MODEL_SETTINGS:
                 _check(place, value, MODEL_SETTINGS[key])
+
+
+def _check_sections(model: Mapping[str, Any]) -> None:
+    """Two-stage detectors read sections of ``train_cfg`` and ``test_cfg``, which may be None but must be there."""
+    for mode in ('train_cfg', 'test_cfg'):
+        for head, section in (('rpn_head', 'rpn'), ('roi_head', 'rcnn')):
+            if mode in model and isinstance(model.get(head), dict) and section not in (model[mode] or {}):
+                raise ConfigKeyError(f'model.{mode}: needs {section!r}, the settings of the {head}')
 
 
 def _check(place: str, value: Any, rule: Rule) -> None:

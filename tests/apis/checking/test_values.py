@@ -10,7 +10,11 @@ from mmdet.utils.configs.config_error import ConfigError
 
 CONFIG = dict(
     model=dict(
-        train_cfg=dict(rpn_proposal=dict(nms_pre=2000, nms=dict(type='nms', iou_threshold=0.7))),
+        roi_head=dict(type='StandardRoIHead'),
+        train_cfg=dict(
+            rcnn=dict(sampler=dict(num=512, pos_fraction=0.25)),
+            rpn_proposal=dict(nms_pre=2000, nms=dict(type='nms', iou_threshold=0.7)),
+        ),
         test_cfg=dict(rcnn=[dict(score_thr=0.05, nms=dict(iou_thr=0.5), max_per_img=100)]),
     ),
     data=dict(train_dataloader=dict(samples_per_gpu=2, workers_per_gpu=0, persistent_workers=False), samples_per_gpu=2),
@@ -26,6 +30,7 @@ CONFIG = dict(
     load_from=None,
     min_loaded_fraction=0.5,
     fp16=None,
+    custom_hooks=[dict(type='NumClassCheckHook', priority='LOW')],
 )
 
 
@@ -54,7 +59,7 @@ def test_right_values_pass():
         ('lr_config.gamma', ['0.1', 0], 'number above 0'),
         ('lr_config.warmup_ratio', [2, 0], 'number above 0 and up to 1'),
         ('runner.max_epochs', [0, -1, '2', 1.5], 'whole number from 1 on'),
-        ('runner.max_epochs', [None], "needs 'max_epochs'"),
+        ('runner.max_epochs', [None], "EpochBasedRunner needs 'max_epochs'"),
         ('evaluation.interval', [0, '1'], 'whole number from 1 on'),
         ('checkpoint_config.interval', [0, -2], r'from 1 on \(or -1: never\)'),
         ('log_config.hooks', [dict(type='TextLoggerHook')], 'a list of dicts'),
@@ -64,6 +69,13 @@ def test_right_values_pass():
         ('load_from', [3], 'a text'),
         ('min_loaded_fraction', ['half', 2], 'number from 0 to 1'),
         ('fp16', [True], 'a dict'),
+        ('custom_imports', ['module'], 'a dict'),
+        ('custom_hooks', ['NumClassCheckHook'], 'a list of dicts'),
+        ('custom_hooks.0.priority', ['HIGHH', 101], 'from 0 to 100, or one of HIGHEST'),
+        ('runner.type', ['IterBasedRunner'], "IterBasedRunner needs 'max_iters'"),
+        ('model.train_cfg', [None, dict(rpn=dict())], "^model.train_cfg: needs '(rpn|rcnn)', the settings of the"),
+        ('model.train_cfg.rcnn.sampler.num', [0, '32'], 'a whole number from 1 on'),
+        ('model.train_cfg.rcnn.sampler.pos_fraction', [2], 'a number from 0 to 1'),
         ('model.train_cfg.rpn_proposal.nms_pre', ['100', 0], r'^model.train_cfg.rpn_proposal.nms_pre: .*from 1 on'),
         ('model.test_cfg.rcnn.0.score_thr', ['0.5'], r'^model.test_cfg.rcnn\[0\].score_thr: expected a number'),
         ('model.test_cfg.rcnn.0.nms.iou_thr', ['0.5', 1.5], r'rcnn\[0\].nms.iou_thr: expected a number from 0 to 1'),
