@@ -12,7 +12,7 @@ from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.apis.checking.metrics import check_evaluation
 from mmdet.apis.checking.unknown_keys import check_known_keys
 from mmdet.apis.checks import audit, check_sample
-from mmdet.apis.export import ONNXDetector, is_onnx
+from mmdet.apis.export import ONNXDetector, fed_config, file_metadata, is_onnx
 from mmdet.apis.inference import leave_out_pretrained
 from mmdet.apis.launch import (
     UserError,
@@ -125,6 +125,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg = config_from_args(args)
     cfg.setdefault('runner', dict(type='EpochBasedRunner', max_epochs=cfg.get('total_epochs', 1)))
     cfg = compat_cfg(cfg)
+    if is_onnx(args.checkpoint):
+        cfg = fed_config(cfg, file_metadata(args.checkpoint))
     leave_out_pretrained(cfg.model)
     if args.skip_broken:
         for part in innermost(cfg.data.test):

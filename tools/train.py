@@ -10,7 +10,6 @@ from pathlib import Path
 from mmdet import __version__
 from mmdet.apis import init_random_seed, set_random_seed, train_detector
 from mmdet.apis.checking.config_check import check_config
-from mmdet.apis.checking.unknown_keys import own_keys
 from mmdet.apis.launch import (
     UserError,
     add_common_arguments,
@@ -20,12 +19,12 @@ from mmdet.apis.launch import (
     reported_errors,
     start_processes,
 )
-from mmdet.apis.loaders import train_pipeline
 from mmdet.apis.resuming import named_point_after_interrupt, resumed_seed
+from mmdet.apis.validation_loss import loss_dataset
+from mmdet.apis.written_config import write_config
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import (
-    atomic_write,
     collect_env,
     compat_cfg,
     get_device,
@@ -119,23 +118,12 @@ def workflow_datasets(cfg: Config) -> list:
     """One data set for each entry of the workflow; validation losses see the images as training does."""
     datasets = []
     for mode, _ in cfg.get('workflow', [('train', 1)]):
-        part = copy.deepcopy(cfg.data.train if mode == 'train' else cfg.data.val)
         if mode != 'train':
-            part['pipeline'] = train_pipeline(cfg.data.train)
-        with config_key(f'data.{mode}'):
-            datasets.append(build_dataset(part))
+            datasets.append(loss_dataset(cfg))
+            continue
+        with config_key('data.train'):
+            datasets.append(build_dataset(copy.deepcopy(cfg.data.train)))
     return datasets
-
-
-def write_config(cfg: Config, name: str) -> None:
-    """Write the config of the run into its work dir; a kill leaves the old file whole.
-
-    References are values in it, so it lists the keys that were referred to.
-    """
-    if own_keys(cfg):
-        cfg.custom_keys = own_keys(cfg)
-    with atomic_write(Path(cfg.work_dir, name), encoding='utf-8') as file:
-        file.write(cfg.dump())
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from mmdet.apis import init_random_seed
+from mmdet.apis.checking.metrics import metrics_of
 from mmdet.apis.launch import (
     add_common_arguments,
     config_from_args,
@@ -13,7 +14,9 @@ from mmdet.apis.launch import (
     reported_errors,
     start_processes,
 )
+from mmdet.apis.run_summary import test_command
 from mmdet.apis.stages import StagedTraining
+from mmdet.apis.written_config import write_config
 from mmdet.utils import get_device, get_root_logger, setup_multi_processes
 from mmdet.utils.checkpoints.checkpoint import set_checkpoint_trust
 from mmdet.utils.running.run_lock import run_lock
@@ -55,9 +58,11 @@ def run(args: argparse.Namespace, cfg: Config, distributed: bool) -> None:
     logger = get_root_logger(str(Path(cfg.work_dir, f'{timestamp}.log')), cfg.get('log_level', 'INFO'))
     cfg.seed = init_random_seed(args.seed, cfg.device)
     training = StagedTraining(cfg, distributed, logger, timestamp)
+    config = Path(cfg.work_dir, Path(args.config).name)
     if get_dist_info()[0] == 0:
-        cfg.dump(str(Path(cfg.work_dir, Path(args.config).name)))
+        write_config(cfg, config.name)
     training.run()
+    logger.info(f'next: {test_command(config, config.with_name("final.pth"), metrics_of(cfg))}')
 
 
 if __name__ == '__main__':

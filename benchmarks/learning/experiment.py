@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
@@ -240,9 +241,16 @@ def pretrained(args: argparse.Namespace) -> Path:
     return run_folder(args, run) / 'body.pth'
 
 
-def _start_worker(log: str) -> None:
+def _workers() -> BaseContext:
+    """Starts workers from a server, which imports the package once for all of them and all calls."""
+    context = get_context('forkserver')
+    context.set_forkserver_preload(['mmdet.apis'])
+    return context
+
+
+def _start_worker(log: str, environment: dict[str, str]) -> None:
     """What a worker prints goes to a file; one thread."""
-    os.environ['OMP_NUM_THREADS'] = '1'
+    os.environ.update(environment, OMP_NUM_THREADS='1')  # a server that others started has its own
     sys.path.insert(0, str(ROOT))
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(out, 1)
@@ -260,12 +268,26 @@ def run_all(args: argparse.Namespace, runs: list[Run], checkpoint: Path | None) 
         args.work_dir.mkdir(parents=True, exist_ok=True)
         log = str(args.work_dir / 'workers.txt')
         jobs = max(1, min(args.jobs, len(waiting)))
-        with ProcessPoolExecutor(jobs, get_context('spawn'), initializer=_start_worker, initargs=(log,)) as pool:
+        with ProcessPoolExecutor(jobs, _workers(), initializer=_start_worker, initargs=(log, dict(os.environ))) as pool:
             started = {pool.submit(train_and_test, args, run, checkpoint): run for run in waiting}
             for number, done in enumerate(as_completed(started), len(runs) - len(waiting) + 1):
                 run = started[done]
+                keep_figures(args, run, done.result())
                 print(f'{number}/{len(runs)} {run.method}, seed {run.seed}: AP {done.result()["AP"]:.3f}', flush=True)
-    return [json.loads(file.read_text()) for file in files]
+    figures = [json.loads(file.read_text()) for file in files]
+    for run, one in zip(runs, figures):
+        keep_figures(args, run, one)
+    return figures
+
+
+def keep_figures(args: argparse.Namespace, run: Run, figures: dict[str, float]) -> None:
+    """Put the figures of a run into the file ``args.results``, where an experiment has one."""
+    if getattr(args, 'results', None) is None or run.method == PRETRAINED:
+        return
+    kept = json.loads(args.results.read_text()) if args.results.exists() else {}
+    kept.setdefault(run.method, {})[str(run.seed)] = {key: round(value, 4) for key, value in figures.items()}
+    args.results.parent.mkdir(parents=True, exist_ok=True)
+    args.results.write_text(json.dumps(kept, indent=1, sort_keys=True) + '\n', encoding='utf-8')
 
 
 def by_method(runs: list[Run], figures: list[dict[str, float]]) -> dict[str, list[dict[str, float]]]:

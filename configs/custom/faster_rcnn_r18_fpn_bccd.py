@@ -1,6 +1,6 @@
 # Blood cells (BCCD), a small real data set in which many red cells are not annotated. Convert it first:
 # python tools/dataset_converters/pascal_voc.py data/bccd --out-dir data/bccd/annotations --out-format coco
-_base_ = ['../demo/faster_rcnn_r18_fpn_mixed.py']
+_base_ = './faster_rcnn_r18_fpn_small_coco.py'
 
 classes = ('RBC', 'WBC', 'Platelets')
 model = dict(roi_head=dict(bbox_head=dict(num_classes=len(classes))))
@@ -47,6 +47,6 @@ test = dict(
     ann_file=data_root + 'annotations/test.json',
     img_prefix=data_root,
     pipeline=test_pipeline)
-data = dict(train=train, val=dict(test, ann_file=data_root + 'annotations/val.json'), test=test)
+data = dict(persistent_workers=True, train=train, val=dict(test, ann_file=data_root + 'annotations/val.json'), test=test)
 evaluation = dict(interval=5)
 runner = dict(max_epochs=15)

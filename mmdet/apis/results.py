@@ -20,7 +20,7 @@ from mmdet.utils.compat_config import compat_loader_args
 from mmdet.utils.plain_data import dump_plain, load_plain
 
 # settings of the evaluation hook that a data set's `evaluate` does not take
-HOOK_KEYS = ('interval', 'tmpdir', 'start', 'gpu_collect', 'save_best', 'rule', 'dynamic_intervals', 'by_epoch')
+HOOK_KEYS = ('interval', 'tmpdir', 'start', 'gpu_collect', 'save_best', 'rule', 'dynamic_intervals', 'by_epoch', 'loss')
 
 
 def build_test_dataset(cfg: Config, **changes: Any) -> DetectionDataset:

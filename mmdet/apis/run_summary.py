@@ -1,4 +1,4 @@
-"""What a person wants to know of a run before its first step, and after its last one, in a few lines."""
+"""What a person wants to know of a run before its first step, and after its last one."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,15 @@ from torch import nn
 from mmdet import __version__
 from mmdet.utils.checkpoints.checkpoint import unwrap_model
 from mmdet.utils.misc import find_latest_checkpoint
+from mmdet.utils.tool_command import tool_command
 
 MAX_CLASSES_SHOWN = 8
 PARTS = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'mask_head', 'roi_head', 'panoptic_head')
 
 
-def describe_run(cfg: Config, model: nn.Module, datasets: Sequence[Any], logger: logging.Logger) -> str:
+def describe_run(
+    cfg: Config, model: nn.Module, datasets: Sequence[Any], logger: logging.Logger, validate: bool = True
+) -> str:
     """The run that is about to begin: model, data, schedule, where its logs are, one line each.
 
     Args:
@@ -28,10 +31,11 @@ def describe_run(cfg: Config, model: nn.Module, datasets: Sequence[Any], logger:
         model: detector without wrapper.
         datasets: one for each entry of the workflow.
         logger: whose files are named.
+        validate: there are evaluations.
     """
     lines = [
         f'model: {_model_text(model)}',
-        f'data: {_data_text(datasets[0])}, {_validation_text(cfg)}',
+        f'data: {_data_text(datasets[0])}, {_validation_text(cfg) if validate else "not evaluated"}',
         f'schedule: {_schedule_text(cfg, len(datasets[0]))}',
         f'run: {"; ".join(_run_texts(cfg))}',
         f'work dir: {cfg.work_dir}{_files_text(cfg, logger)}',
@@ -64,12 +68,12 @@ def learning_rate_advice(cfg: Config) -> str | None:
     )
 
 
-def describe_end(runner: BaseRunner, config: str | None, metric: Any = None) -> str:
+def describe_end(runner: BaseRunner, config: str | None, metric: str | Sequence[str]) -> str:
     """What a finished run leaves: its best checkpoint with the figures, and the command to go on with.
 
     Args:
         runner: of the run.
-        config: name of the config file in the work dir, None where it is not known.
+        config: name of the config file in the work dir; where there is none, no command is shown.
         metric: of the evaluation, a name or several.
     """
     messages = (runner.meta or {}).get('hook_msgs', {})
@@ -78,18 +82,31 @@ def describe_end(runner: BaseRunner, config: str | None, metric: Any = None) -> 
     if best:
         lines.append(f'  best checkpoint: {best} ({_best_figure(best)}{messages["best_score"]:.4f})')
     # -1 stands for figures of what the data do not have, such as large objects
-    figures = {name: value for name, value in messages.get('best_figures', {}).items() if value != -1}
+    # -1 stands for figures of what the data do not have, such as large objects; those of classes are too many here
+    figures = {
+        name: value for name, value in messages.get('best_figures', {}).items() if value != -1 and '/' not in name
+    }
     if best and figures:
         lines.append(f'  its figures: {", ".join(f"{name} {value:.3f}" for name, value in figures.items())}')
     if latest:
         lines.append(f'  last checkpoint: {latest}')
     checkpoint = best or latest
-    if checkpoint:
-        file = Path(runner.work_dir, config) if config else 'CONFIG'
-        names = metric if isinstance(metric, list | tuple) else [metric or 'METRIC']
-        show = Path(runner.work_dir, 'pictures')
-        lines.append(f'  next: python tools/test.py {file} {checkpoint} --eval {" ".join(names)} --show-dir {show}')
+    if checkpoint and config and Path(runner.work_dir, config).is_file():
+        lines.append(f'  next: {test_command(Path(runner.work_dir, config), checkpoint, metric)}')
     return '\n'.join(lines)
+
+
+def test_command(config: Path, checkpoint: str | Path, metric: str | Sequence[str]) -> str:
+    """The command that tests a checkpoint and draws what it finds, into a folder beside the config.
+
+    Args:
+        config: file.
+        checkpoint: file.
+        metric: of the evaluation, a name or several.
+    """
+    names = [metric] if isinstance(metric, str) else metric
+    show = config.with_name('pictures')
+    return f'{tool_command("test.py")} {config} {checkpoint} --eval {" ".join(names)} --show-dir {show}'
 
 
 def _best_figure(path: str) -> str:
@@ -130,9 +147,7 @@ def _parts(dataset: Any) -> Iterator[Any]:
 
 
 def _validation_text(cfg: Config) -> str:
-    settings = cfg.get('evaluation')
-    if not settings:
-        return 'no settings for the evaluation'
+    settings = cfg.get('evaluation') or {}  # without any the hook evaluates every epoch, or every iteration
     unit = 'iterations' if not settings.get('by_epoch', 'Epoch' in cfg.runner['type']) else 'epochs'
     metric = settings.get('metric')
     metrics = ', '.join(metric) if isinstance(metric, list | tuple) else metric

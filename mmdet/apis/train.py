@@ -15,12 +15,14 @@ from torch.utils.data import DataLoader
 
 from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
+from mmdet.apis.checking.metrics import metrics_of
 from mmdet.apis.checks import audit, check_sample
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
 from mmdet.apis.report.training import latest_results, report_settings, report_training
 from mmdet.apis.resuming import resume_point, say_if_finished
 from mmdet.apis.run_summary import describe_end, describe_run, effective_batch, learning_rate_advice
 from mmdet.apis.test import multi_gpu_test, single_gpu_test
+from mmdet.apis.validation_loss import validation_loss
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook, MissedEvaluationHook
 from mmdet.core.hook.diagnostics.out_of_memory import explained_memory
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
@@ -143,7 +145,7 @@ def train_detector(
     datasets = dataset if isinstance(dataset, (list, tuple)) else [dataset]
     if getattr(model, 'CLASSES', None) is None:
         model.CLASSES = getattr(datasets[0], 'CLASSES', None)  # type: ignore[assignment]
-    logger.info(f'training:\n{describe_run(cfg, model, datasets, logger)}')
+    logger.info(f'training:\n{describe_run(cfg, model, datasets, logger, validate)}')
     # every check that can fail comes before the first step
     for part in datasets:
         audit(part, model, cfg, logger, training=True)
@@ -170,7 +172,7 @@ def train_detector(
             runner.run(loaders, [tuple(flow) for flow in cfg.get('workflow', [('train', 1)])])
         if cfg.get('report') is not None and runner.rank == 0:
             report_training(cfg, latest_results(runner), logger)
-    logger.info(describe_end(runner, (meta or {}).get('exp_name'), (cfg.get('evaluation') or {}).get('metric')))
+    logger.info(describe_end(runner, (meta or {}).get('exp_name'), metrics_of(cfg)))
 
 
 def _build_loaders(datasets: list[DetectionDataset], cfg: Config, distributed: bool) -> list[DataLoader[Any]]:
@@ -194,7 +196,16 @@ def _build_loaders(datasets: list[DetectionDataset], cfg: Config, distributed: b
 
 
 def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: logging.Logger) -> DataLoader[Any]:
-    args = loader_args(
+    args = _val_loader_args(cfg, distributed)
+    with config_key('data.val'):
+        dataset = build_dataset(batch_test_pipeline(cfg.data.val, args['samples_per_gpu']), dict(test_mode=True))
+    audit(dataset, model, cfg, logger)
+    check_sample(dataset, model, 'data.val')
+    return build_dataloader(dataset, **args)
+
+
+def _val_loader_args(cfg: Config, distributed: bool) -> dict[str, Any]:
+    return loader_args(
         cfg.data.val_dataloader,
         samples_per_gpu=1,
         workers_per_gpu=2,
@@ -202,11 +213,6 @@ def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: 
         shuffle=False,
         persistent_workers=False,
     )
-    with config_key('data.val'):
-        dataset = build_dataset(batch_test_pipeline(cfg.data.val, args['samples_per_gpu']), dict(test_mode=True))
-    audit(dataset, model, cfg, logger)
-    check_sample(dataset, model, 'data.val')
-    return build_dataloader(dataset, **args)
 
 
 def _wrap(model: nn.Module, cfg: Config, distributed: bool) -> nn.Module:
@@ -279,6 +285,7 @@ def _register_evaluation(runner: BaseRunner, loader: DataLoader[Any], cfg: Confi
     settings.setdefault('by_epoch', not isinstance(runner, IterBasedRunner))
     hook = DistEvalHook if distributed else EvalHook
     settings.setdefault('test_fn', multi_gpu_test if distributed else single_gpu_test)
+    settings['loss'] = validation_loss(cfg, settings.get('loss'), _val_loader_args(cfg, distributed))
     # behind the checkpoint of the same moment, which `save_best` may repeat under another name
     evaluation = hook(loader, **settings)
     runner.register_hook(evaluation, priority='LOW')

@@ -95,6 +95,7 @@ def matched_objects(labels: Tensor, background: int, results: Sequence[Any]) -> 
     Returns:
         Shaped like ``labels``; 0 where a row is no positive.
     """
+    # masked_scatter fills row after row, so that the objects must stand in the order of the rows
     found = [result.pos_assigned_gt_inds[result.pos_inds.argsort()] for result in results]
     return torch.zeros_like(labels).masked_scatter(labels != background, torch.cat(found))
 

@@ -19,7 +19,7 @@ from mmdet.datasets.audit.annotation_rules import fill_annotations, has_area, is
 from mmdet.datasets.audit.coco_facts import FileFacts, find_facts
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.memory.shared_list import SharedList
-from mmdet.datasets.metrics import coco_metrics
+from mmdet.datasets.metrics import class_figures, coco_metrics
 from mmdet.datasets.metrics.coco_results import (
     boxes_to_xywh,
     detections_to_json,
@@ -354,6 +354,14 @@ class CocoDataset(CustomDataset):
             if classwise and metric != 'proposal':
                 print_log('\n' + coco_metrics.classwise_table(summary, coco_gt), logger=logger)
             out.update(coco_metrics.select_items(summary, metric, metric_items))
+            if classwise and metric != 'proposal':
+                names = [coco_gt.cats[cat_id]['name'] for cat_id in summary.cat_ids]
+                out.update(class_figures.by_class(f'{metric}_AP', names, summary.class_aps))
+            if metric == 'bbox' and class_figures.wants_f1(metric_items):
+                file = result_files[metric]
+                out.update(
+                    class_figures.box_f1(coco_gt, file, self.cat_ids, self.img_ids, metric_items, classwise, logger)
+                )
         return out
 
     def _evaluate_proposal_fast(
@@ -390,11 +398,13 @@ class CocoDataset(CustomDataset):
             metric: one or several of ``'bbox'``, ``'segm'``, ``'proposal'``, ``'proposal_fast'``.
             logger: a logger, None (print) or ``'silent'``.
             jsonfile_prefix: where the results are written to; None: nowhere that stays.
-            classwise: also print AP of each class.
+            classwise: also AP of each class, as a table and as figures ``bbox_AP/cat``; without objects there is none.
             proposal_nums: numbers of detections or proposals that recall is given for.
             iou_thrs: thresholds that are averaged over; None: 0.5, 0.55, ... 0.95.
             metric_items: which figures to give back: ``'mAP'``, ``'mAP_50'``, ... ``'AR@100'``, ...; None: the six of
-                precision for boxes and masks, those of recall for proposals.
+                precision for boxes and masks, those of recall for proposals. ``'F1'``, ``'precision'`` and ``'recall'``
+                are of boxes at IoU 0.5, for each class at the score from which on its F1 is best, and their means over
+                classes; with ``classwise`` also of each class, with the score: ``bbox_F1/cat``, ``bbox_threshold/cat``.
             labeled_only: where an image says which classes are annotated in it, leave out what is found of others: it
                 is neither true nor false; see :func:`unlabelled_of_images`.
             backend: what computes the figures of boxes: ``'pycocotools'``, or ``'numpy'``, which is faster.

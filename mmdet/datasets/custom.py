@@ -8,14 +8,15 @@ from typing import Any
 
 import mmcv
 import numpy as np
-from terminaltables import AsciiTable
 from torch.utils.data import Dataset
 
-from mmdet.datasets.audit.annotation_rules import drop_unusable, format_list
+from mmdet.datasets.audit.annotation_rules import drop_unusable
 from mmdet.datasets.audit.broken_images import BROKEN, BrokenImageError, BrokenImages
 from mmdet.datasets.audit.files import readable_images
-from mmdet.datasets.audit.image_check import find_loader, read_image_size
+from mmdet.datasets.audit.image_check import fault_of_file, find_loader
+from mmdet.datasets.formats.class_names import instance_table, read_class_names
 from mmdet.datasets.formats.custom_entries import read_entries
+from mmdet.datasets.memory import image_cache
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
 from mmdet.datasets.mixing.image_fields import add_directives
@@ -67,6 +68,8 @@ class CustomDataset(Dataset):
             ``AddDirectives`` at the end of the pipeline. They count more than those that steps of ``pipeline`` give.
         from_img_info: names of directives that are read from the image's own entry, or name -> key of the entry; images
             whose entry lacks one have that of ``directives``.
+        cache_images: keep images in memory that the loading processes of this process share: ``'8GB'``, or
+            ``dict(size='8GB', kind='encoded')``; see :func:`~mmdet.datasets.memory.image_cache.cache_images`.
 
     Attributes:
         data_infos: one entry for each image.
@@ -111,6 +114,7 @@ class CustomDataset(Dataset):
         share_annotations: bool = False,
         directives: Mapping[str, Any] | None = None,
         from_img_info: Sequence[str] | Mapping[str, str] = (),
+        cache_images: str | int | Mapping[str, Any] | None = None,
     ):
         self.ann_file = under(data_root, ann_file)
         self.data_root = data_root
@@ -128,10 +132,7 @@ class CustomDataset(Dataset):
         self.data_infos = self._load_file(self.ann_file, 'ann_file', self.load_annotations)
         if source_classes is not None or rename:
             self._adopt_classes()
-        self.proposals = None
-        if self.proposal_file is not None:
-            self.proposals = self._load_file(self.proposal_file, 'proposal_file', self.load_proposals)
-            self._check_count('proposal_file', self.proposals)
+        self.proposals = self._read_proposals()
         self.num_unfiltered = len(self.data_infos)
         if not test_mode:
             self._keep_images(self._filter_imgs())
@@ -143,6 +144,8 @@ class CustomDataset(Dataset):
         if self.CLASSES is not None:
             self.pipeline.bind_classes(self.CLASSES, self._category_labels())
         add_directives(self, directives, from_img_info)
+        if cache_images is not None:
+            image_cache.cache_images(self, cache_images)
         if share_annotations:
             self._share_annotations()
             return_freed_memory()
@@ -203,6 +206,13 @@ class CustomDataset(Dataset):
             raise FileNotFoundError(
                 f'{type(self).__name__}: {argument} {path!r} is not there (data_root={self.data_root!r})'
             ) from err
+
+    def _read_proposals(self) -> list[np.ndarray] | None:
+        if self.proposal_file is None:
+            return None
+        proposals = self._load_file(self.proposal_file, 'proposal_file', self.load_proposals)
+        self._check_count('proposal_file', proposals)
+        return proposals
 
     def _check_count(self, name: str, values: Sequence[Any]) -> None:
         if len(values) != len(self.data_infos):
@@ -328,22 +338,13 @@ class CustomDataset(Dataset):
         try:
             return prepare(idx)
         except Exception as err:
-            reason = err if isinstance(err, BrokenImageError) else self._fault_of_file(idx)
+            info, loader = self.data_infos[idx], find_loader(self.pipeline)
+            reason = err if isinstance(err, BrokenImageError) else fault_of_file(loader, info, self.img_prefix)
             if reason is None:
                 raise
             hint = 'skip_broken=True in the data set goes on without such images'
             command = ' (tools/test.py --skip-broken)' if self.test_mode else ''
             raise BrokenImageError(f'{reason} (image {idx} of {self.ann_file}); {hint}{command}') from err
-
-    def _fault_of_file(self, idx: int) -> BrokenImageError | None:
-        """Why an image file cannot be read; None if it can, or if images are no files."""
-        loader = find_loader(self.pipeline)
-        try:
-            if loader is not None:
-                read_image_size(loader, self.data_infos[idx], self.img_prefix)
-        except BrokenImageError as err:
-            return err
-        return None
 
     def prepare_train_img(self, idx: int) -> Any:
         """Run the pipeline on an image with its annotations; None where it leaves nothing to train on."""
@@ -375,22 +376,7 @@ class CustomDataset(Dataset):
         Raises:
             ValueError: anything else.
         """
-        if classes is None:
-            return cls.CLASSES
-        if isinstance(classes, str):
-            try:
-                names = mmcv.list_from_file(classes, encoding='utf-8-sig')  # with or without a byte-order mark
-            except FileNotFoundError as err:
-                raise ValueError(
-                    f'classes={classes!r} is a text, so the path of a file with a name on each line, and there is no '
-                    f'such file; for one class write ({classes!r},), with a comma'
-                ) from err
-            return check_names(names, classes)
-        if isinstance(classes, list | tuple):
-            return check_names(classes, 'classes')
-        raise ValueError(
-            f'classes: expected a list or tuple of names, or the path of a file with one on each line, got {classes!r}'
-        )
+        return cls.CLASSES if classes is None else read_class_names(classes)
 
     def format_results(self, results: Sequence[Any], **kwargs) -> Any:
         """Write results in a form for submission; what that is, only the data sets of a benchmark know."""
@@ -403,6 +389,7 @@ class CustomDataset(Dataset):
         proposal_nums: Sequence[int] = (100, 300, 1000),
         iou_thr: float | Sequence[float] = 0.5,
         scale_ranges: Sequence[tuple[float, float]] | None = None,
+        classwise: bool = False,
     ) -> dict[str, float]:
         """Evaluate detections with mAP, or proposals with recall.
 
@@ -413,6 +400,7 @@ class CustomDataset(Dataset):
             proposal_nums: numbers of proposals that recall is given for.
             iou_thr: one or several thresholds.
             scale_ranges: ranges of size, in px, that mAP is given for.
+            classwise: also AP of each class that has objects: ``AP50/cat``, ...
 
         Returns:
             ``AP50`` ... and ``mAP``, or ``recall@100@0.5`` ... and, for several thresholds, ``AR@100`` ...
@@ -427,7 +415,8 @@ class CustomDataset(Dataset):
         iou_thrs = np.atleast_1d(iou_thr).tolist()
         if metric == 'recall':
             return recall_metrics(annotations, results, proposal_nums, iou_thrs, logger)
-        return map_metrics(annotations, results, iou_thrs, scale_ranges, self.CLASSES, logger)
+        names = self.CLASSES if classwise else None
+        return map_metrics(annotations, results, iou_thrs, scale_ranges, self.CLASSES, logger, names)
 
     def __repr__(self) -> str:
         """Number of images, and of instances of each class."""
@@ -435,28 +424,8 @@ class CustomDataset(Dataset):
         title = f'{type(self).__name__} {kind} dataset with number of images {len(self)}'
         if self.CLASSES is None:
             return title
-        counts: Counter[int] = Counter()
-        for i in range(len(self)):
-            counts.update(np.asarray(self.get_ann_info(i)['labels']).tolist())
-        rows = [['class', 'instances'], *([name, counts[i]] for i, name in enumerate(self.CLASSES))]
-        return f'\n{title}, and instance counts:\n{AsciiTable(rows).table}'
-
-
-def check_names(names: Sequence[str], where: str) -> Sequence[str]:
-    """Check names of classes.
-
-    Raises:
-        ValueError: one is no text or empty, or is there twice.
-    """
-    wrong = [name for name in names if not isinstance(name, str) or not name.strip()]
-    if wrong:
-        raise ValueError(f'{where}: names of classes must be texts, got {format_list(list(map(repr, wrong)))}')
-    twice = [name for name, count in Counter(name.strip() for name in names).items() if count > 1]
-    if twice:
-        raise ValueError(
-            f'{where}: {format_list(list(map(repr, twice)))} is there more than once; give each class once'
-        )
-    return names
+        labels = (self.get_ann_info(i)['labels'] for i in range(len(self)))
+        return f'\n{title}, and instance counts:\n{instance_table(self.CLASSES, labels)}'
 
 
 def under(root: str | None, path: str | None) -> str | None:

@@ -10,6 +10,7 @@ from mmcv.utils import print_log
 from mmdet.core.evaluation import lvis_class_lists
 from mmdet.datasets.api_wrappers.coco_api import COCO
 from mmdet.datasets.coco import CocoDataset
+from mmdet.datasets.metrics.class_figures import by_class
 from mmdet.datasets.metrics.coco_metrics import STEPPED_IOU_THRS
 from mmdet.datasets.metrics.lvis_metrics import evaluate_lvis
 from mmdet.datasets.mixing.verified_classes import lvis_verified, note_verified
@@ -72,7 +73,7 @@ class LVISV05Dataset(CocoDataset):
             metric: one or several of ``'bbox'``, ``'segm'``, ``'proposal'``, ``'proposal_fast'``.
             logger: a logger, None (print) or ``'silent'``.
             jsonfile_prefix: where the results are written to; None: nowhere that stays.
-            classwise: also print AP of each class.
+            classwise: also AP of each class, printed and as figures ``bbox_AP/cat``.
             proposal_nums: numbers of proposals that recall is given for; of detections 300 an image count.
             iou_thrs: thresholds that are averaged over.
             labeled_only: as of :meth:`CocoDataset.evaluate`. LVIS leaves out detections of classes that an image was
@@ -140,6 +141,9 @@ class LVISV05Dataset(CocoDataset):
             (f'{metric}_{name}', round(value, 3)) for name, value in figures.items()
         )
         out[f'{metric}_mAP_copypaste'] = ' '.join(f'{name}:{value:.3f}' for name, value in figures.items())
+        if classwise:
+            names = [truth.cats[cat_id]['name'] for cat_id in self.cat_ids]
+            out.update(by_class(f'{metric}_AP', names, found.class_aps))
         return out
 
 

@@ -1,19 +1,17 @@
 """Open Images V6 and the challenge of 2019."""
 
 import os.path as osp
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import mmcv
 import numpy as np
 
-from mmdet.core.evaluation.tpfp import tpfp_openimages
 from mmdet.datasets.audit.image_check import find_loader, read_image_size
 from mmdet.datasets.custom import DISK, CustomDataset, under
 from mmdet.datasets.formats import openimages_files as files
-from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric
-from mmdet.datasets.metrics.openimages_metrics import expand_and_filter, with_ancestors
+from mmdet.datasets.metrics.custom_metrics import only_metric
+from mmdet.datasets.metrics.openimages_metrics import expand_and_filter, map_of_thresholds, with_ancestors
 from mmdet.datasets.mixing.verified_classes import note_verified, open_images_verified
 from mmdet.datasets.registry import DATASETS
 from mmdet.utils.plain_data import load_plain
@@ -38,10 +36,9 @@ class OpenImagesDataset(CustomDataset):
         meta_file: pickle or JSON: a list with ``filename`` and ``ori_shape`` of each image.
         filter_labels: in evaluation, leave out detections of classes that nobody looked for in the image.
         load_image_level_labels: in evaluation, also labels of whole images say what was looked for.
-        verified_classes: note in each image's entry the labels of the classes that were looked
-            for (see :func:`mmdet.datasets.mixing.verified_classes.open_images_verified`), by ``image_level_ann_file``
-            and, if there is one, ``hierarchy_file``;
-            the pipeline hands them on (docs/partial_labels.md).
+        verified_classes: note in each image's entry the labels of the classes that were looked for (see
+            ``open_images_verified``), by ``image_level_ann_file`` and, if there is one, ``hierarchy_file``; the
+            pipeline hands them on (docs/partial_labels.md).
         file_client_args: arguments of ``mmcv.FileClient``.
         **kwargs: arguments of :class:`CustomDataset`, without ``classes``.
 
@@ -86,14 +83,13 @@ class OpenImagesDataset(CustomDataset):
         self.file_client = mmcv.FileClient(**dict(file_client_args))
         self.index_dict: dict[str, int] = {}
         names = self.get_classes_from_csv(under(root, label_file))
-        self.class_label_tree = None
         if hierarchy_file is None and get_supercategory:
             raise ValueError(
                 f'{type(self).__name__}: get_supercategory=True needs hierarchy_file; to evaluate without the '
                 'hierarchy set get_supercategory=False'
             )
-        if hierarchy_file is not None:
-            self.class_label_tree = self.get_relation_matrix(under(root, hierarchy_file))
+        known = hierarchy_file is not None
+        self.class_label_tree = self.get_relation_matrix(under(root, hierarchy_file)) if known else None
         self.test_img_shapes: dict[str, tuple[int, int]] = {}
         self.test_img_metas: list[dict] = []
         super().__init__(ann_file=ann_file, file_client_args=file_client_args, classes=names, **kwargs)
@@ -219,11 +215,8 @@ class OpenImagesDataset(CustomDataset):
 
     def denormalize_gt_bboxes(self, annotations: Sequence[dict]) -> list[dict]:
         """Annotations of all images with boxes in px."""
-        shapes = self.get_img_shape(self.data_infos)
-        return [
-            dict(ann, bboxes=ann['bboxes'] * np.asarray([width, height, width, height], dtype=np.float32))
-            for ann, (height, width) in zip(annotations, shapes)
-        ]
+        sizes = [np.asarray([w, h, w, h], dtype=np.float32) for h, w in self.get_img_shape(self.data_infos)]
+        return [dict(ann, bboxes=ann['bboxes'] * size) for ann, size in zip(annotations, sizes)]
 
     def get_relation_matrix(self, hierarchy_file: str) -> np.ndarray:
         """(K, K) bool; row: class, column: itself and its ancestors."""
@@ -263,10 +256,7 @@ class OpenImagesDataset(CustomDataset):
                 'labels of whole images set load_image_level_labels=False'
             )
         found = self.load_image_label_from_csv(image_level_ann_file)
-        pairs = [np.asarray(found.get(info['img_id'], ())).reshape(-1, 2) for info in self.data_infos]
-        return [
-            dict(image_level_labels=p[:, 0].astype(np.int64), confidences=p[:, 1].astype(np.float32)) for p in pairs
-        ]
+        return [files.image_label_arrays(found.get(info['img_id'], ())) for info in self.data_infos]
 
     def process_results(
         self,
@@ -299,6 +289,7 @@ class OpenImagesDataset(CustomDataset):
         scale_ranges: Sequence[tuple[float, float]] | None = None,
         denorm_gt_bbox: bool = True,
         use_group_of: bool = True,
+        classwise: bool = False,
     ) -> dict[str, float]:
         """Evaluate as Open Images does.
 
@@ -311,6 +302,7 @@ class OpenImagesDataset(CustomDataset):
             scale_ranges: ranges of size, px, that mAP is given for; not together with groups.
             denorm_gt_bbox: the boxes are fractions; turn them into px.
             use_group_of: treat boxes of groups as such, not as objects.
+            classwise: also AP of each class that has objects: ``AP50/cat``, ...
 
         Returns:
             ``AP50``, ... and ``mAP``, their mean.
@@ -330,40 +322,9 @@ class OpenImagesDataset(CustomDataset):
         if self.get_supercategory:
             annotations = self.add_supercategory_ann(annotations)
         results = self.process_results(results, annotations, image_level)
-        return self._map(results, annotations, iou_thr, ioa_thr, scale_ranges, use_group_of, logger)
-
-    def _map(
-        self,
-        results: Sequence[Any],
-        annotations: Sequence[dict],
-        iou_thr: float | Sequence[float],
-        ioa_thr: float | Sequence[float],
-        scale_ranges: Sequence[tuple[float, float]] | None,
-        use_group_of: bool,
-        logger,
-    ) -> dict[str, float]:
-        iou_thrs = np.atleast_1d(iou_thr)
-        ioa_thrs = np.atleast_1d(ioa_thr)
-        if len(ioa_thrs) not in (1, len(iou_thrs)):
-            raise ValueError(f'ioa_thr: expected one, or one for each of {len(iou_thrs)} iou_thr, got {len(ioa_thrs)}')
-        out: dict[str, float] = OrderedDict()
-        means = []
-        for iou, ioa in zip(iou_thrs.tolist(), np.resize(ioa_thrs, len(iou_thrs)).tolist()):
-            one = map_metrics(
-                annotations,
-                results,
-                [iou],
-                scale_ranges,
-                self.CLASSES,
-                logger,
-                tpfp_fn=tpfp_openimages,
-                use_group_of=use_group_of,
-                ioa_thr=ioa,
-            )
-            means.append(one.pop('mAP'))
-            out.update(one)
-        out['mAP'] = sum(means) / len(means)
-        return out
+        of_groups = ioa_thr, use_group_of
+        out = scale_ranges, self.CLASSES, classwise, logger
+        return map_of_thresholds(annotations, results, iou_thr, *of_groups, *out)
 
 
 @DATASETS.register_module()

@@ -44,6 +44,7 @@ class VOCDataset(XMLDataset):
         proposal_nums: Sequence[int] = (100, 300, 1000),
         iou_thr: float | Sequence[float] = 0.5,
         scale_ranges: Sequence[tuple[float, float]] | None = None,
+        classwise: bool = False,
     ) -> dict[str, float]:
         """Evaluate as VOC does: corners are inclusive pixels; 2007 averages precision at 11 recalls.
 
@@ -56,4 +57,7 @@ class VOCDataset(XMLDataset):
         if metric == 'recall':
             return recall_metrics(annotations, results, proposal_nums, iou_thrs, logger, use_legacy_coordinate=True)
         names = 'voc07' if self.year == 2007 else self.CLASSES
-        return map_metrics(annotations, results, iou_thrs, scale_ranges, names, logger, use_legacy_coordinate=True)
+        classes = self.CLASSES if classwise else None
+        return map_metrics(
+            annotations, results, iou_thrs, scale_ranges, names, logger, classes, use_legacy_coordinate=True
+        )

@@ -2,7 +2,8 @@
 
 A head that takes part names the head whose keys it reads, ``directive_head`` (and ``directive_fallback``, whose keys
 count where an image has none of the first), hands its targets to :func:`weigh_targets` and its class scores to
-:func:`mask_scores`. What these do is in ``mmdet.core.directives``.
+:func:`mask_scores`; heads that derive from ``BaseHead`` have these as methods. What these do is in
+``mmdet.core.directives``.
 """
 
 import copy
@@ -146,138 +147,6 @@ def weights_of_rows(
     found = read_directives(head, img_metas, device)
     _check_objects(head, found, objects)
     return row_weights(images_of_rows(counts, device), found, objects)
-
-
-class DirectedHead(nn.Module):
-    """What a head inherits to take part: its base class, or the second one of it."""
-
-    # whose keys of the images' meta information count; the fallback's, where an image has none of the first
-    directive_head: str = 'bbox_head'
-    directive_fallback: str | None = 'rpn_head'
-
-    def serve_as_first_stage(self) -> None:
-        """Read the keys of a first stage, whatever slot the class is made for."""
-        directives_of(self).names = ('rpn_head',)
-
-    def follow_iter(self, iteration: int) -> None:
-        """Say how far the training is; policies of negatives with a warm-up ask for it."""
-        directives_of(self).iteration = iteration
-
-    def weigh(
-        self,
-        targets: Targets,
-        img_metas: Sequence[ImgMeta] | None,
-        overlaps: Callable[[int], Tensor] | None = None,
-        sampled: bool | None = None,
-        objects: Callable[[], Tensor] | None = None,
-    ) -> Targets:
-        """Targets (N, R, ...) of a batch, weighed as its images say; the very same where they say nothing.
-
-        Args:
-            targets: of N images.
-            img_metas: meta information of the N images.
-            overlaps: gives the greatest IoU (R,) of the rows of an image, whose number it gets, with an object.
-            sampled: whether a sampler has left out negatives that are to be ignored; None: as the head has it.
-            objects: gives the number of the object of each row in its image, (N, R), read of positives; None: the head
-                cannot tell, so that weights of single objects are refused.
-        """
-        images = torch.arange(len(targets.labels), device=targets.labels.device)[:, None]
-        return self.weigh_rows(targets, images, img_metas, overlaps, sampled, objects)
-
-    def weigh_rows(
-        self,
-        targets: Targets,
-        image_of_row: Tensor,
-        img_metas: Sequence[ImgMeta] | None,
-        overlaps: Callable[[int], Tensor] | None = None,
-        sampled: bool | None = None,
-        objects: Callable[[], Tensor] | None = None,
-    ) -> Targets:
-        """As :meth:`weigh`, of rows in any order; ``image_of_row`` is the number of each row's image."""
-        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, sampled, objects)
-
-    def image_weights(
-        self,
-        img_metas: Sequence[ImgMeta],
-        device: torch.device,
-        counts: Sequence[int] | None = None,
-        objects: Tensor | None = None,
-    ) -> Tensor | None:
-        """Loss weights for losses that are not over targets; None: all are 1.
-
-        They are (N,), or (sum of ``counts``,) for ``counts[i]`` rows of image i, image after image, whose objects have
-        the numbers ``objects``.
-        """
-        return weights_of_rows(self, img_metas, counts or [1] * len(img_metas), device, objects)
-
-    def cls_avg_factor(self, label_weights: Tensor) -> Tensor:
-        """Divisor of a classification loss over (n,) sampled rows, at least 1: those with a weight > 0, or all of them.
-
-        All count where images or objects weigh, as a weight of 0 must not take rows out of the divisor.
-        """
-        if directives_of(self).enabled or directives_of(self).with_objects:
-            return label_weights.new_full((), max(label_weights.numel(), 1))
-        return (label_weights > 0).sum().clamp(min=1).to(label_weights)
-
-    def masks_scores(self, img_metas: Sequence[ImgMeta] | None, device: torch.device) -> bool:
-        """Whether :meth:`scores_for_loss` has something to do, for heads whose scores must be rearranged for it."""
-        return masks_scores(self, img_metas, device)
-
-    def scores_for_loss(
-        self,
-        scores: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        img_metas: Sequence[ImgMeta] | None,
-        class_wise: bool = True,
-    ) -> tuple[Tensor, Tensor]:
-        """Class scores and label weights as the classification loss takes them: negatives say no more than they may.
-
-        A ``loss`` calls this once it has its targets; where the images say nothing, it gets back what it gave.
-
-        Args:
-            scores: (N, r, C) logits.
-            labels: (N, r) in [0, K], K for background.
-            label_weights: (N, r).
-            img_metas: meta information of the N images.
-            class_wise: whether the labels are those of classes, or only tell objects from background.
-        """
-        images = torch.arange(len(scores), device=scores.device)[:, None].expand_as(labels).flatten()
-        rows = scores.flatten(0, 1), labels.flatten(), label_weights.flatten()
-        masked, weights = self.row_scores_for_loss(*rows, images, img_metas, class_wise)
-        return masked.view_as(scores), weights.view_as(label_weights)
-
-    def row_scores_for_loss(
-        self,
-        scores: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        image_of_row: Tensor,
-        img_metas: Sequence[ImgMeta] | None,
-        class_wise: bool = True,
-    ) -> tuple[Tensor, Tensor]:
-        """As :meth:`scores_for_loss`, of rows (n, C) in any order; ``image_of_row`` (n,) is their image's number."""
-        return mask_scores(self, scores, labels, label_weights, image_of_row, img_metas, class_wise)
-
-    def objectness_weights(
-        self, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: Sequence[ImgMeta] | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Label weights (N, R) of scores that only tell objects from background, and what is not annotated.
-
-        The latter are (N, K) bool, the classes of which a negative says nothing, or None: all classes are annotated in
-        all images. How they enter the loss is up to the head.
-
-        Args:
-            scores: (N, R, C) logits.
-            labels: (N, R) in [0, K], K for background.
-            label_weights: (N, R); the very same come back where the images say nothing.
-            img_metas: meta information of the N images.
-        """
-        if not self.masks_scores(img_metas, scores.device):
-            return label_weights, None
-        _, weights = self.scores_for_loss(scores, labels, label_weights, img_metas, class_wise=False)
-        found = read_directives(self, img_metas, scores.device, for_weights=False)
-        return weights, None if found is None else found.unlabeled
 
 
 # ---- classes and the switch

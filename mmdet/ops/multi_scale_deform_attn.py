@@ -1,4 +1,4 @@
-"""Attention that reads a few points of each feature map (Deformable DETR, https://arxiv.org/abs/2010.04159).
+"""Attention that reads sampled points of each feature map (Deformable DETR, https://arxiv.org/abs/2010.04159).
 
 N: images; Q: queries; S: cells of all maps; M: heads; D: channels of a head; L: maps; P: points of a map.
 """

@@ -139,7 +139,7 @@ def soft_nms(
         kept_scores.append(left[best])
         left = left * _decay(_iou_row(corners[best], corners), iou_threshold, sigma, method)
         stay = left >= min_score
-        stay[best] = False
+        stay[best] = False  # it is kept already, and was compared with itself
         active, corners, left = active[stay], corners[stay], left[stay]
     inds = torch.tensor(kept, dtype=torch.long, device=boxes.device)
     return torch.cat([boxes[inds], boxes.new_tensor(kept_scores)[:, None]], dim=1), inds

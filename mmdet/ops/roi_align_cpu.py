@@ -194,7 +194,7 @@ def _rois_at_once(pooled: Tensor) -> int:
 def _write_rows(pooled: Tensor, rows: Tensor, weights: SparseRows, vectors: Tensor) -> None:
     """Write pooled features of one level into its ``rows`` of ``pooled``.
 
-    A few RoIs at a time: the products then stay in the processor's cache until they stand in the order (C, h, w).
+    Block of RoIs after block: the products then stay in the processor's cache until they stand in the order (C, h, w).
     """
     _, channels, height, width = pooled.shape
     bins = height * width

@@ -87,9 +87,12 @@ def test_batch_and_what_the_linear_rule_gives(changes, batch, rate):
 
 def test_end_names_the_best_checkpoint_its_figures_and_the_next_command(tmp_path):
     (tmp_path / 'latest.pth').touch()
+    (tmp_path / 'c.py').touch()
     best = tmp_path / 'best_bbox_mAP_epoch_3.pth'
     messages = dict(
-        best_ckpt=str(best), best_score=0.25, best_figures=dict(bbox_mAP=0.25, bbox_mAP_50=0.5, bbox_mAP_l=-1.0)
+        best_ckpt=str(best),
+        best_score=0.25,
+        best_figures={'bbox_mAP': 0.25, 'bbox_mAP_50': 0.5, 'bbox_mAP_l': -1.0, 'bbox_AP/cat': 0.25},
     )
     runner = SimpleNamespace(meta=dict(hook_msgs=messages), work_dir=str(tmp_path), epoch=4, iter=40)
     assert describe_end(runner, 'c.py', 'bbox').splitlines() == [
@@ -99,3 +102,19 @@ def test_end_names_the_best_checkpoint_its_figures_and_the_next_command(tmp_path
         f'  last checkpoint: {tmp_path / "latest.pth"}',
         f'  next: python tools/test.py {tmp_path / "c.py"} {best} --eval bbox --show-dir {tmp_path / "pictures"}',
     ]
+    assert 'next' not in describe_end(runner, 'stage', 'bbox')  # there is no such config in the work dir
+
+
+@pytest.mark.parametrize(
+    ('runner', 'validate', 'text'),
+    [
+        (dict(type='EpochBasedRunner', max_epochs=2), True, ', evaluated every epoch'),
+        (dict(type='IterBasedRunner', max_iters=9), True, ', evaluated every iteration'),
+        (dict(type='EpochBasedRunner', max_epochs=2), False, ', not evaluated'),
+    ],
+)
+def test_a_run_without_settings_of_the_evaluation_says_what_happens(runner, validate, text):
+    cfg = config()
+    cfg.evaluation, cfg.runner = None, runner
+    lines = describe_run(cfg, Detector(), [Photos()], logging.getLogger('summary'), validate).splitlines()
+    assert lines[1].endswith(text)

@@ -1,5 +1,6 @@
 """What the experiments of benchmarks/learning make of data and configs, and one that runs from end to end."""
 
+import argparse
 import importlib
 import json
 from pathlib import Path
@@ -59,8 +60,12 @@ def test_runs_of_the_teacher_experiment_differ_in_labels_directives_and_options(
     assert boxes['teacher overlap/one'].sources[0].directives == dict(negatives='overlap', pseudo_labels='complete')
     args = script.parse_args(['boxes', '--work-dir', str(tmp_path)])
     cfg = experiment.small_config(args, boxes['teacher/50'], None)
-    assert cfg.model.teacher == dict(evaluate='teacher', student_view={}, momentum=0.9)
+    assert cfg.model.teacher == dict(evaluate='teacher', momentum=0.9)
     assert 'teacher' not in experiment.small_config(args, boxes['plain/50'], None).model
+    later = runs('boxes', '--missing', '50', '--first', '30')
+    assert list(later) == ['plain/50', 'overlap/50', 'soft/50', 'teacher/50', 'teacher overlap/50', 'complete/50']
+    assert len({run.options['load_from'] for run in later.values()}) == 1
+    assert len(ids(content(later['complete/50'].sources[0]))) == 20
     classes = runs('classes')
     first, second = classes['teacher labeled classes/half'].sources
     assert first.directives == dict(labeled_classes=['disc'], pseudo_labels='complete')
@@ -76,12 +81,25 @@ def test_runs_of_the_teacher_experiment_differ_in_labels_directives_and_options(
         runs('images', '--methods', 'overlap')
 
 
-def test_table_of_the_teacher_experiment_has_the_gap_that_a_method_recovers(load):
+def test_table_of_the_teacher_experiment_has_the_gap_that_a_method_recovers(load, tmp_path):
     results = {'complete': [0.7], 'plain/50': [0.4, 0.5], 'teacher/50': [0.6]}
     rows = {name: [dict(AP=ap, AP50=ap) for ap in aps] for name, aps in results.items()}
     text = load('teacher').table(rows).splitlines()
     assert text[3].startswith('| plain | 50 | 0.450 ± 0.071 |') and text[3].endswith('| 0% | 64% |')
     assert text[4] == '| teacher | 50 | 0.600 | 0.600 | 60% | 86% |'
+    load('teacher').plot(rows, tmp_path / 'plot.png')
+    assert (tmp_path / 'plot.png').stat().st_size > 5000
+
+
+def test_figures_are_kept_run_by_run(load, tmp_path):
+    experiment = load('experiment')
+    args = argparse.Namespace(results=tmp_path / 'new' / 'figures.json')
+    run = experiment.Run('plain/50', 1, (), [], ('', ''), 10)
+    for one, figures in ((run, dict(AP=0.12345)), (run._replace(seed=2), dict(AP=0.2)), (run, dict(AP=0.3))):
+        experiment.keep_figures(args, one, figures)
+    experiment.keep_figures(args, run._replace(method=experiment.PRETRAINED), dict(AP=0.9))
+    assert json.loads(args.results.read_text()) == {'plain/50': {'1': dict(AP=0.3), '2': dict(AP=0.2)}}
+    experiment.keep_figures(argparse.Namespace(), run, dict(AP=0.1))  # of experiments without such a file
 
 
 def test_policies_differ_in_what_is_said_of_the_incomplete_images_alone(load, tmp_path):

@@ -131,11 +131,38 @@ def test_half_right_result_has_the_expected_ap(write_coco):
     assert metrics['bbox_AR@100'] == 0.75
 
 
+def test_f1_of_each_class_stands_at_its_best_threshold(write_coco, capsys):
+    dataset = build(write_coco(coco_content([[(5, 0, 0, 10, 10), (7, 20, 20, 20, 20)], [(7, 5, 5, 30, 30)]])))
+    results = perfect(dataset, drop=[(1, 0)])
+    boxes = results[0][1]  # the class of category 7
+    results[0][1] = np.concatenate([boxes, boxes + [100, 100, 100, 100, 0]]).astype(np.float32)
+    results[0][1][:, 4] = 0.9, 0.4
+    metrics = dataset.evaluate(results, classwise=True, metric_items=['precision', 'F1', 'recall'])
+    first, second = dataset.CLASSES
+    # one of two objects at 0.9, a false one at 0.4: the threshold is halfway between them
+    assert metrics[f'bbox_threshold/{second}'] == 0.65
+    assert [metrics[f'bbox_{name}/{second}'] for name in ('precision', 'recall', 'F1')] == [1.0, 0.5, 0.6667]
+    assert metrics[f'bbox_F1/{first}'] == 1.0 and metrics['bbox_F1'] == pytest.approx((1 + 2 / 3) / 2, abs=1e-4)
+    assert metrics[f'bbox_AP/{second}'] == round(51 / 101, 4)
+    assert f'| {second}' in capsys.readouterr().out.partition('best threshold')[2]
+    fast = dataset.evaluate(results, 'bbox', 'silent', classwise=True, metric_items=['F1'], backend='numpy')
+    assert {name: metrics[name] for name in fast if 'copypaste' not in name} == {
+        name: value for name, value in fast.items() if 'copypaste' not in name
+    }
+
+
+def test_f1_is_of_boxes_only(write_coco):
+    dataset = build(write_coco(coco_content([[(5, 0, 0, 10, 10)]])))
+    with pytest.raises(KeyError, match="F1, precision, recall are of boxes; add 'bbox'"):
+        dataset.evaluate(perfect(dataset), metric='proposal', metric_items=['F1'])
+
+
 def test_no_detections_give_zeros_and_a_note(write_coco, capsys):
     dataset = build(write_coco(coco_content([[(5, 0, 0, 10, 10)], []])), test_mode=True)
     empty = [[np.zeros((0, 5), np.float32)] * 2] * 2
     metrics = dataset.evaluate(empty, classwise=True)
     assert [metrics[k] for k in ('bbox_mAP', 'bbox_mAP_s', 'bbox_mAP_l')] == [0.0, 0.0, -1.0]
+    assert [name for name in metrics if '/' in name] == [f'bbox_AP/{dataset.CLASSES[0]}']  # of dog there is nothing
     out = capsys.readouterr().out
     assert 'no detections at all' in out
     assert 'nan' in out  # dog: nothing to find

@@ -149,6 +149,8 @@ def test_map_and_recall(ann_file, tmp_path):
     results = [[dets, empty] if i % 2 == 0 else [empty, empty] for i, dets in enumerate(found)]
     metrics = dataset.evaluate(results, iou_thr=[0.5, 0.9], logger='silent')
     assert metrics == {'AP50': 0.5, 'AP90': 0.5, 'mAP': 0.5}  # all cats, no dog
+    by_class = dataset.evaluate(results, logger='silent', classwise=True)
+    assert by_class == {'AP50': 0.5, 'mAP': 0.5, 'AP50/cat': 1.0, 'AP50/dog': 0.0}
     recalls = dataset.evaluate(found, metric='recall', proposal_nums=(1,), iou_thr=[0.5, 0.9], logger='silent')
     assert recalls == {'recall@1@0.5': 1.0, 'recall@1@0.9': 1.0, 'AR@1': 1.0}
     with pytest.raises(KeyError, match="metric 'map' is not supported; did you mean 'mAP'"):

@@ -1,8 +1,10 @@
 """Whole runs on a mixture: what the log has, and that an interrupted run goes on as if it had not been."""
 
+import copy
 import logging
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,10 +16,12 @@ from test_two_processes import free_port
 from tiny import ROOT, draw_data
 
 from mmdet.apis import set_random_seed, train_detector
+from mmdet.apis.validation_loss import validation_loss, with_pipeline
 from mmdet.datasets import build_dataset
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 from mmdet.models import build_detector
 from mmdet.utils.running.json_log import read_json_log
+from mmdet.utils.util_distribution import build_dp
 
 ITERS = dict(type='IterBasedRunner', max_iters=6)
 SOURCES = 'real', 'synthetic'
@@ -111,3 +115,33 @@ def test_two_processes_share_batches_and_sum_losses(folder):
         *(ROOT / 'tests/runtime/mixing_worker.py', config),
     )
     assert 'all processes agree' in done.stdout
+
+
+def test_evaluation_logs_losses_and_figures_by_source_and_by_class(folder, tmp_path):
+    accumulator = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
+    cfg = Config.fromfile(str(write_mixture(folder, '')))
+    train_set = copy.deepcopy(cfg.data.train)
+    cfg.data.val = with_pipeline(train_set, cfg.data.val.pipeline)
+    cfg.merge_from_dict({'work_dir': str(tmp_path), 'seed': 1, 'device': 'cpu', 'gpu_ids': [0]})
+    cfg.evaluation = dict(
+        interval=1, metric='bbox', classwise=True, metric_items=['mAP', 'F1'], loss=True, save_best='loss_val'
+    )
+    cfg.runner = dict(type='EpochBasedRunner', max_epochs=1)
+    model = build_detector(cfg.model)
+    train_detector(model, build_dataset(cfg.data.train), cfg, validate=True, timestamp='log')
+    row = read_json_log(tmp_path / 'log.log.json')[-1]
+    assert row['mode'] == 'val'
+    # 8 images of the one source, 4 of the other
+    for name in ('loss_val', 'loss_cls_val', 'loss_rpn_bbox_val'):
+        assert row[name] == pytest.approx((8 * row[f'{name}/real'] + 4 * row[f'{name}/synthetic']) / 12, abs=2e-5)
+    figures = {
+        f'{source}_bbox_{name}' for source in SOURCES for name in ('mAP', 'F1', 'AP/red', 'F1/red', 'threshold/red')
+    }
+    assert figures <= set(row)
+    assert 'real_bbox_AP/green' in row and 'synthetic_bbox_AP/green' not in row  # of which it has none
+    tags = accumulator.EventAccumulator(str(tmp_path / 'tf_logs')).Reload().Tags()['scalars']
+    assert {'val/real_bbox_AP/green', 'val/loss_val/synthetic'} <= set(tags)
+    assert (tmp_path / 'best_loss_val_epoch_1.pth').exists()
+    losses = validation_loss(cfg, True, dict(samples_per_gpu=2, workers_per_gpu=0, dist=False))
+    runner = SimpleNamespace(model=build_dp(model, 'cpu'))
+    assert losses(runner) == losses(runner)  # whatever samples are drawn

@@ -98,8 +98,11 @@ def test_final_detector_is_put_together_from_the_newest_parts(runs):
     assert all(torch.equal(final['state_dict'][name], value) for name, value in {**rpn, **detector}.items())
     table = (runs / 'whole/stages.md').read_text().splitlines()
     assert table[0].startswith('| stage | AR@100 |') and table[-1].startswith('| final | ')
-    config = runs / 'tiny.py'
-    tested = python('tools/test.py', config, runs / 'whole/final.pth', '--eval', 'bbox')
+    (log,) = (runs / 'whole').glob('*.log')
+    config, checkpoint = runs / 'whole/tiny.py', runs / 'whole/final.pth'
+    commands = [line for line in log.read_text().splitlines() if 'tools/test.py' in line]  # not one for each stage
+    assert len(commands) == 1 and f'next: python tools/test.py {config} {checkpoint} --eval bbox ' in commands[0]
+    tested = python('tools/test.py', config, checkpoint, '--eval', 'bbox')
     assert 'bbox_mAP' in tested.stdout
 
 

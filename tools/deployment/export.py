@@ -11,6 +11,7 @@ import sys
 
 from mmdet.apis import init_detector
 from mmdet.apis.export import ExportOptions, export_detector
+from mmdet.apis.export.image_input import COLOURS
 from mmdet.apis.launch import reported_errors
 
 from mmcv import DictAction
@@ -38,6 +39,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--no-sizes', action='store_true', help='take images alone: padding counts as a part of the image'
     )
     parser.add_argument('--raw', action='store_true', help='leave out the last suppression: give the best candidates')
+    parser.add_argument(
+        '--preprocessing',
+        choices=COLOURS,
+        help='take images (N, H, W, 3) uint8 of any size as they were read, channels in this order, and give boxes in '
+        'their pixels: resizing, normalisation and padding are in the file',
+    )
+    parser.add_argument(
+        '--canvas',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='with --preprocessing: input of the network, in which each image is fitted; default: by the test pipeline',
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value')
     parser.add_argument(
         '--allow-partial', action='store_true', help='take a checkpoint that lacks weights or has other classes'
@@ -45,13 +59,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.batch_size < 0 or min(args.size) < 1:
         parser.error('--batch-size must be 0 or more, --size 1 or more')
+    if args.canvas and (not args.preprocessing or min(args.canvas) < 1):
+        parser.error('--canvas must be 1 or more, and goes with --preprocessing')
     return args
 
 
 def main(argv: list[str] | None = None) -> None:
     """Export."""
     args = parse_args(argv)
-    options = ExportOptions(args.batch_size, tuple(args.size), not args.fixed_size, not args.no_sizes, args.raw)
+    flags = (not args.fixed_size, not args.no_sizes, args.raw)
+    canvas = args.canvas and tuple(args.canvas)
+    options = ExportOptions(args.batch_size, tuple(args.size), *flags, args.preprocessing, canvas)
     with reported_errors():
         model = init_detector(args.config, args.checkpoint, 'cpu', args.cfg_options, args.allow_partial)
         metadata = export_detector(model, args.out, options)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
-from mmdet.core.visualization.sample import directive_lines, draw_sample
+from mmdet.core.directives import describe_lines
+from mmdet.core.visualization.sample import draw_sample
 from mmdet.datasets import PIPELINES, build_dataset
 from mmdet.datasets.mixing.sources import image_files, leaves_of
 from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
@@ -135,7 +136,7 @@ def draw(item: dict, dataset: Any) -> tuple[str, str | None, np.ndarray]:
         item.get('gt_labels', np.zeros(len(boxes), dtype=np.int64)),
         item.get('gt_masks'),
         item.get('gt_bboxes_ignore'),
-        [str(name), *directive_lines(metas, getattr(dataset, 'CLASSES', None))],
+        [str(name), *describe_lines(metas, getattr(dataset, 'CLASSES', None))],
         getattr(dataset, 'CLASSES', None),
         bbox_color=palette or 'green',
         mask_color=palette,

@@ -13,6 +13,7 @@ from mmdet.datasets.coco_panoptic import METRICS as PANOPTIC_METRICS
 from mmdet.datasets.coco_panoptic import CocoPanopticDataset
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.lvis import LVISV05Dataset
+from mmdet.datasets.metrics.class_figures import F1_ITEMS, MARK, wants_f1
 from mmdet.datasets.metrics.coco_metrics import METRICS, PRECISION_ITEMS, recall_items
 from mmdet.datasets.openimages import OpenImagesDataset
 from mmdet.datasets.voc import VOCDataset
@@ -30,6 +31,7 @@ KNOWN_METRICS = {
     CityscapesDataset: (*METRICS, 'cityscapes'),
     CocoPanopticDataset: (*PANOPTIC_METRICS, 'pq'),
 }
+ANY_CLASS = 'CLASS'  # in names of figures of a class
 DEFAULT_PROPOSAL_NUMS = (100, 300, 1000)
 
 
@@ -60,7 +62,13 @@ def check_evaluation(
                     names = sorted({*known, *hook_keys})
                     raise ConfigKeyError(f'nothing reads {key!r}{did_you_mean(key, names)} Read: {", ".join(names)}.')
             figures = _checked_names(settings, cls)
+            if MARK in str(settings.get('save_best')):
+                raise ConfigKeyError(
+                    f'save_best: {settings["save_best"]!r} is of one class; a hook can monitor it, no file is named so'
+                )
             joined = isinstance(dataset, list | tuple) or 'datasets' in dataset
+            if settings.get('loss') and figures:
+                figures = [*figures, 'loss_val']
             _check_figure('save_best: ', settings.get('save_best'), figures, joined)
             all_figures.append((figures, joined))
     for key, name in (monitors or {}).items():
@@ -71,7 +79,7 @@ def check_evaluation(
 
 def hook_arguments() -> list[str]:
     """Arguments of the evaluation hooks, those of mmcv's among them, but for the loader."""
-    names = ['dynamic_intervals']
+    names = ['dynamic_intervals', 'loss']
     for parent in DistEvalHook.__mro__:
         if '__init__' in vars(parent) and parent is not object:
             params = inspect.signature(vars(parent)['__init__']).parameters.values()
@@ -128,7 +136,7 @@ def _checked_names(settings: dict[str, Any], cls: type) -> list[str]:
     nums = settings.get('proposal_nums') or DEFAULT_PROPOSAL_NUMS
     items = _as_list(settings.get('metric_items'))
     if items and issubclass(cls, CocoDataset):
-        names = (*PRECISION_ITEMS, *recall_items(nums))
+        names = (*PRECISION_ITEMS, *recall_items(nums), *F1_ITEMS)
         for item in items:
             if item not in names:
                 raise ConfigKeyError(
@@ -140,8 +148,12 @@ def _checked_names(settings: dict[str, Any], cls: type) -> list[str]:
 def _check_figure(key: str, name: Any, figures: list[str], joined: bool) -> None:
     if name is None or name == 'auto' or not figures:
         return
+    quantity, mark, _ = str(name).partition(MARK)
+    if 'loss_val' in figures and 'loss' in quantity and quantity.endswith('_val'):
+        return  # the model says which losses it has
+    wanted = f'{quantity}{mark}{ANY_CLASS}' if mark else name
     # figures of joined data sets begin with the name of their part
-    if name in figures or (joined and any(str(name).endswith(f'_{figure}') for figure in figures)):
+    if wanted in figures or (joined and any(str(wanted).endswith(f'_{figure}') for figure in figures)):
         return
     raise ConfigKeyError(
         f'{key}the evaluation gives no {name!r}{did_you_mean(str(name), figures)} It gives: {", ".join(figures)}.'
@@ -159,6 +171,7 @@ def figure_names(
         return
     if 'cityscapes' in metrics:
         yield from ('mAP', 'AP@50')
+    yield from _figures_by_class(metrics, items, settings)
     for metric in metrics:
         if metric in ('proposal', 'proposal_fast'):
             yield from (items or recall_items(nums))
@@ -167,7 +180,17 @@ def figure_names(
         elif metric == 'keypoints':
             yield from (f'keypoints_{name}' for name in _KEYPOINT_FIGURES)
         elif metric not in ('PQ', 'pq', 'cityscapes'):
-            yield from (f'{metric}_{name}' for name in items or PRECISION_ITEMS)
+            yield from (
+                f'{metric}_{name}' for name in items or PRECISION_ITEMS if metric == 'bbox' or name not in F1_ITEMS
+            )
+
+
+def _figures_by_class(metrics: Sequence[str], items: Sequence[str], settings: dict[str, Any]) -> Iterator[str]:
+    if not settings.get('classwise'):
+        return
+    yield from (f'{metric}_AP{MARK}{ANY_CLASS}' for metric in metrics if metric in ('bbox', 'segm'))
+    if wants_f1(items):
+        yield from (f'bbox_{item}{MARK}{ANY_CLASS}' for item in (*F1_ITEMS, 'threshold'))
 
 
 _KEYPOINT_FIGURES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_m', 'mAP_l', 'AR', 'AR_50', 'AR_75', 'AR_m', 'AR_l')
@@ -178,10 +201,19 @@ def _voc_figures(metrics: Sequence[str], nums: Sequence[int], settings: dict[str
     if 'recall' not in metrics:
         yield 'mAP'
         yield from (f'AP{round(100 * thr):02d}' for thr in thresholds)
+        if settings.get('classwise'):
+            yield from (f'AP{round(100 * thr):02d}{MARK}{ANY_CLASS}' for thr in thresholds)
         return
     yield from (f'recall@{num}@{thr}' for num in nums for thr in thresholds)
     if len(thresholds) > 1:
         yield from (f'AR@{num}' for num in nums)
+
+
+def metrics_of(cfg: Any) -> list[str]:
+    """Metrics that a run's evaluation works out: those of its config, else the own one of the validation data."""
+    named = _as_list((cfg.get('evaluation') or {}).get('metric'))
+    classes = [] if named else [cls for cls in dataset_classes(cfg.data.get('val')) if _owner(cls) is not None]
+    return named or [_default_metric(cls) for cls in classes[:1]]
 
 
 def _default_metric(cls: Any) -> str:

@@ -1,8 +1,9 @@
 """Several training sets: the join of their label spaces, their names, and what is said of each."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mmdet.apis.configuring.read import Annotations
@@ -10,6 +11,9 @@ from mmdet.core.directives import NEGATIVES
 from mmdet.datasets.mixing.advice import LARGE_FRACTION
 from mmdet.utils.errors import ReportedError
 from mmdet.utils.registry import did_you_mean
+
+# What a model needs whose sources do not annotate the same: its heads read what the images say.
+SOURCES_DIFFER: Mapping[str, Any] = MappingProxyType({'directives': dict(weights=True)})
 
 
 class Source(NamedTuple):
@@ -49,8 +53,8 @@ def join_classes(names_of_sources: Sequence[Sequence[str]]) -> Joined:
     return Joined(list(classes.values()), rename)
 
 
-def directives_of(source: Source, incomplete: Sequence[str], total: int) -> tuple[dict[str, Any], str]:
-    """The directives of a source, and the reason.
+def image_settings(source: Source, incomplete: Sequence[str], total: int) -> tuple[dict[str, Any], str]:
+    """What the config of a source says of its images' part in training, their directives, and the reason.
 
     Args:
         source: one of the training sets.
@@ -65,7 +69,22 @@ def directives_of(source: Source, incomplete: Sequence[str], total: int) -> tupl
             {},
             f'misses objects in {fraction:.0%} of the images; up to {LARGE_FRACTION:.0%} no policy made a difference',
         )
-    return {NEGATIVES: 'overlap'}, f'misses objects, in {fraction:.0%} of the images: regions far from a box count less'
+    return (
+        dict(directives={NEGATIVES: 'overlap'}),
+        f'misses objects, in {fraction:.0%} of the images: regions far from a box count less',
+    )
+
+
+def missing_classes(source: Source, joined: Joined) -> list[str]:
+    """What is said of classes that a source does not have."""
+    own = {joined.rename.get(name, name) for name in source.annotations.names}
+    missing = [name for name in joined.classes if name not in own]
+    if not missing:
+        return []
+    return [
+        f'{source.name} does not know {", ".join(missing)}: its images get labeled_classes by themselves, so that they',
+        "are no evidence against these; missing_classes='annotated' in `train` if they are known not to be there",
+    ]
 
 
 def check_incomplete(incomplete: Sequence[str], names: Sequence[str]) -> None:

@@ -10,9 +10,12 @@ from mmdet.apis.configuring import models, plan
 from mmdet.apis.configuring.data_section import DataSection, plain
 from mmdet.apis.configuring.facts import Facts
 from mmdet.apis.configuring.literals import literal
-from mmdet.apis.configuring.sources import Joined
+from mmdet.apis.configuring.sources import SOURCES_DIFFER, Joined
 
-ORDER = ('optimizer', 'lr_config', 'runner', 'evaluation', 'checkpoint_config', 'log_config', 'custom_hooks')
+ORDER = (
+    *('optimizer', 'lr_config', 'runner', 'evaluation', 'report'),
+    *('checkpoint_config', 'log_config', 'custom_hooks'),
+)
 
 
 def config_text(request: Any, base_path: Path, base: Config, facts: Facts, joined: Joined, section: DataSection) -> str:
@@ -34,7 +37,7 @@ def config_text(request: Any, base_path: Path, base: Config, facts: Facts, joine
     ]
     model, reason = model_overrides(base, facts, len(joined.classes), section.factor)
     if len(request.train) > 1 or request.incomplete:
-        model['directives'] = dict(weights=True)
+        model.update(SOURCES_DIFFER)
     if request.weights and request.weights.startswith('torchvision://'):
         model.setdefault('backbone', {})['init_cfg'] = dict(type='Pretrained', checkpoint=request.weights)
     lines += [f'# anchors: {reason}'] if reason else []

@@ -1,10 +1,11 @@
 """Detectors as files that run without mmdet: ONNX, and programs of torch.export. See docs/deployment.md."""
 
-from mmdet.apis.export.detector import ONNXDetector, is_onnx
+from mmdet.apis.export.detector import ONNXDetector, fed_config, file_metadata, is_onnx
 from mmdet.apis.export.files import ExportOptions, describe, export_detector
 from mmdet.apis.export.graph import DetectorGraph, ExportError, check_exportable
 from mmdet.apis.export.onnx_file import read_metadata
 from mmdet.apis.export.program import export_program
+from mmdet.apis.export.quantization import quantize_onnx
 
 __all__ = [
     'DetectorGraph',
@@ -15,6 +16,9 @@ __all__ = [
     'describe',
     'export_detector',
     'export_program',
+    'fed_config',
+    'file_metadata',
     'is_onnx',
+    'quantize_onnx',
     'read_metadata',
 ]

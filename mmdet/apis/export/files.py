@@ -12,6 +12,7 @@ from mmcv import Config
 from torch import nn
 
 from mmdet.apis.export.graph import DetectorGraph, ExportError
+from mmdet.apis.export.image_input import ImageInput, read_preprocessing
 from mmdet.apis.export.onnx_file import onnx_model, save_onnx
 from mmdet.apis.export.program import export_program
 from mmdet.apis.export.requirements import require_onnx
@@ -31,6 +32,10 @@ class ExportOptions(NamedTuple):
         with_sizes: besides the images, the file takes their heights and widths without padding (``sizes``); without,
             boxes are clipped to the padded image.
         raw: leave the last suppression to the caller: the best candidates come out.
+        preprocessing: ``'bgr'`` or ``'rgb'``: in place of normalised images the file takes (N, H, W, 3) uint8 of any
+            size, channels in that order, and gives boxes in their pixels. None: it does not.
+        canvas: with ``preprocessing``, height and width px of the network's input, in which each image is fitted. None:
+            what images that are wider than high need at the scale of the test pipeline.
     """
 
     batch_size: int = 0
@@ -38,6 +43,8 @@ class ExportOptions(NamedTuple):
     dynamic_size: bool = True
     with_sizes: bool = True
     raw: bool = False
+    preprocessing: str | None = None
+    canvas: tuple[int, int] | None = None
 
 
 def export_detector(
@@ -55,7 +62,7 @@ def export_detector(
         what the file says of itself (ONNX: its metadata, each value as JSON): ``detector``, ``classes``, ``outputs``,
         ``normalisation`` (``mean``, ``std``, ``to_rgb``), ``size_divisor`` of the test pipeline's padding,
         ``side_divisor`` of the sides that the file takes (0: those traced), ``scale`` of the test pipeline,
-        ``mask_threshold``, ``raw``, ``config_hash``, ``mmdet_version``.
+        ``mask_threshold``, ``raw``, ``preprocessing``, ``canvas``, ``config_hash``, ``mmdet_version``.
 
     Raises:
         ExportError: the detector, or a part of it, cannot be exported; it is named.
@@ -67,17 +74,26 @@ def export_detector(
         require_onnx()
     elif not options.batch_size:
         options = options._replace(batch_size=1)
-    graph = DetectorGraph(model, options.raw)
-    program, divisor = export_program(
-        graph, options.batch_size or 1, options.size, options.dynamic_size, options.with_sizes
-    )
-    metadata = {**describe(model, options), 'outputs': graph.names, 'side_divisor': divisor}
+    graph = traced_module(model, options)
+    program, divisor = export_program(graph, options.batch_size or 1, options.size, options.dynamic_size)
+    canvas = getattr(graph, 'canvas', None)
+    metadata = {**describe(model, options), 'outputs': graph.names, 'side_divisor': divisor, 'canvas': canvas}
     if path.suffix == ONNX:
         save_onnx(onnx_model(program, graph.names, not options.batch_size), path, metadata)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.export.save(program, path, extra_files={'metadata.json': json.dumps(metadata)})
     return metadata
+
+
+def traced_module(model: nn.Module, options: ExportOptions) -> DetectorGraph | ImageInput:
+    """The detector as a module of tensors, with its preprocessing where the options ask for it."""
+    graph = DetectorGraph(model, options.raw, options.with_sizes)
+    if options.preprocessing is None:
+        return graph
+    cfg: Any = getattr(model, 'cfg', None) or Config()
+    steps = read_preprocessing(list(_steps(_test_pipeline(cfg))))
+    return ImageInput(graph, steps, options.canvas or steps.canvas(), options.preprocessing)
 
 
 def describe(model: nn.Module, options: ExportOptions) -> dict[str, Any]:
@@ -95,6 +111,7 @@ def describe(model: nn.Module, options: ExportOptions) -> dict[str, Any]:
         keep_ratio=_first(steps, 'Resize', 'keep_ratio').get('keep_ratio', True),
         mask_threshold=settings.get('mask_thr_binary'),
         raw=options.raw,
+        preprocessing=options.preprocessing,
         config_hash=config_hash(cfg),
         mmdet_version=__version__,
     )

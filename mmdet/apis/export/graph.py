@@ -38,15 +38,19 @@ class DetectorGraph(nn.Module):
     Args:
         detector: the detector; a copy is used.
         raw: leave out the last suppression: the best candidates come out.
+        with_sizes: what is traced also takes the sizes of the images without their padding.
 
     Attributes:
         names: of what ``forward`` gives: ``dets``, ``labels``, then perhaps ``masks`` and ``keypoints``.
+        sides: axes of the images that may have any length, and what they are called.
 
     Raises:
         ExportError: a part of the detector has no form in a graph; it is named.
     """
 
-    def __init__(self, detector: nn.Module, raw: bool = False) -> None:
+    sides = {2: 'height', 3: 'width'}
+
+    def __init__(self, detector: nn.Module, raw: bool = False, with_sizes: bool = True) -> None:
         super().__init__()
         check_exportable(detector, raw)
         self.detector = copy.deepcopy(detector).eval().requires_grad_(False)
@@ -56,6 +60,12 @@ class DetectorGraph(nn.Module):
         roi_head = getattr(detector, 'roi_head', None)
         keypoints = getattr(roi_head, 'with_keypoint', False)
         self.names = ('dets', 'labels', *(['masks'] * _has_masks(detector)), *(['keypoints'] * keypoints))
+        self.with_sizes = with_sizes
+
+    def example(self, batch_size: int, size: tuple[int, int], device: torch.device) -> dict[str, Tensor]:
+        """Images of zeros and their sizes, arguments of ``forward`` by name; the images first."""
+        images = dict(input=torch.zeros(batch_size, 3, *size, device=device))
+        return {**images, 'sizes': torch.tensor([size] * batch_size, device=device)} if self.with_sizes else images
 
     def forward(self, input: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
         """Results of a batch.

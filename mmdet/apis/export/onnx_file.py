@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OPSET = 20  # DeformConv came with 19, GridSample in today's form with 20
 LARGEST_FILE = 2**31 - 2**20  # bytes; protobuf holds no more, larger weights lie beside the file
+IMAGES = dict(input=2, images=1)  # inputs that are images, and the axis of their heights
 IMAGE = 'image'  # names inside the loop over images begin so
 
 
@@ -74,8 +75,8 @@ def loop_over_images(model: 'onnx.ModelProto', inputs: Sequence[str], outputs: S
         batch.name = name
         batch.type.tensor_type.shape.dim[0].ClearField('dim_value')
         batch.type.tensor_type.shape.dim[0].dim_param = 'batch'
-        if name == 'input':
-            name_sides(batch)
+        if name in IMAGES:
+            name_sides(batch, IMAGES[name])
         return batch
 
     def of_one(value: ValueInfoProto) -> ValueInfoProto:
@@ -100,9 +101,9 @@ def loop_over_images(model: 'onnx.ModelProto', inputs: Sequence[str], outputs: S
     return looped
 
 
-def name_sides(images: 'onnx.ValueInfoProto') -> None:
-    """Call those sides of the images that are variables by what they are, not by numbers."""
-    for axis, name in ((2, 'height'), (3, 'width')):
+def name_sides(images: 'onnx.ValueInfoProto', first: int) -> None:
+    """Call those sides of the images, the axes from ``first`` on, that are variables by what they are."""
+    for axis, name in ((first, 'height'), (first + 1, 'width')):
         side = images.type.tensor_type.shape.dim[axis]
         if side.HasField('dim_param'):
             side.dim_param = name

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mmdet.apis.export.graph import DetectorGraph, ExportError
+from mmdet.apis.export.image_input import ImageInput
 from mmdet.apis.export.requirements import require_torch
 
 if TYPE_CHECKING:
@@ -19,11 +20,10 @@ NOT_GENERAL = 'Constraints violated', 'Guard failed'
 
 
 def export_program(
-    graph: DetectorGraph,
+    graph: DetectorGraph | ImageInput,
     batch_size: int = 1,
     size: tuple[int, int] = (256, 320),
     dynamic_size: bool = True,
-    with_sizes: bool = True,
 ) -> 'tuple[ExportedProgram, int]':
     """Trace a detector.
 
@@ -32,11 +32,10 @@ def export_program(
         batch_size: number of images that the program takes.
         size: height and width px of the images that are traced; with ``dynamic_size`` the program takes others as well.
         dynamic_size: heights and widths are variables of the program.
-        with_sizes: the program also takes the sizes of the images without their padding.
 
     Returns:
-        a program that takes ``input`` and, ``with_sizes``, ``sizes``, as :meth:`DetectorGraph.forward`; and what the
-        sides of its images must be multiples of, 0 where they must be as traced.
+        a program that takes what ``graph.forward`` takes; and what the sides of its images must be multiples of, 0
+        where they must be as traced.
 
     Raises:
         ExportError: torch is too old, or cannot trace a part, or not for images of any size.
@@ -45,9 +44,9 @@ def export_program(
     divisors = (1, SIZE_DIVISOR) if dynamic_size else (0,)
     for divisor in divisors:
         try:
-            program = _traced(graph, batch_size, size, divisor, with_sizes)
+            program = _traced(graph, batch_size, size, divisor)
             if divisor:
-                _try_other_size(program, batch_size, size, with_sizes)
+                _try_other_size(program, graph, batch_size, size)
             return program, divisor
         except Exception as error:  # torch raises what it likes
             if is_special(error) and divisor != divisors[-1]:
@@ -57,40 +56,31 @@ def export_program(
 
 
 def _traced(
-    graph: DetectorGraph, batch_size: int, size: tuple[int, int], divisor: int, with_sizes: bool
+    graph: DetectorGraph | ImageInput, batch_size: int, size: tuple[int, int], divisor: int
 ) -> 'ExportedProgram':
-    example = _example(batch_size, size, with_sizes, next(graph.parameters()).device)
-    shapes: dict[str, Any] = dict(input={axis: _side(name, divisor) for axis, name in ((2, 'height'), (3, 'width'))})
-    if not divisor:
-        shapes['input'] = {}
-    if with_sizes:
-        shapes['sizes'] = {}
+    example = graph.example(batch_size, size, next(graph.parameters()).device)
+    shapes: dict[str, Any] = {name: {} for name in example}
+    if divisor:
+        shapes[next(iter(example))] = {axis: _side(name, divisor) for axis, name in graph.sides.items()}
     return torch.export.export(graph, (), example, dynamic_shapes=shapes, strict=False)
 
 
 @torch.no_grad()
-def _try_other_size(program: 'ExportedProgram', batch_size: int, size: tuple[int, int], with_sizes: bool) -> None:
+def _try_other_size(
+    program: 'ExportedProgram', graph: DetectorGraph | ImageInput, batch_size: int, size: tuple[int, int]
+) -> None:
     """Run a program on larger images than those traced: numbers that tracing took for constants show then.
 
     Raises:
         AssertionError, RuntimeError: torch's, of a program that takes the traced size only.
     """
     larger = (size[0] + STEP, size[1] + STEP)
-    inputs = _example(batch_size, larger, with_sizes, next(iter(program.state_dict.values())).device)
     try:
-        program.module()(**inputs)
+        program.module()(**graph.example(batch_size, larger, next(graph.parameters()).device))
     except AssertionError as error:
         # a bound, such as that a level has fewer cells than are kept of it, changes nothing in an operator that cuts
         if '==' in str(error):
             raise
-
-
-def _example(batch_size: int, size: tuple[int, int], with_sizes: bool, device: torch.device) -> dict[str, Any]:
-    """Images of zeros, and their sizes."""
-    example: dict[str, Any] = dict(input=torch.zeros(batch_size, 3, *size, device=device))
-    if with_sizes:
-        example['sizes'] = torch.tensor([size] * batch_size, device=device)
-    return example
 
 
 def _side(name: str, divisor: int) -> Any:
@@ -107,7 +97,7 @@ def is_special(error: Exception) -> bool:
     return any(text in str(error) for text in NOT_GENERAL)
 
 
-def _refusal(error: Exception, graph: DetectorGraph) -> ExportError:
+def _refusal(error: Exception, graph: DetectorGraph | ImageInput) -> ExportError:
     detector, text = type(graph.detector).__name__, str(error).strip()
     if is_special(error):
         return ExportError(

@@ -1,6 +1,7 @@
 """Training directives for data sets whose labels are incomplete, from estimated missing rates."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -8,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mmdet.apis.label_errors.labelled_images import Source
 from mmdet.apis.label_errors.missing_rate import Rate
+from mmdet.apis.label_errors.suggestions import MISSING, Report
 from mmdet.apis.launch import UserError
-from mmdet.core.directives import NEGATIVES, UNLABELED_CLASSES
+from mmdet.core.directives import CLASS_KEYS, NEGATIVES, UNLABELED_CLASSES
 from mmdet.utils import atomic_write
 
 WORTH_A_POLICY = 0.1  # missing rate whose lower end makes a policy of negatives pay
@@ -63,7 +66,9 @@ def sentences(rates: Sequence[Rate], declared: Mapping[str, Collection[str]] = N
         if rate.category is not None:
             continue
         if not np.isfinite(rate.rate):
-            lines.append(f'{rate.source}: the detector has found too few annotated objects to say how many are missing')
+            lines.append(
+                f'{rate.source}: the detector found too little that is annotated to say how many objects are missing'
+            )
             continue
         text = f'{rate.source}: {rate.rate:.0%} of the objects are not annotated ({rate.low:.0%} to {rate.high:.0%})'
         given = declared.get(rate.source, ())
@@ -75,6 +80,37 @@ def sentences(rates: Sequence[Rate], declared: Mapping[str, Collection[str]] = N
 def step_text(directives: Mapping[str, Any]) -> str:
     """The pipeline step that gives the directives to all images of a data set."""
     return f"dict(type='AddFieldToImgMetas', fields={list(directives)}, values={list(directives.values())})"
+
+
+def directed(
+    content: Mapping[str, Any], source: Source, reports: Sequence[Report], directives: Mapping[str, Any]
+) -> tuple[dict[str, Any], Counter[str]]:
+    """An annotation file whose image entries have training directives, and how many images have each.
+
+    Every image gets the directives of its data set; one on which a box is likely to be missing gets the policy of
+    negatives in any case. What an entry says already stays. Classes are category ids, as in every file.
+
+    Args:
+        content: the annotation file.
+        source: whose it is.
+        reports: of its images.
+        directives: of all its images, see :func:`mmdet.apis.label_errors.advice.advise`.
+    """
+    of_label, classes = source.dataset._label2cat(), source.dataset.CLASSES
+    directives = {
+        key: [of_label[classes.index(name)] for name in value if classes.index(name) in of_label]
+        if key in CLASS_KEYS
+        else value
+        for key, value in directives.items()
+    }
+    lacking = {r.image.image_id for r in reports if r.image.source == source.name and r.count(MISSING)}
+    images: list[dict[str, Any]] = []
+    counts: Counter[str] = Counter()
+    for entry in content['images']:
+        own = {**({NEGATIVES: POLICY} if entry['id'] in lacking else {}), **directives}
+        counts.update(key for key in own if key not in entry)
+        images.append({**own, **entry})
+    return {**content, 'images': images}, counts
 
 
 def write_rates(rates: Iterable[Rate], path: Path) -> None:

@@ -6,11 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet.apis.label_errors.advice import POLICY
 from mmdet.apis.label_errors.labelled_images import Source
 from mmdet.apis.label_errors.suggestions import MISPLACED, MISSING, SWAPPED, Report, Suggestion
 from mmdet.apis.launch import UserError
-from mmdet.core.directives import CLASS_KEYS, NEGATIVES
 from mmdet.utils import atomic_write
 from mmdet.utils.registry import did_you_mean
 
@@ -73,13 +71,16 @@ def marked(source: Source, reports: Sequence[Report]) -> dict[str, Any]:
     return {**content, 'annotations': rows}
 
 
-def accepted_names(named: Mapping[str, tuple[Report, Suggestion]], accept: Sequence[str], least: float) -> set[str]:
+def accepted_names(
+    named: Mapping[str, tuple[Report, Suggestion]], accept: Sequence[str], least: float, others: Sequence[str] = ()
+) -> set[str]:
     """The names of the suggestions that are to be carried out.
 
     Args:
         named: all suggestions, see :func:`numbered`.
         accept: ``'all'``, kinds, names, or files with a name a line; several together.
         least: least probability of those chosen by ``'all'`` or by kind.
+        others: what the caller understands beside suggestions; named in the error.
 
     Raises:
         UserError: there is no such suggestion.
@@ -92,12 +93,12 @@ def accepted_names(named: Mapping[str, tuple[Report, Suggestion]], accept: Seque
             chosen |= {n for n, (_, s) in named.items() if entry in ('all', s.kind) and s.probability >= least}
         elif Path(entry).is_file():
             lines = Path(entry).read_text(encoding='utf-8').split()
-            chosen |= accepted_names(named, lines, least)
+            chosen |= accepted_names(named, lines, least, others)
         else:
-            known = [*named, 'all', MISSING, SWAPPED, MISPLACED]
+            words = [*others, 'all', MISSING, SWAPPED, MISPLACED]
             raise UserError(
-                f'--apply {entry}: there is no such suggestion, kind or file{did_you_mean(entry, known)}; accepted are '
-                'directives, all, missing, swapped, misplaced, names from the table, and files with a name a line'
+                f'--apply {entry}: there is no such suggestion, kind or file{did_you_mean(entry, [*named, *words])}; '
+                f'accepted are {", ".join(words)}, names from the table, and files with a name a line'
             )
     return chosen
 
@@ -130,37 +131,6 @@ def mended(source: Source, reports: Sequence[Report], accepted: Collection[str])
         row[ATTRIBUTES] = {**row.get(ATTRIBUTES, {}), ACCEPTED: name}
         rows[row['id']] = row
     return {**content, 'annotations': list(rows.values())}, counts
-
-
-def directed(
-    content: Mapping[str, Any], source: Source, reports: Sequence[Report], directives: Mapping[str, Any]
-) -> tuple[dict[str, Any], Counter[str]]:
-    """An annotation file whose image entries have training directives, and how many images have each.
-
-    Every image gets the directives of its data set; one on which a box is likely to be missing gets the policy of
-    negatives in any case. What an entry says already stays. Classes are category ids, as in every file.
-
-    Args:
-        content: the annotation file.
-        source: whose it is.
-        reports: of its images.
-        directives: of all its images, see :func:`mmdet.apis.label_errors.advice.advise`.
-    """
-    of_label, classes = source.dataset._label2cat(), source.dataset.CLASSES
-    directives = {
-        key: [of_label[classes.index(name)] for name in value if classes.index(name) in of_label]
-        if key in CLASS_KEYS
-        else value
-        for key, value in directives.items()
-    }
-    lacking = {r.image.image_id for r in reports if r.image.source == source.name and r.count(MISSING)}
-    images: list[dict[str, Any]] = []
-    counts: Counter[str] = Counter()
-    for entry in content['images']:
-        own = {**({NEGATIVES: POLICY} if entry['id'] in lacking else {}), **directives}
-        counts.update(key for key in own if key not in entry)
-        images.append({**own, **entry})
-    return {**content, 'images': images}, counts
 
 
 def write_annotations(content: Mapping[str, Any], path: Path, source: Source) -> None:

@@ -100,7 +100,7 @@ def apply_findings(findings: Findings, folder: Path, what: Sequence[str], least:
     """
     directives = DIRECTIVES in what
     chosen = [entry for entry in what if entry != DIRECTIVES]
-    accepted = annotation_files.accepted_names(annotation_files.numbered(findings.reports), chosen, least)
+    accepted = annotation_files.accepted_names(annotation_files.numbered(findings.reports), chosen, least, [DIRECTIVES])
     advised = advice.advise(findings.rates) if directives else {}
     lines = []
     for source in findings.sources:
@@ -108,7 +108,7 @@ def apply_findings(findings: Findings, folder: Path, what: Sequence[str], least:
         done = [f'{number} {kind}' for kind, number in counts.items()]
         if directives:
             own = advised.get(source.name, {})
-            content, given = annotation_files.directed(content, source, findings.reports, own)
+            content, given = advice.directed(content, source, findings.reports, own)
             done += [f'{key} of {number} images' for key, number in given.items()]
         path = folder / f'annotations_{source.name}.json'
         annotation_files.write_annotations(content, path, source)

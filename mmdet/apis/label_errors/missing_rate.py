@@ -8,7 +8,7 @@ wrong: ``U(t) = r M(t) + F(t)``, where ``r`` is the number of missing objects fo
 is never less than ``r``, and comes closest to it where wrong detections are rarest among right ones. This is mixture
 proportion estimation from positive and unlabelled examples; as in Best Bin Estimation (Garg et al., "Mixture Proportion
 Estimation and PU Learning: A Modern Approach", 2021) the threshold is the one at which an upper confidence bound of the
-ratio is lowest, so that few detections cannot make it low by chance. The missing rate is ``r / (1 + r)``.
+ratio is lowest, so that a small number of detections cannot make it low by chance. The missing rate is ``r / (1 + r)``.
 
 The interval holds the 2.5th to the 97.5th percentile of the estimates from images drawn anew with replacement (objects
 of an image are not independent), widened to the exact binomial interval of ``U(t)`` in ``U(t) + M(t)``, which has an

@@ -10,29 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdet.apis.report.samples import Sample
-from mmdet.datasets.metrics.coco_fast_eval import Boxes, Matches, match, precision_recall
+from mmdet.datasets.metrics.best_threshold import ClassMatches, Curve, best_threshold, curve_of, matches_by_class
+from mmdet.datasets.metrics.coco_fast_eval import Boxes, precision_recall
 from mmdet.datasets.metrics.coco_metrics import DEFAULT_IOU_THRS
 from mmdet.utils.atomic_write import atomic_write
 from mmdet.utils.errors import ReportedError
 
-MAX_DETS = 100  # detections of a class and image that count, as in COCO's first figure
 CURVE_POINTS = 200  # of a curve that is drawn, at most; fewer of many classes:
 ALL_POINTS = 40_000  # of all curves
 RECALLS = np.linspace(0, 1, 101)
-ALL_AREAS = np.array([[0, 1e10]])
 FIELDS = ('name', 'objects', 'detections', 'ap', 'ap50', 'ap75', 'threshold', 'precision', 'recall', 'f1')
 
 
 class ThresholdFileError(ReportedError, ValueError):
     """The name of a file of thresholds has an ending that says no known format."""
-
-
-class Curve(NamedTuple):
-    """Precision against recall at IoU 0.5, by falling score."""
-
-    scores: list[float]
-    precisions: list[float]
-    recalls: list[float]
 
 
 class ClassScores(NamedTuple):
@@ -64,17 +55,14 @@ def class_scores(images: Sequence[Sample]) -> list[ClassScores]:
     if not images:
         return []
     names = images[0].class_names
-    objects, detections = _objects(images, len(names)), _detections(images, len(names))
-    detections = detections.take(np.flatnonzero(detections.ranks() < MAX_DETS))
-    matches = match(objects, detections, np.asarray(DEFAULT_IOU_THRS), ALL_AREAS)
-    out = []
-    for label, name in enumerate(names):
-        rows = np.flatnonzero(detections.cells // len(images) == label)
-        rows = rows[np.argsort(-detections.scores[rows], kind='stable')]
-        total = int((~objects.crowd & (objects.cells // len(images) == label)).sum())
-        own = Matches(*(part[rows] for part in matches))
-        out.append(_scores(name, total, detections.scores[rows], own, max(20, ALL_POINTS // len(names))))
-    return out
+    by_class = matches_by_class(
+        _objects(images, len(names)),
+        _detections(images, len(names)),
+        np.asarray(DEFAULT_IOU_THRS),
+        len(images),
+        len(names),
+    )
+    return [_scores(name, own, max(20, ALL_POINTS // len(names))) for name, own in zip(names, by_class)]
 
 
 def _objects(images: Sequence[Sample], num_classes: int) -> Boxes:
@@ -112,40 +100,17 @@ def _sorted(cells: NDArray[Any], xyxy: NDArray[Any], scores: NDArray[Any], crowd
     return Boxes(cells, xywh, xywh[:, 2] * xywh[:, 3], scores, crowd).take(np.lexsort((-scores, cells)))
 
 
-def _scores(name: str, objects: int, scores: NDArray[Any], matches: Matches, points: int) -> ClassScores:
-    """Figures of one class; ``scores`` (n,) fall, ``matches`` (n, 1, 10) belong to them."""
-    counted = ~matches.ignored[:, 0, 0]
-    hits = (matches.matched[:, 0, 0] & counted)[counted]
-    count = int(counted.sum())
-    if not objects:
+def _scores(name: str, own: ClassMatches, points: int) -> ClassScores:
+    """Figures of one class, from its matches at COCO's ten thresholds of overlap."""
+    count = int((~own.matches.ignored[:, 0, 0]).sum())
+    if not own.objects:
         return ClassScores(name, 0, count, None, None, None, None, None, None, None, Curve([], [], []))
-    by_threshold = precision_recall(matches, np.array([objects]), RECALLS)[0][0].mean(-1)  # (10,)
+    by_threshold = precision_recall(own.matches, np.array([own.objects]), RECALLS)[0][0].mean(-1)  # (10,)
     ap, ap50, ap75 = float(by_threshold.mean()), float(by_threshold[0]), float(by_threshold[5])
-    curve = _curve(scores[counted], hits, objects)
+    curve = curve_of(own)
     threshold, precision, recall, f1 = best_threshold(curve) or (None, None, None, None)
-    return ClassScores(name, objects, count, ap, ap50, ap75, threshold, precision, recall, f1, _thinned(curve, points))
-
-
-def _curve(scores: NDArray[Any], hits: NDArray[Any], objects: int) -> Curve:
-    """Points of a curve, one for each score that occurs."""
-    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.zeros(0, int)
-    true = hits.cumsum()[last]
-    return Curve(scores[last].tolist(), (true / (last + 1)).tolist(), (true / objects).tolist())
-
-
-def best_threshold(curve: Curve) -> tuple[float, float, float, float] | None:
-    """Threshold, precision, recall and F1 where F1 is greatest; None where nothing is found.
-
-    The threshold lies halfway between the last score that is kept and the next one that is not (0 where there is
-    none), so that ``>`` and ``>=`` mean the same.
-    """
-    precisions, recalls = np.asarray(curve.precisions), np.asarray(curve.recalls)
-    f1 = 2 * precisions * recalls / np.maximum(precisions + recalls, 1e-12)
-    if not f1.any():
-        return None
-    best = int(f1.argmax())
-    lower = curve.scores[best + 1] if best + 1 < len(curve.scores) else 0.0
-    return (curve.scores[best] + lower) / 2, float(precisions[best]), float(recalls[best]), float(f1[best])
+    drawn = _thinned(curve, points)
+    return ClassScores(name, own.objects, count, ap, ap50, ap75, threshold, precision, recall, f1, drawn)
 
 
 def _thinned(curve: Curve, points: int) -> Curve:

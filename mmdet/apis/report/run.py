@@ -20,6 +20,7 @@ from mmdet.apis.report.samples import samples, source_labels
 from mmdet.apis.results import build_split, evaluation_settings
 from mmdet.datasets.audit.audit import PartReport, audit_part, flatten
 from mmdet.datasets.builder import build_dataset
+from mmdet.datasets.metrics.class_figures import MARK
 from mmdet.utils.compat_config import compat_loader_args
 
 SAMPLE_FILES = 8  # images of each data set that are read whole for the audit
@@ -109,7 +110,11 @@ def judge(dataset: Any, results: Sequence[Any], cfg: Config, settings: Settings)
     metric = (cfg.get('evaluation') or {}).get('metric', DEFAULT_METRIC)
     figures = dataset.evaluate(list(results), logger='silent', **evaluation_settings(cfg, metric, None))
     return Detections(
-        {name: float(value) for name, value in figures.items() if isinstance(value, (int, float, np.number))},
+        {
+            name: float(value)
+            for name, value in figures.items()
+            if isinstance(value, (int, float, np.number)) and MARK not in name  # the page has a table of the classes
+        },
         scores,
         thresholds,
         count_kinds(detected, len(scores)),

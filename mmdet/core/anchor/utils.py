@@ -31,7 +31,7 @@ def images_to_levels(target: list[Tensor], num_levels: list[int]) -> list[Tensor
 
 
 def anchor_inside_flags(
-    flat_anchors: Tensor, valid_flags: Tensor, img_shape: tuple[int, ...], allowed_border: int = 0
+    flat_anchors: Tensor, valid_flags: Tensor, img_shape: tuple[int, ...], allowed_border: float = 0
 ) -> Tensor:
     """Which anchors are valid and stay inside the image.
 

@@ -71,6 +71,7 @@ from mmdet.core.directives.reading import (
     check_directive,
     check_directive_name,
     describe,
+    describe_lines,
     effective_keys,
     read_directives,
 )
@@ -113,6 +114,7 @@ __all__ = [
     'check_loss_weight',
     'check_one_class_key',
     'describe',
+    'describe_lines',
     'effective_keys',
     'ignores_negatives',
     'loss_weight',

@@ -61,7 +61,7 @@ def weigh(
         bbox_weights = bbox_weights * _like(of_box, bbox_weights)
     if factors is not None or directives.weighted or directives.object_weights is not None:
         targets = targets._replace(label_weights=label_weights, bbox_weights=bbox_weights)
-    if directives.record is not None:
+    if directives.record is not None:  # here alone the log by source sees what the targets have become
         directives.record.note_targets(targets, image_of_row, directives)
     return targets
 

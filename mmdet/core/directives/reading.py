@@ -1,7 +1,7 @@
 """Checking directives when a pipeline is built, and listing those of an image."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmdet.core.directives import keys
@@ -66,6 +66,30 @@ def describe(directives: Directives) -> str:
     words += [f'{count} {key}' for key, count in directives.classes.items()]
     words += ['pseudo labels'] * directives.completed
     return ', '.join(words) or '-'
+
+
+def describe_lines(img_meta: Mapping[str, Any], class_names: Sequence[str] | None = None) -> list[str]:
+    """All training directives of an image, one a line: in the words of ``describe``, classes by their names.
+
+    Args:
+        img_meta: meta information of the image.
+        class_names: names by label; None: labels are written as they are.
+
+    Raises:
+        ValueError: a directive has an impossible value.
+    """
+    directives = read_directives(img_meta)
+    words = describe(directives._replace(classes={}))
+    lines = [] if words == '-' else words.split(', ')
+    for key in directives.classes:
+        classes = img_meta[key]
+        lines.append(f'{key}: {", ".join(_class_name(c, class_names) for c in classes) or "none"}')
+    return lines or ['no directives: every head has weight 1']
+
+
+def _class_name(entry: Any, class_names: Sequence[str] | None) -> str:
+    """The name of a class that a directive has as a name or as a label."""
+    return entry if isinstance(entry, str) or class_names is None else str(class_names[int(entry)])
 
 
 def check_directive(key: str, value: Any) -> None:

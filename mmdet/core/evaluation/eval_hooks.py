@@ -1,6 +1,7 @@
 """Evaluation during training: every so many epochs or iterations, with the best checkpoint kept."""
 
 import bisect
+from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from mmdet.core.evaluation.evaluation_record import EvaluationRecord, log_evalua
 from mmdet.utils.running.group_failure import wait_for_first
 from mmdet.utils.running.rng import preserved_rng
 from mmdet.utils.util_distribution import broadcast_object
+
+Losses = Callable[[BaseRunner], dict[str, float]]
 
 
 def _calc_dynamic_intervals(
@@ -34,7 +37,11 @@ class _DynamicIntervals:
     """
 
     _record: EvaluationRecord = EvaluationRecord.none()
+    # names of figures of which more is better, where a config gives no `rule`
+    _default_greater_keys = [*BaseEvalHook._default_greater_keys, 'F1', 'recall']
     _figures: dict[str, Any] = {}  # of the last evaluation, on the process that has worked them out
+    loss: Losses | None = None
+    _losses: dict[str, float] = {}
 
     def _set_intervals(self, dynamic_intervals: list[tuple[int, int]] | None) -> None:
         self.use_dynamic_intervals = dynamic_intervals is not None
@@ -105,7 +112,8 @@ class _DynamicIntervals:
 
     def evaluate(self, runner: BaseRunner, results: list) -> float | None:
         """The data set's figures, into the log; gives that of ``save_best``, None without it."""
-        self._figures = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
+        figures = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
+        self._figures = {**figures, **self._losses}
         runner.log_buffer.output.update(self._figures)
         runner.log_buffer.ready = True
         if self.save_best is None:
@@ -128,6 +136,12 @@ class _DynamicIntervals:
         for hook in listeners:
             hook.after_evaluation(runner, figures)
 
+    def _work_out_losses(self, runner: BaseRunner) -> None:
+        """Losses of the validation data, where they are asked for; all processes take part."""
+        if self.loss is not None:
+            with preserved_rng():
+                self._losses = self.loss(runner)
+
     def _score(self, runner: BaseRunner, results: list) -> None:
         """Compute the metrics, and save the checkpoint where they are the best so far."""
         self.latest_results = results  # for loggers that show detections
@@ -147,13 +161,22 @@ class EvalHook(_DynamicIntervals, BaseEvalHook):
             ``rule``, ``test_fn`` (model, loader -> results; default: mmcv's), and what the data set's ``evaluate``
             takes.
         dynamic_intervals: ``[(milestone, interval), ...]``: the interval from that epoch (iteration) on.
+        loss: runner -> losses of the validation data, which join the figures; None: none.
     """
 
-    def __init__(self, *args: Any, dynamic_intervals: list[tuple[int, int]] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        dynamic_intervals: list[tuple[int, int]] | None = None,
+        loss: Losses | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._set_intervals(dynamic_intervals)
+        self.loss = loss
 
     def _do_evaluate(self, runner: BaseRunner) -> None:
+        self._work_out_losses(runner)
         with preserved_rng():
             results = self.test_fn(runner.model, self.dataloader)
         self._score(runner, results)
@@ -167,18 +190,26 @@ class DistEvalHook(_DynamicIntervals, BaseDistEvalHook):
 
     Args:
         args, kwargs: of mmcv's ``DistEvalHook``.
-        dynamic_intervals: see :class:`EvalHook`.
+        dynamic_intervals, loss: see :class:`EvalHook`.
     """
 
-    def __init__(self, *args: Any, dynamic_intervals: list[tuple[int, int]] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        dynamic_intervals: list[tuple[int, int]] | None = None,
+        loss: Losses | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._set_intervals(dynamic_intervals)
+        self.loss = loss
         self._count = 0  # evaluations of this process
 
     def _do_evaluate(self, runner: BaseRunner) -> None:
         alone = not (dist.is_available() and dist.is_initialized())
         if self.broadcast_bn_buffer and not alone:
             self._share_batch_norm(runner)
+        self._work_out_losses(runner)
         tmpdir = self.tmpdir if self.tmpdir is not None else str(Path(runner.work_dir, '.eval_hook'))
         with preserved_rng():
             if alone:

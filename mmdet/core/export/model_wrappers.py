@@ -121,13 +121,17 @@ class ONNXRuntimeDetector(DeployBaseDetector):
         self.inputs = [value.name for value in self.session.get_inputs()]
         self.outputs = [value.name for value in self.session.get_outputs()]
 
-    def forward_test(self, *, img: Tensor, img_metas: Sequence[ImgMeta], **kwargs: Any) -> Outputs:
-        """See :meth:`DeployBaseDetector.forward_test`."""
+    def feeds(self, img: Tensor, img_metas: Sequence[ImgMeta]) -> list[dict[str, np.ndarray]]:
+        """What the session is given for a batch, in one call or several; arguments of :meth:`forward_test`."""
         feed = {'input': img.cpu().numpy()}
         if 'sizes' in self.inputs:
             feed['sizes'] = np.array([meta['img_shape'][:2] for meta in img_metas], dtype=np.int64)
-        found = self.session.run(self.outputs, feed)
-        return {name: torch.from_numpy(value) for name, value in zip(self.outputs, found)}
+        return [feed]
+
+    def forward_test(self, *, img: Tensor, img_metas: Sequence[ImgMeta], **kwargs: Any) -> Outputs:
+        """See :meth:`DeployBaseDetector.forward_test`."""
+        found = [self.session.run(self.outputs, feed) for feed in self.feeds(img, img_metas)]
+        return {name: torch.from_numpy(np.concatenate(parts)) for name, parts in zip(self.outputs, zip(*found))}
 
 
 class TensorRTDetector(DeployBaseDetector):

@@ -6,6 +6,7 @@ from mmdet.core.hook.checkloss_hook import CheckInvalidLossHook
 from mmdet.core.hook.diagnostics.embedding_projection_hook import EmbeddingProjectionHook
 from mmdet.core.hook.diagnostics.feature_map_hook import FeatureMapHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
+from mmdet.core.hook.diagnostics.teacher_pictures_hook import TeacherPicturesHook
 from mmdet.core.hook.diagnostics.timing_hook import DataTimeHook
 from mmdet.core.hook.early_stopping_hook import EarlyStoppingHook
 from mmdet.core.hook.ema import EMAHook, ExpMomentumEMAHook, LinearMomentumEMAHook
@@ -50,6 +51,7 @@ __all__ = [
     'SourceChartsHook',
     'SyncNormHook',
     'SyncRandomSizeHook',
+    'TeacherPicturesHook',
     'TextLoggerHook',
     'YOLOXLrUpdaterHook',
     'YOLOXModeSwitchHook',

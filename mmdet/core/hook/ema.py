@@ -71,7 +71,7 @@ class BaseEMAHook(Hook):
             average = self.model_buffers[self.param_ema_buffer[name]]
             if value.dtype.is_floating_point:
                 average.lerp_(value.detach(), momentum)
-            else:
+            else:  # counts, such as num_batches_tracked, have no mean
                 average.copy_(value)
 
     def after_train_epoch(self, runner: BaseRunner) -> None:
@@ -80,6 +80,7 @@ class BaseEMAHook(Hook):
 
     def before_train_epoch(self, runner: BaseRunner) -> None:
         """Let the model be its weights again."""
+        # before the first epoch both are equal; a checkpoint, written between epochs, has them exchanged
         self._swap_ema_parameters()
 
     def before_interruption(self, runner: BaseRunner) -> None:
@@ -91,6 +92,7 @@ class BaseEMAHook(Hook):
         for name, value in self.model_parameters.items():
             average = self.model_buffers[self.param_ema_buffer[name]]
             weight = value.detach().clone()
+            # values, not tensors: optimizer and wrappers hold the parameters themselves
             value.data.copy_(average.data)
             average.data.copy_(weight)
 
@@ -120,6 +122,7 @@ class LinearMomentumEMAHook(BaseEMAHook):
 
     def __init__(self, warm_up: int = 100, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        # to the power of the interval: mmcv's EMAHook has it so, whose configs this class serves
         self.momentum_fun = lambda x: min(self.momentum**self.interval, (1 + x) / (warm_up + x))
 
 

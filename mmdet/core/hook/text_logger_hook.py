@@ -37,7 +37,10 @@ class TextLoggerHook(MmcvTextLoggerHook):
         if not parted:
             return
         if log_dict['mode'] != 'train':
-            runner.logger.info(f'in parts:\n{parts_table([parted])}')
+            # figures of classes are in the tables that evaluations print
+            parted = {name: value for name, value in parted.items() if 'loss' in name.partition(MARK)[0]}
+            if parted:
+                runner.logger.info(f'in parts:\n{parts_table([parted])}')
             return
         self._rows.append(parted)
         if len(self._rows) >= self.table_interval:

@@ -3,7 +3,8 @@
 
 def _colours(text: str) -> list[tuple[int, int, int]]:
     """Colours written as hexadecimal RRGGBB, between blanks."""
-    return [tuple(bytes.fromhex(colour)) for colour in text.split()]
+    channels = (bytes.fromhex(colour) for colour in text.split())
+    return [(red, green, blue) for red, green, blue in channels]
 
 
 # COCO panoptic: 80 classes of things, then 53 of stuff.

@@ -146,7 +146,8 @@ class _Canvas:
             positions, areas = objects.bboxes[:, [0, 3 if labels_below else 1]], sizes.prod(1)
             align = dict(vertical_alignment='top' if labels_below else 'bottom')
         else:
-            positions, areas = _mask_places(objects.masks)
+            masks = np.zeros((0, 1, 1), bool) if objects.masks is None else objects.masks
+            positions, areas = _mask_places(masks)
             align = dict(horizontal_alignment='center', vertical_alignment='center')
         order = np.argsort(-areas, kind='stable')
         objects, positions, areas = objects.select(order), positions[order], areas[order]

@@ -19,7 +19,8 @@ class Instances(NamedTuple):
 
     def select(self, chosen: np.ndarray) -> 'Instances':
         """The objects that ``chosen`` (bools or numbers) names, in that order."""
-        return Instances(*(None if field is None else field[chosen] for field in self))
+        others = (None if field is None else field[chosen] for field in self[1:])
+        return Instances(self.labels[chosen], *others)
 
 
 def make_instances(bboxes: Any = None, labels: Any = None, masks: Any = None) -> Instances:

@@ -18,7 +18,7 @@ RANDOM_SEED = 42  # random palettes are the same in every program, so that pictu
 
 def palette_val(palette: list[RGB]) -> list[tuple[float, float, float]]:
     """Colours of 0 to 255 as matplotlib wants them: 0 to 1."""
-    return [tuple(channel / 255 for channel in colour) for colour in palette]
+    return [(red / 255, green / 255, blue / 255) for red, green, blue in palette]
 
 
 def random_palette(num_classes: int) -> list[RGB]:

@@ -1,7 +1,7 @@
 """The image to draw on, read as the pipeline that fed the network read it: boxes only fit on such a one."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,14 @@ def pipeline_of(cfg: Any) -> Any:
 def _loading(pipeline: Any) -> tuple[str, dict[str, Any]]:
     """How the first step that loads a file does so: flag of the decoder and arguments of the file client."""
     for step in _steps(pipeline):
+        get: Callable[..., Any]
         if isinstance(step, Mapping):
             name, get = step.get('type'), step.get
         else:
             name, get = type(step).__name__, lambda key, default, step=step: getattr(step, key, default)
         if 'LoadImageFromFile' in str(name):
             args = get('file_client_args', None) or dict(backend='disk')
-            return get('color_type', DEFAULT_FLAG), dict(args)
+            return str(get('color_type', DEFAULT_FLAG)), dict(args)
     return DEFAULT_FLAG, dict(backend='disk')
 
 

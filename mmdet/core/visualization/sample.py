@@ -11,8 +11,6 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mmdet.core.directives import describe, read_directives
-from mmdet.core.img_meta import ImgMeta
 from mmdet.core.visualization.image import DPI, Palette, imshow_det_bboxes
 from mmdet.core.visualization.keypoints import draw_keypoints
 
@@ -22,30 +20,6 @@ LINE_HEIGHT = 18  # px
 POINTS_A_SIDE = 300  # widths of a limb in the shorter side of a picture
 LABELLED = 0.5  # visibility between 0, not labelled, and 1, labelled
 CHARACTER_WIDTH = 7.5  # px, at most, of the caption's font
-
-
-def directive_lines(img_meta: ImgMeta, class_names: Sequence[str] | None = None) -> list[str]:
-    """All training directives of an image, one a line: in the words of ``describe``, classes by their names.
-
-    Args:
-        img_meta: meta information of the image.
-        class_names: names by label; None: labels are written as they are.
-
-    Raises:
-        ValueError: a directive has an impossible value.
-    """
-    directives = read_directives(img_meta)
-    words = describe(directives._replace(classes={}))
-    lines = [] if words == '-' else words.split(', ')
-    for key in directives.classes:
-        classes = img_meta[key]  # type: ignore[literal-required]
-        lines.append(f'{key}: {", ".join(_class_name(c, class_names) for c in classes) or "none"}')
-    return lines or ['no directives: every head has weight 1']
-
-
-def _class_name(entry: Any, class_names: Sequence[str] | None) -> str:
-    """The name of a class that a directive has as a name or as a label."""
-    return entry if isinstance(entry, str) or class_names is None else str(class_names[int(entry)])
 
 
 def draw_sample(

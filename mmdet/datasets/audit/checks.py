@@ -1,6 +1,6 @@
 """The single checks of the audit: each takes plain values and gives the problems that it finds as texts."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,16 +79,6 @@ def check_num_classes(
         f'Set num_classes={needed[head]}.'
         for head, count in heads.items()
         if count != needed[head]
-    ]
-
-
-def check_directives_are_read(unread: Sequence[str], directive_keys: Collection[str] | None) -> list[str]:
-    """Directives that nothing in the model reads."""
-    return [
-        f'nothing in the model reads {key!r} (read are: {format_list(sorted(directive_keys)) or "none"}). Use heads '
-        '...WithWeightPerImage and samplers ...WithIgnore, or for all of them '
-        'directives=dict(weights=True, ignore_negatives=True) in the model.'
-        for key in unread
     ]
 
 

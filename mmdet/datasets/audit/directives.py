@@ -7,7 +7,6 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from mmdet.core.directives import CLASS_KEYS, describe, effective_keys, read_directives
-from mmdet.datasets.audit import checks
 from mmdet.datasets.audit.annotation_rules import format_list
 from mmdet.datasets.mixing.image_fields import directive_steps, fields_of_image
 from mmdet.datasets.mixing.verified_classes import unread_list
@@ -46,12 +45,22 @@ def describe_directives(dataset: Dataset, directive_keys: Collection[str] | None
         fault if infos == [None] else f'{fault} (images: {format_list(names)})' for fault, names in faults.items()
     ]
     if directive_keys is not None:
-        problems += checks.check_directives_are_read(sorted(unread.difference(directive_keys)), directive_keys)
+        problems += check_directives_are_read(unread, directive_keys)
     problems += unread_list(dataset, [key for step in steps for key in step.info_keys.values()])
     if faults and not values:
         return '?', problems
     words = [describe(read_directives(constant))] + [value_counts(field, values[field]) for field in sorted(values)]
     return ', '.join(word for word in words if word != '-') or '-', problems
+
+
+def check_directives_are_read(given: Collection[str], read: Collection[str]) -> list[str]:
+    """What is wrong with keys of directives that images have and nothing in the model reads."""
+    return [
+        f'nothing in the model reads {key!r} (read are: {format_list(sorted(read)) or "none"}). Use heads '
+        '...WithWeightPerImage and samplers ...WithIgnore, or for all of them '
+        'directives=dict(weights=True, ignore_negatives=True) in the model.'
+        for key in sorted(set(given).difference(read))
+    ]
 
 
 def image_name(img_info: Mapping[str, Any] | None) -> str:

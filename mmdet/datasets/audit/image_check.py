@@ -41,3 +41,13 @@ def load_image(loader: LoadImageFromFile, info: dict, prefix: str | None) -> tup
     except OSError as err:
         raise BrokenImageError(str(err)) from err
     return width, height
+
+
+def fault_of_file(loader: LoadImageFromFile | None, info: dict, prefix: str | None) -> BrokenImageError | None:
+    """Why an image file cannot be read; None if it can, or if images are no files; arguments as above."""
+    try:
+        if loader is not None:
+            read_image_size(loader, info, prefix)
+    except BrokenImageError as err:
+        return err
+    return None

@@ -175,6 +175,12 @@ def read_image_labels(lines: Iterable[str], path: str, label_of: Mapping[str, in
     return found
 
 
+def image_label_arrays(pairs: Sequence[tuple]) -> dict[str, np.ndarray]:
+    """Pairs of label and confidence as ``image_level_labels`` (m,) int64 and ``confidences`` (m,) float32."""
+    table = np.asarray(pairs).reshape(-1, 2)
+    return dict(image_level_labels=table[:, 0].astype(np.int64), confidences=table[:, 1].astype(np.float32))
+
+
 def ancestors_from_tree(
     node: Mapping[str, Any],
     matrix: np.ndarray,

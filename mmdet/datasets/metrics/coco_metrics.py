@@ -12,6 +12,7 @@ from mmcv.utils import print_log
 from terminaltables import AsciiTable
 
 from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval
+from mmdet.datasets.metrics.class_figures import F1_ITEMS, wants_f1
 from mmdet.datasets.metrics.coco_fast_eval import evaluate_boxes, gather, unique_ids
 from mmdet.datasets.metrics.coco_ground_truth import evaluation_copy
 from mmdet.utils.registry import did_you_mean
@@ -58,12 +59,14 @@ def check_metrics(
     """Check names before any work is done.
 
     Raises:
-        KeyError: an unknown metric or figure.
+        KeyError: an unknown metric or figure, or F1 without boxes.
     """
     for name in metrics:
         if name not in METRICS:
             raise KeyError(f'metric {name!r} is not supported{did_you_mean(name, METRICS)} Known: {", ".join(METRICS)}')
-    known = PRECISION_ITEMS + recall_items(proposal_nums)
+    known = PRECISION_ITEMS + recall_items(proposal_nums) + F1_ITEMS
+    if wants_f1(metric_items) and 'bbox' not in metrics:
+        raise KeyError(f"metric_items: {', '.join(F1_ITEMS)} are of boxes; add 'bbox' to the metrics")
     for name in _as_list(metric_items):
         if name not in known:
             raise KeyError(
@@ -254,11 +257,12 @@ def select_items(summary: Summary, metric: str, metric_items: Sequence[str] | st
     Args:
         summary: of one metric.
         metric: its name.
-        metric_items: names of figures; None: the metric's own.
+        metric_items: names of figures; None: the metric's own. Those of F1 are left out: they come from
+            :mod:`class_figures`.
     """
     nums = [int(name[3:]) for name in summary.figures if name.startswith('AR@')]
     own = recall_items(nums) if metric == 'proposal' else PRECISION_ITEMS
-    names = own if metric_items is None else _as_list(metric_items)
+    names = own if metric_items is None else [name for name in _as_list(metric_items) if name not in F1_ITEMS]
     if metric == 'proposal':
         return OrderedDict((name, round(summary.figures[name].value, 3)) for name in names)
     out: dict[str, float | str] = OrderedDict(

@@ -9,6 +9,7 @@ from mmcv.utils import print_log
 
 from mmdet.core.evaluation.mean_ap import eval_map
 from mmdet.core.evaluation.recall import eval_recalls
+from mmdet.datasets.metrics.class_figures import by_class
 from mmdet.utils.registry import did_you_mean
 
 
@@ -37,19 +38,26 @@ def map_metrics(
     scale_ranges: Sequence[tuple[float, float]] | None,
     dataset: str | Sequence[str] | None,
     logger,
+    class_names: Sequence[str] | None = None,
     **options,
 ) -> dict[str, float]:
-    """``AP50``, ... for each threshold, rounded, and their mean ``mAP``; with scale ranges, their mean of each."""
-    metrics, means = OrderedDict(), []
+    """``AP50``, ... for each threshold, rounded, and their mean ``mAP``; with scale ranges, their mean of each.
+
+    With ``class_names`` also ``AP50/cat``, ... of each class that has objects.
+    """
+    metrics, parted, means = OrderedDict(), OrderedDict(), []
     for thr in iou_thrs:
         print_log(f'\n---------------iou_thr: {thr}---------------', logger=logger)
-        mean_ap, _ = eval_map(
+        mean_ap, of_classes = eval_map(
             results, annotations, scale_ranges=scale_ranges, iou_thr=thr, dataset=dataset, logger=logger, **options
         )
         means.append(float(np.mean(mean_ap)))
         metrics[f'AP{int(round(thr * 100)):02d}'] = round(means[-1], 3)
+        if class_names is not None:
+            aps = [np.mean(own['ap']) if np.sum(own['num_gts']) else np.nan for own in of_classes]
+            parted.update(by_class(f'AP{int(round(thr * 100)):02d}', class_names, aps))
     metrics['mAP'] = sum(means) / len(means)
-    return metrics
+    return OrderedDict({**metrics, **parted})
 
 
 def recall_metrics(

@@ -3,9 +3,14 @@
 Source: the `rules <https://storage.googleapis.com/openimages/web/evaluation.html>`_ of Open Images.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from mmdet.core.evaluation.tpfp import tpfp_openimages
+from mmdet.datasets.metrics.custom_metrics import map_metrics
 
 
 def with_ancestors(ann: dict, ancestors: np.ndarray) -> dict:
@@ -58,4 +63,55 @@ def expand_and_filter(
             out.append(np.concatenate([own, *more]) if more else own)
         else:
             out.append(own[:0] if drop_unknown else own)
+    return out
+
+
+def map_of_thresholds(
+    annotations: Sequence[dict],
+    results: Sequence[Any],
+    iou_thr: float | Sequence[float],
+    ioa_thr: float | Sequence[float],
+    use_group_of: bool,
+    scale_ranges: Sequence[tuple[float, float]] | None,
+    classes: Sequence[str],
+    classwise: bool,
+    logger: Any,
+) -> dict[str, float]:
+    """``AP50``, ... of each threshold, and ``mAP``, their mean.
+
+    Args:
+        annotations, results: of each image, ready for evaluation.
+        iou_thr: one or several thresholds of overlap with an object's box.
+        ioa_thr: one threshold, or one for each ``iou_thr``: fraction of a detection inside a group's box.
+        use_group_of: treat boxes of groups as such, not as objects.
+        scale_ranges: ranges of size, px, that mAP is given for; not together with groups.
+        classes: names of the classes.
+        classwise: also ``AP50/cat``, ... of each class that has objects.
+        logger: a logger, None (print) or ``'silent'``.
+
+    Raises:
+        ValueError: numbers of thresholds that do not fit each other.
+    """
+    iou_thrs = np.atleast_1d(iou_thr)
+    ioa_thrs = np.atleast_1d(ioa_thr)
+    if len(ioa_thrs) not in (1, len(iou_thrs)):
+        raise ValueError(f'ioa_thr: expected one, or one for each of {len(iou_thrs)} iou_thr, got {len(ioa_thrs)}')
+    out: dict[str, float] = OrderedDict()
+    means = []
+    for iou, ioa in zip(iou_thrs.tolist(), np.resize(ioa_thrs, len(iou_thrs)).tolist()):
+        one = map_metrics(
+            annotations,
+            results,
+            [iou],
+            scale_ranges,
+            classes,
+            logger,
+            classes if classwise else None,
+            tpfp_fn=tpfp_openimages,
+            use_group_of=use_group_of,
+            ioa_thr=ioa,
+        )
+        means.append(one.pop('mAP'))
+        out.update(one)
+    out['mAP'] = sum(means) / len(means)
     return out

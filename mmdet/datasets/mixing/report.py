@@ -23,7 +23,7 @@ from mmdet.datasets.mixing.image_fields import directive_steps, fields_of_image
 from mmdet.datasets.mixing.sources import find_sources
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
 
-# From this fraction of an epoch's images with ignored negatives on there is a warning: a network that sees few
+# From this fraction of an epoch's images with ignored negatives on there is a warning: a network that lacks
 # negatives calls everything an object.
 SMALL = 0.2
 Heads = Mapping[str, HeadDirectives]  # name -> the directives that it reads
@@ -230,6 +230,6 @@ def warnings_of(sources: Sequence[SourceReport], heads: Heads) -> list[str]:
     elif ignored > SMALL:
         warnings.append(
             f'ignored negatives: {ignored:.0%} of the images of an epoch, not a small part of the whole (more than '
-            f'{SMALL:.0%}); the others may be too few to teach what background is. Lower its fraction by source_ratio'
+            f'{SMALL:.0%}); the others may not suffice to teach what background is. Lower its fraction by source_ratio'
         )
     return warnings

@@ -7,6 +7,7 @@ import mmcv
 import numpy as np
 
 from mmdet.datasets.audit.broken_images import BrokenImageError, MissingImageError
+from mmdet.datasets.memory.image_cache import ImageCache
 
 _LOGGER = logging.getLogger('mmdet')
 JPEG_START, JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'  # markers
@@ -16,6 +17,9 @@ DISK = dict(backend='disk')
 class FileReader:
     """Files through mmcv's file client, which is made at the first use, so that it comes to be in the worker process.
 
+    With a ``cache`` (see :mod:`~mmdet.datasets.memory.image_cache`) a file is read, or decoded, once; a reader decodes
+    all of its images alike.
+
     Args:
         file_client_args: arguments of ``mmcv.FileClient``, such as ``dict(backend='disk')``.
     """
@@ -24,6 +28,7 @@ class FileReader:
         self.file_client_args = dict(file_client_args)
         self._client: mmcv.FileClient | None = None
         self.num_cut_short = 0
+        self.cache: ImageCache | None = None
 
     def read(self, filename: str) -> bytes:
         """All bytes of a file.
@@ -31,6 +36,15 @@ class FileReader:
         Raises:
             MissingImageError: there is no such file.
         """
+        cached = self.cache.get(filename) if self.cache is not None and self.cache.kind == 'encoded' else None
+        if cached is not None:
+            return cached.tobytes()
+        content = self._read_file(filename)
+        if self.cache is not None and self.cache.kind == 'encoded':
+            self.cache.put(filename, np.frombuffer(content, np.uint8))
+        return content
+
+    def _read_file(self, filename: str) -> bytes:
         if self._client is None:
             self._client = mmcv.FileClient(**self.file_client_args)
         try:
@@ -47,6 +61,15 @@ class FileReader:
             MissingImageError: there is no such file.
             BrokenImageError: the file is empty, cut off beyond reading, or no image.
         """
+        if self.cache is None or self.cache.kind != 'decoded':
+            return self._read_image(filename, flag, **kwargs)
+        img = self.cache.get(filename)
+        if img is None:
+            img = self._read_image(filename, flag, **kwargs)
+            self.cache.put(filename, img)
+        return img
+
+    def _read_image(self, filename: str, flag: str, **kwargs) -> np.ndarray:
         content = self.read(filename)
         img, reason = _decode(content, flag, **kwargs)
         if img is None and content.startswith(JPEG_START):

@@ -173,7 +173,7 @@ class SourceRatioBatchSampler(SourceBatchSampler):
 
 
 def group_of_images(behind: np.ndarray, fractions: np.ndarray, group: int, patience: int) -> int:
-    """The aspect group that a source's images of a batch are of; all are of one, so that few batches are mixed.
+    """The aspect group that a source's images of a batch are of; all are of one, so that hardly a batch is mixed.
 
     Args:
         behind: (groups,) images that each group is owed.

@@ -19,6 +19,7 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.functional.rows import rows_of_level
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 from mmdet.models.utils.settings import as_config
 
@@ -215,7 +216,7 @@ class AnchorFreeHead(BaseDenseHead, BBoxTestMixin):
 
         See :meth:`scores_for_loss`; the rows are in the order of :meth:`weigh_points`.
         """
-        scores = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels) for m in cls_scores])
+        scores = torch.cat([rows_of_level(m, self.cls_out_channels) for m in cls_scores])
         images = torch.arange(len(img_metas), device=scores.device)
         image_of_row = torch.cat([images.repeat_interleave(m.shape[-2:].numel()) for m in cls_scores])
         return self.row_scores_for_loss(scores, targets.labels, targets.label_weights, image_of_row, img_metas)

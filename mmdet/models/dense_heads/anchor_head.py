@@ -11,20 +11,18 @@ from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.anchor.grid import join_flags, number_of
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.assign_result import rows_of
-from mmdet.core.bbox.builder import BBOX_SAMPLERS, build_assigner, build_bbox_coder, build_sampler
-from mmdet.core.bbox.samplers.custom_sampler import taking_all
-from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
+from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.functional.matching import sampler_for_loss
+from mmdet.models.dense_heads.functional.old_names import old_name
+from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.static_shapes import batch_targets
 from mmdet.models.utils.settings import as_config
-
-# Losses that weigh easy and hard anchors themselves, so that all anchors enter them.
-LOSSES_OVER_ALL_ANCHORS = ('FocalLoss', 'GHMC', 'QualityFocalLoss')
 
 # Default arguments; every builder copies them.
 ANCHORS = dict(type='AnchorGenerator', scales=(8, 16, 32), ratios=(0.5, 1.0, 2.0), strides=(4, 8, 16, 32, 64))
@@ -34,12 +32,6 @@ DELTA_CODER = dict(
 CLASS_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
 BOX_LOSS = dict(type='SmoothL1Loss', beta=1.0 / 9.0, loss_weight=1.0)
 SMALL_NORMAL = dict(type='Normal', layer='Conv2d', std=0.01)
-
-
-def is_pseudo_sampler(name: str) -> bool:
-    """Whether the registered sampler takes all anchors."""
-    sampler = BBOX_SAMPLERS.get(name)
-    return isinstance(sampler, type) and issubclass(sampler, PseudoSampler)
 
 
 @HEADS.register_module()
@@ -69,11 +61,6 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
 
     has_static_shapes = True
     static_shapes = False  # whether targets are made in static shapes; set by mmdet.models.options.static_shapes
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        # a subclass may make its targets in another way: each class states for itself that it has static shapes
-        cls.has_static_shapes = vars(cls).get('has_static_shapes', False)
 
     def __init__(
         self,
@@ -112,35 +99,12 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
     def _init_matching(self, loss_type: str) -> None:
         """Build assigner and sampler; ``self.sampling`` says whether anchors are sampled or all count."""
         self.sampling = False
-        if not self.train_cfg:
-            return
-        self.assigner = build_assigner(self.train_cfg.assigner)
-        sampler = self.train_cfg.get('sampler') or dict(type='PseudoSampler')
-        takes_all = is_pseudo_sampler(sampler['type'])
-        if not takes_all and loss_type in LOSSES_OVER_ALL_ANCHORS:
-            # a loss over all anchors can leave the negatives of an image out all the same
-            pseudo = taking_all(sampler['type'])
-            warnings.warn(
-                f'{loss_type} takes all anchors: the sampler {sampler["type"]} is not used. Leave train_cfg.sampler '
-                f'out, or say sampler=dict(type={pseudo!r})',
-                UserWarning,
-                stacklevel=3,
-            )
-            sampler, takes_all = dict(type=pseudo), True
-        self.sampling = not takes_all
-        self.sampler = build_sampler(sampler, context=self)
+        if self.train_cfg:
+            self.assigner = build_assigner(self.train_cfg.assigner)
+            self.sampler, self.sampling = sampler_for_loss(self, self.train_cfg.get('sampler'), loss_type)
 
-    @property
-    def num_anchors(self) -> int:
-        """Old name of ``num_base_priors``: anchors a cell."""
-        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
-        return self.num_base_priors
-
-    @property
-    def anchor_generator(self) -> Any:
-        """Old name of ``prior_generator``."""
-        warnings.warn('anchor_generator is deprecated; use prior_generator', DeprecationWarning, stacklevel=2)
-        return self.prior_generator
+    num_anchors = old_name('num_anchors', 'num_base_priors')
+    anchor_generator = old_name('anchor_generator', 'prior_generator')
 
     def _init_layers(self) -> None:
         self.conv_cls = nn.Conv2d(self.in_channels, self.num_base_priors * self.cls_out_channels, 1)
@@ -205,9 +169,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         assigned = self.assigner.assign(anchors, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
         # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
-        rows = inside if unmap_outputs else torch.arange(len(anchors), device=anchors.device)
-        count = len(flat_anchors) if unmap_outputs else len(anchors)
-        targets = self._fill_targets(count, rows, sampled, gt_labels)
+        targets = self._fill_targets(*output_rows(inside, len(flat_anchors), unmap_outputs), sampled, gt_labels)
         return (*targets, sampled.pos_inds, sampled.neg_inds, sampled)
 
     def _rows_inside(self, flat_anchors: Tensor, valid_flags: Tensor, img_meta: ImgMeta) -> Tensor:
@@ -259,8 +221,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             img_metas: meta information of the N images.
             gt_bboxes_ignore_list: N times (G', 4), or None.
             gt_labels_list: N times (G,), or None for a head without classes.
-            label_channels: handed on.
-            unmap_outputs: handed on.
+            label_channels, unmap_outputs: handed on.
             return_sampling_results: give the N sampling results, too.
 
         Returns:
@@ -273,8 +234,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             return batch_targets(
                 self, anchor_list, valid_flag_list, gt_bboxes_list, img_metas, gt_bboxes_ignore_list, gt_labels_list
             )
-        num_imgs = len(img_metas)
-        level_sizes = [len(anchors) for anchors in anchor_list[0]]
+        num_imgs, level_sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
         flat_anchors = [torch.cat(anchors) for anchors in anchor_list]
         results = multi_apply(
             self._get_targets_single,
@@ -289,7 +249,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         )
         targets, (pos_inds, neg_inds, sampling_results), extra = results[:4], results[4:7], results[7:]
         by_level = self.weigh_by_level(targets, flat_anchors, gt_bboxes_list, img_metas, level_sizes, sampling_results)
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        counts = sample_counts(pos_inds, neg_inds)
         sampling = (sampling_results,) if return_sampling_results else ()
         return (*by_level, *counts, *sampling, *(images_to_levels(item, level_sizes) for item in extra))
 
@@ -329,14 +289,12 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
             cls_score: (N, A * C, H, W).
             bbox_pred: (N, A * 4, H, W).
             anchors: (N, H * W * A, 4).
-            labels: (N, H * W * A).
-            label_weights: (N, H * W * A).
-            bbox_targets: (N, H * W * A, 4).
-            bbox_weights: (N, H * W * A, 4).
+            labels, label_weights: (N, H * W * A).
+            bbox_targets, bbox_weights: (N, H * W * A, 4).
             num_total_samples: what the sums over all levels are divided by.
         """
-        cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
-        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)
+        cls_score = rows_of_level(cls_score, self.cls_out_channels)
+        bbox_pred = rows_of_level(bbox_pred, 4)
         loss_cls = self.loss_cls(cls_score, labels.reshape(-1), label_weights.reshape(-1), avg_factor=num_total_samples)
         if self.reg_decoded_bbox:
             bbox_pred = self.bbox_coder.decode(anchors.reshape(-1, 4), bbox_pred)
@@ -380,15 +338,9 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         # Items beyond the sixth are a subclass's, for a loss of its own.
         labels, label_weights, bbox_targets, bbox_weights, num_pos, num_neg = targets[:6]
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
+        rows = [torch.stack(level) for level in zip(*anchors)], labels, label_weights, bbox_targets, bbox_weights
+        num_samples = num_pos + num_neg if self.sampling else num_pos
         losses_cls, losses_bbox = multi_apply(
-            self.loss_single,
-            cls_scores,
-            bbox_preds,
-            [torch.stack(level) for level in zip(*anchors)],
-            labels,
-            label_weights,
-            bbox_targets,
-            bbox_weights,
-            num_total_samples=num_pos + num_neg if self.sampling else num_pos,
+            self.loss_single, cls_scores, bbox_preds, *rows, num_total_samples=num_samples
         )
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox)

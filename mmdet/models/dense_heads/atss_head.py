@@ -12,8 +12,14 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.fcos_head import centerness_of
+from mmdet.models.dense_heads.functional.rows import (
+    output_rows,
+    positive_rows,
+    rows_of_level,
+    sample_counts,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower, rare_classes
 
 # Default arguments, never written to.
@@ -112,13 +118,13 @@ class ATSSHead(AnchorHead):
         Returns:
             classification loss, box loss (a sum), centreness loss, and the box loss's divisor.
         """
-        cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
+        cls_score = rows_of_level(cls_score, self.cls_out_channels)
         labels = labels.reshape(-1)
         loss_cls = self.loss_cls(cls_score, labels, label_weights.reshape(-1), avg_factor=num_total_samples)
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        pos = positive_rows(labels, self.num_classes)
         anchors, targets = anchors.reshape(-1, 4)[pos], bbox_targets.reshape(-1, 4)[pos]
-        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)[pos]
-        centerness = centerness.permute(0, 2, 3, 1).reshape(-1)[pos]
+        bbox_pred = rows_of_level(bbox_pred, 4)[pos]
+        centerness = rows_of_level(centerness, 1)[pos, 0]
         centres = self.centerness_target(anchors, targets)
         weights = torch.ones_like(centres) if bbox_weights is None else bbox_weights.reshape(-1, 4)[pos, 0]
         # a sum: its divisor, the centreness of all levels and processes, is known only afterwards
@@ -192,9 +198,7 @@ class ATSSHead(AnchorHead):
         assigned = self.assigner.assign(anchors, level_sizes, gt_bboxes, gt_bboxes_ignore, gt_labels)
         # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
-        if not unmap_outputs:
-            rows = torch.arange(len(anchors), device=anchors.device)
-        targets = self._fill_targets(len(flat_anchors) if unmap_outputs else len(anchors), rows, sampled, gt_labels)
+        targets = self._fill_targets(*output_rows(rows, len(flat_anchors), unmap_outputs), sampled, gt_labels)
         return (*targets, sampled.pos_inds, sampled.neg_inds, sampled)
 
     def _get_target_single(
@@ -273,7 +277,7 @@ class ATSSHead(AnchorHead):
         )
         # heads of mmdetection 2.x's users give seven entries, without the sampling result
         anchors, *targets, pos_inds, neg_inds = results[:7]
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        counts = sample_counts(pos_inds, neg_inds)
         by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, level_sizes, *results[7:8])
         return (list(torch.stack(anchors).split(level_sizes, dim=1)), *by_level, *counts)
 

@@ -12,38 +12,21 @@ from typing import Any
 import torch
 from mmcv import ConfigDict
 from mmcv.cnn import constant_init
-from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, matched_objects
 from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
-from mmdet.models.directives import DirectedHead
+from mmdet.models.base_head import BaseHead
+from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_images, to_full_precision
 from mmdet.models.utils.export import detection_limit, stack_detections, without_suppression
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
 from mmdet.utils.running.device_copy import tensor_like
 
-HALF_TYPES = (torch.float16, torch.bfloat16)
 
-
-def to_full_precision(maps: Sequence[Tensor]) -> list[Tensor]:
-    """Half-precision maps as float32; under autocast, losses and boxes need more than 11 bits. Others as they are."""
-    return [m.float() if m.dtype in HALF_TYPES else m for m in maps]
-
-
-def flatten_map(level_map: Tensor, width: int) -> Tensor:
-    """One image's map (A * width, H, W) as one row for each anchor, (H * W * A, width)."""
-    return level_map.permute(1, 2, 0).reshape(-1, width)
-
-
-def rows_of_images(maps: Sequence[Tensor], width: int) -> Tensor:
-    """L maps (N, A * width, H, W) -> (N, R, width), level after level, in each of them cell after cell."""
-    return torch.cat([m.permute(0, 2, 3, 1).reshape(len(m), -1, width) for m in maps], dim=1)
-
-
-class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
+class BaseDenseHead(BaseHead, metaclass=ABCMeta):
     """Base of the heads that predict at every cell of their feature maps.
 
     A subclass gives ``forward``, ``loss`` and, for :meth:`get_bboxes`, the attributes ``prior_generator``,
@@ -114,7 +97,7 @@ class BaseDenseHead(BaseModule, DirectedHead, metaclass=ABCMeta):
         """As :meth:`scores_for_loss`, of L maps (N, A * C, H, W) with L times labels and weights (N, H * W * A)."""
         if not self.masks_scores(img_metas, cls_scores[0].device):
             return cls_scores, label_weights  # rearranging the maps would copy them
-        flat = [m.permute(0, 2, 3, 1).reshape(len(m), -1, self.cls_out_channels) for m in cls_scores]
+        flat = [rows_of_images([m], self.cls_out_channels) for m in cls_scores]
         rows = [self.scores_for_loss(*level, img_metas) for level in zip(flat, labels, label_weights)]
         maps = [scores.view(len(m), *m.shape[-2:], -1).permute(0, 3, 1, 2) for m, (scores, _) in zip(cls_scores, rows)]
         return maps, [weights for _, weights in rows]

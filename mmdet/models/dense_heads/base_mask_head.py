@@ -4,15 +4,14 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.core.img_meta import ImgMeta
-from mmdet.models.directives import DirectedHead
+from mmdet.models.base_head import BaseHead
 from mmdet.models.utils.export import refuse_export
 
 
-class BaseMaskHead(BaseModule, DirectedHead, metaclass=ABCMeta):
+class BaseMaskHead(BaseHead, metaclass=ABCMeta):
     """The way through training and testing; a subclass gives ``forward``, ``loss`` and ``get_results``.
 
     Args:

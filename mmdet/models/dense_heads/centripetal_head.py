@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.corner_head import CornerHead
+from mmdet.models.dense_heads.functional.corners.losses import corner_losses, shift_loss
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.ops import DeformConv2d
 
 # Default arguments; every builder copies them.
@@ -173,11 +174,11 @@ class CentripetalHead(CornerHead):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Detection, offset, guiding and centripetal loss of one level; maps as of :meth:`loss`, targets weighed."""
         det, _, _, off = super().loss_single(tl_hmp, br_hmp, None, None, tl_off, br_off, targets)
-        guiding = self._corner_losses(
-            self._shift_loss(self.loss_guiding_shift), 'guiding_shift', tl_guiding_shift, br_guiding_shift, targets
+        guiding = corner_losses(
+            shift_loss(self.loss_guiding_shift), 'guiding_shift', tl_guiding_shift, br_guiding_shift, targets
         )
-        centripetal = self._corner_losses(
-            self._shift_loss(self.loss_centripetal_shift),
+        centripetal = corner_losses(
+            shift_loss(self.loss_centripetal_shift),
             'centripetal_shift',
             tl_centripetal_shift,
             br_centripetal_shift,

@@ -10,28 +10,32 @@ from torch import Tensor, nn
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.bi_corner_pool import BiCornerPool
-from mmdet.models.dense_heads.functional.corners import (
+from mmdet.models.dense_heads.functional.corners.bi_corner_pool import BiCornerPool
+from mmdet.models.dense_heads.functional.corners.corners import (
+    CORNERS,
     REJECTED,
     best_corners,
     best_pairs,
-    corner_targets,
-    off_centre,
+    far_centres,
+    far_tags,
     pair_boxes,
+    targets_of_kinds,
 )
-from mmdet.models.dense_heads.functional.heatmaps import border_of, heatmap_weights, suppress
+from mmdet.models.dense_heads.functional.corners.heatmaps import border_of, heatmap_weights, suppress
+from mmdet.models.dense_heads.functional.corners.losses import class_loss, corner_losses, shift_loss
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.export import detection_limit, stack_detections
 from mmdet.models.utils.gaussian_target import transpose_and_gather_feat
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 HEATMAP_LOSS = dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=1)
 TAG_LOSS = dict(type='AssociativeEmbeddingLoss', pull_weight=0.25, push_weight=0.25)
 OFFSET_LOSS = dict(type='SmoothL1Loss', beta=1.0, loss_weight=1)
 FIRST_PROBABILITY = 0.1  # of each class at the start
-CORNERS = ('topleft', 'bottomright')
 
 
 @HEADS.register_module()
@@ -170,15 +174,9 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         Returns:
             see :func:`corner_targets`.
         """
-        targets = corner_targets(gt_bboxes, gt_labels, feat_shape, img_shape)
-        cells = targets.pop('cells')
         kinds = ['heatmap', 'offset'] + ['guiding_shift'] * with_guiding_shift
         kinds += ['centripetal_shift'] * with_centripetal_shift
-        targets = {f'{corner}_{kind}': targets[f'{corner}_{kind}'] for kind in kinds for corner in CORNERS}
-        if with_corner_emb:
-            by_image = cells[:, [1, 0, 3, 2]].view(-1, 2, 2).split([len(boxes) for boxes in gt_bboxes])
-            targets['corner_embedding'] = list(by_image)
-        return targets
+        return targets_of_kinds(gt_bboxes, gt_labels, feat_shape, img_shape, kinds, with_corner_emb)
 
     def _weighed(
         self,
@@ -239,37 +237,13 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         targets: dict[str, Any],
     ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
         """Detection, pull, push and offset loss of one level; the maps as of :meth:`loss`, the targets weighed."""
-        det = self._corner_losses(self._class_loss, 'heatmap', tl_hmp, br_hmp, targets)
-        off = self._corner_losses(self._shift_loss(self.loss_offset), 'offset', tl_off, br_off, targets)
+        det = corner_losses(class_loss(self.loss_heatmap), 'heatmap', tl_hmp, br_hmp, targets)
+        off = corner_losses(shift_loss(self.loss_offset), 'offset', tl_off, br_off, targets)
         pull = push = None
         if self.with_corner_emb:
             tags = tl_emb, br_emb, targets['corner_embedding']
             pull, push = self.loss_embedding(*tags, weights=targets.get('image_weights'))
         return det, pull, push, off
-
-    @staticmethod
-    def _corner_losses(loss: Any, kind: str, tl_map: Tensor, br_map: Tensor, targets: dict[str, Any]) -> Tensor:
-        """Mean of a loss of both corners."""
-        losses = []
-        for corner, predicted in zip(CORNERS, (tl_map, br_map)):
-            peaks = targets[f'{corner}_heatmap'].eq(1)
-            of_rows = targets.get(f'{corner}_weight', peaks.any(dim=1, keepdim=True).to(predicted))
-            weights = targets.get(f'{corner}_class_weight', torch.ones_like(of_rows)), of_rows
-            losses.append(loss(predicted, targets[f'{corner}_{kind}'], *weights, peaks))
-        return sum(losses) / 2
-
-    def _class_loss(self, logits: Tensor, target: Tensor, of_classes: Tensor, of_rows: Tensor, peaks: Tensor) -> Tensor:
-        """Loss of the heat maps, divided by the number of peaks."""
-        return self.loss_heatmap(logits.sigmoid(), target, of_classes, avg_factor=peaks.sum().clamp(min=1))
-
-    @staticmethod
-    def _shift_loss(criterion: nn.Module) -> Any:
-        """A loss of vectors at corners, divided by the number of cells with a corner."""
-
-        def loss(pred: Tensor, target: Tensor, of_classes: Tensor, of_rows: Tensor, peaks: Tensor) -> Tensor:
-            return criterion(pred, target, of_rows, avg_factor=peaks.any(dim=1).sum().clamp(min=1))
-
-        return loss
 
     def get_bboxes(
         self,
@@ -283,12 +257,9 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         rescale: bool = False,
         with_nms: bool = True,
     ) -> list[tuple[Tensor, Tensor]]:
-        """Maps of the last level to boxes with scores (k, 5) and labels (k,) of each image.
+        """Maps of the last level, see :meth:`loss`, to boxes with scores (k, 5) and labels (k,) of each image.
 
         Args:
-            tl_heats, br_heats: L maps (N, K, h, w).
-            tl_embs, br_embs: L maps (N, E, h, w).
-            tl_offs, br_offs: L maps (N, 2, h, w).
             img_metas: meta information of the N images.
             rescale: give boxes in pixels of the original image.
             with_nms: False gives what would enter the suppression.
@@ -361,7 +332,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
             kernel=self.test_cfg.local_maximum_kernel,
             distance_threshold=self.test_cfg.distance_threshold,
         )
-        boxes = boxes[0] / boxes.new_tensor(img_meta['scale_factor']) if rescale else boxes[0]
+        boxes = boxes[0] / tensor_like(img_meta['scale_factor'], boxes) if rescale else boxes[0]
         dets = torch.cat([boxes, scores[0]], dim=1)
         valid = dets[:, 4] > REJECTED / 10
         dets, labels = dets[valid], classes[0, valid, 0]
@@ -412,16 +383,15 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         first, second = best_corners(tl_heat, tl_off, k, kernel), best_corners(br_heat, br_off, k, kernel)
         height, width = tl_heat.shape[2:]
         input_h, input_w = img_meta['batch_input_shape']
-        frame = tl_heat.new_tensor([input_w / width, input_h / height]), tl_heat.new_tensor(border_of(img_meta))
+        frame = tensor_like([input_w / width, input_h / height], tl_heat), tensor_like(border_of(img_meta), tl_heat)
         boxes = pair_boxes(first.points, second.points, *frame)
         if with_tags:
-            tl_tags, br_tags = (transpose_and_gather_feat(m, c.cells)[..., 0] for m, c in zip(tags, (first, second)))
-            rejected = (tl_tags[:, :, None] - br_tags[:, None]).abs() > distance_threshold
+            tags = (transpose_and_gather_feat(m, c.cells)[..., 0] for m, c in zip(tags, (first, second)))
+            rejected = far_tags(*tags, distance_threshold)
         else:
             ways = (transpose_and_gather_feat(m, c.cells).exp() for m, c in zip(shifts, (first, second)))
             centres = (c.points + sign * way for c, way, sign in zip((first, second), ways, (1, -1)))
-            distances, outside = off_centre(boxes, pair_boxes(*centres, *frame))
-            rejected = outside | (distances > distance_threshold)
+            rejected = far_centres(boxes, pair_boxes(*centres, *frame), distance_threshold)
         return best_pairs(first, second, boxes, rejected, num_dets)
 
 

@@ -15,7 +15,14 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.atss_head import num_inside
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import (
+    output_rows,
+    positive_rows,
+    rows_of_images,
+    rows_of_level,
+    sample_counts,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower
 from mmdet.models.losses.iou_loss import aligned_iou
 
@@ -74,21 +81,7 @@ class DDODHead(AnchorHead):
     def _init_layers(self) -> None:
         self.relu = nn.ReLU(inplace=True)
         first = min(1, self.stacked_convs) if self.use_dcn else 0
-        self.cls_convs, self.reg_convs = (
-            nn.ModuleList(
-                [
-                    *conv_tower(self.in_channels, self.feat_channels, first, DEFORMABLE, self.norm_cfg, False),
-                    *conv_tower(
-                        self.feat_channels if first else self.in_channels,
-                        self.feat_channels,
-                        self.stacked_convs - first,
-                        self.conv_cfg,
-                        self.norm_cfg,
-                    ),
-                ]
-            )
-            for _ in range(2)
-        )
+        self.cls_convs, self.reg_convs = self._tower(first), self._tower(first)
         priors, channels = self.num_base_priors, self.feat_channels
         self.atss_cls = nn.Conv2d(channels, priors * self.cls_out_channels, 3, padding=1)
         self.atss_reg = nn.Conv2d(channels, priors * 4, 3, padding=1)
@@ -97,6 +90,12 @@ class DDODHead(AnchorHead):
         self.scales = nn.ModuleList(Scale(1.0) for _ in range(levels))
         self.cls_num_pos_samples_per_level = [0.0] * levels
         self.reg_num_pos_samples_per_level = [0.0] * levels
+
+    def _tower(self, deformable: int) -> nn.ModuleList:
+        """``stacked_convs`` convolutions, the first so many of them deformable ones."""
+        first = conv_tower(self.in_channels, self.feat_channels, deformable, DEFORMABLE, self.norm_cfg, False)
+        channels, rest = self.feat_channels if deformable else self.in_channels, self.stacked_convs - deformable
+        return first.extend(conv_tower(channels, self.feat_channels, rest, self.conv_cfg, self.norm_cfg))
 
     def init_weights(self) -> None:
         """Initialise by ``init_cfg``, the deformable convolutions as the others; classes start at 0.01."""
@@ -133,12 +132,11 @@ class DDODHead(AnchorHead):
 
         Args:
             cls_score: (N, A * C, H, W).
-            labels: (N, H * W * A).
-            label_weights: (N, H * W * A).
+            labels, label_weights: (N, H * W * A).
             reweight_factor: of the level.
             num_total_samples: divisor.
         """
-        cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
+        cls_score = rows_of_level(cls_score, self.cls_out_channels)
         loss = self.loss_cls(cls_score, labels.flatten(), label_weights.flatten(), avg_factor=num_total_samples)
         return (reweight_factor * loss,)
 
@@ -162,29 +160,27 @@ class DDODHead(AnchorHead):
             iou_pred: (N, A, H, W).
             labels: (N, H * W * A).
             label_weights: not used.
-            bbox_targets: (N, H * W * A, 4).
-            bbox_weights: (N, H * W * A, 4).
+            bbox_targets, bbox_weights: (N, H * W * A, 4).
             reweight_factor: of the level.
             num_total_samples: divisor.
         """
         labels = labels.flatten()
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        pos = positive_rows(labels, self.num_classes)
         anchors, targets = anchors.reshape(-1, 4)[pos], bbox_targets.reshape(-1, 4)[pos]
-        boxes = self.bbox_coder.decode(anchors, bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)[pos])
+        boxes = self.bbox_coder.decode(anchors, rows_of_level(bbox_pred, 4)[pos])
         if not self.reg_decoded_bbox:
             targets = self.bbox_coder.decode(anchors, targets)
         weights = bbox_weights.reshape(-1, 4)[pos, 0]
         loss_bbox = self.loss_bbox(boxes, targets, weight=weights, avg_factor=num_total_samples)
         ious = aligned_iou(boxes.detach(), targets)
-        iou_pred = iou_pred.permute(0, 2, 3, 1).reshape(-1)[pos]
+        iou_pred = rows_of_level(iou_pred, 1)[pos, 0]
         loss_iou = self.loss_iou(iou_pred, ious, weights, avg_factor=num_total_samples)
         return reweight_factor * loss_bbox, reweight_factor * loss_iou
 
     def calc_reweight_factor(self, labels_list: Sequence[Tensor]) -> list[float]:
-        """Factors of the L levels, from the numbers of positives so far, to which those of ``labels_list`` are added.
+        """Factors of the L levels, from the numbers of positives so far.
 
-        Args:
-            labels_list: L times (N, H * W * A).
+        Those of ``labels_list``, L times (N, H * W * A), are added to them.
         """
         counts = torch.stack([((level >= 0) & (level < self.num_classes)).sum() for level in labels_list])
         found = self.cls_num_pos_samples_per_level
@@ -207,10 +203,7 @@ class DDODHead(AnchorHead):
             cls_scores: L maps (N, A * C, H, W).
             bbox_preds: L maps (N, A * 4, H, W).
             iou_preds: L maps (N, A, H, W).
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore: N times (G', 4), or None.
+            gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, bbox_preds, iou_preds = map(to_full_precision, (cls_scores, bbox_preds, iou_preds))
         sizes = [level.shape[-2:] for level in cls_scores]
@@ -220,24 +213,15 @@ class DDODHead(AnchorHead):
         )
         common = (*inputs[:5], gt_bboxes, img_metas, inputs[5], gt_labels, self.cls_out_channels)
         _, labels, label_weights, _, _, num_pos, _ = self.get_cls_targets(*common)
-        divisor = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
+        divisor = reduce_mean(cls_scores[0].new_full((), float(num_pos))).clamp(min=1)
         scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
+        # both calls of calc_reweight_factor count into one sum, see the class: classes first, then boxes
         factors, divisors = self.calc_reweight_factor(labels), [divisor] * len(sizes)
         (losses_cls,) = multi_apply(self.loss_cls_single, scores, labels, label_weights, factors, divisors)
-        anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = self.get_reg_targets(*common)
-        divisor = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
-        losses_bbox, losses_iou = multi_apply(
-            self.loss_reg_single,
-            anchors,
-            bbox_preds,
-            iou_preds,
-            labels,
-            label_weights,
-            bbox_targets,
-            bbox_weights,
-            self.calc_reweight_factor(labels),
-            [divisor] * len(sizes),
-        )
+        anchors, *targets, num_pos, _ = self.get_reg_targets(*common)
+        divisor = reduce_mean(cls_scores[0].new_full((), float(num_pos))).clamp(min=1)
+        options = self.calc_reweight_factor(targets[0]), [divisor] * len(sizes)
+        losses_bbox, losses_iou = multi_apply(self.loss_reg_single, anchors, bbox_preds, iou_preds, *targets, *options)
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox, loss_iou=losses_iou)
 
     def process_predictions_and_anchors(
@@ -257,7 +241,7 @@ class DDODHead(AnchorHead):
         """
         num_imgs, sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
         scores, deltas = (
-            list(torch.cat([m.detach().permute(0, 2, 3, 1).reshape(num_imgs, -1, width) for m in maps], dim=1))
+            list(rows_of_images([m.detach() for m in maps], width))
             for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
         )
         return (
@@ -299,7 +283,7 @@ class DDODHead(AnchorHead):
             box weights (N, H * W * A, 4); then the numbers of positives and of negatives in the batch (each image
             counts at least one of both).
         """
-        num_imgs = len(img_metas)
+        num_imgs, sizes = len(img_metas), num_level_anchors_list[0]
         anchors, *targets, pos_inds, neg_inds, sampled = multi_apply(
             self._get_target_single,
             anchor_list,
@@ -315,8 +299,7 @@ class DDODHead(AnchorHead):
             unmap_outputs=unmap_outputs,
             is_cls_assigner=is_cls_assigner,
         )
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
-        sizes = num_level_anchors_list[0]
+        counts = sample_counts(pos_inds, neg_inds)
         by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, sizes, sampled)
         return (images_to_levels(anchors, sizes), *by_level, *counts)
 
@@ -337,18 +320,11 @@ class DDODHead(AnchorHead):
     ) -> tuple:
         """Anchors (R, 4) of one image, their targets, indices of positives and of negatives, and the sample.
 
+        Further arguments are as of :meth:`ATSSHead._get_target_single`.
+
         Args:
-            flat_anchors: (R, 4), all levels.
-            valid_flags: (R,), which anchors lie over the padded image.
             cls_scores: (R, C).
             bbox_preds: (R, 4) deltas.
-            num_level_anchors: anchors of each level.
-            gt_bboxes: (G, 4).
-            gt_bboxes_ignore: (G', 4) or None.
-            gt_labels: (G,) or None.
-            img_meta: meta information of the image.
-            label_channels: not used.
-            unmap_outputs: give a row for each of the R anchors, otherwise for those that ``allowed_border`` leaves.
             is_cls_assigner: which of the two assigners.
         """
         rows = self._rows_inside(flat_anchors, valid_flags, img_meta)
@@ -365,11 +341,9 @@ class DDODHead(AnchorHead):
         )
         # the sampler reads what the image says of its negatives
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
-        count = len(flat_anchors)
-        if not unmap_outputs:
-            rows, count, flat_anchors = torch.arange(len(anchors), device=anchors.device), len(anchors), anchors
-        targets = self._fill_targets(count, rows, sampled, gt_labels)
-        return (flat_anchors, *targets, sampled.pos_inds, sampled.neg_inds, sampled)
+        targets = self._fill_targets(*output_rows(rows, len(flat_anchors), unmap_outputs), sampled, gt_labels)
+        found = flat_anchors if unmap_outputs else anchors
+        return (found, *targets, sampled.pos_inds, sampled.neg_inds, sampled)
 
     def get_num_level_anchors_inside(self, num_level_anchors: list[int], inside_flags: Tensor) -> list[int]:
         """How many of the flags (R,) are true on each level."""

@@ -12,7 +12,7 @@ from mmcv.cnn import build_activation_layer
 from mmcv.cnn.bricks.transformer import FFN, build_positional_encoding
 from torch import Tensor, nn
 
-from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy, bbox_xyxy_to_cxcywh
 from mmdet.core.img_meta import ImgMeta
@@ -22,7 +22,16 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.detr import best, image_sizes
+from mmdet.models.dense_heads.functional.detr import (
+    best_queries,
+    boxes_inside,
+    check_num_feats,
+    image_sizes,
+    losses_by_layer,
+    rename_old_keys,
+    with_class_weights,
+)
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.utils.builder import build_transformer
 from mmdet.models.utils.export import stack_detections
 from mmdet.models.utils.padding_mask import padding_mask
@@ -44,14 +53,6 @@ TRAIN_CFG = dict(
 )
 TEST_CFG = dict(max_per_img=100)
 RELU = dict(type='ReLU', inplace=True)
-
-# of names from before the layers became mmcv's, in checkpoints of version 1
-OLD_NAMES = (
-    ('.self_attn.', '.attentions.0.'),
-    ('.ffn.', '.ffns.0.'),
-    ('.multihead_attn.', '.attentions.1.'),
-    ('.decoder.norm.', '.decoder.post_norm.'),
-)
 
 
 @HEADS.register_module()
@@ -106,36 +107,22 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         self.sync_cls_avg_factor = sync_cls_avg_factor
         self.train_cfg = as_config(train_cfg)
         self.test_cfg = as_config(test_cfg)
-        loss_cls, self.bg_cls_weight = self._with_class_weights(loss_cls)
+        loss_cls, self.bg_cls_weight = with_class_weights(loss_cls, num_classes)
         self.loss_cls = build_loss(loss_cls)
         self.use_sigmoid_cls = self.loss_cls.use_sigmoid
         self.loss_bbox = build_loss(loss_bbox)
         self.loss_iou = build_loss(loss_iou)
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
-            self.sampler = build_sampler(self.train_cfg.get('sampler') or dict(type='PseudoSampler'), context=self)
+            self.sampler = sampler_or_all(self, self.train_cfg.get('sampler'))
         self.cls_out_channels = num_classes if self.loss_cls.use_sigmoid else num_classes + 1
         self.act_cfg = transformer.get('act_cfg', RELU)
         self.activate = build_activation_layer(self.act_cfg)
         self.positional_encoding = build_positional_encoding(positional_encoding)
         self.transformer = build_transformer(transformer)
         self.embed_dims = self.transformer.embed_dims
-        num_feats = positional_encoding['num_feats']
-        if num_feats * 2 != self.embed_dims:
-            raise ValueError(
-                f'positional_encoding: num_feats must be half of the {self.embed_dims} channels, got {num_feats}'
-            )
+        check_num_feats(positional_encoding['num_feats'], self.embed_dims)
         self._init_layers()
-
-    def _with_class_weights(self, loss_cls: dict) -> tuple[dict, float]:
-        """The config of the classification loss with a weight for each class, and that of background."""
-        loss_cls = dict(loss_cls)
-        class_weight, bg_cls_weight = loss_cls.get('class_weight'), loss_cls.pop('bg_cls_weight', None)
-        if not isinstance(class_weight, (int, float)):  # none, or one for each class already
-            return loss_cls, 0.0
-        bg_cls_weight = class_weight if bg_cls_weight is None else bg_cls_weight
-        loss_cls['class_weight'] = [float(class_weight)] * self.num_classes + [float(bg_cls_weight)]
-        return loss_cls, bg_cls_weight
 
     def _init_layers(self) -> None:
         self.input_proj = nn.Conv2d(self.in_channels, self.embed_dims, 1)
@@ -153,11 +140,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
     ) -> None:
         """Load parameters, also under the names of old checkpoints."""
         if (local_metadata.get('version') or 1) < 2:
-            for key in [key for key in state_dict if key.startswith(prefix + 'transformer.')]:
-                renamed = key
-                for old, new in OLD_NAMES:
-                    renamed = renamed.replace(old, new)
-                state_dict[renamed] = state_dict.pop(key)
+            rename_old_keys(state_dict, prefix + 'transformer.')
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args, **kwargs)
 
     def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[list[Tensor], list[Tensor]]:
@@ -220,24 +203,13 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         Returns:
             ``loss_cls``, ``loss_bbox`` and ``loss_iou`` of the last layer, ``d0.loss_cls`` ... of those before it.
         """
-        return self._loss_of_layers(
-            all_cls_scores_list[-1],
-            all_bbox_preds_list[-1],
-            gt_bboxes_list,
-            gt_labels_list,
-            img_metas,
-            gt_bboxes_ignore,
-        )
+        truth = gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore
+        return self._loss_of_layers(all_cls_scores_list[-1], all_bbox_preds_list[-1], *truth)
 
     def _loss_of_layers(self, all_cls_scores: Tensor, all_bbox_preds: Tensor, *truth: Any) -> dict[str, Tensor]:
         """Losses of (layers, N, Q, ...) predictions, named by layer; ``truth`` as of :meth:`loss_single`."""
-        losses = {}
-        last = len(all_cls_scores) - 1
-        for layer, (cls_scores, bbox_preds) in enumerate(zip(all_cls_scores, all_bbox_preds)):
-            prefix = '' if layer == last else f'd{layer}.'
-            values = self.loss_single(cls_scores, bbox_preds, *truth)
-            losses.update(zip((prefix + 'loss_cls', prefix + 'loss_bbox', prefix + 'loss_iou'), values))
-        return losses
+        layers = (self.loss_single(*predictions, *truth) for predictions in zip(all_cls_scores, all_bbox_preds))
+        return losses_by_layer(layers, ('loss_cls', 'loss_bbox', 'loss_iou'))
 
     def loss_single(
         self,
@@ -261,16 +233,12 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
             list(cls_scores), list(bbox_preds), gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore_list
         )
         targets = Targets(*map(torch.stack, targets))  # (N, Q, ...)
+        found = targets.labels, gt_bboxes_list, gt_labels_list
         labels, label_weights, bbox_targets, bbox_weights = self.weigh(
             targets,
             img_metas,
             lambda i: greatest_overlaps(self._boxes_in_px(bbox_preds[i].detach(), img_metas[i]), gt_bboxes_list[i]),
-            objects=lambda: objects_of_boxes(
-                torch.stack(list(map(self._boxes_in_px, targets.bbox_targets, img_metas))),
-                targets.labels,
-                gt_bboxes_list,
-                gt_labels_list,
-            ),
+            objects=lambda: objects_of_boxes(self._target_boxes(targets, img_metas), *found),
         )
         cls_scores, label_weights = self.scores_for_loss(cls_scores, labels, label_weights, img_metas, class_wise)
         # queries without object are many; where each counts less, so it does in the divisor
@@ -280,15 +248,11 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         rows = (cls_scores.flatten(0, 1), labels.flatten(), label_weights.flatten())
         loss_cls = self.loss_cls(*rows, avg_factor=cls_factor.clamp(min=1))
         pos_factor = reduce_mean(cls_scores.new_full((), num_pos)).clamp(min=1)
+        preds, gts, weights = (part.flatten(0, 1) for part in (bbox_preds, bbox_targets, bbox_weights))
         sizes = image_sizes(img_metas, bbox_preds)[:, None].expand_as(bbox_preds).flatten(0, 1)
-        bbox_preds, bbox_targets, bbox_weights = (t.flatten(0, 1) for t in (bbox_preds, bbox_targets, bbox_weights))
-        loss_iou = self.loss_iou(
-            bbox_cxcywh_to_xyxy(bbox_preds) * sizes,
-            bbox_cxcywh_to_xyxy(bbox_targets) * sizes,
-            bbox_weights,
-            avg_factor=pos_factor,
-        )
-        loss_bbox = self.loss_bbox(bbox_preds, bbox_targets, bbox_weights, avg_factor=pos_factor)
+        in_px = (bbox_cxcywh_to_xyxy(boxes) * sizes for boxes in (preds, gts))
+        loss_iou = self.loss_iou(*in_px, weights, avg_factor=pos_factor)
+        loss_bbox = self.loss_bbox(preds, gts, weights, avg_factor=pos_factor)
         return loss_cls, loss_bbox, loss_iou
 
     @torch.no_grad()
@@ -302,16 +266,10 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         gt_bboxes_ignore_list: None = None,
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], int, int]:
         """Targets of each of N images: see :meth:`_get_target_single`; then the numbers of positives and negatives."""
+        # image by image: the matching of one is a problem of its own, which is solved on the CPU
         ignored = [None] * len(cls_scores_list) if gt_bboxes_ignore_list is None else gt_bboxes_ignore_list
-        *targets, pos_inds, neg_inds = multi_apply(
-            self._get_target_single,
-            cls_scores_list,
-            bbox_preds_list,
-            gt_bboxes_list,
-            gt_labels_list,
-            img_metas,
-            ignored,
-        )
+        images = (cls_scores_list, bbox_preds_list, gt_bboxes_list, gt_labels_list, img_metas, ignored)
+        *targets, pos_inds, neg_inds = multi_apply(self._get_target_single, *images)
         return *targets, sum(map(len, pos_inds)), sum(map(len, neg_inds))
 
     def _get_target_single(
@@ -350,6 +308,9 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         """Predictions (Q, 4) of one image as boxes (Q, 4) xyxy px."""
         return bbox_cxcywh_to_xyxy(bbox_pred) * image_sizes([img_meta], bbox_pred)
 
+    def _target_boxes(self, targets: Targets, img_metas: list[ImgMeta]) -> Tensor:
+        return torch.stack(list(map(self._boxes_in_px, targets.bbox_targets, img_metas)))
+
     def get_bboxes(
         self,
         all_cls_scores_list: Sequence[Tensor],
@@ -379,15 +340,8 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
     ) -> tuple[Tensor, Tensor]:
         """Detections of one image, from (Q, K) or (Q, K + 1) logits and (Q, 4) boxes, best first."""
         limit = self.test_cfg.get('max_per_img', self.num_query)
-        if self.loss_cls.use_sigmoid:
-            scores, inds = best(cls_score.sigmoid().flatten(), limit)
-            rows, labels = inds.div(self.num_classes, rounding_mode='floor'), inds % self.num_classes
-        else:
-            scores, labels = cls_score.softmax(-1)[..., :-1].max(-1)
-            scores, rows = best(scores, limit)
-            labels = labels[rows]
-        size = tensor_like([img_shape[1], img_shape[0]] * 2, bbox_pred)
-        boxes = (bbox_cxcywh_to_xyxy(bbox_pred[rows]) * size).clamp(min=0).minimum(size)
+        scores, rows, labels = best_queries(cls_score, limit, self.loss_cls.use_sigmoid)
+        boxes = boxes_inside(bbox_pred[rows], img_shape)
         if rescale:
             boxes = boxes / tensor_like(scale_factor, boxes)
         return torch.cat([boxes, scores[:, None]], -1), labels

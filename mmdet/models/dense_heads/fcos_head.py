@@ -12,7 +12,7 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import IOU_LOSS, AnchorFreeHead, numbers_of_objects
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, FOCAL_LOSS, GROUP_NORM, rare_classes
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -175,10 +175,10 @@ class FCOSHead(AnchorFreeHead):
         targets = self.weigh_points(labels, bbox_targets, points, gt_bboxes, img_metas, objects)
         scores, label_weights = self.point_scores_for_loss(cls_scores, targets, img_metas)
         distances, centerness = (
-            torch.cat([level.permute(0, 2, 3, 1).reshape(-1, width) for level in maps])
+            torch.cat([rows_of_level(level, width) for level in maps])
             for maps, width in ((bbox_preds, 4), (centernesses, 1))
         )
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        pos = positive_rows(labels, self.num_classes)
         num_pos = reduce_mean(scores.new_full((), len(pos))).clamp(min=1)
         # of targets before they are weighed: neither divisor may depend on the images' weights
         centres = self.centerness_target(bbox_targets[pos])

@@ -14,9 +14,9 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, numbers_of_objects
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional.feature_adaption import SMALL_ADAPTION, adaption_layers
-from mmdet.models.dense_heads.functional.guided_targets import last_object
+from mmdet.models.dense_heads.functional.guided.feature_adaption import SMALL_ADAPTION, adaption_layers
+from mmdet.models.dense_heads.functional.guided.guided_targets import last_object
+from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.functional.towers import rare_classes
 
 # Default arguments, never written to.
@@ -178,8 +178,8 @@ class FoveaHead(AnchorFreeHead):
 
         weighed = self.weigh_points(labels, targets, points, gt_bbox_list, img_metas, objects)
         scores, label_weights = self.point_scores_for_loss(cls_scores, weighed, img_metas)
-        distances = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, 4) for level in bbox_preds])
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        distances = torch.cat([rows_of_level(level, 4) for level in bbox_preds])
+        pos = positive_rows(labels, self.num_classes)
         loss_cls = self.loss_cls(scores, labels, label_weights, avg_factor=len(pos) + len(gt_bbox_list))
         weights = weighed.bbox_weights[pos]
         loss_bbox = self.loss_bbox(distances[pos], targets[pos], weights, avg_factor=max(len(pos), 1))

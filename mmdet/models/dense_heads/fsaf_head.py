@@ -10,7 +10,7 @@ from torch.nn import functional
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.losses.accuracy import accuracy
 from mmdet.models.losses.utils import weight_reduce_loss
@@ -84,9 +84,7 @@ class FSAFHead(RetinaHead):
         assigned = self.assigner.assign(anchors, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
         # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
-        count = len(flat_anchors) if unmap_outputs else len(anchors)
-        if not unmap_outputs:
-            rows = torch.arange(count, device=anchors.device)
+        count, rows = output_rows(rows, len(flat_anchors), unmap_outputs)
         labels, label_weights, bbox_targets, bbox_weights = self._fill_targets(count, rows, sampled, gt_labels)
         label_weights = label_weights[:, None].repeat(1, label_channels)
         shadowed = assigned.get_extra_property('shadowed_labels')
@@ -166,7 +164,7 @@ class FSAFHead(RetinaHead):
             labels_list: L times (N * H * W * A,).
             pos_inds: L times bool (N * H * W * A,).
         """
-        flat = [level.detach().permute(0, 2, 3, 1).reshape(-1, self.num_classes) for level in cls_scores]
+        flat = [rows_of_level(level.detach(), self.num_classes) for level in cls_scores]
         scores = torch.cat([level[pos] for level, pos in zip(flat, pos_inds)])
         return accuracy(scores, torch.cat([level.reshape(-1)[pos] for level, pos in zip(labels_list, pos_inds)]))
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.base_dense_head import flatten_map
+from mmdet.models.dense_heads.functional.rows import flatten_map
 from mmdet.models.dense_heads.guided_anchor_head import RARE_LOCATIONS, GuidedAnchorHead
 from mmdet.ops import nms
 

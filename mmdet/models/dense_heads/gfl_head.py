@@ -15,7 +15,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import DISTANCE_CODER
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.atss_head import ATSSHead
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.functional.towers import GROUP_NORM, conv_tower, rare_classes
 from mmdet.models.losses.iou_loss import aligned_iou
 
@@ -148,10 +148,10 @@ class GFLHead(AnchorHead):
         Returns:
             quality loss, box loss and distribution loss (sums), and the divisor of these two.
         """
-        cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
-        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4 * (self.reg_max + 1))
+        cls_score = rows_of_level(cls_score, self.cls_out_channels)
+        bbox_pred = rows_of_level(bbox_pred, 4 * (self.reg_max + 1))
         labels = labels.reshape(-1)
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        pos = positive_rows(labels, self.num_classes)
         centres = self.anchor_center(anchors.reshape(-1, 4)[pos]) / stride[0]
         targets, logits = bbox_targets.reshape(-1, 4)[pos] / stride[0], bbox_pred[pos]
         boxes = self.bbox_coder.decode(centres, self.integral(logits))

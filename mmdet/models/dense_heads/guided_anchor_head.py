@@ -5,7 +5,6 @@ of a guided anchor is one of the boxes that a usual anchor generator puts at its
 ``base_dense_head.py``.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,16 +14,18 @@ from torch.nn import functional
 
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.assigners.assign_result import rows_of
-from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import CLASS_LOSS, AnchorHead
-from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
-from mmdet.models.dense_heads.functional import guided_anchors, guided_targets
-from mmdet.models.dense_heads.functional.feature_adaption import FeatureAdaption
+from mmdet.models.dense_heads.functional.decoding import best_boxes
+from mmdet.models.dense_heads.functional.guided import guided_anchors, guided_targets
+from mmdet.models.dense_heads.functional.guided.feature_adaption import FeatureAdaption
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
+from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import MaskedConv2d
@@ -108,14 +109,7 @@ class GuidedAnchorHead(AnchorHead):
         self.ga_sampling = bool(self.train_cfg) and self.train_cfg.get('ga_sampler') is not None
         if self.train_cfg:
             self.ga_assigner = build_assigner(self.train_cfg.ga_assigner)
-            ga_sampler = self.train_cfg.ga_sampler if self.ga_sampling else dict(type='PseudoSampler')
-            self.ga_sampler = build_sampler(ga_sampler, context=self)
-
-    @property
-    def num_anchors(self) -> int:
-        """Old name of ``num_base_priors``: squares a cell."""
-        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
-        return self.square_anchor_generator.num_base_priors[0]
+            self.ga_sampler = sampler_or_all(self, self.train_cfg.get('ga_sampler'))
 
     def _init_layers(self) -> None:
         self.relu = nn.ReLU(inplace=True)
@@ -138,7 +132,7 @@ class GuidedAnchorHead(AnchorHead):
         """
         loc_pred, shape_pred = self.conv_loc(x), self.conv_shape(x)
         x = self.feature_adaption(x, shape_pred)
-        mask = self.location_mask(loc_pred)
+        mask = self.location_mask(loc_pred)  # in training everywhere, so that no place is without a gradient
         return self.conv_cls(x, mask), self.conv_reg(x, mask), shape_pred, loc_pred
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
@@ -277,7 +271,7 @@ class GuidedAnchorHead(AnchorHead):
         """Shape loss of one level: (N, A * 2, H, W), three times (N, H * W * A, 4), and the divisor."""
         squares, gts, weights = (part.reshape(-1, 4) for part in (bbox_anchors, bbox_gts, anchor_weights))
         rows = (weights[:, 0] > 0).nonzero().squeeze(1)
-        shapes = shape_pred.permute(0, 2, 3, 1).reshape(-1, 2)[rows]
+        shapes = rows_of_level(shape_pred, 2)[rows]
         return self.loss_shape(
             guided_anchors.shape_squares(self.anchor_coder, squares[rows], shapes),
             gts[rows],
@@ -417,7 +411,7 @@ class GuidedAnchorHead(AnchorHead):
             )
             for scores, deltas, anchors, mask in zip(cls_scores, bbox_preds, mlvl_anchors, mlvl_masks)
         )
-        scores, boxes = guided_anchors.best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
+        scores, boxes = best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
         if rescale:
             boxes = boxes / tensor_like(scale_factor, boxes)
         # multiclass_nms wants a last column for the background

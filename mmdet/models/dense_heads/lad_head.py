@@ -9,7 +9,7 @@ from torch import Tensor
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.dense_heads.paa_head import PAAHead
 
 

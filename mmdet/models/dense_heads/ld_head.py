@@ -9,7 +9,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.gfl_head import GFLHead
 
 MIN_DIVISOR = 1e-6  # added to the sum of the positives' confidences
@@ -76,12 +76,12 @@ class LDHead(GFLHead):
             anchors, cls_score, bbox_pred, labels, label_weights, bbox_targets, stride, num_total_samples, bbox_weights
         )
         labels = labels.flatten()
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        pos = positive_rows(labels, self.num_classes)
         student, teacher = (
-            level.permute(0, 2, 3, 1).reshape(-1, 4 * (self.reg_max + 1))[pos].reshape(-1, self.reg_max + 1)
+            rows_of_level(level, 4 * (self.reg_max + 1))[pos].reshape(-1, self.reg_max + 1)
             for level in (bbox_pred, soft_targets)
         )
-        scores = cls_score.detach().permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)[pos]
+        scores = rows_of_level(cls_score.detach(), self.cls_out_channels)[pos]
         weights = scores.sigmoid().amax(dim=1)
         if bbox_weights is not None:
             weights = weights * bbox_weights.reshape(-1, 4)[pos, 0]
@@ -113,7 +113,7 @@ class LDHead(GFLHead):
         _, found = self.targets_of_maps(cls_scores, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
         anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = found
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
-        num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
+        num_samples = reduce_mean(cls_scores[0].new_full((), float(num_pos))).clamp(min=1)
         targets, strides = (labels, label_weights, bbox_targets), self.prior_generator.strides
         counts = [num_samples] * len(anchors)
         losses_cls, losses_bbox, losses_dfl, losses_ld, divisors = multi_apply(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.functional.query_masks import hidden_cells
+from mmdet.models.dense_heads.functional.masks.query_masks import hidden_cells
 from mmdet.models.dense_heads.maskformer_head import MaskFormerHead
 from mmdet.models.utils.point_sample import get_uncertain_point_coords_with_randomness, point_sample
 

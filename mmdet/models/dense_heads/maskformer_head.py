@@ -21,8 +21,10 @@ from mmdet.core.targets import Targets, sampled_targets
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
-from mmdet.models.dense_heads.functional.query_masks import greatest_mask_overlaps, resize_masks
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.dense_heads.functional.detr import check_class_weight, losses_by_layer
+from mmdet.models.dense_heads.functional.masks.query_masks import greatest_mask_overlaps, refuse_boxes, resize_masks
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.panoptic_gt_processing import preprocess_panoptic_gt
 from mmdet.models.utils.settings import as_config
@@ -58,8 +60,7 @@ class MaskFormerHead(BaseDenseHead):
         loss_cls: loss of the classes, a softmax; ``class_weight`` has K + 1 entries.
         loss_mask: loss of single pixels, of independent sigmoids.
         loss_dice: loss of whole masks.
-        train_cfg: the assigner and the sampler.
-        test_cfg: see ``MaskFormerFusionHead``.
+        train_cfg: the assigner and the sampler; test_cfg: see ``MaskFormerFusionHead``.
         init_cfg: initialisation beside that of :meth:`init_weights`.
         kwargs: not used.
 
@@ -100,25 +101,16 @@ class MaskFormerHead(BaseDenseHead):
         self.decoder_embed_dims = self.transformer_decoder.embed_dims
         self._init_queries(in_channels, feat_channels, positional_encoding, enforce_decoder_input_project, **kwargs)
         self.cls_embed = nn.Linear(feat_channels, self.num_classes + 1)
-        self.mask_embed = nn.Sequential(
-            *(nn.Linear(feat_channels, feat_channels), nn.ReLU(inplace=True)),
-            *(nn.Linear(feat_channels, feat_channels), nn.ReLU(inplace=True)),
-            nn.Linear(feat_channels, out_channels),
-        )
+        hidden = (layer for _ in range(2) for layer in (nn.Linear(feat_channels, feat_channels), nn.ReLU(inplace=True)))
+        self.mask_embed = nn.Sequential(*hidden, nn.Linear(feat_channels, out_channels))
         self.train_cfg = as_config(train_cfg)
         self.test_cfg = as_config(test_cfg)
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
             self.sampler = build_sampler(self.train_cfg.sampler, context=self)
-        self.loss_cls = build_loss(loss_cls)
-        self.loss_mask = build_loss(loss_mask)
-        self.loss_dice = build_loss(loss_dice)
+        self.loss_cls, self.loss_mask, self.loss_dice = map(build_loss, (loss_cls, loss_mask, loss_dice))
         self.class_weight = self.loss_cls.class_weight
-        if self.class_weight is None or len(self.class_weight) != self.num_classes + 1:
-            raise ValueError(
-                f'loss_cls.class_weight: expected one number for each of {self.num_classes} classes and one for "no '
-                f'object", got {self.class_weight}'
-            )
+        check_class_weight(self.class_weight, self.num_classes)
 
     def _init_queries(
         self, in_channels: Sequence[int], feat_channels: int, positional_encoding: dict, enforce: bool, **kwargs: Any
@@ -243,13 +235,9 @@ class MaskFormerHead(BaseDenseHead):
         Returns:
             ``loss_cls``, ``loss_mask`` and ``loss_dice`` of the last layer, ``d0.loss_cls`` ... of those before it.
         """
-        losses = {}
-        last = len(all_cls_scores) - 1
+        truth = gt_labels_list, gt_masks_list, img_metas
         layers = zip(to_full_precision(all_cls_scores), to_full_precision(all_mask_preds))
-        for layer, (cls_scores, mask_preds) in enumerate(layers):
-            values = self.loss_single(cls_scores, mask_preds, gt_labels_list, gt_masks_list, img_metas)
-            losses.update(zip((('' if layer == last else f'd{layer}.') + name for name in NAMES), values))
-        return losses
+        return losses_by_layer((self.loss_single(*layer, *truth) for layer in layers), NAMES)
 
     def loss_single(
         self,
@@ -272,7 +260,8 @@ class MaskFormerHead(BaseDenseHead):
         loss_cls = self._loss_of_classes(cls_scores, targets, img_metas)
         positive = matched[..., 0] > 0
         num_masks = reduce_mean(cls_scores.new_full((), num_pos)).clamp(min=1)
-        chosen, weights = mask_preds[positive], targets.bbox_weights[positive]  # (P, h, w), (P, 1)
+        rows = positive.flatten().nonzero().squeeze(1)
+        chosen, weights = mask_preds.flatten(0, 1)[rows], targets.bbox_weights.flatten(0, 1)[rows]  # (P, h, w), (P, 1)
         if not len(chosen):
             return loss_cls, chosen.sum(), chosen.sum()  # zeros on the graph
         preds, masks = self._loss_masks(chosen, torch.cat(mask_targets))
@@ -325,8 +314,7 @@ class MaskFormerHead(BaseDenseHead):
         """Losses of a batch; see :meth:`loss`.
 
         Args:
-            feats: maps (N, in_channels, H_l, W_l), the finest first.
-            img_metas: meta information of the N images.
+            feats, img_metas: see :meth:`forward`.
             gt_bboxes: not used.
             gt_labels: N times labels of the objects.
             gt_masks: N times their masks.
@@ -337,16 +325,14 @@ class MaskFormerHead(BaseDenseHead):
             NotImplementedError: there are ignored regions.
         """
         check_no_ignored(gt_bboxes_ignore, type(self).__name__)
-        scores, masks = self(feats, img_metas)
-        labels, gts = self.preprocess_gt(gt_labels, gt_masks, gt_semantic_seg, img_metas)
-        return self.loss(scores, masks, labels, gts, img_metas)
+        truth = self.preprocess_gt(gt_labels, gt_masks, gt_semantic_seg, img_metas)
+        return self.loss(*self(feats, img_metas), *truth, img_metas)
 
     def simple_test(self, feats: Sequence[Tensor], img_metas: list[ImgMeta], **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Predictions of the last layer, for ``MaskFormerFusionHead``.
 
         Args:
-            feats: maps (N, in_channels, H_l, W_l), the finest first.
-            img_metas: has ``img_shape`` and ``batch_input_shape`` of each image.
+            feats, img_metas: see :meth:`forward`.
             kwargs: not used.
 
         Returns:
@@ -356,21 +342,10 @@ class MaskFormerHead(BaseDenseHead):
         size = tuple(img_metas[0]['batch_input_shape'])
         return scores[-1], F.interpolate(masks[-1], size=size, mode='bilinear', align_corners=False)
 
-    def _without_boxes(self, *args: Any, **kwargs: Any) -> None:
-        """Not offered.
-
-        Raises:
-            NotImplementedError: always; queries predict masks, and stand at no points of a feature map.
-        """
-        raise NotImplementedError(
-            f'{type(self).__name__} has queries, which predict masks: there are no boxes, points or levels of its own; '
-            'use forward, or simple_test with a MaskFormerFusionHead'
-        )
-
     # names that 2.x gave it from its heads over points
-    get_points = forward_single = get_bboxes = simple_test_bboxes = simple_test_rpn = _without_boxes
-    aug_test = aug_test_bboxes = aug_test_rpn = merge_aug_bboxes = _without_boxes
+    get_points = forward_single = get_bboxes = simple_test_bboxes = simple_test_rpn = refuse_boxes
+    aug_test = aug_test_bboxes = aug_test_rpn = merge_aug_bboxes = refuse_boxes
 
     async def async_simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> None:
         """Not offered; see :meth:`get_points`."""
-        self._without_boxes()
+        refuse_boxes(self)

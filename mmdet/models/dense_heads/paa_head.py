@@ -1,12 +1,13 @@
 """Probabilistic anchor assignment: a mixture of two Gaussians over losses says what is positive (arXiv:2007.08103)."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps, greatest_overlaps
+from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_boxes
@@ -14,67 +15,21 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.atss_head import ATSSHead
-from mmdet.models.dense_heads.base_dense_head import flatten_map, rows_of_images, to_full_precision
-from mmdet.models.dense_heads.functional.gaussian_mixture import COVARIANCE_TYPES, likely_members
+from mmdet.models.dense_heads.functional.assignment.candidates import chosen_candidates
+from mmdet.models.dense_heads.functional.assignment.gaussian_mixture import COVARIANCE_TYPES
+from mmdet.models.dense_heads.functional.box_voting import vote
+from mmdet.models.dense_heads.functional.decoding import best_boxes
+from mmdet.models.dense_heads.functional.rows import flatten_map, positive_rows, rows_of_images, to_full_precision
 from mmdet.models.losses.iou_loss import aligned_iou
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.running.device_copy import tensor_like, to_device
 
 MIN_IOU = 1e-12  # least weight of a positive's box loss
-VOTING_IOU = 0.01  # boxes that overlap a detection less have no vote in it
-VOTING_VARIANCE = 0.025
 
 
 def levels_to_images(mlvl_tensor: Sequence[Tensor]) -> list[Tensor]:
     """L maps (N, C, H, W) -> N tensors (sum of H * W, C)."""
-    return list(torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in mlvl_tensor], dim=1))
-
-
-def lowest_of_each_level(
-    losses: Tensor, gt_inds: Tensor, level_sizes: Sequence[int], num_gts: int, topk: int
-) -> tuple[Tensor, Tensor]:
-    """The candidates of each object with the lowest losses, ``topk`` of each level.
-
-    Args:
-        losses: (P,) of the candidates, level after level.
-        gt_inds: (P,) their objects.
-        level_sizes: how many are of each level.
-        num_gts: G.
-        topk: greatest number of each object and level.
-
-    Returns:
-        losses (G, M), ascending, infinite where there are fewer than M; numbers of the candidates (G, M).
-    """
-    own = gt_inds == torch.arange(num_gts, device=losses.device)[:, None]
-    table = torch.where(own, losses, torch.inf)
-    values, places, start = [], [], 0
-    for level in table.split(list(level_sizes), dim=1):
-        lowest = level.topk(min(topk, level.size(1)), dim=1, largest=False)
-        values.append(lowest.values)
-        places.append(lowest.indices + start)
-        start += level.size(1)
-    values, order = torch.cat(values, dim=1).sort(dim=1, stable=True)
-    return values, torch.cat(places, dim=1).gather(1, order)
-
-
-def vote(det_bboxes: Tensor, det_labels: Tensor, bboxes: Tensor, scores: Tensor, score_thr: float) -> Tensor:
-    """Detections whose boxes are means of all boxes of their class around them.
-
-    Args:
-        det_bboxes: (k, 5) with scores.
-        det_labels: (k,).
-        bboxes: (n, 4) all boxes.
-        scores: (n, K) of each box and class.
-        score_thr: pairs with lower scores have no vote.
-
-    Returns:
-        (k, 5), with the scores of the detections.
-    """
-    rows, labels = (scores > score_thr).nonzero(as_tuple=True)
-    candidates = bboxes[rows]
-    ious = bbox_overlaps(det_bboxes[:, :4], candidates)
-    votes = (-(1 - ious).square() / VOTING_VARIANCE).exp() * scores[rows, labels]
-    votes = votes * ((ious > VOTING_IOU) & (det_labels[:, None] == labels))
-    return torch.cat([votes @ candidates / votes.sum(1, keepdim=True), det_bboxes[:, 4:]], dim=1)
+    return list(rows_of_images(mlvl_tensor, mlvl_tensor[0].size(1)))
 
 
 @HEADS.register_module()
@@ -153,7 +108,7 @@ class PAAHead(ATSSHead):
         labels, label_weights, bbox_targets, bbox_weights, pos_inds, gt_inds = self.get_targets(
             anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
         )
-        with torch.no_grad():
+        with torch.no_grad():  # the losses choose the positives; they are not what is learnt
             scores, deltas = rows_of_images(cls_scores, self.cls_out_channels), rows_of_images(bbox_preds, 4)
             (losses,) = multi_apply(
                 self.get_pos_loss, anchors, scores, deltas, labels, label_weights, bbox_targets, bbox_weights, pos_inds
@@ -176,7 +131,7 @@ class PAAHead(ATSSHead):
     ) -> dict[str, Tensor]:
         """Losses against chosen ``targets`` (N, R, ...) of ``anchors`` (R, 4); see :meth:`loss`."""
         positive = (targets.labels >= 0) & (targets.labels < self.num_classes)
-        num_pos = positive.sum()
+        num_pos = positive.sum()  # before anything is weighed: divisors do not depend on the weights
         # classes are not handed on: of objects with one box the first weighs
         found = (targets.bbox_targets, targets.labels, gt_bboxes, None)
         targets = self.weigh(
@@ -226,10 +181,8 @@ class PAAHead(ATSSHead):
             anchors: L times (H * W * A, 4).
             cls_score: (R, C).
             bbox_pred: (R, 4).
-            label: (R,).
-            label_weight: (R,).
-            bbox_target: (R, 4).
-            bbox_weight: (R, 4).
+            label, label_weight: (R,).
+            bbox_target, bbox_weight: (R, 4).
             pos_inds: (P,).
         """
         if not len(pos_inds):
@@ -255,8 +208,7 @@ class PAAHead(ATSSHead):
 
         Args:
             pos_losses: (P,) of the candidates.
-            label: (R,).
-            label_weight: (R,).
+            label, label_weight: (R,).
             bbox_weight: (R, 4).
             pos_inds: (P,) rows of the candidates, ascending.
             pos_gt_inds: (P,) their objects.
@@ -267,17 +219,16 @@ class PAAHead(ATSSHead):
         """
         if not len(pos_inds):
             return label, label_weight, bbox_weight, 0
-        ends = torch.tensor([len(level) for level in anchors]).cumsum(0).to(pos_inds.device)
-        sizes = torch.bucketize(pos_inds, ends, right=True).bincount(minlength=len(anchors)).tolist()
-        num_gts = int(pos_gt_inds.max()) + 1
-        losses, places = lowest_of_each_level(pos_losses, pos_gt_inds, sizes, num_gts, self.topk)
-        members = likely_members(losses, losses.isfinite(), self.covariance_type)
-        rejected = torch.ones_like(pos_inds, dtype=torch.bool)
-        rejected[places[members]] = False
-        rows = pos_inds[rejected]
+        ends = to_device(list(accumulate(map(len, anchors))), torch.long, pos_inds.device)
+        sizes = torch.searchsorted(pos_inds, ends).diff(prepend=ends.new_zeros(1))
+        # one copy to the host for both
+        *sizes, num_gts = torch.cat([sizes, pos_gt_inds.max()[None] + 1]).tolist()
+        options = (sizes, num_gts, self.topk, self.covariance_type)
+        rejected = ~chosen_candidates(pos_losses, pos_gt_inds, *options)
         label, bbox_weight = label.clone(), bbox_weight.clone()
-        label[rows], bbox_weight[rows] = self.num_classes, 0
-        return label, label_weight, bbox_weight, len(pos_inds) - len(rows)
+        label[pos_inds] = label[pos_inds].masked_fill(rejected, self.num_classes)
+        bbox_weight[pos_inds] = bbox_weight[pos_inds].masked_fill(rejected[:, None], 0)
+        return label, label_weight, bbox_weight, len(pos_inds) - int(rejected.sum())
 
     def gmm_separation_scheme(
         self, gmm_assignment: Tensor, scores: Tensor, pos_inds_gmm: Tensor
@@ -294,10 +245,8 @@ class PAAHead(ATSSHead):
         """
         # component 0 starts at the least loss, so it holds the better candidates
         first = gmm_assignment == 0
-        nothing = pos_inds_gmm[:0]
-        if not first.any():
-            return nothing, nothing
-        return pos_inds_gmm[first][: int(scores[first].argmax()) + 1], nothing
+        count = int(scores[first].argmax()) + 1 if first.any() else 0
+        return pos_inds_gmm[first][:count], pos_inds_gmm[:0]
 
     def get_targets(
         self,
@@ -328,7 +277,7 @@ class PAAHead(ATSSHead):
             label_channels=label_channels,
             unmap_outputs=unmap_outputs,
         )
-        positives = [((t >= 0) & (t < self.num_classes)).nonzero().squeeze(1) for t in targets[0]]
+        positives = [positive_rows(labels, self.num_classes) for labels in targets[0]]
         return (*targets, positives, [result.pos_assigned_gt_inds for result in sampled])
 
     # all levels at once, as in AnchorHead
@@ -348,18 +297,16 @@ class PAAHead(ATSSHead):
     ) -> tuple[Tensor, Tensor]:
         """Boxes of one image; see :meth:`BaseDenseHead.get_bboxes`."""
         cfg = as_config(self.test_cfg if cfg is None else cfg)
-        scores, boxes, factors = [], [], []
-        for cls_score, bbox_pred, factor, priors in zip(cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors):
-            level = self._class_scores(flatten_map(cls_score, self.cls_out_channels))
-            deltas, factor = flatten_map(bbox_pred, 4), flatten_map(factor, 1).squeeze(1).sigmoid()
-            limit = cfg.get('nms_pre', -1)
-            if 0 < limit < len(level):
-                best = (level * factor[:, None]).amax(1).topk(limit).indices
-                level, deltas, factor, priors = level[best], deltas[best], factor[best], priors[best]
-            scores.append(level)
-            boxes.append(self.bbox_coder.decode(priors, deltas, max_shape=img_meta['img_shape']))
-            factors.append(factor)
-        return self._bbox_post_process(scores, boxes, img_meta.get('scale_factor'), cfg, rescale, with_nms, factors)
+        levels = (
+            (
+                self._class_scores(flatten_map(scores, self.cls_out_channels)) * flatten_map(factors, 1).sigmoid(),
+                flatten_map(deltas, 4),
+                priors,
+            )
+            for scores, deltas, factors, priors in zip(cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors)
+        )
+        scores, boxes = best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_meta['img_shape'])
+        return self._bbox_post_process([scores], [boxes], img_meta.get('scale_factor'), cfg, rescale, with_nms)
 
     def _bbox_post_process(
         self,
@@ -372,17 +319,10 @@ class PAAHead(ATSSHead):
         mlvl_score_factors: list[Tensor] | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor]:
-        """Join the levels of one image, rescale, suppress, vote.
+        """Join the levels of one image, rescale, suppress, vote; arguments as of :class:`BaseDenseHead`.
 
-        Args:
-            mlvl_scores: L times (k, K).
-            mlvl_bboxes: L times (k, 4).
-            scale_factor: network input / original image.
-            cfg: keys ``score_thr``, ``nms`` and ``max_per_img``.
-            rescale: divide the boxes by ``scale_factor``.
-            with_nms: must be True.
-            mlvl_score_factors: L times (k,) predicted IoUs; scores are geometric means of both.
-            kwargs: not used.
+        ``mlvl_scores`` are L times (k, K). The detections' scores are geometric means of these and of the predicted
+        IoUs, ``mlvl_score_factors``, L times (k,); None: ``mlvl_scores`` are the products of both already.
 
         Returns:
             boxes with scores (k, 5), labels (k,).
@@ -397,8 +337,11 @@ class PAAHead(ATSSHead):
             )
         bboxes = torch.cat(mlvl_bboxes)
         if rescale:
-            bboxes = bboxes / bboxes.new_tensor(scale_factor)
-        scores = (torch.cat(mlvl_scores) * torch.cat(mlvl_score_factors)[:, None]).sqrt()
+            bboxes = bboxes / tensor_like(scale_factor, bboxes)
+        scores = torch.cat(mlvl_scores)
+        if mlvl_score_factors is not None:
+            scores = scores * torch.cat(mlvl_score_factors)[:, None]
+        scores = scores.sqrt()
         padded = torch.cat([scores, scores.new_zeros(len(scores), 1)], dim=1)  # a column for background
         dets, labels = multiclass_nms(bboxes, padded, cfg.score_thr, cfg.nms, cfg.max_per_img)
         if self.with_score_voting and len(dets):

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.models.losses.pisa_loss import carl_loss, isr_p
 
 
 def flatten_batch(maps: Sequence[Tensor], width: int) -> Tensor:
     """L maps (N, A * width, H, W) -> (N * R, width), image after image, in each level after level."""
-    return torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, width) for level in maps], dim=1).flatten(0, 1)
+    return rows_of_images(maps, width).flatten(0, 1)
 
 
 @HEADS.register_module()

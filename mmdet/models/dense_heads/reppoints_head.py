@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
-from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
@@ -19,8 +19,9 @@ from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatt
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional.reppoints import TRANSFORMS, grid_of_bbox, kernel_points, points_to_bbox
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
+from mmdet.models.dense_heads.functional.points.reppoints import TRANSFORMS, grid_of_bbox, kernel_points, points_to_bbox
+from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.ops import DeformConv2d
 from mmdet.utils.registry import did_you_mean
@@ -102,8 +103,7 @@ class RepPointsHead(AnchorFreeHead):
         if self.train_cfg:
             self.init_assigner = build_assigner(self.train_cfg.init.assigner)
             self.refine_assigner = build_assigner(self.train_cfg.refine.assigner)
-            sampler = (self.train_cfg.get('sampler') if self.sampling else None) or dict(type='PseudoSampler')
-            self.sampler = build_sampler(sampler, context=self)
+            self.sampler = sampler_or_all(self, self.train_cfg.get('sampler') if self.sampling else None)
         self.transform_method = transform_method
         if transform_method == 'moment':
             self.moment_transfer = nn.Parameter(torch.zeros(2))
@@ -154,7 +154,7 @@ class RepPointsHead(AnchorFreeHead):
             cls_feat = layer(cls_feat)
         for layer in self.reg_convs:
             pts_feat = layer(pts_feat)
-        base = self.dcn_base_offset.to(x)
+        base = self.dcn_base_offset.to(x, non_blocking=True)
         half = self.point_base_scale / 2
         first = self.reppoints_pts_init_out(self.relu(self.reppoints_pts_init_conv(pts_feat)))
         if self.use_grid_points:
@@ -162,6 +162,8 @@ class RepPointsHead(AnchorFreeHead):
             first, first_boxes = self.gen_grid_from_reg(first, start)
         elif not self.center_init:
             first = first + base / base.max() * half
+        # the first guess learns from its own loss; through the offsets only a part of the refining stage's gradient
+        # reaches it
         offset = (1 - self.gradient_mul) * first.detach() + self.gradient_mul * first - base
         scores = self.reppoints_cls_out(self.relu(self.reppoints_cls_conv(cls_feat, offset)))
         refined = self.reppoints_pts_refine_out(self.relu(self.reppoints_pts_refine_conv(pts_feat, offset)))
@@ -226,9 +228,7 @@ class RepPointsHead(AnchorFreeHead):
         assigned = assigner.assign(proposals, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
         sampled = self.sampler.sample(assigned, proposals, gt_bboxes)
         pos, neg = sampled.pos_inds, sampled.neg_inds
-        count = len(flat_proposals)
-        if not unmap_outputs:
-            rows, count = torch.arange(len(proposals), device=rows.device), len(proposals)
+        count, rows = output_rows(rows, len(flat_proposals), unmap_outputs)
         targets = sampled_targets(
             count,
             rows[pos],
@@ -308,7 +308,7 @@ class RepPointsHead(AnchorFreeHead):
         targets = self.weigh(targets, img_metas, overlaps, objects=lambda: objects_of_boxes(*found))
         ordered = (*targets[:3], torch.stack(proposals), targets.bbox_weights)
         by_level = (list(part.split(counts, dim=1)) for part in ordered)
-        totals = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos, neg)]
+        totals = sample_counts(pos, neg)
         return (*by_level, *totals)
 
     def loss_single(
@@ -336,7 +336,7 @@ class RepPointsHead(AnchorFreeHead):
             stride: pixels of a cell.
             num_total_samples_init, num_total_samples_refine: divisors.
         """
-        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
+        scores = rows_of_level(cls_score, self.cls_out_channels)
         loss_cls = self.loss_cls(
             scores, labels.reshape(-1), label_weights.reshape(-1), avg_factor=num_total_samples_refine
         )
@@ -367,10 +367,7 @@ class RepPointsHead(AnchorFreeHead):
         Args:
             cls_scores: L maps (N, C, H, W).
             pts_preds_init, pts_preds_refine: L maps (N, 2 * P, H, W).
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore: N times (G', 4) or None.
+            gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, first, refined = map(to_full_precision, (cls_scores, pts_preds_init, pts_preds_refine))
         sizes = [level.shape[-2:] for level in cls_scores]

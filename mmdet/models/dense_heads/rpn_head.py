@@ -12,7 +12,7 @@ from torch.nn import functional
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import SMALL_NORMAL, AnchorHead
-from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
+from mmdet.models.dense_heads.functional.rows import flatten_map, to_full_precision
 from mmdet.models.dense_heads.functional.static_shapes import batch_proposals
 from mmdet.models.utils.export import detection_limit, fill_up
 from mmdet.models.utils.settings import as_config

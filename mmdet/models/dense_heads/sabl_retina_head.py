@@ -5,7 +5,6 @@ in it. Whether a square is positive is decided by its approximations, as in guid
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,16 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
-from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
+from mmdet.core.bbox.coder.bucketing_bbox_coder import split_targets
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, matched_objects, sampled_targets
 from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.anchor_head import LOSSES_OVER_ALL_ANCHORS
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, flatten_map, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.guided_targets import sample_squares, sampled_approxs
+from mmdet.models.dense_heads.functional.guided.guided_targets import sample_squares, sampled_approxs
+from mmdet.models.dense_heads.functional.matching import LOSSES_OVER_ALL_ANCHORS, sampler_or_all
+from mmdet.models.dense_heads.functional.old_names import old_name
+from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 from mmdet.models.utils.settings import as_config
 
@@ -125,14 +127,9 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
     def _init_assigner(self) -> None:
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
-            sampler = self.train_cfg.get('sampler') if self.sampling else None
-            self.sampler = build_sampler(sampler or dict(type='PseudoSampler'), context=self)
+            self.sampler = sampler_or_all(self, self.train_cfg.get('sampler') if self.sampling else None)
 
-    @property
-    def num_anchors(self) -> int:
-        """Old name of ``num_base_priors``: squares a cell."""
-        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
-        return self.num_base_priors
+    num_anchors = old_name('num_anchors', 'num_base_priors')
 
     def _init_layers(self) -> None:
         self.relu = nn.ReLU(inplace=True)
@@ -179,13 +176,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             approx_list: N times L times (H * W * approxs, 4).
             inside_flag_list: N times L times bool (H * W,), which squares count.
             square_list: N times L times (H * W, 4).
-            gt_bboxes_list: N times (G, 4).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore_list: N times (G', 4), or None.
-            gt_labels_list: N times (G,), or None: all objects are of class 0.
-            label_channels: handed on.
-            sampling: handed on.
-            unmap_outputs: handed on.
+            sampling: handed on; the other arguments are as of :meth:`AnchorHead.get_targets`.
 
         Returns:
             labels, label weights (L times (N, H * W)); bucket targets, their weights, offset targets, their weights
@@ -206,7 +197,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             sampling=sampling,
             unmap_outputs=unmap_outputs,
         )
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        counts = sample_counts(pos_inds, neg_inds)
         labels, label_weights, buckets, bucket_weights, offsets, offset_weights = map(torch.stack, targets)
         targets = Targets(
             labels, label_weights, torch.cat([buckets, offsets], 2), torch.cat([bucket_weights, offset_weights], 2)
@@ -276,8 +267,8 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Losses of classes, buckets and offsets of one level; shapes as of :meth:`forward` and :meth:`get_target`."""
         width = 4 * self.side_num
-        scores = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
-        buckets, offsets = (level.permute(0, 2, 3, 1).reshape(-1, width) for level in bbox_pred)
+        scores = rows_of_level(cls_score, self.cls_out_channels)
+        buckets, offsets = (rows_of_level(level, width) for level in bbox_pred)
         loss_cls = self.loss_cls(scores, labels.reshape(-1), label_weights.reshape(-1), avg_factor=num_total_samples)
         loss_bbox_cls = self.loss_bbox_cls(
             buckets,
@@ -307,10 +298,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         Args:
             cls_scores: L maps (N, C, H, W).
             bbox_preds: L pairs of maps (N, 4 * S, H, W).
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore: N times (G', 4), or None.
+            gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), [to_full_precision(level) for level in bbox_preds]
         sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
@@ -379,13 +367,10 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
 
         Args:
             cls_scores: L maps (C, H, W).
-            bbox_cls_preds: L maps (4 * S, H, W).
-            bbox_reg_preds: L maps (4 * S, H, W).
+            bbox_cls_preds, bbox_reg_preds: L maps (4 * S, H, W).
             mlvl_anchors: L times (H * W, 4).
             img_shape: height and width that bound the boxes, pixels.
-            scale_factor: network input / original image, for x1, y1, x2, y2.
-            cfg: see the class.
-            rescale: give boxes in pixels of the original image.
+            scale_factor, cfg, rescale: as of :meth:`BaseDenseHead._bbox_post_process`.
         """
         limit, width = cfg.get('nms_pre', -1), 4 * self.side_num
         results = []
@@ -401,11 +386,3 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         return self._bbox_post_process(
             scores, labels, boxes, scale_factor, cfg, rescale, with_nms=True, mlvl_score_factors=confidences
         )
-
-
-def split_targets(targets: Targets) -> tuple[Tensor, ...]:
-    """Targets of buckets and offsets side by side -> labels, label weights, buckets, their weights, offsets, theirs."""
-    (buckets, offsets), (bucket_weights, offset_weights) = (
-        part.chunk(2, dim=-1) for part in (targets.bbox_targets, targets.bbox_weights)
-    )
-    return targets.labels, targets.label_weights, buckets, bucket_weights, offsets, offset_weights

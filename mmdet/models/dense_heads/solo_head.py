@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmdet.core.data_structures.instance_data import InstanceData
@@ -13,30 +12,25 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
-from mmdet.models.dense_heads.functional.grid_masks import (
+from mmdet.models.dense_heads.functional.masks.grid_masks import (
+    Grid,
     GridTargets,
-    centre_cells,
-    grid_targets,
+    columns_and_rows,
     instances_of_cells,
+    masks_of_batch,
     only_local_maxima,
+    targets_of_image,
     values_of_cells,
 )
-from mmdet.models.dense_heads.functional.towers import GROUP_NORM
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
+from mmdet.models.dense_heads.functional.towers import GROUP_NORM, conv_tower, rare_layers
 from mmdet.models.utils.settings import as_config
 
 SCALE_RANGES = ((8, 32), (16, 64), (32, 128), (64, 256), (128, 512))
 NUM_GRIDS = [40, 36, 24, 16, 12]
-
-
-def rare(*names: str) -> list[dict]:
-    """Small normal weights; the layers ``names`` start at a probability of 0.01."""
-    of_names = [dict(type='Normal', std=0.01, bias_prob=0.01, override=dict(name=name)) for name in names]
-    return [dict(type='Normal', layer='Conv2d', std=0.01), *of_names]
-
-
-SOLO_INIT, DECOUPLED_INIT = rare('conv_mask_list', 'conv_cls'), rare('conv_mask_list_x', 'conv_mask_list_y', 'conv_cls')
+SOLO_INIT = rare_layers('conv_mask_list', 'conv_cls')
+DECOUPLED_INIT = rare_layers('conv_mask_list_x', 'conv_mask_list_y', 'conv_cls')
 
 
 @HEADS.register_module()
@@ -108,18 +102,8 @@ class SOLOHead(BaseMaskHead):
     def _tower(
         self, in_channels: int, last_conv_cfg: dict | None = None, conv_cfg: dict | None = None
     ) -> nn.ModuleList:
-        return nn.ModuleList(
-            ConvModule(
-                self.feat_channels if i else in_channels,
-                self.feat_channels,
-                3,
-                padding=1,
-                conv_cfg=last_conv_cfg if i == self.stacked_convs - 1 else conv_cfg,
-                norm_cfg=self.norm_cfg,
-                bias=self.norm_cfg is None,
-            )
-            for i in range(self.stacked_convs)
-        )
+        layers = (self.feat_channels, self.stacked_convs, conv_cfg, self.norm_cfg)
+        return conv_tower(in_channels, *layers, last_conv_cfg=last_conv_cfg)
 
     def _init_layers(self) -> None:
         self.mask_convs = self._tower(self.in_channels + 2)
@@ -229,17 +213,14 @@ class SOLOHead(BaseMaskHead):
         ones = torch.ones_like(labels, dtype=torch.float32)
         targets = Targets(labels, ones, ones[..., None], positive[..., None].float())
         targets = self.weigh(targets, img_metas)
-        scores = torch.cat([m.permute(0, 2, 3, 1).flatten(1, 2) for m in to_full_precision(mlvl_cls_preds)], dim=1)
+        scores = self._scores_of_cells(mlvl_cls_preds)
         scores, weights = self.scores_for_loss(scores, labels, targets.label_weights, img_metas)
         num_pos = positive.sum()
         losses = []
         for level, mask_weights in enumerate(targets.bbox_weights[..., 0].split(counts, dim=1)):
-            grids = [image[level] for image in found]
-            of_image = torch.cat([torch.full_like(grid.cells, i) for i, grid in enumerate(grids)])
-            cells = torch.cat([grid.cells for grid in grids])
-            wanted = torch.cat([grid.masks for grid in grids])
-            of_masks = self.loss_mask(masks_of(level, of_image, cells), wanted, reduction_override='none')
-            losses.append((of_masks * mask_weights[of_image, cells]).sum())
+            images, cells, masks = masks_of_batch([image[level] for image in found])
+            of_masks = self.loss_mask(masks_of(level, images, cells), masks, reduction_override='none')
+            losses.append((of_masks * mask_weights[images, cells]).sum())
         loss_cls = self.loss_cls(scores.flatten(0, 1), labels.flatten(), weights.flatten(), avg_factor=num_pos + 1)
         return dict(loss_mask=sum(losses) / num_pos.clamp(min=1), loss_cls=loss_cls)
 
@@ -260,17 +241,9 @@ class SOLOHead(BaseMaskHead):
             gt_masks: (G, H, W).
             featmap_sizes: (h, w) of the masks of each level.
         """
-        lengths = (gt_bboxes[:, 2:] - gt_bboxes[:, :2]).prod(dim=1).sqrt()
-        covered = tuple(side * self._mask_strides[0] for side in featmap_sizes[0])
-        out = []
-        for (low, high), stride, size, num_grid in zip(
-            self.scale_ranges, self._mask_strides, featmap_sizes, self.num_grids
-        ):
-            own = (lengths >= low) & (lengths <= high)
-            truth = gt_bboxes[own], gt_labels[own], gt_masks[own]
-            cells = centre_cells(truth[0], truth[2], num_grid, self.pos_scale, covered)
-            out.append(grid_targets(*truth, cells, stride, size, self.num_classes, self.last_object_only))
-        return out
+        grids = list(map(Grid, self.num_grids, self.scale_ranges, self._mask_strides, featmap_sizes))
+        options = (self.pos_scale, self.num_classes, self.last_object_only)
+        return targets_of_image(gt_bboxes, gt_labels, gt_masks, grids, *options)
 
     def _get_targets_single(
         self,
@@ -304,7 +277,7 @@ class SOLOHead(BaseMaskHead):
     @staticmethod
     def _scores_of_cells(mlvl_cls_scores: Sequence[Tensor]) -> Tensor:
         """L maps (N, K, S, S) -> (N, R, K)."""
-        return torch.cat([m.permute(0, 2, 3, 1).flatten(1, 2) for m in to_full_precision(mlvl_cls_scores)], dim=1)
+        return rows_of_images(to_full_precision(mlvl_cls_scores), mlvl_cls_scores[0].size(1))
 
     def _get_results_single(
         self, cls_scores: Tensor, mask_preds: Tensor, img_meta: ImgMeta, cfg: dict | None = None
@@ -396,11 +369,7 @@ class DecoupledSOLOHead(SOLOHead):
         self, cls_scores: Tensor, mask_preds_x: Tensor, mask_preds_y: Tensor, img_meta: ImgMeta, cfg: dict | None
     ) -> InstanceData:
         """Instances of one image, from class scores (R, K) and masks (sum of S, h, w) of columns and of rows."""
-        sides = torch.tensor(list(self.num_grids), device=cls_scores.device)
-        side = sides.repeat_interleave(sides * sides)
-        first = (sides.cumsum(0) - sides).repeat_interleave(sides * sides)
-        place = torch.cat([torch.arange(n * n, device=cls_scores.device) for n in self.num_grids])
-        columns, rows = first + place % side, first + place // side
+        columns, rows = columns_and_rows(self.num_grids, cls_scores.device)
 
         def masks_of(cells: Tensor) -> Tensor:
             return mask_preds_x[columns[cells]] * mask_preds_y[rows[cells]]

@@ -14,11 +14,12 @@ from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional.grid_masks import GridTargets, only_local_maxima
-from mmdet.models.dense_heads.solo_head import SOLOHead, rare
+from mmdet.models.dense_heads.functional.masks.grid_masks import GridTargets, only_local_maxima
+from mmdet.models.dense_heads.functional.rows import to_full_precision
+from mmdet.models.dense_heads.functional.towers import rare_layers
+from mmdet.models.dense_heads.solo_head import SOLOHead
 
-SMALL_NORMAL, SOLOV2_INIT = rare(), rare('conv_cls')
+SMALL_NORMAL, SOLOV2_INIT = rare_layers(), rare_layers('conv_cls')
 
 
 def masks_of_kernels(features: Tensor, kernels: Tensor, side: int) -> Tensor:

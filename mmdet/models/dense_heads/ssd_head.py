@@ -1,6 +1,5 @@
 """The head of SSD (https://arxiv.org/abs/1512.02325)."""
 
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import DELTA_CODER, AnchorHead
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 from mmdet.models.losses.smooth_l1_loss import smooth_l1_loss
 
 # Default arguments; every builder copies them.
@@ -119,12 +118,6 @@ class SSDHead(AnchorHead):
         )
         self.num_base_priors = self.prior_generator.num_base_priors  # the levels differ
 
-    @property
-    def num_anchors(self) -> list[int]:
-        """Old name of ``num_base_priors``: anchors a cell, of each level."""
-        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
-        return self.num_base_priors
-
     def _init_layers(self) -> None:
         priors = self.prior_generator.num_base_priors
         self.cls_convs, self.reg_convs = (
@@ -220,8 +213,7 @@ class SSDHead(AnchorHead):
         *targets, num_pos, _, sampling_results = found[:7]
         cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
         scores, deltas = (
-            torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, width) for level in maps], dim=1)
-            for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
+            rows_of_images(maps, width) for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
         )
         flat_anchors = torch.stack([torch.cat(image) for image in anchors])
         targets = (torch.cat(target, dim=1) for target in targets)

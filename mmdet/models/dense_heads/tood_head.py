@@ -4,26 +4,33 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule, Scale, bias_init_with_prob, normal_init
+from mmcv.cnn import Scale, bias_init_with_prob, normal_init
 from torch import Tensor, nn
 
 from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
-from mmdet.core.bbox.transforms import distance2bbox
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatter_rows
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.atss_head import ATSSHead
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional.task_alignment import (
+from mmdet.models.dense_heads.functional.assignment.task_alignment import (
     TaskDecomposition,
+    adjustment_layers,
+    boxes_in_strides,
     keep_valid_boxes,
     normalised_alignment,
     sample_channels,
 )
-from mmdet.models.dense_heads.functional.towers import rare_classes
+from mmdet.models.dense_heads.functional.rows import (
+    output_rows,
+    positive_rows,
+    rows_of_images,
+    rows_of_level,
+    to_full_precision,
+)
+from mmdet.models.dense_heads.functional.towers import rare_classes, tower_of_kinds
 from mmdet.models.utils.misc import sigmoid_geometric_mean
 
 # Default argument; every builder copies it.
@@ -83,29 +90,15 @@ class TOODHead(ATSSHead):
 
     def _init_layers(self) -> None:
         channels, stacked, self.relu = self.feat_channels, self.stacked_convs, nn.ReLU(inplace=True)
-        self.inter_convs = nn.ModuleList(
-            ConvModule(
-                channels if i else self.in_channels,
-                channels,
-                3,
-                padding=1,
-                conv_cfg=DEFORMABLE if i < self.num_dcn else self.conv_cfg,
-                norm_cfg=self.norm_cfg,
-            )
-            for i in range(stacked)
-        )
+        kinds = [DEFORMABLE if i < self.num_dcn else self.conv_cfg for i in range(stacked)]
+        self.inter_convs = tower_of_kinds(self.in_channels, channels, kinds, self.norm_cfg)
         decomposition = (channels, stacked, stacked * 8, self.conv_cfg, self.norm_cfg)
         self.cls_decomp = TaskDecomposition(*decomposition)
         self.reg_decomp = TaskDecomposition(*decomposition)
         self.tood_cls = nn.Conv2d(channels, self.num_base_priors * self.cls_out_channels, 3, padding=1)
         self.tood_reg = nn.Conv2d(channels, self.num_base_priors * 4, 3, padding=1)
         self.cls_prob_module, self.reg_offset_module = (
-            nn.Sequential(
-                nn.Conv2d(channels * stacked, channels // 4, 1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(channels // 4, width, 3, padding=1),
-            )
-            for width in (1, 4 * 2)
+            adjustment_layers(channels * stacked, channels // 4, width) for width in (1, 4 * 2)
         )
         self.scales = nn.ModuleList(Scale(1.0) for _ in self.prior_generator.strides)
 
@@ -155,15 +148,9 @@ class TOODHead(ATSSHead):
 
     def _boxes(self, predicted: Tensor, scale: nn.Module, priors: Tensor, stride: tuple[int, int]) -> Tensor:
         """Predictions (N, 4, H, W) of one level as boxes in strides, (N, 4, H, W); see :meth:`forward_single`."""
-        free = self.anchor_type == 'anchor_free'
-        predicted = scale(predicted.exp() if free else predicted).float()
-        rows = predicted.permute(0, 2, 3, 1).flatten(1, 2)
-        if free:
-            boxes = distance2bbox(self.anchor_center(priors) / stride[0], rows)
-        else:
-            all_priors = priors.expand(len(rows), -1, -1).flatten(0, 1)
-            boxes = self.bbox_coder.decode(all_priors, rows.flatten(0, 1)).view_as(rows) / stride[0]
-        return boxes.unflatten(1, predicted.shape[-2:]).permute(0, 3, 1, 2).contiguous()
+        if self.anchor_type == 'anchor_free':
+            return boxes_in_strides(scale(predicted.exp()).float(), self.anchor_center(priors), stride[0])
+        return boxes_in_strides(scale(predicted).float(), priors, stride[0], self.bbox_coder)
 
     def deform_sampling(self, feat: Tensor, offset: Tensor) -> Tensor:
         """See :func:`sample_channels`."""
@@ -195,8 +182,7 @@ class TOODHead(ATSSHead):
             anchors: (N, H * W, 4).
             cls_score: (N, C, H, W) in [0, 1].
             bbox_pred: (N, 4, H, W), strides.
-            labels: (N, H * W).
-            label_weights: (N, H * W).
+            labels, label_weights: (N, H * W).
             bbox_targets: (N, H * W, 4), pixels.
             alignment_metrics: (N, H * W).
             stride: pixels of a cell.
@@ -206,12 +192,13 @@ class TOODHead(ATSSHead):
             classification loss and box loss (sums), and the divisors of both.
         """
         anchors, bbox_targets = anchors.reshape(-1, 4), bbox_targets.reshape(-1, 4)
-        cls_score = cls_score.permute(0, 2, 3, 1).reshape(-1, self.cls_out_channels)
-        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)
+        cls_score = rows_of_level(cls_score, self.cls_out_channels)
+        bbox_pred = rows_of_level(bbox_pred, 4)
         labels, metrics, label_weights = labels.flatten(), alignment_metrics.flatten(), label_weights.flatten()
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
+        pos = positive_rows(labels, self.num_classes)
         if self._assigns_initially:
             loss_cls = self.initial_loss_cls(cls_score, labels, label_weights, avg_factor=1.0)
+            # ATSS knows no alignment yet: boxes count by how central their anchors are
             qualities = self.centerness_target(anchors[pos], bbox_targets[pos])
         else:
             loss_cls = self.loss_cls(cls_score, (labels, metrics), label_weights, avg_factor=1.0)
@@ -234,28 +221,23 @@ class TOODHead(ATSSHead):
         Args:
             cls_scores: L maps (N, C, H, W) in [0, 1].
             bbox_preds: L maps (N, 4, H, W), strides.
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore: N times (G', 4), or None.
+            gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
         strides = self.prior_generator.strides
         sizes = [level.shape[-2:] for level in cls_scores]
         anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
-        scores, boxes = (
-            torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps], dim=1)
-            for maps in (cls_scores, [level * stride[0] for level, stride in zip(bbox_preds, strides)])
-        )
-        by_level = self.get_targets(
+        scores = rows_of_images(cls_scores, self.cls_out_channels)
+        boxes = rows_of_images([level * stride[0] for level, stride in zip(bbox_preds, strides)], 4)
+        anchors, labels, label_weights, bbox_targets, metrics, bbox_weights = self.get_targets(
             scores, boxes, anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
         )
-        anchors, labels, label_weights, bbox_targets, metrics, bbox_weights = by_level
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         targets = (labels, label_weights, bbox_targets, metrics)
         losses_cls, losses_bbox, divisors_cls, divisors_bbox = multi_apply(
             self.loss_single, anchors, cls_scores, bbox_preds, *targets, strides, bbox_weights
         )
+        # the sums over all levels are known only here, so that each level gave its loss and its divisor apart
         divisor_cls, divisor_bbox = (reduce_mean(sum(d)).clamp(min=1) for d in (divisors_cls, divisors_bbox))
         return dict(
             loss_cls=[level / divisor_cls for level in losses_cls],
@@ -273,6 +255,7 @@ class TOODHead(ATSSHead):
         """As of :class:`BaseDenseHead`, of scores in [0, 1]; 0 where a negative says nothing of a class."""
         if not self.masks_scores(img_metas, scores.device):
             return scores, label_weights
+        # the base class masks logits; what it changed is found by comparing, and masked in the scores
         logits = scores.detach().logit()
         masked, label_weights = super().scores_for_loss(logits, labels, label_weights, img_metas, class_wise)
         return scores.masked_fill(masked != logits, 0), label_weights
@@ -290,19 +273,11 @@ class TOODHead(ATSSHead):
         label_channels: int = 1,
         unmap_outputs: bool = True,
     ) -> tuple[list[Tensor], ...]:
-        """Targets of a batch, by level.
+        """Targets of a batch, by level; further arguments as of :meth:`AnchorHead.get_targets`.
 
         Args:
             cls_scores: (N, R, C) in [0, 1].
             bbox_preds: (N, R, 4), pixels.
-            anchor_list: N times L times (H * W, 4).
-            valid_flag_list: N times L times (H * W,).
-            gt_bboxes_list: N times (G, 4).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore_list: N times (G', 4), or None.
-            gt_labels_list: N times (G,).
-            label_channels: handed on.
-            unmap_outputs: give a row for each anchor, otherwise for those that ``allowed_border`` leaves.
 
         Returns:
             L times, for all images: anchors (N, H * W, 4), labels and label weights (N, H * W), box targets
@@ -311,12 +286,8 @@ class TOODHead(ATSSHead):
         """
         num_imgs, level_sizes = len(img_metas), [len(anchors) for anchors in anchor_list[0]]
         anchors, flags = ([torch.cat(levels) for levels in found] for found in (anchor_list, valid_flag_list))
-        of_images = (
-            gt_bboxes_list,
-            gt_bboxes_ignore_list or [None] * num_imgs,
-            gt_labels_list or [None] * num_imgs,
-            img_metas,
-        )
+        nothing = [None] * num_imgs
+        of_images = (gt_bboxes_list, gt_bboxes_ignore_list or nothing, gt_labels_list or nothing, img_metas)
         options = dict(label_channels=label_channels, unmap_outputs=unmap_outputs)
         if self._assigns_initially:
             single, sizes = super()._get_target_single, [level_sizes] * num_imgs
@@ -362,19 +333,10 @@ class TOODHead(ATSSHead):
         sampled = self.sampler.sample(assigned, anchors, gt_bboxes, img_metas=img_meta)
         pos, gts = sampled.pos_inds, sampled.pos_assigned_gt_inds
         metrics = normalised_alignment(assigned.assign_metrics[pos], assigned.max_overlaps[pos], gts, len(gt_bboxes))
-        count = len(flat_anchors) if unmap_outputs else len(anchors)
-        rows = rows if unmap_outputs else torch.arange(len(anchors), device=anchors.device)
-        labels, weights, boxes, _ = sampled_targets(
-            count,
-            rows[pos],
-            rows[sampled.neg_inds],
-            0 if gt_labels is None else gt_labels[gts],
-            sampled.pos_gt_bboxes,
-            self.num_classes,
-            self.train_cfg.pos_weight,
-        )
-        all_anchors = flat_anchors if unmap_outputs else anchors
-        return all_anchors, labels, weights, boxes, scatter_rows(metrics, count, rows[pos])
+        count, rows = output_rows(rows, len(flat_anchors), unmap_outputs)
+        of_rows = rows[pos], rows[sampled.neg_inds], 0 if gt_labels is None else gt_labels[gts], sampled.pos_gt_bboxes
+        targets = sampled_targets(count, *of_rows, self.num_classes, self.train_cfg.pos_weight)
+        return flat_anchors if unmap_outputs else anchors, *targets[:3], scatter_rows(metrics, count, rows[pos])
 
     def _class_scores(self, logits: Tensor) -> Tensor:
         return logits  # ``forward`` gives probabilities

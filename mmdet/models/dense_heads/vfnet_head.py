@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
-from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
 from mmdet.core.utils.dist_utils import reduce_mean
@@ -17,14 +17,15 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, numbers_of_objects
 from mmdet.models.dense_heads.atss_head import ATSSHead
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.fcos_head import REGRESS_RANGES, FCOSHead
-from mmdet.models.dense_heads.functional.star_points import kernel_points, star_offsets
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
+from mmdet.models.dense_heads.functional.old_names import old_name
+from mmdet.models.dense_heads.functional.points.box_losses import iou_weighted_loss
+from mmdet.models.dense_heads.functional.points.star_points import kernel_points, star_offsets
+from mmdet.models.dense_heads.functional.rows import positive_rows, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, GROUP_NORM, rare_classes
-from mmdet.models.losses.iou_loss import aligned_iou
 from mmdet.ops import DeformConv2d
-
-MIN_IOU = 1e-6  # of a positive, as target of its score and weight of its box
 
 # Default arguments; every builder copies them.
 VARIFOCAL_LOSS = dict(type='VarifocalLoss', use_sigmoid=True, alpha=0.75, gamma=2.0, iou_weighted=True, loss_weight=1.0)
@@ -104,8 +105,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         self.reg_denoms = [upper for _, upper in regress_ranges[:-1]] + [2 * regress_ranges[-2][1]]
         self.center_sampling = center_sampling
         self.center_sample_radius = center_sample_radius
-        self.norm_on_bbox = False
-        self.sync_num_pos = sync_num_pos
+        self.norm_on_bbox, self.sync_num_pos = False, sync_num_pos
         self.gradient_mul = gradient_mul
         self.bbox_norm_type = bbox_norm_type
         self.use_vfl = use_vfl
@@ -128,26 +128,17 @@ class VFNetHead(ATSSHead, FCOSHead):
         """Make the points, the squares that ATSS compares with the objects, and the assigner."""
         self.anchor_center_offset = anchor_generator['center_offset']
         self.atss_prior_generator = build_prior_generator(anchor_generator)
-        self.fcos_prior_generator = MlvlPointGenerator(
-            self.strides, self.anchor_center_offset if self.use_atss else 0.5
-        )
+        offset = self.anchor_center_offset if self.use_atss else 0.5
+        self.fcos_prior_generator = MlvlPointGenerator(self.strides, offset)
         self.prior_generator = self.fcos_prior_generator
         self.sampling = False
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
-            self.sampler = build_sampler(self.train_cfg.get('sampler') or dict(type='PseudoSampler'), context=self)
+            self.sampler = sampler_or_all(self, self.train_cfg.get('sampler'))
 
     num_dconv_points, dcn_kernel, dcn_pad = 9, 3, 1  # of the deformable convolutions
 
-    @property
-    def anchor_generator(self) -> Any:
-        """Old name of ``atss_prior_generator``."""
-        return self.atss_prior_generator
-
-    @property
-    def num_anchors(self) -> int:
-        """Old name of ``num_base_priors``: points a cell."""
-        return self.num_base_priors
+    anchor_generator = old_name('anchor_generator', 'atss_prior_generator')
 
     @property
     def dcn_base_offset(self) -> Tensor:
@@ -231,9 +222,7 @@ class VFNetHead(ATSSHead, FCOSHead):
             cls_scores: L maps (N, C, H, W).
             bbox_preds: L maps (N, 4, H, W), the first distances.
             bbox_preds_refine: L maps (N, 4, H, W).
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
-            img_metas: meta information of the N images.
+            gt_bboxes, gt_labels, img_metas: as of :meth:`AnchorHead.loss`.
             gt_bboxes_ignore: N times (G', 4), or None; read by the assigner of ATSS.
         """
         cls_scores, bbox_preds, bbox_preds_refine = map(to_full_precision, (cls_scores, bbox_preds, bbox_preds_refine))
@@ -247,39 +236,22 @@ class VFNetHead(ATSSHead, FCOSHead):
         )
         scores, label_weights = self.point_scores_for_loss(cls_scores, targets, img_metas)
         labels = targets.labels
-        pos = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
-        num_pos = scores.new_tensor(float(len(pos)))
+        pos = positive_rows(labels, self.num_classes)
+        num_pos = scores.new_full((), float(len(pos)))
         num_pos = (reduce_mean(num_pos) if self.sync_num_pos else num_pos).clamp(min=1)
         points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
         wanted = self.bbox_coder.decode(points, targets.bbox_targets[pos])
         weights = targets.bbox_weights[pos, 0]
-        loss_bbox, _ = self._box_loss(self.loss_bbox, bbox_preds, pos, points, wanted, weights)
-        loss_refined, ious = self._box_loss(self.loss_bbox_refine, bbox_preds_refine, pos, points, wanted, weights)
+        positives = self.bbox_coder, pos, points, wanted, weights
+        loss_bbox, _ = iou_weighted_loss(self.loss_bbox, bbox_preds, *positives)
+        loss_refined, ious = iou_weighted_loss(self.loss_bbox_refine, bbox_preds_refine, *positives)
         if self.use_vfl:
+            # of positives the IoU that their refined boxes have now, in the column of their class
             qualities = torch.zeros_like(scores).index_put((pos, labels[pos]), ious)
             loss_cls = self.loss_cls(scores, qualities, weight=label_weights[:, None], avg_factor=num_pos)
         else:
             loss_cls = self.loss_cls(scores, labels, weight=label_weights, avg_factor=num_pos)
         return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_bbox_rf=loss_refined)
-
-    def _box_loss(
-        self, loss: nn.Module, maps: Sequence[Tensor], pos: Tensor, points: Tensor, wanted: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Loss of the positives' boxes, weighted by their IoUs, and these IoUs (P,).
-
-        Args:
-            loss: a loss of boxes.
-            maps: L maps (N, 4, H, W) of distances in pixels.
-            pos: (P,) rows of the positives.
-            points: (P, 2).
-            wanted: (P, 4) boxes.
-            weights: (P,).
-        """
-        distances = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, 4) for level in maps])[pos]
-        boxes = self.bbox_coder.decode(points, distances)
-        ious = aligned_iou(boxes.detach(), wanted).clamp(min=MIN_IOU)
-        divisor = reduce_mean(ious.sum()).clamp(min=1)
-        return loss(boxes, wanted, weight=ious * weights, avg_factor=divisor), ious
 
     def get_targets(
         self,
@@ -360,20 +332,9 @@ class VFNetHead(ATSSHead, FCOSHead):
         """Targets of one image, in the way of the parent that assigns."""
         return (ATSSHead if self.use_atss else FCOSHead)._get_target_single(self, *args, **kwargs)
 
-    def _load_from_state_dict(
-        self,
-        state_dict: dict,
-        prefix: str,
-        local_metadata: dict,
-        strict: bool,
-        missing_keys: list,
-        unexpected_keys: list,
-        error_msgs: list,
-    ) -> None:
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         """Load; the keys are the same in all versions."""
-        BaseDenseHead._load_from_state_dict(
-            self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
+        BaseDenseHead._load_from_state_dict(self, *args, **kwargs)
 
     def _get_points_single(
         self,

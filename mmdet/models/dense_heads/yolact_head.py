@@ -14,10 +14,12 @@ from mmdet.core.post_processing.bbox_nms import fast_nms
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.base_dense_head import flatten_map, to_full_precision
+from mmdet.models.dense_heads.functional.decoding import best_boxes
+from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_images, to_full_precision
 from mmdet.models.dense_heads.ssd_head import hardest_negatives
 from mmdet.models.dense_heads.yolact_mask_heads import InterpolateModule, YOLACTProtonet, YOLACTSegmHead
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 YOLACT_ANCHORS = dict(
@@ -128,7 +130,7 @@ class YOLACTHead(AnchorHead):
         cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
         if self.use_ohem:
             maps = (
-                torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, width) for level in levels], dim=1)
+                rows_of_images(levels, width)
                 for levels, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
             )
             rows = (torch.cat(target, dim=1) for target in targets)
@@ -224,22 +226,21 @@ class YOLACTHead(AnchorHead):
         rescale: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes of one image, from its maps of each level; see :meth:`get_bboxes`."""
-        scores, boxes, coeffs = [], [], []
-        for cls_score, bbox_pred, coeff, anchors in zip(cls_score_list, bbox_pred_list, coeff_preds_list, mlvl_anchors):
-            level = self._class_scores(flatten_map(cls_score, self.cls_out_channels))
-            deltas, coeff = flatten_map(bbox_pred, 4), flatten_map(coeff, self.num_protos)
-            if 0 < cfg.get('nms_pre', -1) < len(level):
-                best = level.amax(1).topk(cfg.nms_pre).indices
-                level, deltas, coeff, anchors = level[best], deltas[best], coeff[best], anchors[best]
-            scores.append(level)
-            boxes.append(self.bbox_coder.decode(anchors, deltas, max_shape=img_shape))
-            coeffs.append(coeff)
-        boxes, scores = torch.cat(boxes), torch.cat(scores)
+        levels = (
+            (
+                self._class_scores(flatten_map(scores, self.cls_out_channels)),
+                flatten_map(deltas, 4),
+                anchors,
+                flatten_map(coeffs, self.num_protos),
+            )
+            for scores, deltas, coeffs, anchors in zip(cls_score_list, bbox_pred_list, coeff_preds_list, mlvl_anchors)
+        )
+        scores, boxes, coeffs = best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
         if rescale:
-            boxes = boxes / boxes.new_tensor(scale_factor)
+            boxes = boxes / tensor_like(scale_factor, boxes)
         scores = F.pad(scores, (0, 1))  # a column for background
         limits = (cfg.score_thr, cfg.iou_thr, cfg.top_k, cfg.max_per_img)
-        return fast_nms(boxes, scores, torch.cat(coeffs), *limits)
+        return fast_nms(boxes, scores, coeffs, *limits)
 
 
 __all__ = ['InterpolateModule', 'YOLACTHead', 'YOLACTProtonet', 'YOLACTSegmHead']

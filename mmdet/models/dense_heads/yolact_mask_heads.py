@@ -11,16 +11,17 @@ from torch import Tensor, nn
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
+from mmdet.models.base_head import BaseHead
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
-from mmdet.models.dense_heads.functional.prototypes import (
+from mmdet.models.dense_heads.functional.masks.prototypes import (
     crop_masks,
     mask_losses,
     masks_of_classes,
     resize_masks,
     sanitize_coordinates,
 )
-from mmdet.models.directives import DirectedHead
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 SIGMOID_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
@@ -31,7 +32,7 @@ PROTO_KERNELS = (3, 3, 3, -2, 3, 1)
 
 
 @HEADS.register_module()
-class YOLACTSegmHead(BaseModule, DirectedHead):
+class YOLACTSegmHead(BaseHead):
     """Which classes are at each pixel, from features; an additional loss that is not needed in tests.
 
     A pixel of no object is a negative. Images without objects have no part in the loss.
@@ -88,7 +89,7 @@ class YOLACTSegmHead(BaseModule, DirectedHead):
         found = [self.get_targets(*image) for image in zip(segm_pred, gt_masks, gt_labels)]
         masks = torch.stack([torch.zeros_like(p) if t is None else t for p, t in zip(segm_pred, found)]).flatten(2)
         labels = torch.where(masks.amax(1) > 0, 0, classes)
-        teaches = masks.new_tensor([target is not None for target in found])[:, None].expand(labels.shape)
+        teaches = tensor_like([float(target is not None) for target in found], masks)[:, None].expand(labels.shape)
         nothing = masks.new_zeros(*labels.shape, 0)  # there are no boxes
         targets = self.weigh(Targets(labels, teaches, nothing, nothing), img_metas)
         logits = segm_pred.flatten(2).transpose(1, 2)
@@ -134,7 +135,7 @@ class InterpolateModule(BaseModule):
 
 
 @HEADS.register_module()
-class YOLACTProtonet(BaseModule, DirectedHead):
+class YOLACTProtonet(BaseHead):
     """Prototypes from features, and masks from prototypes and coefficients.
 
     Args:
@@ -211,14 +212,13 @@ class YOLACTProtonet(BaseModule, DirectedHead):
         """
         prototypes = self.protonet(x).permute(0, 2, 3, 1)
         if sampling_results is not None:
-            levels = [m.permute(0, 2, 3, 1).reshape(len(m), -1, self.num_protos) for m in coeff_pred]
-            rows = torch.cat(levels, dim=1)
+            rows = rows_of_images(coeff_pred, self.num_protos)
             coeff_pred = [image[sampled.pos_inds] for image, sampled in zip(rows, sampling_results)]
             bboxes = [boxes[sampled.pos_assigned_gt_inds] for boxes, sampled in zip(bboxes, sampling_results)]
         masks = []
         for image, coeffs, boxes, meta in zip(prototypes, coeff_pred, bboxes, img_meta):
             height, width = meta['img_shape'][:2]
-            relative = boxes[:, :4] / boxes.new_tensor([width, height, width, height])
+            relative = boxes[:, :4] / tensor_like([width, height, width, height], boxes)
             masks.append(self.crop((image @ coeffs.t()).sigmoid(), relative).permute(2, 0, 1))
         return masks
 
@@ -313,7 +313,7 @@ class YOLACTProtonet(BaseModule, DirectedHead):
             rescale: give masks of the original images' size.
         """
         boxes = [
-            dets[:, :4] * dets.new_tensor(meta['scale_factor']) if rescale else dets[:, :4]
+            dets[:, :4] * tensor_like(meta['scale_factor'], dets) if rescale else dets[:, :4]
             for dets, meta in zip(det_bboxes, img_metas)
         ]
         masks = self(feats[0], det_coeffs, boxes, img_metas)

@@ -1,8 +1,6 @@
 """YOLOv3: the anchor that fits an object best, in the cell of its centre, predicts it (arXiv:1804.02767)."""
 
-import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule, bias_init_with_prob
@@ -10,17 +8,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmdet.core.anchor.builder import build_prior_generator
-from mmdet.core.bbox.builder import build_assigner, build_bbox_coder, build_sampler
+from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_boxes
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.functional.decoding import detections_of_objects
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
+from mmdet.models.dense_heads.functional.old_names import old_name
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 ANCHORS = dict(
@@ -59,19 +61,16 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         featmap_strides: pixels of a cell of each level.
         one_hot_smoother: this part of a class's target is spread over all classes.
         conv_cfg: kind of the 3x3 convolutions; None: ``Conv2d``.
-        norm_cfg: normalisation after each.
-        act_cfg: activation after each.
+        norm_cfg, act_cfg: normalisation and activation after each.
         loss_cls: config of the classification loss, over positives.
         loss_conf: config of the loss of the objectness, over positives and negatives.
-        loss_xy: config of the loss of the centres, over positives.
-        loss_wh: config of the loss of the sizes, over positives.
+        loss_xy, loss_wh: configs of the losses of the centres and of the sizes, over positives.
         train_cfg: keys ``assigner`` and ``sampler`` (absent: every anchor counts).
         test_cfg: keys ``score_thr``, ``conf_thr`` (least objectness), ``nms``, ``max_per_img``.
         init_cfg: initialisation of the weights.
 
     Raises:
-        ValueError: there are not as many ``in_channels``, ``out_channels`` and strides;
-            the smoother is not in [0, 1).
+        ValueError: there are not as many ``in_channels`` as ``out_channels`` and strides, or an impossible smoother.
     """
 
     has_sampler = False  # get_targets knows no images, so that the head reads ignored negatives itself
@@ -97,11 +96,9 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         init_cfg: dict | list | None = SMALL_NORMAL,
     ) -> None:
         super().__init__(init_cfg)
-        if not len(in_channels) == len(out_channels) == len(featmap_strides):
-            raise ValueError(
-                f'in_channels, out_channels and featmap_strides: expected one number a level in each, got '
-                f'{len(in_channels)}, {len(out_channels)} and {len(featmap_strides)}'
-            )
+        counts = len(in_channels), len(out_channels), len(featmap_strides)
+        if len(set(counts)) > 1:
+            raise ValueError(f'in_channels, out_channels, featmap_strides: expected one number a level, got {counts}')
         if not 0 <= one_hot_smoother < 1:
             raise ValueError(f'one_hot_smoother: expected a number in [0, 1), got {one_hot_smoother}')
         self.num_classes = num_classes
@@ -116,8 +113,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         self.test_cfg = as_config(test_cfg)
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
-            sampler = self.train_cfg.get('sampler') or dict(type='PseudoSampler')
-            self.sampler = build_sampler(sampler, context=self)
+            self.sampler = sampler_or_all(self, self.train_cfg.get('sampler'))
         self.bbox_coder = build_bbox_coder(bbox_coder)
         self.prior_generator = build_prior_generator(anchor_generator)
         self.loss_cls = build_loss(loss_cls)
@@ -127,17 +123,8 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         self.num_base_priors = self.prior_generator.num_base_priors[0]
         self._init_layers()
 
-    @property
-    def anchor_generator(self) -> Any:
-        """Old name of ``prior_generator``."""
-        warnings.warn('anchor_generator is deprecated; use prior_generator', DeprecationWarning, stacklevel=2)
-        return self.prior_generator
-
-    @property
-    def num_anchors(self) -> int:
-        """Old name of ``num_base_priors``: anchors a cell."""
-        warnings.warn('num_anchors is deprecated; use num_base_priors', DeprecationWarning, stacklevel=2)
-        return self.num_base_priors
+    num_anchors = old_name('num_anchors', 'num_base_priors')
+    anchor_generator = old_name('anchor_generator', 'prior_generator')
 
     @property
     def num_levels(self) -> int:
@@ -157,7 +144,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         self.convs_pred = nn.ModuleList(nn.Conv2d(wide, width, 1) for wide in self.out_channels)
 
     def init_weights(self) -> None:
-        """Initialise; a few objects are expected in an image, and classes start at a probability of 0.01."""
+        """Initialise, so that ``FIRST_OBJECTS`` objects are expected in an image, and each class with ``RARE``."""
         super().init_weights()
         for layer, stride in zip(self.convs_pred, self.featmap_strides):
             bias = layer.bias.view(self.num_base_priors, -1)
@@ -212,13 +199,12 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         priors = torch.cat(anchors).expand_as(deltas)
         boxes = self.bbox_coder.decode(priors, deltas, self._strides(anchors))
         results = []
-        for image_boxes, objectness, scores, meta in zip(
-            boxes, rows[..., 4].sigmoid(), rows[..., 5:].sigmoid(), img_metas
-        ):
+        images = zip(boxes, rows[..., 4].sigmoid(), rows[..., 5:].sigmoid(), img_metas)
+        for image_boxes, objectness, scores, meta in images:
             if rescale:
-                image_boxes = image_boxes / image_boxes.new_tensor(meta['scale_factor'])
+                image_boxes = image_boxes / tensor_like(meta['scale_factor'], image_boxes)
             kept = objectness >= cfg.get('conf_thr', -1)
-            results.append(self._best_boxes(image_boxes[kept], objectness[kept], scores[kept], cfg, with_nms))
+            results.append(detections_of_objects(image_boxes[kept], objectness[kept], scores[kept], cfg, with_nms))
         return results
 
     def onnx_export(
@@ -226,15 +212,6 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
     ) -> tuple[Tensor, Tensor]:
         """See :meth:`BaseDenseHead.onnx_export`."""
         return self._stacked_bboxes((pred_maps,), img_metas, with_nms)
-
-    @staticmethod
-    def _best_boxes(boxes: Tensor, objectness: Tensor, scores: Tensor, cfg: dict, with_nms: bool) -> tuple[Tensor, ...]:
-        """Detections of one image from boxes (n, 4), objectness (n,) and class scores (n, K); see get_bboxes."""
-        if with_nms:
-            padded = functional.pad(scores, (0, 1))  # background, which multiclass_nms leaves out
-            return multiclass_nms(boxes, padded, cfg.score_thr, cfg.nms, cfg.max_per_img, score_factors=objectness)
-        kept, labels = (scores > cfg.score_thr).nonzero(as_tuple=True)
-        return boxes[kept], scores[kept, labels] * objectness[kept], labels
 
     def loss(
         self,

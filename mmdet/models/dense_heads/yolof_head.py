@@ -14,7 +14,7 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.base_dense_head import to_full_precision
+from mmdet.models.dense_heads.functional.rows import sample_counts, to_full_precision
 from mmdet.models.dense_heads.paa_head import levels_to_images
 
 MAX_EXP = 1e8  # upper bound of exp() in the joint score; published weights expect it
@@ -128,7 +128,7 @@ class YOLOFHead(AnchorHead):
             gt_labels,
         )
         total = num_pos + num_neg if self.sampling else num_pos
-        total = reduce_mean(cls_scores[0].new_tensor(float(total))).clamp(min=1)
+        total = reduce_mean(cls_scores[0].new_full((), float(total))).clamp(min=1)
         scores = torch.stack(levels_to_images(cls_scores)).view(*labels.shape, self.cls_out_channels)
         scores, label_weights = self.scores_for_loss(scores, labels, label_weights, img_metas)
         return dict(
@@ -202,7 +202,7 @@ class YOLOFHead(AnchorHead):
         if of_rows is not None:
             box_weights = box_weights * of_rows
         # at least one of each image, as an image without any still has a loss
-        counts = [sum(max(len(inds), 1) for inds in per_image) for per_image in (pos_inds, neg_inds)]
+        counts = sample_counts(pos_inds, neg_inds)
         return (labels, targets.label_weights, *counts, box_weights, torch.cat(boxes), torch.cat(gts))
 
     def _get_targets_single(

@@ -9,19 +9,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmdet.core.anchor.point_generator import MlvlPointGenerator
-from mmdet.core.bbox.builder import build_assigner, build_sampler
+from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, objects_of_boxes
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import MODULATED_DEFORMABLE, inside_objects
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead, rows_of_images, to_full_precision
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
+from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
-from mmdet.models.dense_heads.functional.points import YOLOXTargets, centres_of_cells, decode_boxes, encode_boxes
+from mmdet.models.dense_heads.functional.points.points import YOLOXTargets, centres_of_cells, decode_boxes, encode_boxes
+from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 BATCH_NORM = dict(type='BN', momentum=0.03, eps=0.001)
@@ -117,7 +120,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         self.sampling = False
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
-            self.sampler = build_sampler(dict(type='PseudoSampler'), context=self)
+            self.sampler = sampler_or_all(self, None)
         self._init_layers()
 
     def _init_layers(self) -> None:
@@ -211,7 +214,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         factors = rows_of_images(objectnesses, 1).squeeze(2).sigmoid()
         bboxes = self._bbox_decode(self._priors(cls_scores), rows_of_images(bbox_preds, 4))
         if rescale:
-            bboxes = [boxes / boxes.new_tensor(meta['scale_factor']) for boxes, meta in zip(bboxes, img_metas)]
+            bboxes = [boxes / tensor_like(meta['scale_factor'], boxes) for boxes, meta in zip(bboxes, img_metas)]
         images = zip(scores, bboxes, factors)
         if with_nms:
             return [self._bboxes_nms(*image, cfg) for image in images]
@@ -272,7 +275,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         )
         labels = rows.labels.flatten()
         pos = (labels < self.num_classes).nonzero().squeeze(1)
-        num_pos = reduce_mean(objectness.new_tensor(float(len(pos)))).clamp(min=1)
+        num_pos = reduce_mean(objectness.new_full((), float(len(pos)))).clamp(min=1)
         obj_weights = mask_objectness(self, objectness, scores, rows.labels, rows.label_weights, img_metas)
         is_object = (labels < self.num_classes).to(objectness)
         weights, gts = rows.bbox_weights.flatten(0, 1)[pos, 0], rows.bbox_targets.flatten(0, 1)[pos]

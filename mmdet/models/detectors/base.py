@@ -64,7 +64,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
         super().__init__(init_cfg)
 
     def _dump_init_info(self, logger_name: str) -> None:
-        """mmcv calls this when the weights are initialised; how each of them was is of interest to few."""
+        """mmcv calls this when the weights are initialised; how each of them was is for the debug log."""
         logger = get_root_logger()
         for name, param in self.named_parameters():
             logger.debug(f'{name} {tuple(param.shape)}: {self._params_init_info[param]["init_info"].strip()}')

@@ -39,7 +39,7 @@ def density_weights(
     smooth = counts
     if memory is not None:
         running, momentum = memory
-        # empty bins keep what they remember: zeros would make the few that fall into them later weigh too much
+        # empty bins keep what they remember: zeros would make the next examples that fall into them weigh too much
         running.copy_(torch.where(filled, momentum * running + (1 - momentum) * counts, running))
         smooth = running
     weight_of_bin = torch.where(filled, total / smooth, torch.zeros_like(counts)) / filled.sum().clamp(min=1)

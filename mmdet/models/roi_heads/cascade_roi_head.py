@@ -231,6 +231,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         losses: dict[str, Tensor] = {}
         for stage in range(self.num_stages):
             self.current_stage = stage
+            # matched anew in each stage: better boxes, and a stricter threshold for what is a positive
             sampled = self._sample(stage, batch, proposals)
             results = call_with_img_metas(
                 self._bbox_forward_train,

@@ -10,8 +10,8 @@ from torch import Tensor
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi, clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.merge_augs import merge_aug_bboxes
+from mmdet.models.base_head import weights_of_either
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
-from mmdet.models.roi_heads.functional.image_rows import weights_of_either
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features, scale_tensor, view_boxes
 

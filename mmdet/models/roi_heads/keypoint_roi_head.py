@@ -10,8 +10,8 @@ from torch import Tensor
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.keypoint import flip_heatmaps
+from mmdet.models.base_head import loss_of_rows
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
-from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features, network_boxes, scale_tensor, view_boxes
 from mmdet.models.utils.export import found_rois, in_their_rows

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.img_meta import ImgMeta
+from mmdet.models.base_head import loss_of_rows
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
-from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features
@@ -138,6 +138,7 @@ class PointRendRoIHead(StandardRoIHead):
         cfg = self.test_cfg
         refined = masks_of_labels(mask_pred, label_pred)[:, None]
         for step in range(cfg.subdivision_steps):
+            # most cells of the larger mask follow from the smaller one; only those near an outline are worth a look
             refined = F.interpolate(refined, scale_factor=cfg.scale_factor, mode='bilinear', align_corners=False)
             height, width = refined.shape[-2:]
             next_cells = cfg.scale_factor**2 * height * width

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.img_meta import ImgMeta
+from mmdet.models.base_head import loss_of_rows
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
 from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, mask_losses, train_semantic_head
 from mmdet.models.roi_heads.functional.cascade_test_mixin import Context
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
-from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
 from mmdet.models.roi_heads.standard_roi_head import positive_rows
 from mmdet.models.roi_heads.test_mixins import Features

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmcv.utils import to_2tuple
 from torch import Tensor
 
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
@@ -16,6 +17,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.models.builder import HEADS
 from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
+from mmdet.models.roi_heads.functional.best_pairs import best_pairs
 from mmdet.models.roi_heads.functional.cascade_stages import mask_losses
 from mmdet.models.roi_heads.functional.compat import attached_zero_of, call_with_img_metas
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
@@ -155,9 +157,8 @@ class SparseRoIHead(CascadeRoIHead):
         if len(rois):
             mask_pred = self._mask_forward(stage, x, rois, queries)['mask_pred']
         else:  # batch normalisation has no statistics of nothing, but the parameters must be in the graph
-            size = rcnn_train_cfg.mask_size
-            height, width = (size, size) if isinstance(size, int) else size
-            mask_pred = rois.new_zeros(0, head.num_classes, height, width) + attached_zero_of(head)
+            shape = (0, head.num_classes, *to_2tuple(rcnn_train_cfg.mask_size))
+            mask_pred = rois.new_zeros(shape) + attached_zero_of(head)
         losses = mask_losses(head, mask_pred, sampling_results, gt_masks, rcnn_train_cfg, img_metas)
         # the mean over this process's positives becomes one over all processes' mean number of them
         num_pos = rois.new_full((), len(rois))
@@ -183,8 +184,7 @@ class SparseRoIHead(CascadeRoIHead):
             proposal_boxes: (N, P, 4).
             proposal_features: (N, P, C) queries.
             img_metas: meta information of each image.
-            gt_bboxes: N times (g_i, 4) px.
-            gt_labels: N times (g_i,) in ``[0, K)``.
+            gt_bboxes, gt_labels: N times (g_i, 4) px and (g_i,) in ``[0, K)``.
             gt_bboxes_ignore: not used: the matching knows no such regions.
             imgs_whwh: (N, 1, 4) width, height, width, height of each image, px.
             gt_masks: N mask structures.
@@ -202,17 +202,8 @@ class SparseRoIHead(CascadeRoIHead):
             sampled = self._match(stage, batch, results, imgs_whwh)
             of_stage = self._bbox_losses(stage, batch, results, sampled, imgs_whwh)
             if self.with_mask:
-                of_stage.update(
-                    self._mask_forward_train(
-                        stage,
-                        x,
-                        results['attn_feats'],
-                        sampled,
-                        gt_masks,
-                        self.train_cfg[stage],
-                        img_metas=img_metas,
-                    )['loss_mask']
-                )
+                masks = (stage, x, results['attn_feats'], sampled, gt_masks, self.train_cfg[stage])
+                of_stage.update(self._mask_forward_train(*masks, img_metas=img_metas)['loss_mask'])
             losses.update({f'stage{stage}_{name}': value * weight for name, value in of_stage.items()})
             proposals, object_feats = results['detach_proposal_list'], results['object_feats']
         return losses
@@ -233,23 +224,11 @@ class SparseRoIHead(CascadeRoIHead):
         """Losses of a stage's box branch."""
         head, cls_score = self.bbox_head[stage], results['cls_score']
         # the meta information carries the weight of each image
-        targets = call_with_img_metas(
-            head.get_targets,
-            sampled,
-            batch.gt_bboxes,
-            batch.gt_labels,
-            self.train_cfg[stage],
-            True,
-            img_metas=batch.img_metas,
-        )
-        return call_with_img_metas(
-            head.loss,
-            cls_score.flatten(0, 1),
-            results['decode_bbox_pred'],
-            *targets,
-            img_metas=batch.img_metas,
-            imgs_whwh=imgs_whwh.expand(-1, cls_score.size(1), -1),
-        )
+        truth = (sampled, batch.gt_bboxes, batch.gt_labels, self.train_cfg[stage], True)
+        targets = call_with_img_metas(head.get_targets, *truth, img_metas=batch.img_metas)
+        rows = (cls_score.flatten(0, 1), results['decode_bbox_pred'], *targets)
+        sizes = imgs_whwh.expand(-1, cls_score.size(1), -1)
+        return call_with_img_metas(head.loss, *rows, img_metas=batch.img_metas, imgs_whwh=sizes)
 
     def _run_all_stages(
         self, x: Features, proposal_boxes: Tensor, proposal_features: Tensor, img_metas: list[ImgMeta]
@@ -274,22 +253,19 @@ class SparseRoIHead(CascadeRoIHead):
         """Results of each of N images.
 
         Args:
-            x: feature maps.
-            proposal_boxes: (N, P, 4).
-            proposal_features: (N, P, C) queries.
-            img_metas: meta information of each image.
+            x, proposal_boxes, proposal_features, img_metas: as of :meth:`forward_train`.
             imgs_whwh: not used.
             rescale: results in px of the original image.
 
         Returns:
             For each image a list of (k, 5) arrays, one for each class; with a mask branch a pair of it and the masks.
         """
+        num_classes = self.bbox_head[-1].num_classes
         if not any(map(len, proposal_boxes)):
-            nothing = [np.zeros((0, 5), np.float32)] * self.bbox_head[-1].num_classes
+            nothing = [np.zeros((0, 5), np.float32)] * num_classes
             masks: Masks = [[] for _ in nothing]
             return [(nothing, masks) if self.with_mask else nothing for _ in img_metas]
         boxes, scores, labels, queries = self._best_of_queries(x, proposal_boxes, proposal_features, img_metas)
-        num_classes = self.bbox_head[-1].num_classes
         dets = [
             torch.cat([box / scale_tensor(meta['scale_factor'], box) if rescale else box, score[:, None]], dim=1)
             for box, score, meta in zip(boxes, scores, img_metas)
@@ -372,19 +348,3 @@ class SparseRoIHead(CascadeRoIHead):
                 rois = bbox2roi(results['detach_proposal_list'])
                 results.update(self._mask_forward(stage, x, rois, results['attn_feats'].flatten(0, 1)))
         return outputs
-
-
-def best_pairs(scores: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The ``limit`` best pairs of a proposal and a class in each image.
-
-    Args:
-        scores: (N, P, K).
-        limit: most pairs; all P K where there are fewer.
-
-    Returns:
-        their scores, descending, the proposals' rows and the classes, each (N, k).
-    """
-    num_classes = scores.size(2)
-    flat = scores.flatten(1)
-    best, inds = flat.topk(min(limit, flat.size(1)), dim=1)
-    return best, inds.div(num_classes, rounding_mode='floor'), inds % num_classes

@@ -9,10 +9,10 @@ from torch import Tensor
 from mmdet.core.bbox.builder import build_assigner, build_sampler
 from mmdet.core.bbox.transforms import bbox2result, bbox2roi
 from mmdet.core.img_meta import ImgMeta
+from mmdet.models.base_head import loss_of_rows
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
-from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.functional.static_shapes import batch_losses
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample
 from mmdet.models.roi_heads.test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor

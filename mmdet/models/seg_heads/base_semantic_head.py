@@ -9,8 +9,8 @@ from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.core.img_meta import ImgMeta
+from mmdet.models.base_head import loss_of_rows
 from mmdet.models.builder import build_loss
-from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 
 # Default of the constructor, which is part of its signature; never written to.
 LOSS_SEG = dict(type='CrossEntropyLoss', ignore_index=255, loss_weight=1.0)

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 
 import torch
+from mmcv.cnn import normal_init
 from mmcv.runner import ModuleList
 from torch import Tensor, nn
 
@@ -86,8 +87,7 @@ class PanopticFPNHead(BaseSemanticHead):
     def init_weights(self) -> None:
         """Normal weights, std 0.01, and no bias for the last layer."""
         super().init_weights()
-        nn.init.normal_(self.conv_logits.weight, 0, 0.01)
-        nn.init.zeros_(self.conv_logits.bias)
+        normal_init(self.conv_logits, std=0.01)
 
     def _set_things_to_void(self, gt_semantic_seg: Tensor) -> Tensor:
         """Labels of the data set -> labels of this head: stuff ``[0, S)``, things S; others (ignored) stay."""

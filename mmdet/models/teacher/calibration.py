@@ -1,4 +1,4 @@
-"""Running statistics of a teacher: what its scores mean, whether it is good enough, and whether it drifts."""
+"""Running statistics of a teacher: what its scores mean, and whether it is good enough."""
 
 from typing import Any
 
@@ -6,55 +6,58 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mmdet.models.teacher.detections import Annotated, Detections, Match
+from mmdet.models.teacher.detections import Annotated, Detections
 
-PER_CLASS = ('score', 'found', 'objects', 'images')
-PER_SCORE = ('found_at', 'free_at')
+PER_CLASS_AND_SCORE = ('found', 'found_whole', 'free', 'bare')
+PER_CLASS = ('objects', 'images', 'bare_images')
 NUM_BINS = 20  # of scores in [0, 1]
 LEAST_PART = 0.1  # of the found objects, by which the missing ones are estimated
 SCALARS = (
     'recalled', 'annotated', 'pseudo', 'expected', 'ignored', 'confidence', 'completed',
     'right', 'judged', 'missing', 'hit',
 )  # fmt: skip
-FEWEST = 3.0  # found objects from which on a class has a threshold of its own
+FEWEST = 20.0  # found objects from which on a class has thresholds of its own
 
 
 class Counts:
     """What one step adds to the statistics; a float64 vector by names, on the CPU.
 
-    ==================== ==============================================================================================
-    ``score``, ``found`` of each class: sum of the scores of annotated objects that were found, and their number
-    ``objects``          of each class: annotated objects
-    ``images``           of each class: images in which it is annotated, and that have annotated objects
-    ``recalled``         annotated objects that are among the best detections, of ``annotated``
-    ``found_at``         of each bin of scores: annotated objects of incomplete images that were found with such a score
-    ``free_at``          of each bin: detections with such a score that are no annotated object, in these images
-    ``pseudo``           pseudo objects, of summed ``confidence``, where there should be ``expected``
-    ``ignored``          ignored regions, in ``completed`` images
-    ``right``, ``hit``   of ``judged`` pseudo objects those that hidden labels have; of ``missing`` hidden objects those
-                         that were found
-    ==================== ==============================================================================================
+    ================== ================================================================================================
+    ``found``          of each class and bin of scores: annotated objects of images that ask for completion, by the
+                       score with which they were found
+    ``found_whole``    the same of other images
+    ``free``           detections that are no annotated object, in images of ``found`` in which their class is annotated
+    ``bare``           detections in images that ask for completion and have no annotations of their class
+    ``objects``        of each class: annotated objects
+    ``images``         of each class: images in which it is annotated, and that have annotated objects
+    ``bare_images``    of each class: images of ``bare``
+    ``recalled``       annotated objects that were found with a score above the threshold, of ``annotated``
+    ``pseudo``         pseudo objects, of summed ``confidence``, where there should be ``expected``
+    ``ignored``        ignored regions, in ``completed`` images
+    ``right``, ``hit`` of ``judged`` pseudo objects those that hidden labels have; of ``missing`` hidden objects those
+                       that were found
+    ================== ================================================================================================
     """
 
     def __init__(self, num_classes: int, values: Tensor | None = None) -> None:
-        size = num_classes * len(PER_CLASS) + NUM_BINS * len(PER_SCORE) + len(SCALARS)
-        self.num_classes = num_classes
-        self.values = torch.zeros(size, dtype=torch.float64) if values is None else values
+        shapes = dict.fromkeys(PER_CLASS_AND_SCORE, (num_classes, NUM_BINS))
+        shapes |= dict.fromkeys(PER_CLASS, (num_classes,)) | dict.fromkeys(SCALARS, ())
+        sizes = [torch.Size(shape).numel() for shape in shapes.values()]
+        self.values = torch.zeros(sum(sizes), dtype=torch.float64) if values is None else values
+        self._parts = dict(zip(shapes, (p.view(s) for p, s in zip(self.values.split(sizes), shapes.values()))))
 
     def __getitem__(self, name: str) -> Tensor:
-        """(K,), (bins,) or () view of a part of the vector."""
-        if name in PER_CLASS:
-            start = PER_CLASS.index(name) * self.num_classes
-            return self.values[start : start + self.num_classes]
-        start = len(PER_CLASS) * self.num_classes
-        if name in PER_SCORE:
-            start += PER_SCORE.index(name) * NUM_BINS
-            return self.values[start : start + NUM_BINS]
-        return self.values[start + NUM_BINS * len(PER_SCORE) + SCALARS.index(name)]
+        """(K, bins), (K,) or () view of a part of the vector."""
+        return self._parts[name]
 
     def add(self, name: str, value: Tensor | float) -> None:
         """Add to a part."""
         self[name].add_(value)
+
+    def add_scores(self, name: str, scores: Tensor, labels: Tensor) -> None:
+        """Count scores (n,) in [0, 1] by their labels (n,) and bins."""
+        bins = (scores * NUM_BINS).long().clamp(0, NUM_BINS - 1)
+        self[name].index_put_((labels, bins), torch.ones(len(bins), dtype=torch.float64), accumulate=True)
 
     def ratio(self, above: str, below: str) -> float:
         """One scalar by another; 0 where there is none of the latter."""
@@ -62,23 +65,43 @@ class Counts:
         return float(self[above]) / whole if whole > 0 else 0.0
 
 
-class Calibration(nn.Module):
-    """Thresholds by class from the scores of annotated objects, the start by their recall, and the brake.
+class Thresholds:
+    """From which scores on a detection is an object, and from which on it is ignored, for one step.
 
-    Annotated objects are a sample of all objects: what scores the teacher gives to them is what it gives to the objects
-    that nobody annotated. All numbers are decayed sums over the measured steps, equal on all processes.
+    Args:
+        annotated: (2, K) for images in which the class is annotated: scores of objects, of ignored ones.
+        bare: (2, K) for images in which it is not.
+    """
+
+    def __init__(self, annotated: Tensor, bare: Tensor) -> None:
+        self.annotated = annotated
+        self.bare = bare
+
+    def of_image(self, bare: Tensor) -> Tensor:
+        """(2, K) of an image, where ``bare`` (K,) bool tells the classes without annotations."""
+        return torch.where(bare, self.bare, self.annotated)
+
+
+class Calibration(nn.Module):
+    """Thresholds by the precision that detections are estimated to have, and the start by the recall above these.
+
+    Annotated objects are a sample of all objects: the scores that the teacher gives to them are those that it gives to
+    the objects that nobody annotated. So it is known how many objects of a score there should be for each annotated
+    one, or in each image; what comes beyond are mistakes. Where the teacher begins to believe its own mistakes, more
+    come, and thresholds rise. All numbers are decayed sums over the measured steps, equal on all processes.
 
     Args:
         num_classes: K.
-        score_thr: from which score on a detection is an object: a number; None: the mean score of the annotated
-            objects of its class that were found, or more where less than ``precision`` of the detections above it are
-            objects.
-        ignore_thr: fraction of that from which on it is a region to be ignored.
-        recall: recall of annotated objects at which the teacher begins; see :class:`Match`.
+        score_thr: from which score on a detection is an object; None: by ``precision``.
+        ignore_thr: fraction of ``score_thr`` from which on it is ignored.
+        precision: estimated fraction of objects among the detections of a score, from which on these are objects.
+        ignore_precision: the same from which on it is ignored.
+        recall: fraction of the annotated objects that must be found with a score above the threshold when the teacher
+            begins.
         wait: measured steps before that, at least.
-        brake: how many times as many pseudo objects as expected may come before thresholds rise; 0: no brake.
+        missing: fraction of the objects that nobody annotated, in images that ask for completion and have annotations;
+            None: estimated until the teacher begins, see :func:`estimated_missing`.
         decay: of the sums, a measured step.
-        precision: estimated fraction of pseudo objects that must be objects, or thresholds are higher.
     """
 
     def __init__(
@@ -86,23 +109,28 @@ class Calibration(nn.Module):
         num_classes: int,
         score_thr: float | None = None,
         ignore_thr: float = 0.5,
-        recall: float = 0.8,
+        precision: float = 0.6,
+        ignore_precision: float = 0.2,
+        recall: float = 0.3,
         wait: int = 20,
-        brake: float = 1.5,
+        missing: float | None = None,
         decay: float = 0.98,
-        precision: float = 0.5,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.score_thr = score_thr
         self.ignore_thr = ignore_thr
+        self.precision = precision
+        self.ignore_precision = ignore_precision
         self.recall = recall
         self.wait = wait
-        self.brake = brake
+        self.missing = missing
         self.decay = decay
-        self.precision = precision
         self.register_buffer('sums', Counts(num_classes).values)
         self.register_buffer('measured', torch.zeros((), dtype=torch.long))
+        self.register_buffer(
+            'missing_ratio', torch.tensor(0.0 if missing is None else missing / (1 - missing), dtype=torch.float64)
+        )
         self.register_buffer('begun', torch.zeros((), dtype=torch.bool))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
@@ -118,103 +146,127 @@ class Calibration(nn.Module):
     def measure(
         self,
         counts: Counts,
-        found: Detections,
+        free: Detections,
         annotated: Annotated,
-        matched: Match,
-        known: Tensor,
+        scores: Tensor,
+        bare: Tensor,
         incomplete: bool,
+        high: Tensor,
     ) -> None:
         """Add one image to the counts.
 
         Args:
             counts: of the step.
-            found, annotated, matched: of the image.
-            known: (K,) bool, classes that are annotated in it.
-            incomplete: whether it wants to be completed; only such images tell how many objects are missing.
+            free: detections of the image that are on no annotated object.
+            annotated: its objects.
+            scores: (G,) with which these were found, 0: not at all.
+            bare: (K,) bool, classes of which it has no annotations.
+            incomplete: whether it wants to be completed.
+            high: (K,) scores from which on detections are objects.
         """
+        if incomplete:
+            of_bare = bare[free.labels]
+            counts.add_scores('free', free.scores[~of_bare], free.labels[~of_bare])
+            counts.add_scores('bare', free.scores[of_bare], free.labels[of_bare])
+            counts.add('bare_images', bare.double())
         if not len(annotated.boxes):
             return
-        for label, score in zip(annotated.labels.tolist(), matched.scores.tolist()):
-            counts['objects'][label] += 1
-            counts['found'][label] += score > 0
-            counts['score'][label] += score
-        counts.add('images', known.double())
-        counts.add('recalled', matched.recalled.sum())
-        counts.add('annotated', len(matched.recalled))
-        if not incomplete:
-            return
-        counts.add('found_at', by_score(matched.scores[matched.scores > 0]))
-        counts.add('free_at', by_score(found.scores[matched.free & known[found.labels]]))
+        hit, labels = scores > 0, annotated.labels
+        counts.add_scores('found' if incomplete else 'found_whole', scores[hit], labels[hit])
+        counts['objects'].index_add_(0, labels, torch.ones(len(labels), dtype=torch.float64))
+        counts.add('images', (~bare).double())
+        counts.add('recalled', (hit & (scores >= high[labels])).sum())
+        counts.add('annotated', len(scores))
 
-    def update(self, counts: Counts) -> None:
-        """Add the counts of a step of all processes; begin where the teacher has become good enough."""
+    def update(self, counts: Counts, begun: bool) -> None:
+        """Add the counts of a step of all processes; begin where the teacher has become good enough.
+
+        How many objects are missing is no longer asked once it has begun: it does not change, and detections that the
+        student was taught would be counted as objects.
+        """
         total = counts.values.to(self.sums)
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             dist.all_reduce(total)
         self.sums.mul_(self.decay).add_(total)
         self.measured += 1
-        enough = self.counts.ratio('recalled', 'annotated') >= self.recall
-        if enough and int(self.measured) >= self.wait:
+        sums = self.counts
+        if self.missing is None and not (begun and float(self.missing_ratio)):
+            self.missing_ratio.fill_(estimated_missing(sums['found'].sum(0), sums['free'].sum(0)))
+        if sums.ratio('recalled', 'annotated') >= self.recall and int(self.measured) >= self.wait:
             self.begun.fill_(True)
 
-    def thresholds(self) -> Tensor:
-        """(K,) float: from which score on a detection is an object."""
-        counts = self.counts
+    def thresholds(self, counts: Counts) -> Thresholds:
+        """Scores by class, from the decayed sums."""
         if self.score_thr is not None:
-            plain = torch.full((self.num_classes,), float(self.score_thr), dtype=torch.float64)
-        else:
-            mean = counts['score'].sum() / counts['found'].sum() if counts['found'].sum() > 0 else torch.tensor(1.0)
-            own = counts['score'] / counts['found'].clamp(min=1e-9)
-            plain = torch.where(counts['found'] >= FEWEST, own, mean.double()).clamp(min=self.sure_from())
-        # under pressure half of the way up to 1, then two thirds, ...
-        return (1 - (1 - plain) / self.pressure(counts)).float()
+            both = torch.tensor([[self.score_thr], [self.score_thr * self.ignore_thr]]).repeat(1, self.num_classes)
+            return Thresholds(both, both)
+        missing = float(self.missing_ratio)
+        annotated = self._lowest(missing * counts['found'], counts['free'])
+        # of each class and score: objects in an image in which it is annotated, then in all those in which it is not
+        whole = counts['found_whole'] + (1 + missing) * counts['found']
+        hits = whole * (counts['bare_images'] / counts['images'].clamp(min=1e-9))[:, None]
+        return Thresholds(annotated, self._lowest(hits, counts['bare']))
 
-    def pressure(self, counts: Counts) -> float:
-        """How many times too many pseudo objects come; 1 where they are not too many."""
-        limit = self.brake * float(counts['expected'])
-        return max(float(counts['pseudo']) / limit, 1.0) if limit > 0 else 1.0
-
-    def missing_ratio(self) -> float:
-        """How many objects that nobody annotated there are to each annotated one.
-
-        Above a score there are m annotated objects among the detections, and f that are free: missing objects, as many
-        to each annotated one as everywhere, and mistakes, which become rarer as the score rises. So the least f / m
-        over all scores, above which enough annotated objects are, is the estimate.
-        """
-        return float(self._free_to_found().amin())
-
-    def sure_from(self) -> float:
-        """Lowest score from which on free detections are objects, by estimate, in ``precision`` of the cases."""
-        ratios = self._free_to_found()
-        missing = float(ratios.amin())
-        enough = missing >= self.precision * ratios  # f detections, of which missing * m are objects
-        return float(enough.nonzero()[0]) / NUM_BINS
-
-    def _free_to_found(self) -> Tensor:
-        """(bins,) f / m above the lower end of each bin; infinite where m is too small to tell, 0 without any."""
-        counts = self.counts
-        found, free = (counts[name].flip(0).cumsum(0).flip(0) for name in PER_SCORE)
-        if found[0] < FEWEST:
-            return torch.zeros_like(found)
-        ratios = free / found.clamp(min=1e-9)
-        return ratios.masked_fill(found < LEAST_PART * found[0], float('inf'))
-
-    def expected(self, annotated: Annotated, completed: Tensor) -> float:
-        """How many pseudo objects an image should get.
-
-        In an image without objects, or with classes that are not annotated, as many of a class as images have in which
-        it is annotated; in others as many to each annotated object as detections say that are missing.
+    def _lowest(self, hits: Tensor, detections: Tensor) -> Tensor:
+        """(2, K) scores from which on detections are objects, and ignored.
 
         Args:
+            hits: (K, bins) objects that should be among the detections.
+            detections: (K, bins).
+        """
+        few = hits.sum(1) < FEWEST
+        pooled = [torch.where(few[:, None], part.sum(0), part) for part in (hits, detections)]
+        limits = (self.precision, self.ignore_precision)
+        return torch.stack([lowest_score(*pooled, limit) for limit in limits]).float()
+
+    def expected(self, counts: Counts, annotated: Annotated, completed: Tensor, bare: Tensor) -> float:
+        """How many pseudo objects an image should get.
+
+        Args:
+            counts: decayed sums.
             annotated: the image's objects.
             completed: (K,) bool, classes that are completed.
+            bare: (K,) bool, those without annotations: they should have as many objects as in other images.
         """
-        if len(annotated.boxes) and completed.all():
-            return self.missing_ratio() * len(annotated.boxes)
-        counts = self.counts
-        return float((counts['objects'] / counts['images'].clamp(min=1e-9))[completed].sum())
+        by_image = counts['objects'] / counts['images'].clamp(min=1e-9)
+        missing = float(self.missing_ratio) * completed[annotated.labels].sum()
+        return float(missing) + float(by_image[completed & bare].sum())
 
 
-def by_score(scores: Tensor) -> Tensor:
-    """(bins,) float64 numbers of scores in [0, 1]."""
-    return torch.histc(scores.float(), NUM_BINS, 0, 1).double()
+def estimated_missing(found: Tensor, free: Tensor) -> float:
+    """How many objects that nobody annotated there are to each annotated one; 0 where too few were found to tell.
+
+    Above a score there are m annotated objects among the detections, and f that are free: missing objects, as many to
+    each annotated one as everywhere, and mistakes, which become rarer as the score rises. So the least f / m over all
+    scores, above which enough annotated objects are, is the estimate.
+
+    Args:
+        found, free: (bins,) numbers of both by score.
+    """
+    found, free = (part.flip(0).cumsum(0) for part in (found, free))
+    if found[-1] < FEWEST:
+        return 0.0
+    enough = found >= LEAST_PART * found[-1]
+    return float((free[enough] / found[enough]).amin())
+
+
+def lowest_score(hits: Tensor, detections: Tensor, precision: float) -> Tensor:
+    """(K,) lowest scores down to which at least ``precision`` of the detections of each score are objects.
+
+    A bin is judged with both its neighbours; one with fewer than three detections in them is passed over. 1 where even
+    the best are not, or nothing was found.
+
+    Args:
+        hits, detections: (K, bins) by class and score.
+    """
+    hits, detections = (neighbours(part) for part in (hits, detections))
+    bad = (hits < precision * detections) & (detections >= 3)
+    highest_bad = torch.where(bad, torch.arange(1, NUM_BINS + 1), 0).amax(1)
+    lowest = highest_bad.clamp(min=1) / NUM_BINS
+    return torch.where(hits.sum(1) > 0, lowest, 1.0)
+
+
+def neighbours(numbers: Tensor) -> Tensor:
+    """(K, bins) sums of each bin and the ones beside it."""
+    padded = nn.functional.pad(numbers, (1, 1))
+    return padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]

@@ -3,7 +3,8 @@
 Legend: n detections, G annotated objects, K classes; boxes are xyxy px of the network's input, everything on the CPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps
+from mmdet.ops import batched_nms
 
 SAME_OBJECT = 0.5  # IoU from which on a detection and an annotated object are one
 
@@ -42,8 +44,22 @@ class Match(NamedTuple):
     """Detections of an image against its annotated objects."""
 
     scores: Tensor  # (G,) best score of a detection of the object's class and place; 0: it was not found
-    recalled: Tensor  # (G,) bool, found among the best detections, twice as many as there are objects
     free: Tensor  # (n,) bool, on no annotated object and in no ignored region
+
+
+@contextmanager
+def few_proposals(detector: Any, count: int | None) -> Iterator[None]:
+    """Let the second stage of a detector look at ``count`` proposals of an image at most; None: as in tests."""
+    head = getattr(detector, 'rpn_head', None)
+    if count is None or head is None or head.test_cfg is None or getattr(detector, 'roi_head', None) is None:
+        yield
+        return
+    given = head.test_cfg
+    head.test_cfg = type(given)({**given, 'max_per_img': min(given['max_per_img'], count)})
+    try:
+        yield
+    finally:
+        head.test_cfg = given
 
 
 def read_result(result: Any) -> Detections:
@@ -102,27 +118,20 @@ def match(found: Detections, annotated: Annotated, overlap: float = SAME_OBJECT)
             it that may lie in an ignored region.
     """
     if not len(found.boxes):
-        nothing = torch.zeros(len(annotated.boxes))
-        return Match(nothing, nothing.bool(), torch.zeros(0, dtype=torch.bool))
+        return Match(torch.zeros(len(annotated.boxes)), torch.zeros(0, dtype=torch.bool))
     free = torch.ones(len(found.boxes), dtype=torch.bool)
     if len(annotated.ignored):
         free &= bbox_overlaps(found.boxes, annotated.ignored, mode='iof').amax(1) < overlap
     if not len(annotated.boxes):
-        return Match(torch.zeros(0), torch.zeros(0, dtype=torch.bool), free)
+        return Match(torch.zeros(0), free)
     ious = bbox_overlaps(found.boxes, annotated.boxes)
     same = (ious >= SAME_OBJECT) & (found.labels[:, None] == annotated.labels)
-    recalled = same[: 2 * len(annotated.boxes)].any(0)
-    return Match((same * found.scores[:, None]).amax(0), recalled, free & (ious.amax(1) < overlap))
+    return Match((same * found.scores[:, None]).amax(0), free & (ious.amax(1) < overlap))
 
 
-def without_duplicates(boxes: Tensor, others: Sequence[Tensor], overlap: float) -> Tensor:
-    """(n,) bool: boxes, best first, that overlap no better one that is kept, nor one of ``others``, by that IoU."""
-    kept = torch.ones(len(boxes), dtype=torch.bool)
-    for rows in others:
-        if len(rows) and len(boxes):
-            kept &= bbox_overlaps(boxes, rows).amax(1) < overlap
-    ious = bbox_overlaps(boxes, boxes) if len(boxes) else boxes.new_zeros(0, 0)
-    for i in range(len(boxes)):  # few are left: those above a threshold
-        if kept[i]:
-            kept[i + 1 :] &= ious[i, i + 1 :] < overlap
-    return kept
+def without_duplicates(found: Detections, groups: Tensor, overlap: float) -> Detections:
+    """Detections that overlap no better one of their group by more than that IoU; ``groups`` (n,) are numbers."""
+    if not len(found.boxes):
+        return found
+    _, kept = batched_nms(found.boxes, found.scores, groups.long(), dict(type='nms', iou_threshold=overlap))
+    return found.take(kept)

@@ -17,9 +17,10 @@ from mmdet.core.directives import (
     unlabelled_classes,
 )
 from mmdet.core.img_meta import ImgMeta
-from mmdet.models.teacher.calibration import Calibration, Counts
+from mmdet.models.options.fold_norm import fold_norms
+from mmdet.models.teacher.calibration import Calibration, Counts, Thresholds
 from mmdet.models.teacher.completion import Added, complete_batch
-from mmdet.models.teacher.detections import Annotated, Detections, Match, match, read_result, without_duplicates
+from mmdet.models.teacher.detections import Annotated, Detections, few_proposals, match, read_result, without_duplicates
 from mmdet.models.teacher.diagnosis import Diagnosis
 from mmdet.models.teacher.student_view import StudentView
 from mmdet.utils.running.amp import enable_autocast
@@ -41,23 +42,26 @@ class Teacher(nn.Module):
         model: a detector like the student; kept as the average.
         num_classes: K.
         momentum: how much of the old average a step leaves, once it is warm.
-        burn_in: when it begins: ``dict(recall=0.8, wait=20)`` (see :class:`Calibration`), or a number of steps.
+        burn_in: when it begins: ``dict(recall=0.3, wait=20)`` (see :class:`Calibration`), or a number of steps.
         measure_every: before it begins, every which step the recall is measured.
-        score_thr: from which score on a detection is an object; None: calibrated by class.
-        ignore_thr: fraction of that from which on it is ignored; 1: nothing is.
+        score_thr: from which score on a detection is an object; None: calibrated by class, see ``precision``.
+        ignore_thr: fraction of ``score_thr`` from which on it is ignored; 1: nothing is.
         ignore_as: ``'objects'``, of weight 0, or ``'regions'``, in ``gt_bboxes_ignore``, for detectors whose heads let
             no single object weigh, and whose assigners have an ``ignore_iof_thr``.
         weight: of pseudo objects in the classification: a number, or ``'confidence'``.
         box_loss: their weight in the losses of boxes, masks and keypoints.
         overlap: IoU with an annotated object, or a better detection, from which on a detection is not taken.
-        precision, brake: see :class:`Calibration`.
+        precision, ignore_precision: estimated fraction of objects among detections of a score, from which on they are
+            objects, or ignored; see :class:`Calibration`.
+        missing: fraction of the objects that nobody annotated; None: estimated.
         student_view: arguments of :class:`StudentView`; None: the student sees what the teacher sees.
+        proposals: of an image, at which the second stage of the teacher looks in training, at most; None: as in tests.
         dtype: of the teacher's inference, ``'float32'`` or ``'bfloat16'``.
         evaluate: whom a test runs, ``'student'`` or ``'teacher'``.
         diagnose_with: COCO file with the complete labels, for the log alone; see :class:`Diagnosis`.
 
     Raises:
-        ValueError: a value that an argument cannot have.
+        ValueError: a value that an argument cannot have, or a panoptic detector.
     """
 
     directive_keys = (PSEUDO_LABELS,)  # that the report of directives lists as read
@@ -77,28 +81,44 @@ class Teacher(nn.Module):
         weight: str | float = 1.0,
         box_loss: float = 0.0,
         overlap: float = 0.5,
-        precision: float = 0.5,
-        brake: float = 1.5,
+        precision: float = 0.6,
+        ignore_precision: float = 0.2,
+        missing: float | None = None,
         student_view: Mapping[str, Any] | None = None,
+        proposals: int | None = 256,
         dtype: str = 'float32',
         evaluate: str = STUDENT,
         diagnose_with: str | None = None,
     ) -> None:
         super().__init__()
+        if getattr(getattr(model, 'panoptic_fusion_head', None), 'num_stuff_classes', 0):
+            raise ValueError(
+                f'teacher: {type(model).__name__} learns a class for every pixel, and the maps of its images say that '
+                'nothing is where a pseudo object would be; the teacher completes boxes and masks of objects alone '
+                '(num_stuff_classes=0)'
+            )
         _check('momentum', momentum, 0 <= momentum < 1, 'a number in [0, 1)')
         _check('ignore_as', ignore_as, ignore_as in ('objects', 'regions'), "'objects' or 'regions'")
+        known = missing is None or (not isinstance(missing, str) and 0 <= missing < 1)
+        _check('missing', missing, known, 'a number in [0, 1) or None')
         usable = weight == 'confidence' or (not isinstance(weight, str) and weight >= 0)
         _check('weight', weight, usable, "a number >= 0 or 'confidence'")
+        _check('proposals', proposals, proposals is None or proposals > 0, 'a number above 0 or None')
         _check('dtype', dtype, dtype in DTYPES, ', '.join(DTYPES))
         _check('evaluate', evaluate, evaluate in (STUDENT, TEACHER), f'{STUDENT!r} or {TEACHER!r}')
-        self._hidden = [model.requires_grad_(False).eval()]  # in a list, so that no sweep over modules finds it
+        self._hidden = [
+            fold_norms(model.requires_grad_(False).eval())
+        ]  # in a list, so that no sweep over modules finds it
         self.momentum = momentum
         self.begin_at = burn_in if isinstance(burn_in, int) else None
         start = {} if isinstance(burn_in, int) or burn_in is None else dict(burn_in)
         self.measure_every = measure_every
-        self.calibration = Calibration(num_classes, score_thr, ignore_thr, brake=brake, precision=precision, **start)
+        self.calibration = Calibration(
+            num_classes, score_thr, ignore_thr, precision, ignore_precision, missing=missing, **start
+        )
         self.ignore_as, self.weight, self.box_loss, self.overlap = ignore_as, weight, box_loss, overlap
         self.student_view = None if student_view is None else StudentView(**student_view)
+        self.proposals = proposals
         self.dtype, self.evaluate, self.diagnose_with = DTYPES[dtype], evaluate, diagnose_with
         self._diagnosis: Diagnosis | None = None
         self.register_buffer('steps', torch.zeros((), dtype=torch.long))
@@ -135,17 +155,17 @@ class Teacher(nn.Module):
         self.follow(student)
         metas, wanted = data['img_metas'], [meta.get(PSEUDO_LABELS) == COMPLETE for meta in data['img_metas']]
         counts = Counts(self.calibration.num_classes)
-        begun = self.has_begun
+        begun, sums = self.has_begun, self.calibration.counts
+        thresholds = self.calibration.thresholds(sums)
         added: list[Added | None] = [None] * len(metas)
         measuring = begun or int(self.steps) % self.measure_every == 0
         if measuring and any(wanted):
             if self._diagnosis is None and self.diagnose_with is not None:
                 self._diagnosis = Diagnosis(self.diagnose_with, student.CLASSES or ())
-            high = self.calibration.thresholds()
             images = zip(self._detect(data), self._truth(data), metas, wanted)
-            added = [self._image(counts, high, *image, begun) for image in images]
+            added = [self._image(counts, sums, thresholds, *image, begun) for image in images]
         if measuring:  # on all processes, whatever their images are
-            self.calibration.update(counts)
+            self.calibration.update(counts, begun)
         out = dict(data)
         if not begun:
             boxes = data['gt_bboxes']
@@ -158,7 +178,7 @@ class Teacher(nn.Module):
             if self.student_view is not None:
                 out['img'] = self.student_view(out['img'], metas, wanted)
         out['img_metas'] = metas
-        return out, self._log(student, metas, added)
+        return out, self._log(student, metas, added, thresholds)
 
     @property
     def has_begun(self) -> bool:
@@ -176,8 +196,7 @@ class Teacher(nn.Module):
         ours = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
         floats = [name for name, value in ours.items() if value.is_floating_point()]
         averages = [ours[name] for name in floats]
-        torch._foreach_mul_(averages, keep)
-        torch._foreach_add_(averages, [theirs[name].detach() for name in floats], alpha=1 - keep)
+        torch._foreach_lerp_(averages, [theirs[name].detach() for name in floats], 1 - keep)
         for name, value in ours.items():
             if not value.is_floating_point():
                 value.copy_(theirs[name])
@@ -202,7 +221,8 @@ class Teacher(nn.Module):
             enable_autocast(self.model, self.dtype)
         given = dict(proposals=[data['proposals']]) if data.get('proposals') is not None else {}
         metas = [dict(meta) for meta in data['img_metas']]
-        results = self.model(img=[data['img']], img_metas=[metas], return_loss=False, rescale=False, **given)
+        with few_proposals(self.model, self.proposals):
+            results = self.model(img=[data['img']], img_metas=[metas], return_loss=False, rescale=False, **given)
         return [read_result(result) for result in results]
 
     def _truth(self, data: Mapping[str, Any]) -> list[Annotated]:
@@ -215,46 +235,42 @@ class Teacher(nn.Module):
     def _image(
         self,
         counts: Counts,
-        high: Tensor,
+        sums: Counts,
+        thresholds: Thresholds,
         found: Detections,
         annotated: Annotated,
         meta: ImgMeta,
         wanted: bool,
         begun: bool,
     ) -> Added | None:
-        """Measure one image; what it gets, if it wants something. ``high`` (K,) are the thresholds."""
-        classes = self.calibration.num_classes
-        unlabelled = unlabelled_classes(meta, classes)
-        known = torch.ones(classes, dtype=torch.bool)
-        known[unlabelled] = False
+        """Measure one image; what it gets, if it wants something. ``sums`` are the statistics until now."""
+        bare = torch.full((self.calibration.num_classes,), not len(annotated.boxes))
+        if unlabelled := unlabelled_classes(meta, len(bare)):
+            completed = bare = torch.zeros_like(bare).index_fill(0, torch.tensor(unlabelled), True)
+        else:
+            completed = torch.ones_like(bare)
         matched = match(found, annotated, self.overlap)
-        self.calibration.measure(counts, found, annotated, matched, known, wanted)
+        free = found.take(matched.free)
+        free = without_duplicates(free, bare[free.labels], self.overlap)
+        limits = thresholds.of_image(bare)
+        self.calibration.measure(counts, free, annotated, matched.scores, bare, wanted, limits[0])
         if not (wanted and begun):
             return None
-        completed = ~known if unlabelled else torch.ones_like(known)
-        added = self._choose(found, matched, completed, high)
+        high, low = limits[:, free.labels]
+        sure = free.scores >= high
+        chosen = (sure, ~sure & (free.scores >= low))
+        added = Added(*(free.take(part & completed[free.labels]) for part in chosen))
         counts.add('completed', 1)
         counts.add('pseudo', len(added.objects.boxes))
         counts.add('ignored', len(added.ignored.boxes))
         counts.add('confidence', added.objects.scores.sum())
-        counts.add('expected', self.calibration.expected(annotated, completed))
+        counts.add('expected', self.calibration.expected(sums, annotated, completed, bare))
         if self._diagnosis is not None:
             self._diagnosis.judge(counts, added.objects, annotated, completed, meta)
         return added
 
-    def _choose(self, found: Detections, matched: Match, completed: Tensor, high: Tensor) -> Added:
-        """Pseudo objects, and regions to be ignored, among the detections of one image."""
-        low = high * self.calibration.ignore_thr
-        kept = matched.free & completed[found.labels] & (found.scores >= low[found.labels])
-        candidates = found.take(kept)
-        sure = candidates.scores >= high[candidates.labels]
-        objects, doubtful = candidates.take(sure), candidates.take(~sure)
-        objects = objects.take(without_duplicates(objects.boxes, [], self.overlap))
-        doubtful = doubtful.take(without_duplicates(doubtful.boxes, [objects.boxes], self.overlap))
-        return Added(objects, doubtful)
-
     def _log(
-        self, student: nn.Module, metas: Sequence[ImgMeta], added: Sequence[Added | None]
+        self, student: nn.Module, metas: Sequence[ImgMeta], added: Sequence[Added | None], thresholds: Thresholds
     ) -> tuple[list[str], Tensor]:
         """Running means, and what each source of the log got in this step."""
         counts = self.calibration.counts
@@ -265,7 +281,7 @@ class Teacher(nn.Module):
             'expected': counts.ratio('expected', 'completed'),
             'ignored': counts.ratio('ignored', 'completed'),
             'confidence': counts.ratio('confidence', 'pseudo'),
-            'threshold': float(self.calibration.thresholds().mean()),
+            'threshold': float(thresholds.annotated[0].mean()),
         }
         if self.diagnose_with is not None:
             values |= dict(right=counts.ratio('right', 'judged'), hit=counts.ratio('hit', 'missing'))

@@ -23,6 +23,7 @@ def point_sample(input: Tensor, points: Tensor, align_corners: bool = False, **k
         ``(N, C, P)``, or ``(N, C, Hg, Wg)``.
     """
     grid = points.unsqueeze(2) if points.dim() == 3 else points
+    # grid_sample counts from -1 to 1
     out = F.grid_sample(input, 2 * grid - 1, align_corners=align_corners, **kwargs)
     return out.squeeze(3) if points.dim() == 3 else out
 

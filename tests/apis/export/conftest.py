@@ -1,9 +1,13 @@
 """Files that small detectors are exported to."""
 
 import logging
+import os
 
 import pytest
 from export_cases import built, mask_rcnn, retinanet
+from filelock import FileLock
+
+from mmdet.apis.export import export_detector
 
 
 @pytest.fixture(scope='package', autouse=True)
@@ -23,3 +27,24 @@ def one_stage():
 @pytest.fixture(scope='package')
 def two_stage():
     return built(mask_rcnn())
+
+
+def exported_once(tmp_path_factory, request, kind):
+    """The path of a detector's ONNX file."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if 'PYTEST_XDIST_WORKER' in os.environ else folder  # that of all processes of this run
+    path = folder / f'{kind}.onnx'
+    with FileLock(f'{path}.lock'):
+        if not path.exists():
+            export_detector(request.getfixturevalue(kind), path)
+    return path
+
+
+@pytest.fixture(scope='package')
+def one_stage_file(tmp_path_factory, request):
+    return exported_once(tmp_path_factory, request, 'one_stage')
+
+
+@pytest.fixture(scope='package')
+def two_stage_file(tmp_path_factory, request):
+    return exported_once(tmp_path_factory, request, 'two_stage')

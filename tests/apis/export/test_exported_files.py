@@ -5,7 +5,6 @@ An export takes some ten seconds, so that each detector is exported once, for al
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from export_cases import CLASSES, NORM, config_of, retinanet
-from filelock import FileLock
 
 from mmdet.apis import inference_detector, init_detector
 from mmdet.apis.export import DetectorGraph, ExportError, ExportOptions, ONNXDetector, export_detector, requirements
@@ -26,27 +24,6 @@ ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.skipif(
     requirements.torch_release() < requirements.LEAST_TORCH, reason='the exporter needs a newer torch'
 )
-
-
-def exported_once(tmp_path_factory, request, kind):
-    """The path of a detector's ONNX file."""
-    folder = tmp_path_factory.getbasetemp()
-    folder = folder.parent if 'PYTEST_XDIST_WORKER' in os.environ else folder  # that of all processes of this run
-    path = folder / f'{kind}.onnx'
-    with FileLock(f'{path}.lock'):
-        if not path.exists():
-            export_detector(request.getfixturevalue(kind), path)
-    return path
-
-
-@pytest.fixture(scope='module')
-def one_stage_file(tmp_path_factory, request):
-    return exported_once(tmp_path_factory, request, 'one_stage')
-
-
-@pytest.fixture(scope='module')
-def two_stage_file(tmp_path_factory, request):
-    return exported_once(tmp_path_factory, request, 'two_stage')
 
 
 def batch(number, size, factor=1.0):

@@ -96,6 +96,8 @@ def test_all_missing_boxes_of_enough_probability_are_added(world, tmp_path, orig
 def test_unknown_suggestion_is_refused_with_the_nearest_name(world, tmp_path):
     with pytest.raises(UserError, match="--apply mising.*'missing'"):
         apply_findings(world.findings, tmp_path, ['mising'])
+    with pytest.raises(UserError, match="mean 'directives'.*accepted are directives, all, "):
+        apply_findings(world.findings, tmp_path, ['directive'])
 
 
 def test_original_is_never_overwritten(world, originals):

@@ -10,9 +10,7 @@ import pytest
 from mmcv import Config
 
 from mmdet.apis.report.class_scores import (
-    Curve,
     ThresholdFileError,
-    best_threshold,
     class_scores,
     curves_csv,
     thresholds_by_class,
@@ -20,6 +18,7 @@ from mmdet.apis.report.class_scores import (
 )
 from mmdet.apis.report.samples import samples
 from mmdet.apis.results import build_split
+from mmdet.datasets.metrics.best_threshold import Curve, best_threshold
 
 BOX = [10.0, 10, 30, 30]
 FAR = [50.0, 50, 70, 70]

@@ -102,3 +102,25 @@ def test_impossible_values_and_names_are_explained(key, value, text):
 @pytest.mark.parametrize('field', ['classes', 'img_classes', 'sampling_negatives', 'weight'])
 def test_fields_of_the_user_that_are_further_off_pass(field):
     directives.check_directive(field, object())
+
+
+@pytest.mark.parametrize(
+    ('metas', 'line'),
+    [
+        ({'negatives': 'none'}, 'negatives none'),
+        ({'rpn_head.negatives': dict(type='soft', weight=0.5)}, 'rpn_head.negatives soft'),
+        ({'bbox_head.negative_weight': 0.25}, 'bbox_head.negative_weight 0.25'),
+        ({'labeled_classes': [0, 'c']}, 'labeled_classes: a, c'),
+        ({'unlabeled_classes': [1]}, 'unlabeled_classes: b'),
+    ],
+)
+def test_describe_lines_name_every_kind_of_directive(metas, line):
+    assert directives.describe_lines({**metas, 'ori_filename': 'a.jpg'}, ('a', 'b', 'c')) == [line]
+
+
+def test_describe_lines_name_weights_and_ignored_negatives():
+    metas = {'rpn_head.loss_weight': 0.5, 'roi_head.loss_weight': 2, 'ignore_negatives': 1}
+    assert directives.describe_lines(metas) == ['rpn_head 0.5', 'roi_head 2', 'ignore_negatives']
+    assert directives.describe_lines({}) == ['no directives: every head has weight 1']
+    with pytest.raises(ValueError, match='>= 0'):
+        directives.describe_lines({'rpn_head.loss_weight': -1})

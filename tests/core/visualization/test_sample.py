@@ -1,38 +1,14 @@
 """Pictures of training samples."""
 
 import numpy as np
-import pytest
 
-from mmdet.core.directives import IGNORE_NEGATIVES, ROI_HEAD, RPN_HEAD, loss_weight_key
-from mmdet.core.visualization.sample import LINE_HEIGHT, directive_lines, draw_sample
+from mmdet.core.visualization.sample import LINE_HEIGHT, draw_sample
 
 GREY = np.full((60, 80, 3), 120, np.uint8)
 
 
 def draw(**options):
     return draw_sample(GREY, np.array([[5.0, 5, 30, 30]]), np.array([0]), class_names=('a',), **options)
-
-
-@pytest.mark.parametrize(
-    ('metas', 'line'),
-    [
-        ({'negatives': 'none'}, 'negatives none'),
-        ({'rpn_head.negatives': dict(type='soft', weight=0.5)}, 'rpn_head.negatives soft'),
-        ({'bbox_head.negative_weight': 0.25}, 'bbox_head.negative_weight 0.25'),
-        ({'labeled_classes': [0, 'c']}, 'labeled_classes: a, c'),
-        ({'unlabeled_classes': [1]}, 'unlabeled_classes: b'),
-    ],
-)
-def test_directive_lines_name_every_kind_of_directive(metas, line):
-    assert directive_lines({**metas, 'ori_filename': 'a.jpg'}, ('a', 'b', 'c')) == [line]
-
-
-def test_directive_lines_name_weights_and_ignored_negatives():
-    metas = {loss_weight_key(RPN_HEAD): 0.5, loss_weight_key(ROI_HEAD): 2, IGNORE_NEGATIVES: 1}
-    assert directive_lines(metas) == ['rpn_head 0.5', 'roi_head 2', 'ignore_negatives']
-    assert directive_lines({}) == ['no directives: every head has weight 1']
-    with pytest.raises(ValueError, match='>= 0'):
-        directive_lines({loss_weight_key(RPN_HEAD): -1})
 
 
 def test_draw_sample_is_as_large_as_the_image_with_its_caption_below():

@@ -161,6 +161,7 @@ def test_the_data_set_reports_lvis_figures(write_coco, capsys):
     out = dataset.evaluate(results_of([[0, 0, 20, 20, 0.9]], []), classwise=True)
     assert (out['bbox_AP'], out['bbox_APr'], out['bbox_APf'], out['bbox_APl']) == (0.5, 1.0, 0.0, -1.0)
     assert out['bbox_mAP_copypaste'].startswith('AP:0.500 AP50:0.500 AP75:0.500 APs:0.500')
+    assert (out['bbox_AP/cat'], out['bbox_AP/dog']) == (1.0, 0.0)
     assert 'cat: 1.000' in capsys.readouterr().out
 
 

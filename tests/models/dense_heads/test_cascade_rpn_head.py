@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.functional.adaptive_conv import AdaptiveConv, anchor_offsets
+from mmdet.models.dense_heads.functional.guided.adaptive_conv import AdaptiveConv, anchor_offsets
 
 CODER = dict(type='DeltaXYWHBBoxCoder', target_means=(0.0,) * 4, target_stds=(0.1, 0.1, 0.5, 0.5))
 STAGE = dict(

@@ -5,7 +5,7 @@ import torch
 from zoo_cases_zoo1 import CASES
 
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.functional.corners import areas, off_centre
+from mmdet.models.dense_heads.functional.corners.corners import areas, off_centre
 
 META = dict(
     img_shape=(16, 16, 3), pad_shape=(16, 16, 3), batch_input_shape=(16, 16), scale_factor=[2.0] * 4,

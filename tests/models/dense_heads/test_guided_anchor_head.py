@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.functional.guided_targets import location_targets, region_masks, sampled_approxs
+from mmdet.models.dense_heads.functional.guided.guided_targets import location_targets, region_masks, sampled_approxs
 from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
 
 MAX_IOU = dict(pos_iou_thr=0.5, neg_iou_thr=0.3, min_pos_iou=0.3, ignore_iof_thr=-1)

@@ -6,7 +6,7 @@ from zoo_cases_zoo1 import CASES
 
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
-from mmdet.models.dense_heads.functional.points import decode_boxes, encode_boxes
+from mmdet.models.dense_heads.functional.points.points import decode_boxes, encode_boxes
 
 PRIORS = torch.tensor([[8.0, 16, 8, 8], [16, 0, 16, 16]])
 

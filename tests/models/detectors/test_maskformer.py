@@ -23,7 +23,7 @@ METAS = [
 ]
 
 
-def make(kind, stuff=1, **test_cfg):
+def make(kind, stuff=1, teacher=None, **test_cfg):
     head = copy.deepcopy(CASES[f'{kind}Head'])
     train_cfg = head.pop('train_cfg')
     head.update(num_stuff_classes=stuff, loss_cls=dict(head['loss_cls'], class_weight=[1.0] * (2 + stuff) + [0.1]))
@@ -32,7 +32,7 @@ def make(kind, stuff=1, **test_cfg):
         dict(
             type=kind, backbone=dict(type=TwoConvs.__name__), panoptic_head=dict(head, type=f'{kind}Head'),
             panoptic_fusion_head=dict(type='MaskFormerFusionHead', num_things_classes=2, num_stuff_classes=stuff),
-            train_cfg=train_cfg, test_cfg=test_cfg,
+            train_cfg=train_cfg, test_cfg=test_cfg, **({} if teacher is None else dict(teacher=teacher)),
         )
     )  # fmt: skip
 

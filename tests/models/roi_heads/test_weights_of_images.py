@@ -18,9 +18,9 @@ from mmdet.core.directives import (
     negative_weight_key,
 )
 from mmdet.core.mask import BitmapMasks
+from mmdet.models.base_head import loss_of_rows
 from mmdet.models.builder import HEADS, build_head
 from mmdet.models.directives import switch_directives_on, unsupported_reason
-from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
 from mmdet.models.roi_heads.keypoint_heads import KeypointTargets
 from mmdet.models.utils.directive_report import directive_readers
 

@@ -157,18 +157,19 @@ def test_with_labelled_classes_only_the_others_are_completed(labeled, count):
 
 
 def test_burn_in_is_over_when_annotated_objects_are_recalled():
-    model = detector(burn_in=dict(recall=0.9, wait=3), measure_every=2)
+    model = detector(burn_in=dict(recall=0.9, wait=3), measure_every=2, score_thr=0.7)
     calls = detecting(model, FOUND[1], label=1)
     begun = []
     for _ in range(6):
         step(model, batch(), lr=0.0)
         begun.append(model.teacher.has_begun)
     assert begun == [False, False, False, False, False, True] and len(calls) == 3
-    missing = detector(burn_in=dict(recall=0.9, wait=3), measure_every=1)
-    detecting(missing, FOUND[0])
-    for _ in range(6):
-        step(missing, batch(), lr=0.0)
-    assert not missing.teacher.has_begun
+    for rows, score_thr in ((FOUND[0], 0.7), (FOUND[1], 0.85)):  # another class; a score that is too low
+        missing = detector(burn_in=dict(recall=0.9, wait=3), measure_every=1, score_thr=score_thr)
+        detecting(missing, rows, label=rows is FOUND[1])
+        for _ in range(6):
+            step(missing, batch(), lr=0.0)
+        assert not missing.teacher.has_begun
 
 
 def test_checkpoints_hold_the_copy_and_a_resumed_run_goes_on_to_equal_numbers(tmp_path):
@@ -186,7 +187,7 @@ def test_checkpoints_hold_the_copy_and_a_resumed_run_goes_on_to_equal_numbers(tm
     after = steps(whole, 2)
     keys = torch.load(tmp_path / 'at_3.pth', weights_only=True)['state_dict']
     student = [key for key in keys if not key.startswith('teacher.')]
-    own = {'teacher.steps', *(f'teacher.calibration.{name}' for name in ('sums', 'measured', 'begun'))}
+    own = {'teacher.steps', *(f'teacher.calibration.{name}' for name in ('sums', 'measured', 'missing_ratio', 'begun'))}
     assert {key for key in keys if key.startswith('teacher.')} == {f'teacher.model.{key}' for key in student} | own
     resumed = made()
     load_checkpoint(resumed, str(tmp_path / 'at_3.pth'), strict=True)
@@ -244,6 +245,19 @@ def test_training_in_bfloat16_and_validation_steps():
     assert not any(name.startswith('teacher') for name in model.val_step(batch())['log_vars'])
 
 
+@pytest.mark.parametrize(('proposals', 'count'), [(3, 3), (None, 10)])
+def test_its_second_stage_looks_at_few_proposals_in_training_alone(proposals, count):
+    model = detector(burn_in=0, score_thr=0.1, proposals=proposals)
+    head, seen = model.teacher.model.rpn_head, []
+    head.test_cfg.max_per_img = 10
+    look = model.teacher.model.roi_head.simple_test
+    model.teacher.model.roi_head.simple_test = lambda feats, boxes, *args, **kwargs: (
+        seen.append(len(boxes[0])), look(feats, boxes, *args, **kwargs)
+    )[1]  # fmt: skip
+    model.teacher.complete(model, batch())
+    assert seen == [count] and head.test_cfg.max_per_img == 10
+
+
 def test_the_log_has_counts_of_every_source():
     model = detector(burn_in=0, score_thr=0.7)
     detecting(model, *FOUND)
@@ -265,6 +279,8 @@ def test_the_log_has_counts_of_every_source():
         (dict(ignore_as='boxes'), "teacher.ignore_as: expected 'objects' or 'regions'"),
         (dict(weight='sure'), "teacher.weight: expected a number >= 0 or 'confidence'"),
         (dict(dtype='half'), 'teacher.dtype: expected float32, bfloat16'),
+        (dict(missing=1), r'teacher.missing: expected a number in \[0, 1\) or None, got 1'),
+        (dict(proposals=0), 'teacher.proposals: expected a number above 0 or None'),
         (dict(evaluate='both'), "teacher.evaluate: expected 'student' or 'teacher'"),
     ],
 )

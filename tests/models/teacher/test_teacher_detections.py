@@ -67,18 +67,22 @@ def test_match_by_hand():
     )
     matched = match(found, annotated)
     torch.testing.assert_close(matched.scores, torch.tensor([0.9, 0.6, 0]))
-    assert matched.recalled.tolist() == [True, True, False]
     assert matched.free.tolist() == [False, True, False, False, False, False]
-    one = Annotated(annotated.boxes[1:2], annotated.labels[1:2], annotated.ignored[:0])
-    assert match(found, one).recalled.tolist() == [False]  # it is not among the two best detections
     nothing = Annotated(annotated.boxes[:0], annotated.labels[:0], annotated.ignored[:0])
     assert match(found, nothing).free.all() and match(found, nothing).scores.shape == (0,)
     empty = match(found.take(torch.zeros(6, dtype=torch.bool)), annotated)
     assert empty.scores.tolist() == [0, 0, 0] and empty.free.shape == (0,)
 
 
-def test_better_detections_and_others_suppress_by_hand():
-    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [20, 20, 30, 30], [0, 0, 10, 4]])
-    assert without_duplicates(boxes, [], 0.5).tolist() == [True, False, True, True]  # the last: IoU 0.4 with the first
-    assert without_duplicates(boxes, [boxes[2:3]], 0.5).tolist() == [True, False, False, True]
-    assert without_duplicates(boxes[:0], [boxes], 0.5).shape == (0,)
+def test_better_detections_of_a_group_suppress_by_hand():
+    found = found_of(
+        [0.0, 0, 10, 10, 0.9, 0], [0, 0, 10, 8, 0.8, 1], [20, 20, 30, 30, 0.7, 0], [0, 0, 10, 4, 0.6, 0]
+    )  # fmt: skip
+
+    def kept(groups):
+        return without_duplicates(found, torch.tensor(groups), 0.5).scores.tolist()
+
+    assert kept([0, 0, 0, 0]) == pytest.approx([0.9, 0.7, 0.6])  # the last: IoU 0.4 with the first, 0.5 with the second
+    assert kept([0, 1, 0, 0]) == pytest.approx([0.9, 0.8, 0.7, 0.6])
+    empty = found.take(torch.zeros(4, dtype=torch.bool))
+    assert len(without_duplicates(empty, torch.zeros(0), 0.5).boxes) == 0

@@ -11,8 +11,11 @@ import torch
 TESTS = Path(__file__).resolve().parents[2]
 sys.path += [str(TESTS / 'sim_device'), str(TESTS / 'models/detectors')]
 
-import test_zoo_detectors as zoo  # noqa: E402 - found by the line above, as those below
-from sim_cases import FAMILIES, FEW_GROUPS, Case, small_model, training_batch  # noqa: E402
+import test_maskformer as maskformer  # noqa: E402 - found by the line above, as those below
+import test_panoptic_fpn as panoptic_fpn  # noqa: E402
+import test_zoo_detectors as zoo  # noqa: E402
+from sim_cases import FAMILIES, FEW_GROUPS  # noqa: E402
+from sim_models import Case, small_model, training_batch  # noqa: E402
 from whole_models import drop_nothing  # noqa: E402
 
 from mmdet.models import build_detector  # noqa: E402
@@ -75,3 +78,27 @@ def test_heads_that_let_no_object_weigh_are_named():
         ValueError, match=r'SOLOHeadWithWeightPerImage cannot tell .*weight and box_loss of the teacher'
     ):
         model.train_step(data, None)
+
+
+@pytest.mark.parametrize('kind', ['MaskFormer', 'Mask2Former'])
+def test_queries_of_masks_take_whole_objects_and_no_ignored_ones(kind):
+    img, metas = maskformer.batch()
+    metas = [dict(meta, pseudo_labels='complete', scale_factor=np.ones(4), **NAMES) for meta in metas]
+    data = dict(img=img, img_metas=metas, gt_bboxes=maskformer.BOXES, gt_labels=maskformer.LABELS)
+    data['gt_masks'] = list(map(maskformer.masks_of, maskformer.BOXES))
+    settings = dict(burn_in=0, score_thr=0.001, box_loss=1.0, ignore_as='regions', ignore_thr=1.0)
+    model = maskformer.make(kind, stuff=0, instance_on=True, max_per_image=4, teacher=settings).train()
+    model.CLASSES = ('a', 'b')
+    seen = {}
+    model.register_forward_pre_hook(lambda module, args, kwargs: seen.update(kwargs), with_kwargs=True)
+    out = model.train_step(data, None)
+    assert np.isfinite(out['loss'].item()) and sum(map(len, seen['gt_masks'])) > 1
+    assert list(map(len, seen['gt_masks'])) == list(map(len, seen['gt_labels'])) and 'gt_bboxes_ignore' not in seen
+
+
+def test_panoptic_detectors_are_refused_by_name():
+    for kind in ('MaskFormer', 'Mask2Former'):
+        with pytest.raises(ValueError, match=f'{kind} learns a class for every pixel'):
+            maskformer.make(kind, teacher={})
+    with pytest.raises(ValueError, match='PanopticFPN learns a class for every pixel'):
+        build_detector(copy.deepcopy(panoptic_fpn.CONFIG) | dict(teacher={}))

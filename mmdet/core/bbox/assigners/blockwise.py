@@ -6,8 +6,8 @@ block and a ground truth are compared that can meet. Anchors come row by row, so
 image. Blocks that meet about as many ground truths go through one calculation.
 
 Whatever the number of boxes and ground truths, a temporary holds at most ``2 * max(PAIRS, G)`` or ``BLOCK * G``
-numbers, 4 for each box, or one for each pair of a block and a ground truth whose best overlap is in it: a few for each
-ground truth, n * G / BLOCK where all boxes are one and the same.
+numbers, 4 for each box, or one for each pair of a block and a ground truth whose best overlap is in it: about one for
+each ground truth, n * G / BLOCK where all boxes are one and the same.
 """
 
 from collections.abc import Iterator
@@ -124,6 +124,7 @@ def groups(columns: Tensor, gt_bboxes: Tensor) -> Iterator[tuple[Tensor, Tensor]
         Numbers of blocks (b,), each block once in all; numbers of ground truths (b, g), ascending in a row, the last
         one repeated where a block has fewer than others of its group. Unless b is 1, b * g * BLOCK <= PAIRS.
     """
+    # which blocks meet which ground truths is a matrix again, of blocks: so many rows of it at once as PAIRS allow
     step = max(PAIRS // len(gt_bboxes), 1)
     for start in range(0, columns.size(1), step):
         rows, gts = meetings(columns[:, start : start + step], gt_bboxes)

@@ -98,7 +98,7 @@ class MaxIoUAssigner(IoUThresholds):
         Returns:
             Result of n boxes, on the device of ``bboxes``.
         """
-        device = bboxes.device
+        device = bboxes.device  # the result goes back there, wherever the work is done
         bboxes, gt_bboxes, gt_bboxes_ignore, gt_labels = self.to_working_device(
             len(gt_bboxes), bboxes[:, :4], gt_bboxes, gt_bboxes_ignore, gt_labels
         )
@@ -130,6 +130,7 @@ class MaxIoUAssigner(IoUThresholds):
         found = best_overlaps(gt_bboxes, kept, self.pos_iou_thr)
         forced = None
         if self.match_low_quality and len(kept):
+            # by rank, so that of several ground truths that want one box the last one gets it
             ranks = torch.arange(1, len(gt_bboxes) + 1)
             ranks = torch.where(found.of_gt >= self.min_pos_iou, ranks, 0)
             forced = ranks_of_best_boxes(found, gt_bboxes, ranks, self.gt_max_assign_all)

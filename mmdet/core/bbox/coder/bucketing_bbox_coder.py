@@ -15,6 +15,7 @@ from mmdet.core.bbox.builder import BBOX_CODERS
 from mmdet.core.bbox.coder.base_bbox_coder import BaseBBoxCoder
 from mmdet.core.bbox.coder.delta_xywh_bbox_coder import check_same_number
 from mmdet.core.bbox.transforms import bbox_rescale, clip_boxes
+from mmdet.core.targets import Targets
 
 SIDES = (0, 2, 1, 3)  # left, right, top, down as columns of xyxy; an involution, so it leads back as well
 
@@ -154,3 +155,17 @@ class BucketingBBoxCoder(BaseBBoxCoder):
         return bucket2bbox(
             bboxes, cls_preds, offset_preds, self.num_buckets, self.scale_factor, max_shape, self.clip_border
         )
+
+
+def split_targets(targets: Targets) -> tuple[Tensor, ...]:
+    """Targets and weights of buckets and offsets side by side, each apart.
+
+    Args:
+        targets: of rows in any number of dimensions, (..., 8 S): the buckets', then the offsets'.
+
+    Returns:
+        labels, label weights, targets and weights of buckets, the same of offsets.
+    """
+    labels, label_weights, values, weights = targets
+    (buckets, offsets), (bucket_weights, offset_weights) = values.chunk(2, dim=-1), weights.chunk(2, dim=-1)
+    return labels, label_weights, buckets, bucket_weights, offsets, offset_weights

@@ -7,7 +7,7 @@ N images, R boxes of each, S rows of a sample, G objects of the image with most 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +15,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mmdet.core.bbox.samplers.random_sampler import RandomSampler
 from mmdet.core.targets import Targets, masked_targets
+
+
+class BoxCoding(Protocol):
+    """How a head codes its boxes."""
+
+    bbox_coder: Any
+    reg_decoded_bbox: bool
+    num_classes: int
 
 
 class MaskSample(NamedTuple):
@@ -33,6 +41,7 @@ def draw_sample(gt_inds: Tensor, sampler: RandomSampler) -> MaskSample:
         sampler: S is its ``num``, or R where that is less.
     """
     num = min(sampler.num, gt_inds.size(1))
+    # one draw for both kinds: no box is a candidate of both
     priority = torch.rand(gt_inds.shape, device=gt_inds.device)
     pos_rows, positive = random_topk(gt_inds > 0, priority, min(int(sampler.num * sampler.pos_fraction), num))
     num_pos = positive.sum(1, keepdim=True)
@@ -43,6 +52,7 @@ def draw_sample(gt_inds: Tensor, sampler: RandomSampler) -> MaskSample:
     negative &= torch.arange(num, device=priority.device) < most
     rows, valid = torch.cat([pos_rows, neg_rows], 1), torch.cat([positive, negative], 1)
     positive = torch.cat([positive, torch.zeros_like(negative)], 1)
+    # what only fills up goes behind; the sort is stable, so that positives stay before negatives
     order = valid.byte().sort(dim=1, descending=True, stable=True).indices[:, :num]
     return MaskSample(*(part.gather(1, order) for part in (rows, positive, valid)))
 
@@ -69,6 +79,7 @@ def take_all(gt_inds: Tensor) -> MaskSample:
 
 def pad_rows(tensors: Sequence[Tensor], value: float = 0) -> Tensor:
     """N times (n_i, ...) -> (N, n, ...), n >= 1, with ``value`` in the rows that fill up."""
+    # a further entry of one row sees to n >= 1, so that an image without objects has a row to look up
     one_row = tensors[0].new_zeros(1, *tensors[0].shape[1:])
     return pad_sequence([*tensors, one_row], batch_first=True, padding_value=value)[:-1]
 
@@ -84,7 +95,7 @@ def matched_targets(
     boxes: Tensor,
     gt_bboxes: Sequence[Tensor],
     gt_labels: Sequence[Tensor] | None,
-    head: Any,
+    head: BoxCoding,
     pos_weight: float,
 ) -> Targets:
     """Targets (N, S, ...) of a sample of boxes (N, R, 4) with the objects' numbers (N, R).
@@ -93,10 +104,10 @@ def matched_targets(
         sample, gt_inds, boxes: of N images.
         gt_bboxes: N times (G_i, 4).
         gt_labels: N times (G_i,); None: all objects are of class 0.
-        head: has ``bbox_coder``, ``reg_decoded_bbox`` and ``num_classes``.
+        head: whose coder and classes count.
         pos_weight: label weight of positives; <= 0 means 1.
     """
-    of_row = (gt_inds.gather(1, sample.rows) - 1).clamp(min=0)
+    of_row = (gt_inds.gather(1, sample.rows) - 1).clamp(min=0)  # negatives look up an object that is masked below
     targets = take_rows(pad_rows(gt_bboxes), of_row)
     labels = torch.zeros_like(of_row) if gt_labels is None else pad_rows(gt_labels).gather(1, of_row)
     if not head.reg_decoded_bbox:

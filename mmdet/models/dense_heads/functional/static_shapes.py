@@ -4,7 +4,7 @@ N images, L levels, R anchors of each image; boxes are xyxy px of the network's 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from mmcv import ConfigDict
@@ -14,15 +14,42 @@ from torch.nn import functional
 from mmdet.core.anchor.utils import anchor_inside_flags
 from mmdet.core.bbox.samplers import static_shapes
 from mmdet.core.bbox.samplers.custom_sampler import without_ignored_negatives
+from mmdet.core.bbox.samplers.static_shapes import BoxCoding
 from mmdet.core.img_meta import ImgMeta
+from mmdet.core.targets import Targets
+from mmdet.models.dense_heads.functional.rows import rows_of_images
 from mmdet.ops import batched_nms
 from mmdet.ops.nms import MOST_BOXES_OF_NMS
+
+
+class StaticAnchorHead(BoxCoding, Protocol):
+    """What these functions ask of a head over anchors."""
+
+    sampling: bool
+    sampler: Any
+    assigner: Any
+    train_cfg: Any
+    prior_generator: Any
+    cls_out_channels: int
+    use_sigmoid_cls: bool
+
+    def weigh(
+        self,
+        targets: Targets,
+        img_metas: Sequence[ImgMeta] | None,
+        overlaps: Callable[[int], Tensor] | None = None,
+        *,
+        objects: Callable[[], Tensor] | None = None,
+    ) -> Targets:
+        """See :meth:`BaseHead.weigh`."""
+        ...
+
 
 PAD_SCORE = -1.0  # of a proposal that only fills up
 
 
 def batch_targets(
-    head: Any,
+    head: StaticAnchorHead,
     anchor_list: Sequence[Sequence[Tensor]],
     valid_flag_list: Sequence[Sequence[Tensor]],
     gt_bboxes: Sequence[Tensor],
@@ -54,7 +81,7 @@ def batch_targets(
 
 @torch.no_grad()
 def _assign(
-    head: Any,
+    head: StaticAnchorHead,
     anchors: Tensor,
     valid_flag_list: Sequence[Sequence[Tensor]],
     gt_bboxes: Sequence[Tensor],
@@ -77,7 +104,11 @@ def _assign(
 
 @torch.no_grad()
 def batch_proposals(
-    head: Any, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], img_metas: Sequence[ImgMeta], cfg: ConfigDict
+    head: StaticAnchorHead,
+    cls_scores: Sequence[Tensor],
+    bbox_preds: Sequence[Tensor],
+    img_metas: Sequence[ImgMeta],
+    cfg: ConfigDict,
 ) -> list[Tensor]:
     """What ``RPNHead.get_bboxes`` gives, as N tensors (max_per_img, 5); rows that only fill up score ``PAD_SCORE``.
 
@@ -92,9 +123,9 @@ def batch_proposals(
         [scores.shape[-2:] for scores in cls_scores], dtype=cls_scores[0].dtype, device=cls_scores[0].device
     )
     levels = zip(cls_scores, bbox_preds, priors)
-    scores, deltas, anchors = zip(*(_best_of_level(head, *level, cfg.get('nms_pre', -1)) for level in levels))
-    sizes = [level.size(1) for level in scores]
-    scores, deltas, anchors = (torch.cat(part, 1) for part in (scores, deltas, anchors))
+    best = [_best_of_level(head, *level, cfg.get('nms_pre', -1)) for level in levels]
+    sizes = [of_level.size(1) for of_level, *_ in best]
+    scores, deltas, anchors = (torch.cat(part, 1) for part in zip(*best))
     decoded = [
         head.bbox_coder.decode(*image, max_shape=meta['img_shape']) for *image, meta in zip(anchors, deltas, img_metas)
     ]
@@ -108,12 +139,12 @@ def batch_proposals(
 
 
 def _best_of_level(
-    head: Any, cls_score: Tensor, bbox_pred: Tensor, priors: Tensor, limit: int
+    head: StaticAnchorHead, cls_score: Tensor, bbox_pred: Tensor, priors: Tensor, limit: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scores (N, k), deltas (N, k, 4) and anchors (N, k, 4) of the ``limit`` best anchors of a level."""
-    logits = cls_score.permute(0, 2, 3, 1).reshape(len(cls_score), -1, head.cls_out_channels)
+    logits = rows_of_images([cls_score], head.cls_out_channels)
     scores = logits.squeeze(2).sigmoid() if head.use_sigmoid_cls else logits.softmax(2)[..., 0]
-    deltas = bbox_pred.permute(0, 2, 3, 1).reshape(len(bbox_pred), -1, 4)
+    deltas = rows_of_images([bbox_pred], 4)
     anchors = priors.expand(len(scores), -1, -1)
     if not 0 < limit < scores.size(1):
         return scores, deltas, anchors
@@ -129,6 +160,7 @@ def _suppress(boxes: Tensor, scores: Tensor, level_ids: Tensor, cfg: ConfigDict)
         level_ids: (k,).
         cfg: keys ``nms`` and ``max_per_img``.
     """
+    # several images in a call, as far as its memory, which grows with the square of the boxes, allows
     together = max(MOST_BOXES_OF_NMS // scores.size(1), 1)
     parts = zip(boxes.split(together), scores.split(together))
     return [image for part in parts for image in _suppress_together(*part, level_ids, cfg)]
@@ -138,6 +170,7 @@ def _suppress_together(boxes: Tensor, scores: Tensor, level_ids: Tensor, cfg: Co
     num, per_image = scores.shape
     images = torch.arange(num, device=scores.device)
     groups = images[:, None] + num * level_ids
+    # all groups in one call: one after the other, the host would wait for each
     settings = {**cfg.nms, 'split_thr': float('inf')}
     dets, keep = batched_nms(boxes.flatten(0, 1), scores.flatten(), groups.flatten(), settings)
     # best first, so that a box's rank in its image is how many of the image came before it

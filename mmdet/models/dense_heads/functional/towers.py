@@ -1,5 +1,7 @@
 """Layers and initial values that many dense heads share."""
 
+from collections.abc import Sequence
+
 from mmcv.cnn import ConvModule
 from torch import nn
 
@@ -16,6 +18,12 @@ def rare_classes(name: str) -> dict:
     """
     override = dict(type='Normal', name=name, std=0.01, bias_prob=0.01)
     return dict(type='Normal', layer='Conv2d', std=0.01, override=override)
+
+
+def rare_layers(*names: str) -> list[dict]:
+    """Small normal weights; the layers ``names`` start at a probability of 0.01; as :func:`rare_classes`."""
+    of_names = [dict(type='Normal', std=0.01, bias_prob=0.01, override=dict(name=name)) for name in names]
+    return [dict(type='Normal', layer='Conv2d', std=0.01), *of_names]
 
 
 def conv_tower(
@@ -38,8 +46,19 @@ def conv_tower(
         bias: of the convolutions; ``'auto'``: only without normalisation.
         last_conv_cfg: kind of the last one; None: as the others.
     """
-    channels = [in_channels] + [feat_channels] * count
-    kinds = [conv_cfg] * (count - 1) + [last_conv_cfg or conv_cfg]
+    kinds = [conv_cfg] * (count - 1) + [last_conv_cfg or conv_cfg] * min(count, 1)
+    return tower_of_kinds(in_channels, feat_channels, kinds, norm_cfg, bias)
+
+
+def tower_of_kinds(
+    in_channels: int,
+    feat_channels: int,
+    kinds: Sequence[dict | None],
+    norm_cfg: dict | None = None,
+    bias: bool | str = 'auto',
+) -> nn.ModuleList:
+    """As :func:`conv_tower`, with a convolution for each of ``kinds``; None is ``Conv2d``."""
+    channels = [in_channels] + [feat_channels] * len(kinds)
     return nn.ModuleList(
         ConvModule(c_in, c_out, 3, padding=1, conv_cfg=kind, norm_cfg=norm_cfg, bias=bias)
         for c_in, c_out, kind in zip(channels, channels[1:], kinds)

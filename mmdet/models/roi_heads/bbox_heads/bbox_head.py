@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.runner import BaseModule
 from mmcv.utils import to_2tuple
 from torch import Tensor
 
@@ -19,13 +18,20 @@ from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
-from mmdet.core.targets import Targets, objects_of_sample, sampled_targets
+from mmdet.core.targets import Targets, objects_of_sample
 from mmdet.core.utils.misc import images_of_rows, multi_apply
+from mmdet.models.base_head import BaseHead
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import DirectedHead
-from mmdet.models.losses.accuracy import accuracy
-from mmdet.models.roi_heads.bbox_heads.functional import boxes_of_labels, refined_rows, unscale_boxes
-from mmdet.models.roi_heads.functional.compat import attached_zero, takes_img_metas
+from mmdet.models.roi_heads.bbox_heads.functional import (
+    boxes_of_labels,
+    mean_of,
+    moved_rois,
+    positives_first,
+    refined_rows,
+    unscale_boxes,
+)
+from mmdet.models.roi_heads.bbox_heads.losses import accuracy_of_valid, box_loss, class_losses
+from mmdet.models.roi_heads.functional.compat import takes_img_metas
 from mmdet.models.utils.builder import build_linear_layer
 from mmdet.models.utils.export import detection_limit, stack_detections
 
@@ -39,7 +45,7 @@ LOSS_BBOX = dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0)
 
 
 @HEADS.register_module()
-class BBoxHead(BaseModule, DirectedHead):
+class BBoxHead(BaseHead):
     """One linear layer for the classes and one for the boxes, straight on the RoI features.
 
     Args:
@@ -59,11 +65,6 @@ class BBoxHead(BaseModule, DirectedHead):
 
     has_static_shapes = True
     directive_head, directive_fallback = 'bbox_head', 'roi_head'
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        # a subclass may make its targets in another way: each class states for itself that it has static shapes
-        cls.has_static_shapes = vars(cls).get('has_static_shapes', False)
 
     def __init__(
         self,
@@ -176,11 +177,7 @@ class BBoxHead(BaseModule, DirectedHead):
         """
         cfg = img_metas if cfg is None else cfg
         pos_targets = pos_gt_bboxes if self.reg_decoded_bbox else self.bbox_coder.encode(pos_bboxes, pos_gt_bboxes)
-        count = len(pos_bboxes) + len(neg_bboxes)
-        positives, negatives = torch.arange(count, device=pos_bboxes.device).tensor_split([len(pos_bboxes)])
-        return sampled_targets(
-            count, positives, negatives, pos_gt_labels, pos_targets, self.num_classes, cfg.pos_weight
-        )
+        return positives_first(pos_gt_labels, pos_targets, len(neg_bboxes), self.num_classes, cfg.pos_weight)
 
     def _image_targets(self, sampling_result: Any, img_meta: ImgMeta | None, cfg: Any) -> Targets:
         """:meth:`_get_target_single` for one sampling result, with ``img_meta`` where the method takes it."""
@@ -282,9 +279,8 @@ class BBoxHead(BaseModule, DirectedHead):
                 cls_score, label_weights = self.row_scores_for_loss(*rows, img_metas)
             losses.update(self._cls_losses(cls_score, labels, label_weights, reduction_override, valid))
         if bbox_pred is not None:
-            losses['loss_bbox'] = self._bbox_loss(
-                bbox_pred, rois, labels, bbox_targets, bbox_weights, reduction_override, valid
-            )
+            rows = bbox_pred, rois, labels, bbox_targets, bbox_weights
+            losses['loss_bbox'] = box_loss(self, *rows, reduction_override, valid)
         return losses
 
     def _cls_losses(
@@ -296,55 +292,12 @@ class BBoxHead(BaseModule, DirectedHead):
         valid: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """``loss_cls`` and ``acc``, or the entries of a custom loss."""
-        if len(labels) or self.custom_activation:
-            loss = self.loss_cls(
-                cls_score,
-                labels,
-                label_weights,
-                avg_factor=self.cls_avg_factor(label_weights) if valid is None else valid.sum().clamp(min=1),
-                reduction_override=reduction_override,
-            )
-        else:  # the mean over no boxes is NaN in many a loss
-            loss = cls_score.sum(1) if reduction_override == 'none' else attached_zero(cls_score)
-        losses = dict(loss) if isinstance(loss, dict) else dict(loss_cls=loss)
+        factor = self.cls_avg_factor(label_weights) if valid is None else valid.sum().clamp(min=1)
+        rows = cls_score, labels, label_weights
+        losses = class_losses(self.loss_cls, *rows, factor, reduction_override, self.custom_activation)
         if self.custom_accuracy:
-            losses.update(self.loss_cls.get_accuracy(cls_score, labels))
-        elif valid is None:
-            losses['acc'] = accuracy(cls_score, labels)
-        else:  # rows that only fill up have no class
-            factor = len(labels) / valid.sum().clamp(min=1)
-            losses['acc'] = accuracy(cls_score, labels.masked_fill(~valid, -1)) * factor
-        return losses
-
-    def _bbox_loss(
-        self,
-        bbox_pred: Tensor,
-        rois: Tensor,
-        labels: Tensor,
-        bbox_targets: Tensor,
-        bbox_weights: Tensor,
-        reduction_override: str | None,
-        valid: Tensor | None = None,
-    ) -> Tensor:
-        """Box loss of the positives, divided by the number of all sampled boxes."""
-        positive = (labels >= 0) & (labels < self.num_classes)
-        if valid is None:
-            num_sampled, rows = len(labels), positive.nonzero().squeeze(1)
-            if not len(rows):
-                return attached_zero(bbox_pred)
-            parts = (bbox_pred, rois, labels, bbox_targets, bbox_weights)
-            bbox_pred, rois, labels, bbox_targets, bbox_weights = (part[rows] for part in parts)
-        else:
-            num_sampled, labels = valid.sum().clamp(min=1), labels.clamp(max=self.num_classes - 1)
-        if not self.reg_class_agnostic:
-            bbox_pred = boxes_of_labels(bbox_pred, labels)
-        if self.reg_decoded_bbox:
-            bbox_pred = self.bbox_coder.decode(rois[:, 1:], bbox_pred)
-        if valid is not None:  # all rows are computed, but what is predicted for others than positives must not matter
-            bbox_pred = torch.where(positive[:, None], bbox_pred, bbox_targets)
-        return self.loss_bbox(
-            bbox_pred, bbox_targets, bbox_weights, avg_factor=num_sampled, reduction_override=reduction_override
-        )
+            return losses | self.loss_cls.get_accuracy(cls_score, labels)
+        return losses | dict(acc=accuracy_of_valid(cls_score, labels, valid))
 
     def get_bboxes(
         self,
@@ -371,8 +324,7 @@ class BBoxHead(BaseModule, DirectedHead):
             Detections (k, 5) with their scores and labels (k,); without ``cfg`` boxes (n, 4 K) or (n, 4) and scores
             (n, K + 1).
         """
-        if isinstance(cls_score, (list, tuple)):
-            cls_score = sum(cls_score) / len(cls_score)
+        cls_score = mean_of(cls_score)
         scores = None if cls_score is None else self._scores(cls_score)
         if bbox_pred is not None:
             bboxes = self.bbox_coder.decode(rois[:, 1:], bbox_pred, max_shape=img_shape)
@@ -396,24 +348,17 @@ class BBoxHead(BaseModule, DirectedHead):
         """:meth:`get_bboxes` of N images with n RoIs each.
 
         Args:
-            rois: (N, n, 5).
-            cls_score: (N, n, K + 1) logits.
-            bbox_pred: (N, n, 4 K) or (N, n, 4) codes.
+            rois, cls_score, bbox_pred, cfg: see :meth:`get_bboxes`; (N, n, ...).
             img_shape: (h, w) px that bounds the boxes of all images.
-            cfg: see :meth:`get_bboxes`.
             kwargs: not used.
 
         Returns:
             boxes with scores (N, k, 5), labels (N, k), -1 in rows that only fill up; without ``cfg`` boxes (N, n, 4 K)
             or (N, n, 4) and scores (N, n, K + 1).
         """
-        images = [
-            self.get_bboxes(*image, img_shape, scale_factor=1.0, cfg=cfg) for image in zip(rois, cls_score, bbox_pred)
-        ]
-        if cfg is None:
-            boxes, scores = zip(*images)
-            return torch.stack(boxes), torch.stack(scores)
-        return stack_detections(images, detection_limit(cfg))
+        images = zip(rois, cls_score, bbox_pred)
+        images = [self.get_bboxes(*image, img_shape, scale_factor=1.0, cfg=cfg) for image in images]
+        return tuple(map(torch.stack, zip(*images))) if cfg is None else stack_detections(images, detection_limit(cfg))
 
     def _scores(self, cls_score: Tensor) -> Tensor:
         """Logits (n, K + 1) -> scores in [0, 1] of that shape."""
@@ -460,9 +405,9 @@ class BBoxHead(BaseModule, DirectedHead):
         Raises:
             ValueError: ``rois`` has neither 4 nor 5 columns.
         """
-        if rois.size(1) not in (4, 5):
-            raise ValueError(f'rois: expected (n, 4) or (n, 5), got {tuple(rois.shape)}')
-        if not self.reg_class_agnostic:
-            bbox_pred = boxes_of_labels(bbox_pred, label)
-        bboxes = self.bbox_coder.decode(rois[:, -4:], bbox_pred, max_shape=img_meta['img_shape'])
-        return torch.cat([rois[:, :-4], bboxes], dim=1)
+
+        def decode(boxes: Tensor) -> Tensor:
+            codes = bbox_pred if self.reg_class_agnostic else boxes_of_labels(bbox_pred, label)
+            return self.bbox_coder.decode(boxes, codes, max_shape=img_meta['img_shape'])
+
+        return moved_rois(rois, decode)

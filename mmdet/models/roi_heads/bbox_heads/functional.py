@@ -1,6 +1,6 @@
 """The arithmetic of the box heads, without layers or settings. Boxes are xyxy px unless said otherwise."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdet.core.bbox.assigners.assign_result import rows_of
+from mmdet.core.targets import Targets, sampled_targets
 from mmdet.utils.running.device_copy import tensor_like
 
 
@@ -21,6 +22,46 @@ def unscale_boxes(boxes: Tensor, scale_factor: Any) -> Tensor:
     """(n, 4 K) px of the network input -> px of the original image; ``scale_factor``: number or (w, h, w, h)."""
     scale = tensor_like(scale_factor, boxes)
     return (boxes.unflatten(1, (boxes.size(1) // 4, 4)) / scale).flatten(1)
+
+
+def positives_first(
+    pos_gt_labels: Tensor,
+    pos_targets: Tensor,
+    num_neg: int,
+    num_classes: int,
+    pos_weight: float,
+    pos_weights: Tensor | None = None,
+) -> Targets:
+    """Targets of p + q sampled boxes of one image, in whose rows the p positives come first.
+
+    Args:
+        pos_gt_labels: (p,) in ``[0, K)``.
+        pos_targets: (p, w) of the positives' boxes.
+        num_neg: number q of negatives.
+        num_classes: K.
+        pos_weight: the label weight of positives; <= 0 means 1.
+        pos_weights: (p, w) of ``pos_targets``; None: 1.
+    """
+    count, num_pos = len(pos_targets) + num_neg, len(pos_targets)
+    positives, negatives = torch.arange(count, device=pos_targets.device).tensor_split([num_pos])
+    rows = (count, positives, negatives, pos_gt_labels, pos_targets, num_classes, pos_weight)
+    return sampled_targets(*rows, pos_weights)
+
+
+def mean_of(cls_score: Tensor | Sequence[Tensor] | None) -> Tensor | None:
+    """The mean of several tensors; a single one, and None, as it is."""
+    return sum(cls_score) / len(cls_score) if isinstance(cls_score, (list, tuple)) else cls_score
+
+
+def moved_rois(rois: Tensor, decode: Callable[[Tensor], Tensor]) -> Tensor:
+    """RoIs (n, 4) px, or (n, 5) with the image index first, whose boxes are what ``decode`` makes of theirs.
+
+    Raises:
+        ValueError: they have neither 4 nor 5 columns.
+    """
+    if rois.size(1) not in (4, 5):
+        raise ValueError(f'rois: expected (n, 4) or (n, 5), got {tuple(rois.shape)}')
+    return torch.cat([rois[:, :-4], decode(rois[:, -4:])], dim=1)
 
 
 def refined_rows(rois: Tensor, pos_is_gts: Sequence[Tensor]) -> list[Tensor]:

@@ -12,7 +12,8 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from mmdet.core.targets import Targets, sampled_targets
+from mmdet.core.targets import Targets
+from mmdet.models.roi_heads.bbox_heads.functional import positives_first
 from mmdet.models.roi_heads.functional.compat import attached_zero
 
 Pair = tuple[Tensor, Tensor]  # of the buckets (logits, labels or weights) and of the offsets in them, (n, 4 S) each
@@ -103,25 +104,8 @@ def bucket_targets(
         the offsets'.
     """
     offsets, offset_weights, buckets, bucket_weights = coder.encode(pos_bboxes, pos_gt_bboxes)
-    count = len(pos_bboxes) + num_neg
-    positives, negatives = torch.arange(count, device=pos_bboxes.device).tensor_split([len(pos_bboxes)])
-    return sampled_targets(
-        count,
-        positives,
-        negatives,
-        pos_gt_labels,
-        torch.cat([buckets, offsets], dim=1),
-        num_classes,
-        pos_weight,
-        torch.cat([bucket_weights, offset_weights], dim=1),
-    )
-
-
-def split_targets(targets: Targets) -> tuple[Tensor, ...]:
-    """:func:`bucket_targets` -> labels, label weights, targets and weights of buckets, the same of offsets."""
-    labels, label_weights, values, weights = targets
-    (buckets, offsets), (bucket_weights, offset_weights) = values.chunk(2, dim=1), weights.chunk(2, dim=1)
-    return labels, label_weights, buckets, bucket_weights, offsets, offset_weights
+    values, weights = torch.cat([buckets, offsets], dim=1), torch.cat([bucket_weights, offset_weights], dim=1)
+    return positives_first(pos_gt_labels, values, num_neg, num_classes, pos_weight, weights)
 
 
 def bucket_losses(

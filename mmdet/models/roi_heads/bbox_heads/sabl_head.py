@@ -11,20 +11,21 @@ from typing import Any
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.core.bbox.builder import build_bbox_coder
+from mmdet.core.bbox.coder.bucketing_bbox_coder import split_targets
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_sample
 from mmdet.core.utils.misc import images_of_rows, multi_apply
+from mmdet.models.base_head import BaseHead
 from mmdet.models.builder import HEADS, build_loss
-from mmdet.models.directives import DirectedHead
 from mmdet.models.losses.accuracy import accuracy
-from mmdet.models.roi_heads.bbox_heads.functional import refined_rows, unscale_boxes
+from mmdet.models.roi_heads.bbox_heads.functional import mean_of, moved_rois, refined_rows, unscale_boxes
+from mmdet.models.roi_heads.bbox_heads.losses import class_losses
 from mmdet.models.roi_heads.bbox_heads.sabl_functional import (
     Pair,
     axis_means,
@@ -34,9 +35,7 @@ from mmdet.models.roi_heads.bbox_heads.sabl_functional import (
     fc_branch,
     side_layers,
     split_sides,
-    split_targets,
 )
-from mmdet.models.roi_heads.functional.compat import attached_zero
 
 # Defaults of the constructor, which are part of its signature; never written to.
 BBOX_CODER = dict(type='BucketingBBoxCoder', num_buckets=14, scale_factor=1.7)
@@ -46,7 +45,7 @@ LOSS_BBOX_REG = dict(type='SmoothL1Loss', beta=0.1, loss_weight=1.0)
 
 
 @HEADS.register_module()
-class SABLHead(BaseModule, DirectedHead):
+class SABLHead(BaseHead):
     """Says for each side of a box in which bucket it lies, and where in it.
 
     Args:
@@ -140,20 +139,8 @@ class SABLHead(BaseModule, DirectedHead):
         """Fully connected layers on flattened features (n, in_channels, roi_feat_size, roi_feat_size)."""
         return fc_branch(num_branch_fcs, in_channels * roi_feat_size**2, fc_out_channels)
 
-    @property
-    def custom_cls_channels(self) -> bool:
-        """Always False: the classification has K + 1 outputs."""
-        return False
-
-    @property
-    def custom_activation(self) -> bool:
-        """Always False: scores are a softmax."""
-        return False
-
-    @property
-    def custom_accuracy(self) -> bool:
-        """Always False."""
-        return False
+    # the classification has K + 1 outputs, whose softmax the scores are, whatever its loss would like
+    custom_cls_channels = custom_activation = custom_accuracy = False
 
     def forward(self, x: Tensor) -> tuple[Tensor, Pair]:
         """RoI features (n, C, h, w) -> class logits (n, K + 1), and bucket logits and offsets, (n, 4 S) each."""
@@ -222,14 +209,7 @@ class SABLHead(BaseModule, DirectedHead):
         rcnn_train_cfg: Any,
         img_metas: Sequence[ImgMeta] | None = None,
     ) -> tuple[Tensor, Tensor, Pair, Pair]:
-        """Targets of the sampled boxes of a batch.
-
-        Args:
-            sampling_results: one for each of N images.
-            gt_bboxes: N times (g_i, 4) px; only policies that look at overlaps need them.
-            gt_labels: not used; the sampling results hold what is needed.
-            rcnn_train_cfg: has ``pos_weight``.
-            img_metas: meta information of each image; None: there is none.
+        """Targets of the sampled boxes of a batch; arguments as of :meth:`BBoxHead.get_targets`.
 
         Returns:
             Labels (n,), label weights (n,), targets of the buckets and of the offsets, and their weights.
@@ -263,13 +243,7 @@ class SABLHead(BaseModule, DirectedHead):
     ) -> tuple:
         """Targets of given boxes: labels, label weights, then targets and weights of buckets, the same of offsets.
 
-        Args:
-            pos_proposals_list: N times (p_i, 4) px.
-            neg_proposals_list: N times (q_i, 4) px.
-            pos_gt_bboxes_list: N times (p_i, 4) px.
-            pos_gt_labels_list: N times (p_i,).
-            rcnn_train_cfg: has ``pos_weight``.
-            concat: join the images; otherwise each part is a list with one tensor for each image.
+        The lists have an entry for each of N images; without ``concat`` each part is a list of N tensors.
         """
         lists = pos_proposals_list, neg_proposals_list, pos_gt_bboxes_list, pos_gt_labels_list
         parts = multi_apply(self._bucket_target_single, *lists, [rcnn_train_cfg] * len(pos_proposals_list))
@@ -279,9 +253,8 @@ class SABLHead(BaseModule, DirectedHead):
         self, pos_proposals: Tensor, neg_proposals: Tensor, pos_gt_bboxes: Tensor, pos_gt_labels: Tensor, cfg: Any
     ) -> tuple[Tensor, ...]:
         """Targets of one image, in the order of :meth:`bucket_target`."""
-        return split_targets(
-            self._get_target_single(pos_proposals, neg_proposals, pos_gt_bboxes, pos_gt_labels, None, cfg)
-        )
+        boxes = (pos_proposals, neg_proposals, pos_gt_bboxes, pos_gt_labels)
+        return split_targets(self._get_target_single(*boxes, None, cfg))
 
     def _get_target_single(
         self,
@@ -311,32 +284,22 @@ class SABLHead(BaseModule, DirectedHead):
         """Losses of a batch; without boxes they are zeros in the graph of the predictions.
 
         Args:
-            cls_score: (n, K + 1) logits, or None.
-            bbox_pred: bucket logits and offsets, or None.
-            rois: (n, 5), image index first.
-            labels, label_weights, bbox_targets, bbox_weights: of :meth:`get_targets`.
-            reduction_override: reduction in place of the losses' own.
-            img_metas: meta information of the N images of ``rois``; None: there is none.
+            bbox_pred: bucket logits and offsets, or None; the other arguments are as of :meth:`BBoxHead.loss`.
 
         Returns:
             ``loss_cls`` and ``acc`` (percent), ``loss_bbox_cls`` and ``loss_bbox_reg``.
         """
         losses = {}
-        options = dict(reduction_override=reduction_override)
         if cls_score is not None:
             if img_metas:
                 rows = cls_score, labels, label_weights, rois[:, 0].long()
                 cls_score, label_weights = self.row_scores_for_loss(*rows, img_metas)
-            factor = self.cls_avg_factor(label_weights)
-            losses['loss_cls'] = (
-                self.loss_cls(cls_score, labels, label_weights, avg_factor=factor, **options)
-                if len(labels)
-                else attached_zero(cls_score)
-            )
+            rows = cls_score, labels, label_weights, self.cls_avg_factor(label_weights)
+            losses.update(class_losses(self.loss_cls, *rows, reduction_override))
             losses['acc'] = accuracy(cls_score, labels)
         if bbox_pred is not None:
             of_boxes = (self.loss_bbox_cls, self.loss_bbox_reg, bbox_pred, bbox_targets, bbox_weights)
-            losses.update(bucket_losses(*of_boxes, **options))
+            losses.update(bucket_losses(*of_boxes, reduction_override=reduction_override))
         return losses
 
     def get_bboxes(
@@ -349,22 +312,12 @@ class SABLHead(BaseModule, DirectedHead):
         rescale: bool = False,
         cfg: Any = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Detections of one image; the confidence of a box multiplies its scores. See :meth:`BBoxHead.get_bboxes`.
+        """Detections of one image; the confidence of a box multiplies its scores.
 
-        Args:
-            rois: (n, 5), image index, then xyxy px; n may be 0.
-            cls_score: (n, K + 1) logits; of several, the mean is taken.
-            bbox_pred: bucket logits and offsets; None keeps the RoIs.
-            img_shape: (h, w, c) of the image; boxes are clipped to it.
-            scale_factor: network input / original image, a number or (w, h, w, h).
-            rescale: give boxes in px of the original image.
-            cfg: has ``score_thr``, ``nms`` and ``max_per_img``; None leaves out suppression.
-
-        Returns:
-            Detections (k, 5) and labels (k,); without ``cfg`` boxes (n, 4) and scores (n, K + 1).
+        Arguments and results are those of :meth:`BBoxHead.get_bboxes`, with one box for each RoI; ``bbox_pred`` are
+        bucket logits and offsets.
         """
-        if isinstance(cls_score, (list, tuple)):
-            cls_score = sum(cls_score) / len(cls_score)
+        cls_score = mean_of(cls_score)
         scores = None if cls_score is None else F.softmax(cls_score, dim=1)
         if bbox_pred is not None:
             bboxes, confidences = self.bbox_coder.decode(rois[:, 1:], bbox_pred, img_shape)
@@ -393,21 +346,5 @@ class SABLHead(BaseModule, DirectedHead):
         ]
 
     def regress_by_class(self, rois: Tensor, label: Tensor, bbox_pred: Pair, img_meta: ImgMeta) -> Tensor:
-        """Boxes of each RoI, clipped to the image.
-
-        Args:
-            rois: (n, 4) px, or (n, 5) with the image index first.
-            label: unused: there is one box for all classes.
-            bbox_pred: bucket logits and offsets.
-            img_meta: has ``img_shape``.
-
-        Returns:
-            New RoIs, shaped like ``rois``.
-
-        Raises:
-            ValueError: ``rois`` has neither 4 nor 5 columns.
-        """
-        if rois.size(1) not in (4, 5):
-            raise ValueError(f'rois: expected (n, 4) or (n, 5), got {tuple(rois.shape)}')
-        bboxes, _ = self.bbox_coder.decode(rois[:, -4:], bbox_pred, img_meta['img_shape'])
-        return torch.cat([rois[:, :-4], bboxes], dim=1)
+        """As :meth:`BBoxHead.regress_by_class`; ``label`` is unused: there is one box for all classes."""
+        return moved_rois(rois, lambda boxes: self.bbox_coder.decode(boxes, bbox_pred, img_meta['img_shape'])[0])

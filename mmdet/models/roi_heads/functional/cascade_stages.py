@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from mmdet.core.img_meta import ImgMeta
+from mmdet.models.base_head import loss_of_rows
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
-from mmdet.models.roi_heads.functional.image_rows import loss_of_rows
+from mmdet.models.roi_heads.functional.protocols import BoxHead, MaskHead
 from mmdet.models.roi_heads.test_mixins import Features, Masks
 from mmdet.models.utils.brick_wrappers import adaptive_avg_pool2d
 
@@ -19,7 +20,7 @@ def name_stage_losses(losses: dict[str, Any], stage: int, weight: float) -> dict
     return {f's{stage}.{name}': value * weight if 'loss' in name else value for name, value in losses.items()}
 
 
-def likeliest_classes(bbox_head: Any, cls_score: Tensor) -> Tensor:
+def likeliest_classes(bbox_head: BoxHead, cls_score: Tensor) -> Tensor:
     """Logits (n, K + 1) -> (n,) the best class in ``[0, K)`` of each RoI, background left aside."""
     if getattr(bbox_head, 'custom_activation', False):
         cls_score = bbox_head.loss_cls.get_activation(cls_score)
@@ -28,7 +29,7 @@ def likeliest_classes(bbox_head: Any, cls_score: Tensor) -> Tensor:
 
 @torch.no_grad()
 def refine_proposals(
-    bbox_head: Any, bbox_results: dict[str, Any], sampling_results: Sequence[Any], img_metas: Sequence[ImgMeta]
+    bbox_head: BoxHead, bbox_results: dict[str, Any], sampling_results: Sequence[Any], img_metas: Sequence[ImgMeta]
 ) -> list[Tensor]:
     """Boxes that a stage makes of its sampled boxes: proposals of what comes next.
 
@@ -41,10 +42,12 @@ def refine_proposals(
     Returns:
         N times (m_i, 4). Ground truth among the sampled boxes is left out.
     """
+    # without gradients (see the decorator): a stage learns from its own losses, not from those of the next one's boxes
     labels = bbox_results['bbox_targets'][0]
     if bbox_results['cls_score'] is not None:  # negatives have no class of their own: they move as their best class
         best = likeliest_classes(bbox_head, bbox_results['cls_score'])
         labels = torch.where(labels == bbox_head.num_classes, best, labels)
+    # ground truth is left out, as the next stage's sampler adds it anew
     pos_is_gts = [res.pos_is_gt for res in sampling_results]
     return bbox_head.refine_bboxes(bbox_results['rois'], labels, bbox_results['bbox_pred'], pos_is_gts, img_metas)
 
@@ -71,7 +74,7 @@ def mean_scores(mask_preds: Iterable[Tensor]) -> np.ndarray:
 
 
 def masks_of_images(
-    mask_head: Any,
+    mask_head: MaskHead,
     scores: np.ndarray,
     boxes: Sequence[Tensor],
     labels: Sequence[Tensor],
@@ -119,5 +122,5 @@ def fuse_semantic(extractor: Any, roi_feats: Tensor, semantic_feat: Tensor, rois
     """RoI features (n, C, h, w) plus those that ``extractor`` pools from semantic features (N, C, H, W)."""
     pooled = extractor([semantic_feat], rois)
     if pooled.shape[-2:] != roi_feats.shape[-2:]:
-        pooled = adaptive_avg_pool2d(pooled, roi_feats.shape[-2:])
+        pooled = adaptive_avg_pool2d(pooled, (roi_feats.size(2), roi_feats.size(3)))
     return roi_feats + pooled

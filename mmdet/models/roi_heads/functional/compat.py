@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import names_parameter, takes_any_keyword
+from mmdet.models.roi_heads.functional.protocols import BoxHead
 
 
 def takes_img_metas(function: Callable) -> bool:
@@ -25,7 +26,7 @@ def call_with_img_metas(function: Callable, *args: Any, img_metas: Sequence[ImgM
 
 
 def box_losses(
-    bbox_head: Any,
+    bbox_head: BoxHead,
     bbox_results: dict[str, Any],
     rois: Tensor,
     targets: Sequence[Any],

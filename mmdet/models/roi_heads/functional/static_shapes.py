@@ -15,6 +15,7 @@ from mmdet.core.bbox.samplers.custom_sampler import without_ignored_negatives
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.targets import Targets
+from mmdet.models.roi_heads.functional.protocols import BoxHead
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
 
 
@@ -47,12 +48,17 @@ def sample_rois(assigner: Any, sampler: Any, batch: TrainingBatch, proposals: Se
         gt_inds.append(without_ignored_negatives(sampler, found.gt_inds, batch.img_metas[i]))
         overlaps.append(found.max_overlaps)
         gt_flags.append(flags)
-    boxes, overlaps, gt_flags = map(static_shapes.pad_rows, (boxes, overlaps, gt_flags))
-    gt_inds = static_shapes.pad_rows(gt_inds, -1)
-    return RoIBatch(boxes, gt_inds, overlaps, gt_flags, static_shapes.draw_sample(gt_inds, sampler))
+    numbers = static_shapes.pad_rows(gt_inds, -1)  # what fills up takes no part
+    return RoIBatch(
+        static_shapes.pad_rows(boxes),
+        numbers,
+        static_shapes.pad_rows(overlaps),
+        static_shapes.pad_rows(gt_flags),
+        static_shapes.draw_sample(numbers, sampler),
+    )
 
 
-def batch_box_targets(bbox_head: Any, rois: RoIBatch, batch: TrainingBatch, pos_weight: float) -> Targets:
+def batch_box_targets(bbox_head: BoxHead, rois: RoIBatch, batch: TrainingBatch, pos_weight: float) -> Targets:
     """Targets (N S, ...) of the sampled RoIs, weighed as the images say."""
     sample = rois.sample
     targets = static_shapes.matched_targets(

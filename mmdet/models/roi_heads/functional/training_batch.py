@@ -38,7 +38,7 @@ def assign_and_sample(
     Returns:
         N assign results (with the ground truth, where the sampler adds it) and N sampling results.
     """
-    ignored = batch.gt_bboxes_ignore or [None] * len(proposal_list)
+    ignored: Sequence[Tensor | None] = batch.gt_bboxes_ignore or [None] * len(proposal_list)
     images = zip(proposal_list, batch.gt_bboxes, ignored, batch.gt_labels)
     assigned = [assigner.assign(*image) for image in images]
     find_rows(assigned)  # which the samplers of all images ask for

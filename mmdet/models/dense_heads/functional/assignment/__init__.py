@@ -1,0 +1,1 @@
+"""Positives that are chosen by what the head predicts."""

@@ -1,0 +1,1 @@
+"""Heat maps of points of objects, and the boxes of pairs of corners."""

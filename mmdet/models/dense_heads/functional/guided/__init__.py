@@ -1,0 +1,1 @@
+"""Anchors whose places or shapes are predicted, and features that follow them."""

@@ -1,0 +1,1 @@
+"""Masks that a head predicts straight from feature maps: targets, losses and instances."""

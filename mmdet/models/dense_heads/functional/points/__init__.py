@@ -1,0 +1,1 @@
+"""Points that stand for boxes: where they are, and what they become."""
