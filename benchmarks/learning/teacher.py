@@ -11,9 +11,13 @@
   `teacher`, `teacher labeled classes`, `complete`.
 * ``images``: a share of the images is labelled, the others not at all. Methods: `labelled only`, `teacher`, `complete`.
 
-All runs have as many steps. Beside the average precision stand how much of the gap between the first method and
-`complete` a method recovers, and AP by that of `complete`. Runs that are there are not repeated. `--scratch` begins
-from nothing in the place of a detector of other shapes; `--coco` takes photos in the place of drawn shapes.
+All runs have as many steps. `--first` trains a detector on the incomplete labels for so many steps, once for each
+setting and seed, from which all methods of `boxes` go on; `complete` then has all labels from there on.
+
+Beside the average precision stand how much of the gap between the first method and `complete` a method recovers, and AP
+by that of `complete`. Runs that are there are not repeated; their figures are in `--results` as soon as they are known.
+`--scratch` begins from nothing in the place of a detector of other shapes; `--coco` takes photos in the place of drawn
+shapes.
 """
 
 import argparse
@@ -36,13 +40,14 @@ from experiment import (
     panels,
     pretrained,
     run_all,
+    run_folder,
     spread,
     subset,
     write_json,
     write_table,
 )
 
-COMPLETE, TEACHER, ONE, UNLABELLED = 'complete', 'teacher', 'one', 'unlabelled'
+COMPLETE, TEACHER, ONE, UNLABELLED, FIRST = 'complete', 'teacher', 'one', 'unlabelled', 'first'
 ASKING: dict[str, Any] = dict(pseudo_labels='complete')
 POLICIES: dict[str, dict[str, Any]] = {
     'plain': {},
@@ -66,6 +71,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--images', type=int, default=300, help='training images of a seed')
     parser.add_argument('--val-images', type=int, default=300)
     parser.add_argument('--iters', type=int, default=1500, help='steps of each run')
+    parser.add_argument('--first', type=int, default=0, help='plain steps from which all methods of a setting go on')
     parser.add_argument('--missing', nargs='+', default=['30', '50', '70', ONE], help='%% of the boxes, or one')
     parser.add_argument('--labelled', type=int, default=10, help='%% of the images, of `images`')
     parser.add_argument('--methods', nargs='+', help='some of those of the text above')
@@ -76,6 +82,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     wrong = [method for method in args.methods or () if method not in known]
     if wrong:
         parser.error(f'--methods: {wrong} are none of {known}')
+    if args.first and args.what != 'boxes':
+        parser.error('--first: of `boxes` alone')
     args.methods = args.methods or known
     kind = f'{"_photos" if args.coco else ""}{"_scratch" if args.scratch else ""}'
     args.name = f'teacher_{args.what}{kind}'
@@ -122,8 +130,10 @@ class Plan:
 
     def run(self, method: str, setting: str, *sources: Source) -> Run:
         """One run; with a teacher where its method says so."""
-        name = f'{method}/{setting}' if method != COMPLETE else COMPLETE
+        name = f'{method}/{setting}' if setting else method
         options: dict[str, Any] = {}
+        if self.args.first:
+            options['load_from'] = str(run_folder(self.args, self.first(setting)) / 'latest.pth')
         if method.startswith(TEACHER):
             options['model.teacher'] = dict(evaluate=TEACHER, **self.args.teacher)
         for number, source in enumerate(sources):
@@ -131,23 +141,32 @@ class Plan:
                 options[f'data.train.datasets.{number}.filter_empty_gt'] = False
         return Run(name, self.seed, self.classes, list(sources), self.test, self.args.iters, options)
 
+    def first(self, setting: str) -> Run:
+        """The plain training of a setting from which its methods go on."""
+        source = self.source(f'without {setting}', self.incomplete(setting))
+        saving = {'checkpoint_config': dict(_delete_=True, interval=self.args.first, by_epoch=False)}
+        return Run(f'{FIRST}/{setting}', self.seed, self.classes, [source], self.test, self.args.first, saving)
+
     def boxes(self) -> list[Run]:
         """Boxes are missing in all images."""
-        whole = subset(self.coco, set(self.ids))
-        runs = [self.run(COMPLETE, '', self.source('all', whole))] if COMPLETE in self.args.methods else []
+        whole = self.source('all', subset(self.coco, set(self.ids)))
+        runs = [self.run(COMPLETE, '', whole)] if COMPLETE in self.args.methods and not self.args.first else []
         for missing in self.args.missing:
-            lean = missing == ONE
-            content = one_an_image(whole, self.seed) if lean else self.without(int(missing) / 100)
+            content = self.incomplete(missing)
             for method in self.args.methods:
-                if method != COMPLETE:
+                if method == COMPLETE:
+                    runs += [self.run(method, missing, whole)] if self.args.first else []
+                else:
                     own = POLICIES[method.removeprefix(TEACHER).strip() or 'plain']
                     asking = ASKING if method.startswith(TEACHER) else {}
                     runs.append(self.run(method, missing, self.source(f'without {missing}', content, **own, **asking)))
         return runs
 
-    def without(self, share: float) -> dict:
-        """The images with a share of their boxes removed."""
-        return subset(self.coco, set(self.ids), share, self.seed)
+    def incomplete(self, missing: str) -> dict:
+        """The images without some of their boxes, as `--missing` says it."""
+        if missing == ONE:
+            return one_an_image(subset(self.coco, set(self.ids)), self.seed)
+        return subset(self.coco, set(self.ids), int(missing) / 100, self.seed)
 
     def classes_of_sources(self) -> list[Run]:
         """Each of two sources has boxes of half of the classes."""
@@ -190,12 +209,11 @@ def runs_of_seed(args: argparse.Namespace, seed: int, data: tuple[dict, str, tup
 def table(results: dict[str, list[dict[str, float]]]) -> str:
     """One row for each method and setting: AP and AP50, the gap that it recovers, and AP by that of `complete`."""
     aps = {method: mean(one['AP'] for one in figures) for method, figures in results.items()}
-    first = {method.partition('/')[2]: ap for method, ap in reversed(aps.items()) if method != COMPLETE}
-    whole = aps.get(COMPLETE)
+    first = {method.partition('/')[2]: ap for method, ap in reversed(aps.items()) if method.split('/')[0] != COMPLETE}
     rows = [['method', 'setting', 'AP', 'AP50', 'of the gap', 'of complete']]
     for method, figures in results.items():
         name, _, setting = method.partition('/')
-        below = first.get(setting, 0.0)
+        below, whole = first.get(setting, 0.0), aps.get(f'{COMPLETE}/{setting}', aps.get(COMPLETE))
         gap = (
             '-'
             if whole is None or name == COMPLETE or whole == below
@@ -213,7 +231,7 @@ def plot(results: dict[str, list[dict[str, float]]], path: Path) -> None:
     settings = list(dict.fromkeys(setting for _, _, setting in names if setting))
     with panels(len(settings), path, width=max(5.0, 4.0 * len(settings))) as axes:
         for setting, panel in zip(settings, axes):
-            shown = sorted((part for part in names if part[2] in ('', setting)), key=lambda part: not part[2])
+            shown = sorted((part for part in names if part[2] in ('', setting)), key=lambda part: part[0] == COMPLETE)
             bars = {name: results[name + mark + own] for name, mark, own in shown}
             for place, runs in enumerate(bars.values()):
                 values = [one['AP'] for one in runs]
@@ -229,6 +247,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     checkpoint = None if args.scratch else pretrained(args)
     data = data_of(args)
+    if args.first:
+        firsts = [Plan(args, seed, data).first(missing) for seed in args.seeds for missing in args.missing]
+        run_all(args, firsts, checkpoint)
     runs = [run for seed in args.seeds for run in runs_of_seed(args, seed, data)]
     results = by_method(runs, run_all(args, runs, checkpoint))
     text = table(results)

@@ -7,7 +7,7 @@ _base_ = './faster_rcnn_r18_fpn_mixed.py'
 data_root = 'data/shapes/'
 model = dict(
     teacher=dict(
-        evaluate='teacher', student_view=dict(), diagnose_with=data_root + 'annotations/partial_complete.json'))
+        evaluate='teacher', proposals=100, diagnose_with=data_root + 'annotations/partial_complete.json'))
 
 img_norm_cfg = dict(mean=[110.0, 110.0, 110.0], std=[55.0, 55.0, 55.0], to_rgb=True)
 train_pipeline = [

@@ -62,6 +62,10 @@ def test_runs_of_the_teacher_experiment_differ_in_labels_directives_and_options(
     cfg = experiment.small_config(args, boxes['teacher/50'], None)
     assert cfg.model.teacher == dict(evaluate='teacher', momentum=0.9)
     assert 'teacher' not in experiment.small_config(args, boxes['plain/50'], None).model
+    later = runs('boxes', '--missing', '50', '--first', '30')
+    assert list(later) == ['plain/50', 'overlap/50', 'soft/50', 'teacher/50', 'teacher overlap/50', 'complete/50']
+    assert len({run.options['load_from'] for run in later.values()}) == 1
+    assert len(ids(content(later['complete/50'].sources[0]))) == 20
     classes = runs('classes')
     first, second = classes['teacher labeled classes/half'].sources
     assert first.directives == dict(labeled_classes=['disc'], pseudo_labels='complete')

@@ -3,6 +3,8 @@
 Legend: n detections, G annotated objects, K classes; boxes are xyxy px of the network's input, everything on the CPU.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +45,21 @@ class Match(NamedTuple):
 
     scores: Tensor  # (G,) best score of a detection of the object's class and place; 0: it was not found
     free: Tensor  # (n,) bool, on no annotated object and in no ignored region
+
+
+@contextmanager
+def few_proposals(detector: Any, count: int | None) -> Iterator[None]:
+    """Let the second stage of a detector look at ``count`` proposals of an image at most; None: as in tests."""
+    head = getattr(detector, 'rpn_head', None)
+    if count is None or head is None or head.test_cfg is None or getattr(detector, 'roi_head', None) is None:
+        yield
+        return
+    given = head.test_cfg
+    head.test_cfg = type(given)({**given, 'max_per_img': min(given['max_per_img'], count)})
+    try:
+        yield
+    finally:
+        head.test_cfg = given
 
 
 def read_result(result: Any) -> Detections:

@@ -17,9 +17,10 @@ from mmdet.core.directives import (
     unlabelled_classes,
 )
 from mmdet.core.img_meta import ImgMeta
+from mmdet.models.options.fold_norm import fold_norms
 from mmdet.models.teacher.calibration import Calibration, Counts, Thresholds
 from mmdet.models.teacher.completion import Added, complete_batch
-from mmdet.models.teacher.detections import Annotated, Detections, match, read_result, without_duplicates
+from mmdet.models.teacher.detections import Annotated, Detections, few_proposals, match, read_result, without_duplicates
 from mmdet.models.teacher.diagnosis import Diagnosis
 from mmdet.models.teacher.student_view import StudentView
 from mmdet.utils.running.amp import enable_autocast
@@ -54,6 +55,7 @@ class Teacher(nn.Module):
             objects, or ignored; see :class:`Calibration`.
         missing: fraction of the objects that nobody annotated; None: estimated.
         student_view: arguments of :class:`StudentView`; None: the student sees what the teacher sees.
+        proposals: of an image, at which the second stage of the teacher looks in training, at most; None: as in tests.
         dtype: of the teacher's inference, ``'float32'`` or ``'bfloat16'``.
         evaluate: whom a test runs, ``'student'`` or ``'teacher'``.
         diagnose_with: COCO file with the complete labels, for the log alone; see :class:`Diagnosis`.
@@ -83,6 +85,7 @@ class Teacher(nn.Module):
         ignore_precision: float = 0.2,
         missing: float | None = None,
         student_view: Mapping[str, Any] | None = None,
+        proposals: int | None = 256,
         dtype: str = 'float32',
         evaluate: str = STUDENT,
         diagnose_with: str | None = None,
@@ -100,9 +103,12 @@ class Teacher(nn.Module):
         _check('missing', missing, known, 'a number in [0, 1) or None')
         usable = weight == 'confidence' or (not isinstance(weight, str) and weight >= 0)
         _check('weight', weight, usable, "a number >= 0 or 'confidence'")
+        _check('proposals', proposals, proposals is None or proposals > 0, 'a number above 0 or None')
         _check('dtype', dtype, dtype in DTYPES, ', '.join(DTYPES))
         _check('evaluate', evaluate, evaluate in (STUDENT, TEACHER), f'{STUDENT!r} or {TEACHER!r}')
-        self._hidden = [model.requires_grad_(False).eval()]  # in a list, so that no sweep over modules finds it
+        self._hidden = [
+            fold_norms(model.requires_grad_(False).eval())
+        ]  # in a list, so that no sweep over modules finds it
         self.momentum = momentum
         self.begin_at = burn_in if isinstance(burn_in, int) else None
         start = {} if isinstance(burn_in, int) or burn_in is None else dict(burn_in)
@@ -112,6 +118,7 @@ class Teacher(nn.Module):
         )
         self.ignore_as, self.weight, self.box_loss, self.overlap = ignore_as, weight, box_loss, overlap
         self.student_view = None if student_view is None else StudentView(**student_view)
+        self.proposals = proposals
         self.dtype, self.evaluate, self.diagnose_with = DTYPES[dtype], evaluate, diagnose_with
         self._diagnosis: Diagnosis | None = None
         self.register_buffer('steps', torch.zeros((), dtype=torch.long))
@@ -189,8 +196,7 @@ class Teacher(nn.Module):
         ours = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
         floats = [name for name, value in ours.items() if value.is_floating_point()]
         averages = [ours[name] for name in floats]
-        torch._foreach_mul_(averages, keep)
-        torch._foreach_add_(averages, [theirs[name].detach() for name in floats], alpha=1 - keep)
+        torch._foreach_lerp_(averages, [theirs[name].detach() for name in floats], 1 - keep)
         for name, value in ours.items():
             if not value.is_floating_point():
                 value.copy_(theirs[name])
@@ -215,7 +221,8 @@ class Teacher(nn.Module):
             enable_autocast(self.model, self.dtype)
         given = dict(proposals=[data['proposals']]) if data.get('proposals') is not None else {}
         metas = [dict(meta) for meta in data['img_metas']]
-        results = self.model(img=[data['img']], img_metas=[metas], return_loss=False, rescale=False, **given)
+        with few_proposals(self.model, self.proposals):
+            results = self.model(img=[data['img']], img_metas=[metas], return_loss=False, rescale=False, **given)
         return [read_result(result) for result in results]
 
     def _truth(self, data: Mapping[str, Any]) -> list[Annotated]:

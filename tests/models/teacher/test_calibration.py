@@ -94,6 +94,13 @@ def test_mistakes_that_were_learnt_raise_thresholds_as_what_is_missing_stands_fa
     assert calibration.thresholds(calibration.counts).annotated[0].tolist() == pytest.approx([0.85])
 
 
+def test_a_missing_fraction_that_is_given_is_not_estimated():
+    values = dict(found=bins({15: 30})[None], free=bins({15: 30})[None])
+    calibration = counted(Calibration(1, missing=0.25), **values)
+    assert calibration.missing_ratio == pytest.approx(1 / 3)  # three of four objects are annotated
+    assert calibration.thresholds(calibration.counts).annotated[:, 0].tolist() == pytest.approx([0.85, 0.05])
+
+
 def test_measure_by_hand():
     rows = torch.tensor([[20.0, 20, 30, 30, 0.5, 1], [40, 40, 50, 50, 0.4, 0]])
     free = Detections(rows[:, :4], rows[:, 4], rows[:, 5].long(), None)

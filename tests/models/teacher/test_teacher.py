@@ -245,6 +245,19 @@ def test_training_in_bfloat16_and_validation_steps():
     assert not any(name.startswith('teacher') for name in model.val_step(batch())['log_vars'])
 
 
+@pytest.mark.parametrize(('proposals', 'count'), [(3, 3), (None, 10)])
+def test_its_second_stage_looks_at_few_proposals_in_training_alone(proposals, count):
+    model = detector(burn_in=0, score_thr=0.1, proposals=proposals)
+    head, seen = model.teacher.model.rpn_head, []
+    head.test_cfg.max_per_img = 10
+    look = model.teacher.model.roi_head.simple_test
+    model.teacher.model.roi_head.simple_test = lambda feats, boxes, *args, **kwargs: (
+        seen.append(len(boxes[0])), look(feats, boxes, *args, **kwargs)
+    )[1]  # fmt: skip
+    model.teacher.complete(model, batch())
+    assert seen == [count] and head.test_cfg.max_per_img == 10
+
+
 def test_the_log_has_counts_of_every_source():
     model = detector(burn_in=0, score_thr=0.7)
     detecting(model, *FOUND)
@@ -266,6 +279,8 @@ def test_the_log_has_counts_of_every_source():
         (dict(ignore_as='boxes'), "teacher.ignore_as: expected 'objects' or 'regions'"),
         (dict(weight='sure'), "teacher.weight: expected a number >= 0 or 'confidence'"),
         (dict(dtype='half'), 'teacher.dtype: expected float32, bfloat16'),
+        (dict(missing=1), r'teacher.missing: expected a number in \[0, 1\) or None, got 1'),
+        (dict(proposals=0), 'teacher.proposals: expected a number above 0 or None'),
         (dict(evaluate='both'), "teacher.evaluate: expected 'student' or 'teacher'"),
     ],
 )
