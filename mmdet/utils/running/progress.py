@@ -57,6 +57,7 @@ def tracked(items: Iterable[Item], what: str, total: int | None = None, file: Te
             if bar is None:
                 file.write(f'{what}\n')
                 bar = progress_bar(total, file)
+                bar.timer._t_start -= now - began  # what was done without it counts into its speed
             bar.update(done - drawn)
             drawn, due = done, now + PERIOD
     finally:
