@@ -17,7 +17,8 @@ def script(monkeypatch):
 
 
 def test_steps_with_and_without_a_teacher_take_turns(script, monkeypatch, tmp_path):
-    python(str(ROOT / 'tools/dataset_converters/make_shapes.py'), str(tmp_path), '--clean', '0', '--partial', '4', '--val', '0', '--size', '64')  # fmt: skip
+    counts = ('--clean', 0, '--partial', 4, '--val', 0, '--size', 64)
+    python(ROOT / 'tools/dataset_converters/make_shapes.py', tmp_path, *counts)
     cfg = Config.fromfile(str(ROOT / 'configs/demo/faster_rcnn_r18_fpn_teacher.py'))
     cfg.data.train.update(ann_file=f'{tmp_path}/annotations/partial.json', img_prefix=f'{tmp_path}/partial/')
     cfg.data.samples_per_gpu = 1
