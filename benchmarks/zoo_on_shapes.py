@@ -32,7 +32,7 @@ from mmcv import Config
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 from zoo_on_shapes_families import FAMILIES, LEFT_OUT, OPTIONS  # noqa: E402 - beside this file
-from zoo_on_shapes_models import CLASSES, pipelines, small_model  # noqa: E402
+from zoo_on_shapes_models import CLASSES, pipelines, small_model, widen_draws  # noqa: E402
 
 RESULTS = ROOT / 'benchmarks' / 'zoo_on_shapes.json'
 OTHER_SHAPES = ('cross', 'ring', 'star')  # what the backbone has learnt
@@ -140,6 +140,8 @@ def train_and_test(name: str, args: argparse.Namespace, cfg: Config, save: Path 
     set_random_seed(args.seed)
     model = build_detector(cfg.model)
     model.init_weights()
+    if hasattr(model, 'bbox_head'):
+        widen_draws(model.bbox_head)
     train_detector(model, build_dataset(cfg.data.train), cfg, timestamp='train')
     seconds = time.process_time() - started
     if save is not None:

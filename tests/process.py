@@ -27,9 +27,9 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path, **more}
 
 
-def run_script(argv: list[str], env: dict[str, str], search_path: list[str], outputs: list[str]) -> None:
+def run_script(argv: list[str], env: dict[str, str], search_path: list[str], outputs: list[str], folder: Path) -> None:
     """Be the process: run a script as ``python SCRIPT ARGS`` would, with what it writes in two files."""
-    os.chdir(ROOT)
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
     for stream, path in enumerate(outputs, 1):
@@ -60,11 +60,13 @@ def server_context() -> multiprocessing.context.BaseContext:
     return context
 
 
-def forked(argv: list[str], env: dict[str, str], search_path: Sequence[str] = ()) -> subprocess.CompletedProcess:
-    """Run a script in a child of the server, which is made when it is first asked for."""
+def forked(
+    argv: list[str], env: dict[str, str], search_path: Sequence[str] = (), folder: Path = ROOT
+) -> subprocess.CompletedProcess:
+    """Run a script in a child of the server, which is made when it is first asked for; ``folder`` is where it runs."""
     context = server_context()
     with tempfile.NamedTemporaryFile('r') as out, tempfile.NamedTemporaryFile('r') as err:
-        child = context.Process(target=run_script, args=(argv, env, list(search_path), [out.name, err.name]))
+        child = context.Process(target=run_script, args=(argv, env, list(search_path), [out.name, err.name], folder))
         child.start()
         child.join(SECONDS)
         if child.exitcode is None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
@@ -240,9 +241,16 @@ def pretrained(args: argparse.Namespace) -> Path:
     return run_folder(args, run) / 'body.pth'
 
 
-def _start_worker(log: str) -> None:
+def _workers() -> BaseContext:
+    """Starts workers from a server, which imports the package once for all of them and all calls."""
+    context = get_context('forkserver')
+    context.set_forkserver_preload(['mmdet.apis'])
+    return context
+
+
+def _start_worker(log: str, environment: dict[str, str]) -> None:
     """What a worker prints goes to a file; one thread."""
-    os.environ['OMP_NUM_THREADS'] = '1'
+    os.environ.update(environment, OMP_NUM_THREADS='1')  # a server that others started has its own
     sys.path.insert(0, str(ROOT))
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(out, 1)
@@ -260,7 +268,7 @@ def run_all(args: argparse.Namespace, runs: list[Run], checkpoint: Path | None) 
         args.work_dir.mkdir(parents=True, exist_ok=True)
         log = str(args.work_dir / 'workers.txt')
         jobs = max(1, min(args.jobs, len(waiting)))
-        with ProcessPoolExecutor(jobs, get_context('spawn'), initializer=_start_worker, initargs=(log,)) as pool:
+        with ProcessPoolExecutor(jobs, _workers(), initializer=_start_worker, initargs=(log, dict(os.environ))) as pool:
             started = {pool.submit(train_and_test, args, run, checkpoint): run for run in waiting}
             for number, done in enumerate(as_completed(started), len(runs) - len(waiting) + 1):
                 run = started[done]

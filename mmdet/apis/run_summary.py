@@ -15,6 +15,7 @@ from torch import nn
 from mmdet import __version__
 from mmdet.utils.checkpoints.checkpoint import unwrap_model
 from mmdet.utils.misc import find_latest_checkpoint
+from mmdet.utils.tool_command import tool_command
 
 MAX_CLASSES_SHOWN = 8
 PARTS = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'mask_head', 'roi_head', 'panoptic_head')
@@ -105,7 +106,7 @@ def test_command(config: Path, checkpoint: str | Path, metric: str | Sequence[st
     """
     names = [metric] if isinstance(metric, str) else metric
     show = config.with_name('pictures')
-    return f'python tools/test.py {config} {checkpoint} --eval {" ".join(names)} --show-dir {show}'
+    return f'{tool_command("test.py")} {config} {checkpoint} --eval {" ".join(names)} --show-dir {show}'
 
 
 def _best_figure(path: str) -> str:

@@ -5,12 +5,14 @@ The suite does not collect this folder, as its machine may have no browser; only
 
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 900  # s, that a busy machine may take for one step of a page
 SHOTS = ROOT / 'work_dirs/browser'  # pictures of the pages, to be looked at
 sys.path.insert(0, str(ROOT / 'tests/apis/report'))
 
@@ -38,6 +40,7 @@ class Browser:
         self.resize(width, height)
         self.driver.get_log('browser')
         self.driver.get(page.as_uri() if isinstance(page, Path) else page)
+        self.wait("const look = () => document.readyState === 'complete' ? done(1) : setTimeout(look, 50); look();")
 
     def resize(self, width: int, height: int) -> None:
         """Give the page so many px; windows cannot be as narrow as a telephone."""
@@ -48,10 +51,21 @@ class Browser:
         """What a script gives back."""
         return self.driver.execute_script(script, *args)
 
-    def wait(self, script: str, seconds: float = 20) -> Any:
-        """What a script with a promise resolves to: ``script`` calls ``done(value)``."""
-        self.driver.set_script_timeout(seconds)
-        return self.driver.execute_async_script(f'const done = arguments[arguments.length - 1]; {script}')
+    def wait(self, script: str) -> Any:
+        """What a script hands to ``done(value)``, which it calls once, however long the machine takes for it.
+
+        Raises:
+            AssertionError: it has not after ``PATIENCE`` seconds; with the page's text and what the console says.
+        """
+        self.run(f'window.answer = null; const done = (value) => {{ window.answer = [value]; }}; {script}')
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            answer = self.run('return window.answer')
+            if answer is not None:
+                return answer[0]
+            time.sleep(0.1)
+        text = self.run('return document.body.innerText')
+        raise AssertionError(f'nothing after {PATIENCE} s of {script}\nthe page: {text}\nits console: {self.errors()}')
 
     def errors(self) -> list[str]:
         """What the console says that is worse than a remark, since the page was opened."""
@@ -85,6 +99,7 @@ def browser():
     # as root there is no sandbox; the pages are our own
     for argument in ('--headless=new', '--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--hide-scrollbars'):
         options.add_argument(argument)
+    options.page_load_strategy = 'eager'  # the rest is waited for without the driver's own time limits
     options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
     driver = webdriver.Chrome(options=options, service=Service(programs[1]))
     yield Browser(driver, SHOTS)

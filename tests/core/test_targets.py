@@ -101,3 +101,6 @@ def test_objects_of_rows_by_hand():
     assert found.tolist() == [[2, 0]]
     assert objects_of_boxes(boxes, torch.tensor([[5, 0]]), [gts], None).tolist() == [[1, 0]]
     assert objects_of_boxes(boxes, torch.tensor([[5, 0]]), [gts[:0]], None).tolist() == [[0, 0]]
+    # an object of the row's own class goes before a nearer one of another class
+    gts, classes = torch.tensor([[90.0, 90, 99, 99], [2, 2, 6, 6]]), torch.tensor([3, 4])
+    assert objects_of_boxes(boxes[:, :1], torch.tensor([[3]]), [gts], [classes]).tolist() == [[0]]

@@ -8,7 +8,8 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / 'sim_device'))
 
-from sim_cases import CASES, built, training_batch  # noqa: E402 - found by the line above
+from sim_cases import CASES  # noqa: E402 - found by the line above, as that below
+from sim_models import built, training_batch  # noqa: E402
 
 DETECTORS = (
     'mask_rcnn', 'option fixed_size mask_rcnn', 'point_rend', 'ms_rcnn', 'keypoint_rcnn', 'sabl_faster_rcnn',

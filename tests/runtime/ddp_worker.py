@@ -15,16 +15,11 @@ from mmcv.parallel import DataContainer as DC
 from mmdet.apis.test import collect_results_cpu, collect_results_gpu
 from mmdet.core.directives import unlabelled_directives
 from mmdet.core.mask import BitmapMasks
-from mmdet.models import NECKS, build_detector
+from mmdet.models import build_detector
 from mmdet.utils import build_ddp
 
-sys.path += [str(Path(__file__).parents[1] / folder) for folder in ('models', 'models/dense_heads')]
-from small_detectors import TwoConvs  # noqa: E402
-from zoo_cases_zoo1 import CASES as DENSE_1  # noqa: E402
-from zoo_cases_zoo1 import LEVELS  # noqa: E402
-from zoo_cases_zoo2 import CASES as DENSE_2  # noqa: E402
-from zoo_cases_zoo2 import STUDENTS  # noqa: E402
-from zoo_cases_zoo3 import CASES as MASK_QUERIES  # noqa: E402
+sys.path.append(str(Path(__file__).parents[1] / 'models'))
+from small_zoo import DENSE, MASKS, TAUGHT, with_mask_queries  # noqa: E402
 
 EMPTY = dict(boxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
 FULL = dict(boxes=torch.tensor([[8.0, 8, 40, 40]]), labels=torch.tensor([1]))
@@ -44,7 +39,7 @@ CASES = {
     'no class annotated': (EMPTY, {'labeled_classes': [], 'rpn_head.negatives': 'none'}),
 }
 
-OF_QUERIES = {
+OF_HEADS = {
     'no objects': (EMPTY, {}),
     'weight 0': (FULL, {'bbox_head.loss_weight': 0.0}),
     'negatives ignored': (FULL, {'ignore_negatives': 1}),
@@ -96,41 +91,17 @@ def check_steps(config: str, rank: int, **options: Any) -> None:
     check_cases(build_detector({**cfg, 'directives': {}, **options}), CASES, rank)
 
 
-@NECKS.register_module()
-class FirstMaps(torch.nn.Module):
-    """Hands on the first maps, for heads of fewer levels than the backbone has."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-    def forward(self, feats: tuple) -> tuple:
-        unused = sum(feat.sum() for feat in feats[self.number :])  # keeps their parameters in the graph
-        return tuple(feat + 0.0 * unused for feat in feats[: self.number])
-
-
-def check_dense_heads(rank: int) -> None:
-    """Every dense head of the two sweeps that needs no teacher."""
-    for kind, settings in {**DENSE_1, **DENSE_2}.items():
-        if kind in STUDENTS:
-            continue
-        torch.manual_seed(0)
-        head = dict(copy.deepcopy(settings), type=kind)
-        parts = dict(backbone=dict(type=TwoConvs.__name__), neck=dict(type='FirstMaps', number=LEVELS.get(kind, 2)))
-        train_cfg, test_cfg = head.pop('train_cfg', None), head.pop('test_cfg', None)
-        cfg = dict(parts, type='SingleStageDetector', bbox_head=head, train_cfg=train_cfg, test_cfg=test_cfg)
-        check_cases(build_detector(dict(cfg, directives={})), OF_QUERIES, rank, without=('gt_masks',))
-
-
-def check_mask_queries(kind: str, rank: int) -> None:
-    """MaskFormer and Mask2Former, whose queries predict masks."""
-    torch.manual_seed(0)
-    head = dict(MASK_QUERIES[f'{kind}Head'], type=f'{kind}Head')
-    train_cfg = head.pop('train_cfg')
-    fusion = dict(type='MaskFormerFusionHead', num_things_classes=2, num_stuff_classes=1)
-    parts = dict(backbone=dict(type=TwoConvs.__name__), panoptic_head=head, panoptic_fusion_head=fusion)
-    model = build_detector(dict(parts, type=kind, train_cfg=train_cfg, test_cfg={}, directives={}))
-    check_cases(model, OF_QUERIES, rank)
+def check_zoo(rank: int) -> None:
+    """Every detector of the zoo."""
+    queries = (with_mask_queries('MaskFormer'), with_mask_queries('Mask2Former'))
+    no_masks = ('gt_masks',)
+    # heads of grids have no boxes that overlap
+    of_grids = {name: case for name, case in OF_HEADS.items() if not name.startswith('overlap')}
+    groups = ((DENSE, OF_HEADS, no_masks), (TAUGHT, OF_HEADS, no_masks), (MASKS, of_grids, ()))
+    for models, cases, without in (*groups, (dict(enumerate(queries)), OF_HEADS, ())):
+        for cfg in models.values():
+            torch.manual_seed(0)
+            check_cases(build_detector(dict(copy.deepcopy(cfg), directives={})), cases, rank, without)
 
 
 def check_cases(start: torch.nn.Module, cases: dict, rank: int, without: tuple[str, ...] = ()) -> None:
@@ -201,9 +172,7 @@ if __name__ == '__main__':
     random.seed(0)
     check_steps(sys.argv[1], dist.get_rank())
     check_steps(sys.argv[1], dist.get_rank(), fixed_size=True)
-    check_dense_heads(dist.get_rank())
-    check_mask_queries('MaskFormer', dist.get_rank())
-    check_mask_queries('Mask2Former', dist.get_rank())
+    check_zoo(dist.get_rank())
     check_adaptation(sys.argv[1], dist.get_rank())
     check_teacher(sys.argv[1], dist.get_rank())
     check_collection(dist.get_rank())

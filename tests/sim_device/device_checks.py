@@ -2,11 +2,15 @@
 
 import copy
 import io
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+
+sys.path.insert(0, str(Path(__file__).parent))
 from sim_cuda import passing_for_cuda
 from sim_syncs import count_syncs
 from torch import nn
@@ -148,3 +152,7 @@ def test_it_passes_for_cuda():
         scaler.update()
         assert scaler.state_dict()['_growth_tracker'] == 1
     assert not torch.cuda.is_initialized()
+
+
+if __name__ == '__main__':
+    sys.exit(pytest.main(['-p', 'no:cacheprovider', __file__]))

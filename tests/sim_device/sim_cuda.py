@@ -33,6 +33,9 @@ def swapped(value: Any) -> Any:
     return value
 
 
+NAMING_DEVICES = (str, torch.device)
+
+
 class CudaMeansSim(torch.overrides.TorchFunctionMode):
     """Devices among the arguments of torch's functions."""
 
@@ -44,7 +47,8 @@ class CudaMeansSim(torch.overrides.TorchFunctionMode):
             return args[0]
         if func is torch.Tensor.cuda:
             return args[0].to(DEVICE, non_blocking=kwargs.get('non_blocking', False))
-        args = tuple(swapped(value) if type(value) in (str, torch.device) else value for value in args)
+        if any(type(value) in NAMING_DEVICES for value in args):
+            args = tuple(map(swapped, args))
         if 'device' in kwargs:
             kwargs['device'] = DEVICE if type(kwargs['device']) is int else swapped(kwargs['device'])
         return func(*args, **kwargs)

@@ -11,8 +11,8 @@ It knows nothing of kernels that CUDA lacks, of streams, memory, tf32, cuDNN, fu
 """
 
 import copy
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 from sim_syncs import nearest_line, note
@@ -44,12 +44,13 @@ REGISTERED = [
     'alias', '_to_copy', 'copy_', 'zero_', 'fill_.Scalar', 'view', 'as_strided', '_local_scalar_dense',
     'random_', 'random_.from', 'random_.to', 'uniform_', 'normal_', 'resize_', 'set_.source_Tensor', 'clone',
     'add_.Tensor', 'add.Tensor', 'mul.Tensor', 'zeros', 'ones', 'full', '_reshape_alias', 'scalar_tensor',
-    'arange', 'arange.start', 'arange.start_step', 'randperm', 'rand', 'randn',
+    'eye', 'eye.m', 'arange', 'arange.start', 'arange.start_step', 'randperm', 'rand', 'randn',
 ]  # fmt: skip
 
 passes_for_cuda = [False]  # set by sim_cuda
 load_to: list[Any] = [None]  # where torch.load puts tensors, likewise
 _device_of = torch.Tensor.device.__get__
+operators: dict[Any, 'Operator'] = {}
 _libraries: list[torch.library.Library] = []  # a library undoes its registrations when it is collected
 
 
@@ -188,24 +189,63 @@ def rebuilt(on_cpu: Tensor, is_parameter: bool, requires_grad: bool) -> Tensor:
     return torch.nn.Parameter(tensor, requires_grad) if is_parameter else tensor.requires_grad_(requires_grad)
 
 
+class Operator(NamedTuple):
+    """What :func:`run` has to know of an operator."""
+
+    name: str
+    copies: bool
+    indexes: bool
+    syncs: str | None  # kind of the synchronisation that it always is
+    repeats: bool
+    slow_in_half: bool
+    mutable: bool
+
+
+def described(func: Any) -> Operator:
+    """The operator's description, made once."""
+    name = func.overloadpacket.__name__
+    repeats = name == 'repeat_interleave' and func._overloadname == 'Tensor'
+    kinds = (name in COPYING, name in INDEXING, SYNCING.get(name), repeats, name in SLOW_IN_HALF)
+    operators[func] = Operator(name, *kinds, func._schema.is_mutable)
+    return operators[func]
+
+
 def run(func: Any, args: tuple, kwargs: dict) -> Any:
     """An operator on tensors of which at least one is, or is to be, on the device."""
-    name = func.overloadpacket.__name__
-    if name in COPYING:
-        return copied(func, name, args, kwargs)
-    operands = operands_of(args, kwargs)
-    own = [t for t in operands if isinstance(t, SimTensor)]
-    if own and len(own) < len(operands):
-        refuse_mixed(func, name, args, [t for t in operands if not isinstance(t, SimTensor)])
+    operator = operators.get(func) or described(func)
+    if operator.copies:
+        return copied(func, operator.name, args, kwargs)
+    own: list[SimTensor] = []
+    others: list[Tensor] = []
+    given = unwrapped(args, own, others)
+    settings = dict(zip(kwargs, unwrapped(kwargs.values(), own, others))) if kwargs else {}
     if own:
-        note_syncs(func, name, args, kwargs)
-    given, settings = on_cpu(args), {key: on_cpu(value) for key, value in kwargs.items()}
+        if others:
+            refuse_mixed(func, operator, args, others)
+        note_syncs(operator, args, kwargs)
     if settings.get('pin_memory'):
         settings['pin_memory'] = False
-    out = in_full_precision(func, given, settings) if name in SLOW_IN_HALF else func(*given, **settings)
+    out = in_full_precision(func, given, settings) if operator.slow_in_half else func(*given, **settings)
     target = kwargs.get('device')
     to_device = bool(own) if target is None else torch.device(target).type == NAME
-    return wrapped(func, out, own, to_device)
+    return wrapped(operator, out, own, to_device)
+
+
+def unwrapped(values: Iterable[Any], own: list[SimTensor], others: list[Tensor]) -> list[Any]:
+    """Arguments with the CPU in the place of the device; tensors of either are added to the lists."""
+    out: list[Any] = []
+    for value in values:
+        kind = type(value)
+        if kind is SimTensor:
+            own.append(value)
+            out.append(value.on_cpu)
+        elif kind is list or kind is tuple or isinstance(value, list):
+            out.append(unwrapped(value, own, others))
+        else:
+            if isinstance(value, Tensor):
+                others.append(value)
+            out.append(CPU if kind is torch.device and value.type == NAME else value)
+    return out
 
 
 def operands_of(args: tuple, kwargs: dict) -> list[Tensor]:
@@ -228,7 +268,7 @@ def on_cpu(value: Any) -> Any:
     return CPU if isinstance(value, torch.device) and value.type == NAME else value
 
 
-def in_full_precision(func: Any, args: tuple, kwargs: dict) -> Any:
+def in_full_precision(func: Any, args: list, kwargs: dict) -> Any:
     """Half precision computed in float32 and rounded at the end."""
     half = next((t.dtype for t in args if isinstance(t, Tensor) and t.dtype in HALVES), None)
     if half is None:
@@ -238,11 +278,11 @@ def in_full_precision(func: Any, args: tuple, kwargs: dict) -> Any:
     return tuple(down) if isinstance(out, (tuple, list)) else down[0]
 
 
-def wrapped(func: Any, out: Any, own: list[SimTensor], to_device: bool) -> Any:
+def wrapped(operator: Operator, out: Any, own: list[SimTensor], to_device: bool) -> Any:
     """The result on the device; an operator in place gives its argument back."""
-    in_place = {id(t.on_cpu): t for t in own} if func._schema.is_mutable else {}
+    in_place = {id(t.on_cpu): t for t in own} if operator.mutable else {}
     if any(t.size() != t.on_cpu.size() for t in in_place.values()):
-        raise NotImplementedError(f'{func} changed the shape of its argument, which the simulated device cannot show')
+        raise NotImplementedError(f'{operator.name} changed the shape of its argument, which cannot be shown')
 
     def wrap(t: Any) -> Any:
         if isinstance(t, (list, tuple)):
@@ -257,9 +297,9 @@ def wrapped(func: Any, out: Any, own: list[SimTensor], to_device: bool) -> Any:
     return wrap(out)
 
 
-def refuse_mixed(func: Any, name: str, args: tuple, others: list[Tensor]) -> None:
+def refuse_mixed(func: Any, operator: Operator, args: tuple, others: list[Tensor]) -> None:
     """Raise what CUDA raises for CPU tensors among its own, but where it lets them pass."""
-    if name in INDEXING:
+    if operator.indexes:
         # indices may be on the CPU, and a value without dimensions
         if not isinstance(args[0], SimTensor):
             raise RuntimeError(f'indices should be on the CPU, as the indexed tensor is (at {nearest_line()})')
@@ -267,8 +307,9 @@ def refuse_mixed(func: Any, name: str, args: tuple, others: list[Tensor]) -> Non
         if value is None or isinstance(value, SimTensor) or value.dim() == 0:
             return
     else:
+        name = operator.name
         element_wise = torch.Tag.pointwise in func.tags or name.startswith('_foreach') or name in TAKING_CPU_SCALARS
-        writes_to_cpu = func._schema.is_mutable and isinstance(args[0], Tensor) and not isinstance(args[0], SimTensor)
+        writes_to_cpu = operator.mutable and isinstance(args[0], Tensor) and not isinstance(args[0], SimTensor)
         if element_wise and not writes_to_cpu and all(t.dim() == 0 for t in others):
             return
     raise RuntimeError(
@@ -277,12 +318,12 @@ def refuse_mixed(func: Any, name: str, args: tuple, others: list[Tensor]) -> Non
     )
 
 
-def note_syncs(func: Any, name: str, args: tuple, kwargs: dict) -> None:
-    if name in SYNCING:
-        note(SYNCING[name])
-    elif name in INDEXING and isinstance(args[0], SimTensor):
-        note_indexing(name, args)
-    elif name == 'repeat_interleave' and kwargs.get('output_size') is None and func._overloadname == 'Tensor':
+def note_syncs(operator: Operator, args: tuple, kwargs: dict) -> None:
+    if operator.syncs:
+        note(operator.syncs)
+    elif operator.indexes and isinstance(args[0], SimTensor):
+        note_indexing(operator.name, args)
+    elif operator.repeats and kwargs.get('output_size') is None:
         note('repeat_interleave')
 
 

@@ -1,6 +1,6 @@
 """Run cases on the CPU and on the simulated device, in a process of its own: registering a device changes torch.
 
-    python tests/sim_device/sim_worker.py faster_rcnn 'amp: retinanet'
+    python tests/sim_device/sim_worker.py faster_rcnn retinanet
     python tests/sim_device/sim_worker.py --write
 
 One JSON line a case; ``--write`` runs all of them and lowers the budgets in host_syncs.json.
@@ -28,8 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ('tests/sim_device', 'tests/golden', 'benchmarks')]
 
 from host_syncs import without_cpu_branches  # noqa: E402 - found by the line above, as those below
-from sim_cases import CASES, Case, built, inference_batch, training_batch  # noqa: E402
+from sim_cases import CASES, FAMILIES  # noqa: E402
 from sim_cuda import passing_for_cuda  # noqa: E402
+from sim_models import Case, built, inference_batch, training_batch  # noqa: E402
 from sim_syncs import count_syncs, nearest_line  # noqa: E402
 from sim_tensor import SimTensor  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
@@ -39,7 +40,6 @@ from mmdet.utils.running.log_buffer import DeviceLogBuffer  # noqa: E402
 from mmdet.utils.util_distribution import build_dp  # noqa: E402
 
 BUDGETS = ROOT / 'tests/sim_device/host_syncs.json'
-AMP = 'amp: '  # before a name: train that case in mixed precision
 
 
 @contextmanager
@@ -73,13 +73,14 @@ def seed() -> None:
 
 
 def step(model: nn.Module, data: dict) -> dict[str, Any]:
-    """Losses and gradients of one training step."""
+    """Losses, gradients and synchronisations of one training step."""
     seed()
     model.zero_grad(set_to_none=True)
-    outputs = model.train_step(data, None)
-    outputs['loss'].backward()
+    with count_syncs() as syncs:
+        outputs = model.train_step(data, None)
+        outputs['loss'].backward()
     grads = {n: None if p.grad is None else p.grad.cpu() for n, p in model.module.named_parameters() if p.requires_grad}
-    return dict(log={key: float(value) for key, value in outputs['log_vars'].items()}, grads=grads)
+    return dict(log={key: float(value) for key, value in outputs['log_vars'].items()}, grads=grads, syncs=syncs)
 
 
 def results(model: nn.Module, data: dict) -> Any:
@@ -106,7 +107,7 @@ def differences(one: Any, other: Any, path: str = '') -> list[str]:
     return [] if same else [f'{path}: {str(other)[:60]} for {str(one)[:60]}']
 
 
-def run(case: Case) -> dict[str, Any]:
+def run(case: Case, mixed_precision: bool) -> dict[str, Any]:
     """What is wrong, in words, and the host-device synchronisations of a training step and of inference."""
     plain = build_dp(built(case), 'cpu')
     wanted: dict[str, Any] = {}
@@ -119,36 +120,29 @@ def run(case: Case) -> dict[str, Any]:
     with passing_for_cuda():
         model = build_dp(built(case), 'cuda', device_ids=[0])
         if case.tests:
-            results(model, inference_batch(case))
             with count_syncs() as syncs:
                 got = results(model, inference_batch(case))
             row.update(inference=syncs.total(), inference_lines=syncs.lines())
             row['problems'] += differences(wanted['results'], got, 'result')[:3]
         model.train()
-        with two_processes():
-            got = step(model, training_batch(case))
+        got = step(model, training_batch(case))
+        row.update(training=got['syncs'].total(), training_lines=got['syncs'].lines())
         row['problems'] += differences(wanted['step']['log'], got['log'], 'log')[:3]
         row['problems'] += differences(wanted['step']['grads'], got['grads'], 'gradient')[:3]
         row['problems'] += [f'{name} has no gradient' for name, grad in got['grads'].items() if grad is None][:3]
-        row.update(counted(model, case))
-        row['problems'] += without_objects(model, case, got)
+        with two_processes():
+            row['problems'] += without_objects(step(model, training_batch(case, objects=False)), got)
+            if mixed_precision:
+                row['problems'] += mixed_precision_problems(model, training_batch(case))
     return row
 
 
-def counted(model: nn.Module, case: Case) -> dict[str, Any]:
-    data = training_batch(case)
-    seed()
-    model.zero_grad(set_to_none=True)
-    with count_syncs() as syncs:
-        model.train_step(data, None)['loss'].backward()
-    return dict(training=syncs.total(), training_lines=syncs.lines())
-
-
-def without_objects(model: nn.Module, case: Case, usual: dict) -> list[str]:
+def without_objects(got: dict, usual: dict) -> list[str]:
     """A step in which no image has an object: the same keys, finite losses, a gradient for every parameter."""
-    got = step(model, training_batch(case, objects=False))
     found = [f'without objects, {name} has no gradient' for name, grad in got['grads'].items() if grad is None][:3]
     found += [f'without objects, {name} is {value}' for name, value in got['log'].items() if not np.isfinite(value)]
+    of_log = [line for line in got['syncs'].lines() if 'loss_log' in line]
+    found += [f'the log of two processes synchronises: {of_log}'] * (len(of_log) > 1 or not of_log[0].startswith('1 '))
     keys = sorted(usual['log'].keys() ^ got['log'].keys())
     return found + [f'with or without objects alone: {keys}'] * bool(keys)
 
@@ -157,7 +151,7 @@ class Runner(SimpleNamespace):
     """As much of a runner as an optimizer hook sees."""
 
     def __init__(self, model: nn.Module, iterations: int) -> None:
-        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.001)
         super().__init__(model=model, optimizer=optimizer, log_buffer=DeviceLogBuffer(), meta={}, outputs=None)
         self.iter, self.max_iters, self._max_iters, self.logger = 0, iterations, iterations, logging.getLogger()
 
@@ -180,39 +174,35 @@ def moved(before: list[Tensor], after: list[Tensor]) -> str | None:
     return None if any(not torch.equal(a, b) for a, b in zip(before, after)) else 'weights that are as before'
 
 
-def run_amp(case: Case) -> dict[str, Any]:
+def mixed_precision_problems(model: nn.Module, data: dict) -> list[str]:
     """float16, float16 with an overflow, and bfloat16 with a step every second iteration."""
-    problems, clip, data = [], dict(max_norm=10), training_batch(case)
-    with passing_for_cuda():
-        model = build_dp(built(case), 'cuda', device_ids=[0])
-        model.train()
+    problems, clip = [], dict(max_norm=10)
 
-        def started(hook: Any, iterations: int = 1) -> tuple[Runner, list[Tensor]]:
-            runner = Runner(model, iterations)
-            hook.before_run(runner)
-            model.zero_grad(set_to_none=True)
-            return runner, weights(model)
+    def started(hook: Any, iterations: int = 1) -> tuple[Runner, list[Tensor]]:
+        runner = Runner(model, iterations)
+        hook.before_run(runner)
+        model.zero_grad(set_to_none=True)
+        return runner, weights(model)
 
-        hook = AmpOptimizerHook(clip, loss_scale=dict(init_scale=1.0))
-        runner, before = started(hook)
-        with count_syncs() as syncs:
-            runner.train(hook, data)
-        own = [line for line in syncs.lines() if 'amp_hook' in line]
-        # whether a gradient overflowed is all that the host needs to know
-        problems += [f'float16: the hook synchronises: {own}'] * (len(own) > 1 or not own[0].startswith('1 item'))
-        problems += [f'float16 gives {fault}' for fault in [moved(before, weights(model))] if fault]
-        hook = AmpOptimizerHook(clip, loss_scale=dict(init_scale=2.0**100))
-        runner, before = started(hook)
+    hook = AmpOptimizerHook(clip, loss_scale=dict(init_scale=1.0))
+    runner, before = started(hook)
+    with count_syncs() as syncs:
         runner.train(hook, data)
-        problems += ['a step was made after an overflow'] * (moved(before, weights(model)) is None)
-        problems += ['the scale did not fall after an overflow'] * (hook.loss_scaler.get_scale() != 2.0**99)
-        hook = GradientCumulativeAmpOptimizerHook(cumulative_iters=2, dtype='bfloat16', grad_clip=clip)
-        runner, before = started(hook, iterations=2)
-        runner.train(hook, data)
-        problems += ['a step was made before its iteration'] * (moved(before, weights(model)) is None)
-        runner.train(hook, data)
-        problems += [f'bfloat16 gives {fault}' for fault in [moved(before, weights(model))] if fault]
-    return dict(problems=problems, hook_lines=own)
+    own = [line for line in syncs.lines() if 'amp_hook' in line]
+    # whether a gradient overflowed is all that the host needs to know
+    problems += [f'float16: the hook synchronises: {own}'] * (len(own) > 1 or not own[0].startswith('1 item'))
+    problems += [f'float16 gives {fault}' for fault in [moved(before, weights(model))] if fault]
+    hook = AmpOptimizerHook(clip, loss_scale=dict(init_scale=2.0**100))
+    runner, before = started(hook)
+    runner.train(hook, data)
+    problems += ['a step was made after an overflow'] * (moved(before, weights(model)) is None)
+    problems += ['the scale did not fall after an overflow'] * (hook.loss_scaler.get_scale() != 2.0**99)
+    hook = GradientCumulativeAmpOptimizerHook(cumulative_iters=2, dtype='bfloat16', grad_clip=clip)
+    runner, before = started(hook, iterations=2)
+    runner.train(hook, data)
+    problems += ['a step was made before its iteration'] * (moved(before, weights(model)) is None)
+    runner.train(hook, data)
+    return problems + [f'bfloat16 gives {fault}' for fault in [moved(before, weights(model))] if fault]
 
 
 def main() -> None:
@@ -222,9 +212,8 @@ def main() -> None:
     write = sys.argv[1:] == ['--write']
     budgets = json.loads(BUDGETS.read_text()) if BUDGETS.exists() else {}
     for name in list(CASES) if write else sys.argv[1:]:
-        amp, case = name.startswith(AMP), CASES[name.removeprefix(AMP)]
         try:
-            row = run_amp(case) if amp else run(case)
+            row = run(CASES[name], mixed_precision=name in FAMILIES)
         except Exception as error:  # noqa: BLE001 - the next case is to be run whatever this one did
             calls = [
                 f'{f.filename.removeprefix(f"{ROOT}/").rpartition("site-packages/")[2]}:{f.lineno}'

@@ -1,6 +1,8 @@
 """From annotations to a trained detector, as processes."""
 
 import json
+import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -72,18 +74,23 @@ def annotations(kind, root):
 
 
 @pytest.mark.parametrize('kind', ['voc', 'yolo', 'coco'])
-def test_a_config_from_each_format_trains_as_it_is(tmp_path, kind):
+def test_three_commands_lead_from_each_format_to_a_detector_and_its_report(tmp_path, kind):
     options = annotations(kind, tmp_path / kind)
     before = {path: path.read_bytes() for path in (tmp_path / kind).rglob('*') if path.is_file()}
-    out = tmp_path / 'my.py'
+    out, work = tmp_path / 'my.py', tmp_path / 'run'
     made = run_tool('tools/make_config.py', *options, '--small', '--epochs', 1, '--out', out)
     assert f'python tools/train.py {out}' in made.text and 'cat 4' in made.text
-    # 47 MB a checkpoint that nobody reads
-    light = ['checkpoint_config=None', 'evaluation.save_best=None', 'data.workers_per_gpu=0']
-    run_tool('tools/train.py', out, '--work-dir', tmp_path / 'run', '--cfg-options', *light)
-    rows = [json.loads(line) for line in next((tmp_path / 'run').glob('*.log.json')).read_text().splitlines()[1:]]
-    assert [row['mode'] for row in rows] == ['train', 'val'] and 0 < rows[0]['loss'] < 10
+    run_tool('tools/train.py', out, '--work-dir', work, '--cfg-options', 'data.workers_per_gpu=0')
+    rows = [json.loads(line) for line in next(work.glob('*.log.json')).read_text().splitlines()[1:]]
+    assert [row['mode'] for row in rows] == ['train', 'val'] and 0 < rows[0]['loss'] < 10 and 'bbox_AP/cat' in rows[1]
+    assert '<title>' in (work / 'report.html').read_text()
+    (line,) = (line for line in made.text.splitlines() if 'tools/predict.py' in line)
+    _, script, images, *_ = shlex.split(line)
+    predicted = tmp_path / 'predicted'
+    run_tool(script, images, out, work / 'latest.pth', '--out-dir', predicted)
+    assert {path.stem for path in predicted.rglob('*.png')} >= set(VAL)
     assert before == {path: path.read_bytes() for path in (tmp_path / kind).rglob('*') if path.is_file()}
+    shutil.rmtree(work)  # 47 MB a checkpoint
 
 
 def test_several_training_sets_are_joined_and_the_incomplete_one_gets_a_policy(tmp_path):

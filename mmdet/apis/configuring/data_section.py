@@ -34,40 +34,13 @@ def data_section(
     small: bool,
 ) -> DataSection:
     """The text of the pipelines and the data sets."""
-    scale, factor, reason = image_scale(facts, small)
-    base_train = base.data.train.to_dict() if hasattr(base.data.train, 'to_dict') else dict(base.data.train)
-    mixes = base_train.get('type') == MIX
-    inner = base_train['dataset']['pipeline'] if mixes else base_train.get('pipeline')
-    steps = plain(base_train['pipeline'] if mixes else inner)
-    test_steps = plain(base.data.val.pipeline)
-    new, new_test = (None, None) if mixes else (with_scale(steps, scale), with_scale(test_steps, scale))
-    lines = []
-    if new is None or new_test is None:
-        lines.append(f'# image size as in the base config; {reason}')
-        new, new_test, factor = steps, test_steps, base_factor(test_steps, facts)
-    else:
-        lines.append(f'# {reason}')
-    lines += [f'train_pipeline = {pipeline_text(base, "train_pipeline", new)}']
-    lines += [f'test_pipeline = {pipeline_text(base, "test_pipeline", new_test)}']
-    total = sum(len(source.annotations.content['images']) for source in train)
-    pipeline = Name('train_pipeline')
-    if mixes:
-        lines.append(f'load_pipeline = {literal(plain(inner))}')
-        pipeline = Name('load_pipeline')
-    configs, notes = [], []
-    for source in train:
-        cfg = source_config(source, pipeline, single=len(train) == 1, whole=len(train) == 1 and not mixes)
-        settings, why = image_settings(source, incomplete, total)
-        cfg.update(settings)
-        lines += [f'# {source.name}: {why}'] if why else []
-        lines += [f'# {line}' for line in missing_classes(source, joined)] if len(train) > 1 else []
-        variable = f'{source.name}_set'
-        lines.append(f'{variable} = {literal(cfg)}')
-        configs.append(Name(variable))
-        notes += [f'{source.name}: {why}'] if why else []
+    train_base = base.data.train.to_dict() if hasattr(base.data.train, 'to_dict') else dict(base.data.train)
+    mixes = train_base.get('type') == MIX
+    lines, factor = pipeline_lines(base, train_base, facts, small)
+    set_lines, configs, notes = source_lines(train, joined, incomplete, mixes)
     data_train = join_text(configs, joined)
     if mixes:
-        rest = {key: value for key, value in base_train.items() if key not in ('type', 'dataset', 'pipeline')}
+        rest = {key: value for key, value in train_base.items() if key not in ('type', 'dataset', 'pipeline')}
         data_train = dict(type=MIX, dataset=data_train, pipeline=Name('train_pipeline'), **rest)
     val_cfg = dict(
         _delete_=True,
@@ -77,11 +50,52 @@ def data_section(
         img_prefix=text_of(val.images),
         pipeline=Name('test_pipeline'),
     )
-    lines.append(f'val = {literal(val_cfg)}')
     whole = data_train if isinstance(data_train, Name) else dict(_delete_=True, **data_train)
     mark = f'train = {literal(whole)}'
-    lines.append(mark)
-    return DataSection('\n'.join(lines), mark, factor, notes)
+    text = '\n'.join([*lines, *set_lines, f'val = {literal(val_cfg)}', mark])
+    return DataSection(text, mark, factor, notes)
+
+
+def pipeline_lines(base: Config, train_base: dict[str, Any], facts: Facts, small: bool) -> tuple[list[str], float]:
+    """The lines of the pipelines, and the factor by which images of the median size are resized.
+
+    A base config that mixes images keeps the size that its steps have; how its images are loaded is a pipeline of its
+    own.
+    """
+    scale, factor, reason = image_scale(facts, small)
+    mixes = train_base.get('type') == MIX
+    inner = train_base['dataset']['pipeline'] if mixes else train_base.get('pipeline')
+    steps = plain(train_base['pipeline'] if mixes else inner)
+    test_steps = plain(base.data.val.pipeline)
+    new, new_test = (None, None) if mixes else (with_scale(steps, scale), with_scale(test_steps, scale))
+    lines = [f'# {reason}']
+    if new is None or new_test is None:
+        lines = [f'# image size as in the base config; {reason}']
+        new, new_test, factor = steps, test_steps, base_factor(test_steps, facts)
+    lines.append(f'train_pipeline = {pipeline_text(base, "train_pipeline", new)}')
+    lines.append(f'test_pipeline = {pipeline_text(base, "test_pipeline", new_test)}')
+    return lines + [f'load_pipeline = {literal(plain(inner))}'] * mixes, factor
+
+
+def source_lines(
+    train: Sequence[Source], joined: Joined, incomplete: Sequence[str], mixes: bool
+) -> tuple[list[str], list[Name], list[str]]:
+    """The lines of the training sets, the names of their configs, and what is to be said of them."""
+    single = len(train) == 1
+    total = sum(len(source.annotations.content['images']) for source in train)
+    pipeline = Name('load_pipeline' if mixes else 'train_pipeline')
+    lines, configs, notes = [], [], []
+    for source in train:
+        cfg = source_config(source, pipeline, single=single, whole=single and not mixes)
+        settings, why = image_settings(source, incomplete, total)
+        cfg.update(settings)
+        lines += [f'# {source.name}: {why}'] if why else []
+        lines += [] if single else [f'# {line}' for line in missing_classes(source, joined)]
+        variable = f'{source.name}_set'
+        lines.append(f'{variable} = {literal(cfg)}')
+        configs.append(Name(variable))
+        notes += [f'{source.name}: {why}'] if why else []
+    return lines, configs, notes
 
 
 def source_config(source: Source, pipeline: Name, single: bool, whole: bool) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """From annotations to a config file that trains as it is."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from mmdet.datasets.utils import head_num_classes
 from mmdet.models import build_detector
 from mmdet.utils import compat_cfg, get_device
 from mmdet.utils.configs.read_config import read_config
+from mmdet.utils.tool_command import tool_command
 
 
 class Request(NamedTuple):
@@ -81,13 +83,15 @@ def make_config(request: Request) -> Made:
         lines = [f'# mixing_report: {line}' for line in advice]
         text = text.replace(section.mark, '\n'.join([*lines, section.mark]))
         out.write_text(text, encoding='utf-8')
-    work_dir = f'work_dirs/{out.stem}'
+    written = Config.fromfile(str(out))
+    config, images = shlex.quote(str(out)), shlex.quote(written.data.val.img_prefix)
+    work_dir = shlex.quote(f'work_dirs/{out.stem}')
     commands = [
-        f'python tools/misc/browse_dataset.py {out} --output-dir pictures --not-show',
-        f'python tools/train.py {out}',
-        f'python tools/test.py {out} {work_dir}/latest.pth --eval bbox',
+        f'{tool_command("misc/browse_dataset.py")} {config} --output-dir pictures --not-show',
+        f'{tool_command("train.py")} {config}',
+        f'{tool_command("predict.py")} {images} {config} {work_dir}/latest.pth --out-dir predicted',
     ]
-    notes += [*section.notes, *advice, *weights_message(Config.fromfile(str(out)))]
+    notes += [*section.notes, *advice, *weights_message(written)]
     return Made(out, text, notes, commands)
 
 

@@ -96,10 +96,11 @@ def schedule(
     epochs = epochs or base_epochs
     interval = max(epochs // EVALUATIONS, 1)
     best = f'{metric[-1]}_mAP'
-    values['evaluation'] = dict(
-        interval=interval, metric=list(metric) if len(metric) > 1 else metric[0], save_best=best
-    )
+    names = list(metric) if len(metric) > 1 else metric[0]
+    values['evaluation'] = dict(interval=interval, metric=names, classwise=True, save_best=best)
     reasons['evaluation'] = f'the best checkpoint is kept as best_{best}_epoch_*.pth'
+    values['report'] = {}
+    reasons['report'] = 'the training ends with a page about it, report.html in the work dir'
     values['checkpoint_config'] = dict(interval=interval, max_keep_ckpts=2)
     values['log_config'] = dict(interval=min(50, max(per_epoch // 2, 1)))
     if EARLY_STOPPING in HOOKS:

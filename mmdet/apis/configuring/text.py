@@ -12,7 +12,10 @@ from mmdet.apis.configuring.facts import Facts
 from mmdet.apis.configuring.literals import literal
 from mmdet.apis.configuring.sources import SOURCES_DIFFER, Joined
 
-ORDER = ('optimizer', 'lr_config', 'runner', 'evaluation', 'checkpoint_config', 'log_config', 'custom_hooks')
+ORDER = (
+    *('optimizer', 'lr_config', 'runner', 'evaluation', 'report'),
+    *('checkpoint_config', 'log_config', 'custom_hooks'),
+)
 
 
 def config_text(request: Any, base_path: Path, base: Config, facts: Facts, joined: Joined, section: DataSection) -> str:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mmdet.utils.registry import did_you_mean
+from mmdet.utils.running.device_copy import to_device
 
 HWShape = tuple[int, int]
 DIRECTIONS = ('horizontal', 'vertical')
@@ -112,7 +113,7 @@ class BaseInstanceMasks(metaclass=ABCMeta):
 
     def to_tensor(self, dtype: torch.dtype, device: str | torch.device) -> Tensor:
         """(n, h, w) bitmaps as a tensor."""
-        return torch.tensor(self.to_ndarray(), dtype=dtype, device=device)
+        return to_device(self.to_ndarray(), dtype, torch.device(device))
 
     @abstractmethod
     def translate(

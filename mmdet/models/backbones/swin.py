@@ -104,9 +104,8 @@ class SwinTransformer(PartlyFrozen, BaseModule):
         self.use_abs_pos_embed = use_abs_pos_embed
         self._check_settings(len(depths), num_heads, strides, patch_size)
         patch_norm_cfg = norm_cfg if patch_norm else None
-        self.patch_embed = PatchEmbed(
-            in_channels, embed_dims, kernel_size=patch_size, stride=strides[0], norm_cfg=patch_norm_cfg
-        )
+        patches = dict(kernel_size=patch_size, stride=strides[0], norm_cfg=patch_norm_cfg)
+        self.patch_embed = PatchEmbed(in_channels, embed_dims, **patches)
         image = image_grid(pretrain_img_size)
         if use_abs_pos_embed:
             self.position_grid = tuple(size // patch_size for size in image)

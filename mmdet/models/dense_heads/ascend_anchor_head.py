@@ -117,7 +117,9 @@ def _assign_batch(
     common = (len(counts), counts, anchors.device)
     padded = head.get_batch_gt_bboxes(gt_bboxes, *common, get_max_num_gt_division_factor(counts))
     ignored = head.get_batch_gt_bboxes_ignore(gt_bboxes_ignore, *common)
-    found = head.assigner.assign(anchors, padded, ignored, None, inside, torch.tensor(counts).to(anchors.device))
+    found = head.assigner.assign(
+        anchors, padded, ignored, None, inside, torch.tensor(counts).to(anchors.device, non_blocking=True)
+    )
     negative = found.batch_neg_mask.long() - 1  # 0, and -1 for boxes that are left out
     gt_inds = torch.where(found.batch_pos_mask.bool(), found.batch_anchor_gt_indes + 1, negative)
     gt_inds = gt_inds.masked_fill(~inside, -1)

@@ -22,6 +22,7 @@ from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, inside_obj
 from mmdet.models.dense_heads.fcos_head import FCOSHead, points_to_boxes
 from mmdet.models.dense_heads.functional.corners.heatmaps import probability_weights
 from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
+from mmdet.ops.probability_loss import probability_cross_entropy
 
 EPS = 1e-12  # least divisor
 CONFIDENCE_POWER = 3  # how much more confident points count among those of an object
@@ -38,7 +39,7 @@ def positive_loss(p_pos: Tensor, prior: Tensor) -> Tensor:
     weights = (p_pos * CONFIDENCE_POWER).exp() * prior
     weights = weights / weights.sum(dim=0, keepdim=True).clamp(min=EPS)
     mean = (p_pos * weights).sum(dim=0)
-    return functional.binary_cross_entropy(mean, torch.ones_like(mean), reduction='sum')
+    return probability_cross_entropy(mean, torch.ones_like(mean)).sum()
 
 
 def negative_weights(ious: Tensor, gt_labels: Tensor, inside: Tensor, num_classes: int) -> Tensor:
@@ -66,8 +67,7 @@ def negative_weights(ious: Tensor, gt_labels: Tensor, inside: Tensor, num_classe
 def negative_loss(joint: Tensor, weights: Tensor) -> Tensor:
     """(n, K) focal losses of joint probabilities (n, K), lowered by ``weights`` (n, K), against 0."""
     lowered = joint * weights
-    entropy = functional.binary_cross_entropy(lowered, torch.zeros_like(lowered), reduction='none')
-    return lowered**2 * entropy
+    return lowered**2 * probability_cross_entropy(lowered, torch.zeros_like(lowered))
 
 
 def centre_loss(prior: Tensor) -> Tensor:
@@ -246,13 +246,11 @@ class AutoAssignHead(FCOSHead):
         weights = self._negative_weights(scores * objectness, points, inside, gt_bboxes, gt_labels, img_metas)
         (pos,) = multi_apply(self.get_pos_loss_single, scores, objectness, box_losses, gt_labels, priors)
         (neg,) = multi_apply(self.get_neg_loss_single, scores, objectness, gt_labels, ious, inside, weights)
-        centre = [
-            len(prior[0]) / prior.sum().clamp(min=EPS) if m.any() else prior.sum() for prior, m in zip(priors, inside)
-        ]
+        centre = [centre_loss(prior) for prior in priors]
         of_images = self.image_weights(img_metas, points.device)
         if of_images is not None:
             pos, centre = ([part * weight for part, weight in zip(parts, of_images)] for parts in (pos, centre))
-        num_objects = reduce_mean(points.new_tensor(float(sum(map(len, gt_bboxes))))).clamp(min=1)
+        num_objects = reduce_mean(points.new_full((), float(sum(map(len, gt_bboxes))))).clamp(min=1)
         prior_sum = reduce_mean(sum(prior.detach().sum() for prior in priors)).clamp(min=1)
         # images without objects use neither boxes nor priors: other processes wait for their gradients all the same
         attached = boxes.sum() * 0 + (self.center_prior.mean.sum() + self.center_prior.sigma.sum()) * 0

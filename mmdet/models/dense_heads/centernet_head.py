@@ -23,6 +23,7 @@ from mmdet.models.dense_heads.functional.corners.heatmaps import (
 from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.gaussian_target import get_local_maximum, get_topk_from_heatmap, transpose_and_gather_feat
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 HEATMAP_LOSS = dict(type='GaussianFocalLoss', loss_weight=1.0)
@@ -158,9 +159,9 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
         """
         num, _, height, width = feat_shape
         boxes, labels, images = objects_of_batch(gt_bboxes, gt_labels)
-        boxes = boxes * boxes.new_tensor([width / img_shape[1], height / img_shape[0]] * 2)
+        boxes = boxes * tensor_like([width / img_shape[1], height / img_shape[0]] * 2, boxes)
         centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-        cells = centres.long().clamp(min=0).minimum(labels.new_tensor([width - 1, height - 1]))
+        cells = centres.long().clamp(min=0).minimum(tensor_like([width - 1, height - 1], labels))
         maps, radii = images * self.num_classes + labels, gaussian_radii(sizes.flip(1), MIN_OVERLAP)
         heatmap = draw_gaussians(num * self.num_classes, (height, width), maps, cells, radii)
         heatmap = heatmap.view(num, self.num_classes, height, width)
@@ -217,9 +218,9 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
             kernel=self.test_cfg.local_maximum_kernel,
         )
         dets, labels = dets[0], labels[0]
-        boxes = dets[:, :4] - dets.new_tensor(border_of(img_meta) * 2)
+        boxes = dets[:, :4] - tensor_like(border_of(img_meta) * 2, dets)
         if rescale:
-            boxes = boxes / boxes.new_tensor(img_meta['scale_factor'])
+            boxes = boxes / tensor_like(img_meta['scale_factor'], boxes)
         dets = torch.cat([boxes, dets[:, 4:]], dim=1)
         return self._bboxes_nms(dets, labels, self.test_cfg) if with_nms else (dets, labels)
 
@@ -250,7 +251,7 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
         scores, cells, labels, rows, columns = get_topk_from_heatmap(peaks, k=min(k, peaks[0].numel()))
         half = transpose_and_gather_feat(wh_pred, cells) / 2
         centres = torch.stack([columns, rows], dim=-1) + transpose_and_gather_feat(offset_pred, cells)
-        pixels = centres.new_tensor([img_shape[1] / width, img_shape[0] / height])
+        pixels = tensor_like([img_shape[1] / width, img_shape[0] / height], centres)
         return torch.cat([(centres - half) * pixels, (centres + half) * pixels, scores[..., None]], dim=-1), labels
 
     def _bboxes_nms(self, bboxes: Tensor, labels: Tensor, cfg: dict) -> tuple[Tensor, Tensor]:

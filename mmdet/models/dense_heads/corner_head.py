@@ -29,6 +29,7 @@ from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.export import detection_limit, stack_detections
 from mmdet.models.utils.gaussian_target import transpose_and_gather_feat
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 HEATMAP_LOSS = dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=1)
@@ -331,7 +332,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
             kernel=self.test_cfg.local_maximum_kernel,
             distance_threshold=self.test_cfg.distance_threshold,
         )
-        boxes = boxes[0] / boxes.new_tensor(img_meta['scale_factor']) if rescale else boxes[0]
+        boxes = boxes[0] / tensor_like(img_meta['scale_factor'], boxes) if rescale else boxes[0]
         dets = torch.cat([boxes, scores[0]], dim=1)
         valid = dets[:, 4] > REJECTED / 10
         dets, labels = dets[valid], classes[0, valid, 0]
@@ -382,7 +383,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         first, second = best_corners(tl_heat, tl_off, k, kernel), best_corners(br_heat, br_off, k, kernel)
         height, width = tl_heat.shape[2:]
         input_h, input_w = img_meta['batch_input_shape']
-        frame = tl_heat.new_tensor([input_w / width, input_h / height]), tl_heat.new_tensor(border_of(img_meta))
+        frame = tensor_like([input_w / width, input_h / height], tl_heat), tensor_like(border_of(img_meta), tl_heat)
         boxes = pair_boxes(first.points, second.points, *frame)
         if with_tags:
             tags = (transpose_and_gather_feat(m, c.cells)[..., 0] for m, c in zip(tags, (first, second)))

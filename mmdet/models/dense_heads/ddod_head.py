@@ -213,13 +213,13 @@ class DDODHead(AnchorHead):
         )
         common = (*inputs[:5], gt_bboxes, img_metas, inputs[5], gt_labels, self.cls_out_channels)
         _, labels, label_weights, _, _, num_pos, _ = self.get_cls_targets(*common)
-        divisor = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
+        divisor = reduce_mean(cls_scores[0].new_full((), float(num_pos))).clamp(min=1)
         scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         # both calls of calc_reweight_factor count into one sum, see the class: classes first, then boxes
         factors, divisors = self.calc_reweight_factor(labels), [divisor] * len(sizes)
         (losses_cls,) = multi_apply(self.loss_cls_single, scores, labels, label_weights, factors, divisors)
         anchors, *targets, num_pos, _ = self.get_reg_targets(*common)
-        divisor = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
+        divisor = reduce_mean(cls_scores[0].new_full((), float(num_pos))).clamp(min=1)
         options = self.calc_reweight_factor(targets[0]), [divisor] * len(sizes)
         losses_bbox, losses_iou = multi_apply(self.loss_reg_single, anchors, bbox_preds, iou_preds, *targets, *options)
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox, loss_iou=losses_iou)
@@ -283,7 +283,7 @@ class DDODHead(AnchorHead):
             box weights (N, H * W * A, 4); then the numbers of positives and of negatives in the batch (each image
             counts at least one of both).
         """
-        num_imgs = len(img_metas)
+        num_imgs, sizes = len(img_metas), num_level_anchors_list[0]
         anchors, *targets, pos_inds, neg_inds, sampled = multi_apply(
             self._get_target_single,
             anchor_list,
@@ -300,7 +300,6 @@ class DDODHead(AnchorHead):
             is_cls_assigner=is_cls_assigner,
         )
         counts = sample_counts(pos_inds, neg_inds)
-        sizes = num_level_anchors_list[0]
         by_level = self.weigh_by_level(targets, anchors, gt_bboxes_list, img_metas, sizes, sampled)
         return (images_to_levels(anchors, sizes), *by_level, *counts)
 

@@ -24,6 +24,8 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.detr import (
     best_queries,
+    boxes_inside,
+    check_num_feats,
     image_sizes,
     losses_by_layer,
     rename_old_keys,
@@ -119,11 +121,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         self.positional_encoding = build_positional_encoding(positional_encoding)
         self.transformer = build_transformer(transformer)
         self.embed_dims = self.transformer.embed_dims
-        num_feats = positional_encoding['num_feats']
-        if num_feats * 2 != self.embed_dims:
-            raise ValueError(
-                f'positional_encoding: num_feats must be half of the {self.embed_dims} channels, got {num_feats}'
-            )
+        check_num_feats(positional_encoding['num_feats'], self.embed_dims)
         self._init_layers()
 
     def _init_layers(self) -> None:
@@ -235,16 +233,12 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
             list(cls_scores), list(bbox_preds), gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore_list
         )
         targets = Targets(*map(torch.stack, targets))  # (N, Q, ...)
+        found = targets.labels, gt_bboxes_list, gt_labels_list
         labels, label_weights, bbox_targets, bbox_weights = self.weigh(
             targets,
             img_metas,
             lambda i: greatest_overlaps(self._boxes_in_px(bbox_preds[i].detach(), img_metas[i]), gt_bboxes_list[i]),
-            objects=lambda: objects_of_boxes(
-                torch.stack(list(map(self._boxes_in_px, targets.bbox_targets, img_metas))),
-                targets.labels,
-                gt_bboxes_list,
-                gt_labels_list,
-            ),
+            objects=lambda: objects_of_boxes(self._target_boxes(targets, img_metas), *found),
         )
         cls_scores, label_weights = self.scores_for_loss(cls_scores, labels, label_weights, img_metas, class_wise)
         # queries without object are many; where each counts less, so it does in the divisor
@@ -314,6 +308,9 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         """Predictions (Q, 4) of one image as boxes (Q, 4) xyxy px."""
         return bbox_cxcywh_to_xyxy(bbox_pred) * image_sizes([img_meta], bbox_pred)
 
+    def _target_boxes(self, targets: Targets, img_metas: list[ImgMeta]) -> Tensor:
+        return torch.stack(list(map(self._boxes_in_px, targets.bbox_targets, img_metas)))
+
     def get_bboxes(
         self,
         all_cls_scores_list: Sequence[Tensor],
@@ -344,8 +341,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         """Detections of one image, from (Q, K) or (Q, K + 1) logits and (Q, 4) boxes, best first."""
         limit = self.test_cfg.get('max_per_img', self.num_query)
         scores, rows, labels = best_queries(cls_score, limit, self.loss_cls.use_sigmoid)
-        size = tensor_like([img_shape[1], img_shape[0]] * 2, bbox_pred)
-        boxes = (bbox_cxcywh_to_xyxy(bbox_pred[rows]) * size).clamp(min=0).minimum(size)
+        boxes = boxes_inside(bbox_pred[rows], img_shape)
         if rescale:
             boxes = boxes / tensor_like(scale_factor, boxes)
         return torch.cat([boxes, scores[:, None]], -1), labels

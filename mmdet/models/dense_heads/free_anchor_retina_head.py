@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps
 from mmdet.core.img_meta import ImgMeta
@@ -17,6 +16,7 @@ from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.dense_heads.pisa_retinanet_head import flatten_batch
 from mmdet.models.dense_heads.retina_head import RetinaHead
+from mmdet.ops.probability_loss import probability_cross_entropy
 
 EPS = 1e-12  # keeps quotients and logarithms finite
 
@@ -143,12 +143,9 @@ class FreeAnchorRetinaHead(RetinaHead):
         probs = matched_cls_prob * matched_box_prob
         weights = 1 / (1 - probs).clamp(min=EPS)
         mean_max = (weights / weights.sum(dim=1, keepdim=True) * probs).sum(dim=1)
-        with torch.autocast(probs.device.type, enabled=False):  # it refuses binary_cross_entropy; this is float32
-            return self.alpha * functional.binary_cross_entropy(mean_max, torch.ones_like(mean_max), reduction='none')
+        return self.alpha * probability_cross_entropy(mean_max, torch.ones_like(mean_max))
 
     def negative_bag_loss(self, cls_prob: Tensor, box_prob: Tensor) -> Tensor:
         """Elementwise loss of probabilities (N, R, C) as far as no object was found, ``box_prob`` (N, R, C)."""
         probs = (cls_prob * (1 - box_prob)).clamp(min=EPS, max=1 - EPS)
-        with torch.autocast(probs.device.type, enabled=False):
-            loss = functional.binary_cross_entropy(probs, torch.zeros_like(probs), reduction='none')
-        return (1 - self.alpha) * probs.pow(self.gamma) * loss
+        return (1 - self.alpha) * probs.pow(self.gamma) * probability_cross_entropy(probs, torch.zeros_like(probs))

@@ -113,7 +113,7 @@ class LDHead(GFLHead):
         _, found = self.targets_of_maps(cls_scores, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
         anchors, labels, label_weights, bbox_targets, bbox_weights, num_pos, _ = found
         cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
-        num_samples = reduce_mean(cls_scores[0].new_tensor(float(num_pos))).clamp(min=1)
+        num_samples = reduce_mean(cls_scores[0].new_full((), float(num_pos))).clamp(min=1)
         targets, strides = (labels, label_weights, bbox_targets), self.prior_generator.strides
         counts = [num_samples] * len(anchors)
         losses_cls, losses_bbox, losses_dfl, losses_ld, divisors = multi_apply(

@@ -260,7 +260,8 @@ class MaskFormerHead(BaseDenseHead):
         loss_cls = self._loss_of_classes(cls_scores, targets, img_metas)
         positive = matched[..., 0] > 0
         num_masks = reduce_mean(cls_scores.new_full((), num_pos)).clamp(min=1)
-        chosen, weights = mask_preds[positive], targets.bbox_weights[positive]  # (P, h, w), (P, 1)
+        rows = positive.flatten().nonzero().squeeze(1)
+        chosen, weights = mask_preds.flatten(0, 1)[rows], targets.bbox_weights.flatten(0, 1)[rows]  # (P, h, w), (P, 1)
         if not len(chosen):
             return loss_cls, chosen.sum(), chosen.sum()  # zeros on the graph
         preds, masks = self._loss_masks(chosen, torch.cat(mask_targets))

@@ -1,6 +1,7 @@
 """Probabilistic anchor assignment: a mixture of two Gaussians over losses says what is positive (arXiv:2007.08103)."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from mmdet.models.dense_heads.functional.decoding import best_boxes
 from mmdet.models.dense_heads.functional.rows import flatten_map, positive_rows, rows_of_images, to_full_precision
 from mmdet.models.losses.iou_loss import aligned_iou
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.running.device_copy import tensor_like, to_device
 
 MIN_IOU = 1e-12  # least weight of a positive's box loss
 
@@ -217,12 +219,16 @@ class PAAHead(ATSSHead):
         """
         if not len(pos_inds):
             return label, label_weight, bbox_weight, 0
-        ends = torch.tensor([len(level) for level in anchors]).cumsum(0).to(pos_inds.device)
-        sizes = torch.bucketize(pos_inds, ends, right=True).bincount(minlength=len(anchors)).tolist()
-        rows = pos_inds[~chosen_candidates(pos_losses, pos_gt_inds, sizes, self.topk, self.covariance_type)]
+        ends = to_device(list(accumulate(map(len, anchors))), torch.long, pos_inds.device)
+        sizes = torch.searchsorted(pos_inds, ends).diff(prepend=ends.new_zeros(1))
+        # one copy to the host for both
+        *sizes, num_gts = torch.cat([sizes, pos_gt_inds.max()[None] + 1]).tolist()
+        options = (sizes, num_gts, self.topk, self.covariance_type)
+        rejected = ~chosen_candidates(pos_losses, pos_gt_inds, *options)
         label, bbox_weight = label.clone(), bbox_weight.clone()
-        label[rows], bbox_weight[rows] = self.num_classes, 0
-        return label, label_weight, bbox_weight, len(pos_inds) - len(rows)
+        label[pos_inds] = label[pos_inds].masked_fill(rejected, self.num_classes)
+        bbox_weight[pos_inds] = bbox_weight[pos_inds].masked_fill(rejected[:, None], 0)
+        return label, label_weight, bbox_weight, len(pos_inds) - int(rejected.sum())
 
     def gmm_separation_scheme(
         self, gmm_assignment: Tensor, scores: Tensor, pos_inds_gmm: Tensor
@@ -331,7 +337,7 @@ class PAAHead(ATSSHead):
             )
         bboxes = torch.cat(mlvl_bboxes)
         if rescale:
-            bboxes = bboxes / bboxes.new_tensor(scale_factor)
+            bboxes = bboxes / tensor_like(scale_factor, bboxes)
         scores = torch.cat(mlvl_scores)
         if mlvl_score_factors is not None:
             scores = scores * torch.cat(mlvl_score_factors)[:, None]

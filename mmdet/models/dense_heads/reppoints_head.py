@@ -154,7 +154,7 @@ class RepPointsHead(AnchorFreeHead):
             cls_feat = layer(cls_feat)
         for layer in self.reg_convs:
             pts_feat = layer(pts_feat)
-        base = self.dcn_base_offset.to(x)
+        base = self.dcn_base_offset.to(x, non_blocking=True)
         half = self.point_base_scale / 2
         first = self.reppoints_pts_init_out(self.relu(self.reppoints_pts_init_conv(pts_feat)))
         if self.use_grid_points:

@@ -121,10 +121,13 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         self.train_cfg = as_config(train_cfg)
         self.test_cfg = as_config(test_cfg)
         self.sampling = loss_cls['type'] not in LOSSES_OVER_ALL_ANCHORS
+        self._init_assigner()
+        self._init_layers()
+
+    def _init_assigner(self) -> None:
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
             self.sampler = sampler_or_all(self, self.train_cfg.get('sampler') if self.sampling else None)
-        self._init_layers()
 
     num_anchors = old_name('num_anchors', 'num_base_priors')
 

@@ -105,8 +105,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         self.reg_denoms = [upper for _, upper in regress_ranges[:-1]] + [2 * regress_ranges[-2][1]]
         self.center_sampling = center_sampling
         self.center_sample_radius = center_sample_radius
-        self.norm_on_bbox = False
-        self.sync_num_pos = sync_num_pos
+        self.norm_on_bbox, self.sync_num_pos = False, sync_num_pos
         self.gradient_mul = gradient_mul
         self.bbox_norm_type = bbox_norm_type
         self.use_vfl = use_vfl
@@ -238,7 +237,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         scores, label_weights = self.point_scores_for_loss(cls_scores, targets, img_metas)
         labels = targets.labels
         pos = positive_rows(labels, self.num_classes)
-        num_pos = scores.new_tensor(float(len(pos)))
+        num_pos = scores.new_full((), float(len(pos)))
         num_pos = (reduce_mean(num_pos) if self.sync_num_pos else num_pos).clamp(min=1)
         points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
         wanted = self.bbox_coder.decode(points, targets.bbox_targets[pos])

@@ -19,6 +19,7 @@ from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_images
 from mmdet.models.dense_heads.ssd_head import hardest_negatives
 from mmdet.models.dense_heads.yolact_mask_heads import InterpolateModule, YOLACTProtonet, YOLACTSegmHead
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 YOLACT_ANCHORS = dict(
@@ -236,7 +237,7 @@ class YOLACTHead(AnchorHead):
         )
         scores, boxes, coeffs = best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
         if rescale:
-            boxes = boxes / boxes.new_tensor(scale_factor)
+            boxes = boxes / tensor_like(scale_factor, boxes)
         scores = F.pad(scores, (0, 1))  # a column for background
         limits = (cfg.score_thr, cfg.iou_thr, cfg.top_k, cfg.max_per_img)
         return fast_nms(boxes, scores, coeffs, *limits)

@@ -21,6 +21,7 @@ from mmdet.models.dense_heads.functional.masks.prototypes import (
     sanitize_coordinates,
 )
 from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 SIGMOID_LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
@@ -88,7 +89,7 @@ class YOLACTSegmHead(BaseHead):
         found = [self.get_targets(*image) for image in zip(segm_pred, gt_masks, gt_labels)]
         masks = torch.stack([torch.zeros_like(p) if t is None else t for p, t in zip(segm_pred, found)]).flatten(2)
         labels = torch.where(masks.amax(1) > 0, 0, classes)
-        teaches = masks.new_tensor([target is not None for target in found])[:, None].expand(labels.shape)
+        teaches = tensor_like([float(target is not None) for target in found], masks)[:, None].expand(labels.shape)
         nothing = masks.new_zeros(*labels.shape, 0)  # there are no boxes
         targets = self.weigh(Targets(labels, teaches, nothing, nothing), img_metas)
         logits = segm_pred.flatten(2).transpose(1, 2)
@@ -217,7 +218,7 @@ class YOLACTProtonet(BaseHead):
         masks = []
         for image, coeffs, boxes, meta in zip(prototypes, coeff_pred, bboxes, img_meta):
             height, width = meta['img_shape'][:2]
-            relative = boxes[:, :4] / boxes.new_tensor([width, height, width, height])
+            relative = boxes[:, :4] / tensor_like([width, height, width, height], boxes)
             masks.append(self.crop((image @ coeffs.t()).sigmoid(), relative).permute(2, 0, 1))
         return masks
 
@@ -312,7 +313,7 @@ class YOLACTProtonet(BaseHead):
             rescale: give masks of the original images' size.
         """
         boxes = [
-            dets[:, :4] * dets.new_tensor(meta['scale_factor']) if rescale else dets[:, :4]
+            dets[:, :4] * tensor_like(meta['scale_factor'], dets) if rescale else dets[:, :4]
             for dets, meta in zip(det_bboxes, img_metas)
         ]
         masks = self(feats[0], det_coeffs, boxes, img_metas)

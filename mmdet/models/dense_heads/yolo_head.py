@@ -22,6 +22,7 @@ from mmdet.models.dense_heads.functional.objectness import mask_objectness
 from mmdet.models.dense_heads.functional.old_names import old_name
 from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 ANCHORS = dict(
@@ -201,7 +202,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         images = zip(boxes, rows[..., 4].sigmoid(), rows[..., 5:].sigmoid(), img_metas)
         for image_boxes, objectness, scores, meta in images:
             if rescale:
-                image_boxes = image_boxes / image_boxes.new_tensor(meta['scale_factor'])
+                image_boxes = image_boxes / tensor_like(meta['scale_factor'], image_boxes)
             kept = objectness >= cfg.get('conf_thr', -1)
             results.append(detections_of_objects(image_boxes[kept], objectness[kept], scores[kept], cfg, with_nms))
         return results

@@ -128,7 +128,7 @@ class YOLOFHead(AnchorHead):
             gt_labels,
         )
         total = num_pos + num_neg if self.sampling else num_pos
-        total = reduce_mean(cls_scores[0].new_tensor(float(total))).clamp(min=1)
+        total = reduce_mean(cls_scores[0].new_full((), float(total))).clamp(min=1)
         scores = torch.stack(levels_to_images(cls_scores)).view(*labels.shape, self.cls_out_channels)
         scores, label_weights = self.scores_for_loss(scores, labels, label_weights, img_metas)
         return dict(

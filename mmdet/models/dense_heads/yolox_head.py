@@ -24,6 +24,7 @@ from mmdet.models.dense_heads.functional.points.points import YOLOXTargets, cent
 from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
+from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 BATCH_NORM = dict(type='BN', momentum=0.03, eps=0.001)
@@ -213,7 +214,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         factors = rows_of_images(objectnesses, 1).squeeze(2).sigmoid()
         bboxes = self._bbox_decode(self._priors(cls_scores), rows_of_images(bbox_preds, 4))
         if rescale:
-            bboxes = [boxes / boxes.new_tensor(meta['scale_factor']) for boxes, meta in zip(bboxes, img_metas)]
+            bboxes = [boxes / tensor_like(meta['scale_factor'], boxes) for boxes, meta in zip(bboxes, img_metas)]
         images = zip(scores, bboxes, factors)
         if with_nms:
             return [self._bboxes_nms(*image, cfg) for image in images]
@@ -274,7 +275,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         )
         labels = rows.labels.flatten()
         pos = (labels < self.num_classes).nonzero().squeeze(1)
-        num_pos = reduce_mean(objectness.new_tensor(float(len(pos)))).clamp(min=1)
+        num_pos = reduce_mean(objectness.new_full((), float(len(pos)))).clamp(min=1)
         obj_weights = mask_objectness(self, objectness, scores, rows.labels, rows.label_weights, img_metas)
         is_object = (labels < self.num_classes).to(objectness)
         weights, gts = rows.bbox_weights.flatten(0, 1)[pos, 0], rows.bbox_targets.flatten(0, 1)[pos]

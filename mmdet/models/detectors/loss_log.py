@@ -63,8 +63,8 @@ def _mean_over_processes(names: list[str], values: Tensor) -> dict[str, float]:
     mark = zlib.crc32('\n'.join(sorted(names)).encode()) & 0xFFFF  # 16 bits: sums of its square are exact in float64
     slots = -(-(len(names) + 2) // MESSAGE_SLOTS) * MESSAGE_SLOTS
     message = values.new_zeros(slots, dtype=torch.float64)
-    message[0], message[1] = mark, mark * mark
-    message[2 : 2 + len(names)] = values[order]
+    message[:1], message[1:2] = mark, mark * mark  # slices are filled by the device, single values copied from the host
+    message[2 : 2 + len(names)] = torch.stack([values[i] for i in order])
     dist.all_reduce(message)
     world_size = dist.get_world_size()
     mark_sum, square_sum, *sums = message.tolist()

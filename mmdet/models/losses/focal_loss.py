@@ -7,6 +7,7 @@ from torch import Tensor
 from mmdet.models.builder import LOSSES
 from mmdet.models.losses.utils import ReducedLoss, full_precision, weight_reduce_loss
 from mmdet.ops.focal_loss import binary_focal_terms
+from mmdet.ops.probability_loss import probability_cross_entropy
 
 
 def is_class(target: Tensor, num_classes: int) -> Tensor:
@@ -94,9 +95,8 @@ def py_focal_loss_with_prob(
     """:func:`py_sigmoid_focal_loss` of probabilities (n, C) in place of logits."""
     (pred,) = full_precision(pred)
     target = (target if target.dim() == pred.dim() else is_class(target, pred.size(1))).to(pred.dtype)
-    with torch.autocast(pred.device.type, enabled=False):  # it refuses binary_cross_entropy; this is float32
-        cross_entropy = F.binary_cross_entropy(pred, target, reduction='none')
-    loss = cross_entropy * _focal_factor(target * (1 - pred) + (1 - target) * pred, target, gamma, alpha)
+    one_minus_p_t = target * (1 - pred) + (1 - target) * pred
+    loss = probability_cross_entropy(pred, target) * _focal_factor(one_minus_p_t, target, gamma, alpha)
     return weight_reduce_loss(loss, fit_weight(weight, loss), reduction, avg_factor)
 
 

@@ -1,12 +1,12 @@
 """Generalised focal losses (arXiv:2006.04388): of the quality of a class, and of a distribution over distances."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmdet.models.builder import LOSSES
 from mmdet.models.losses.focal_loss import is_class
 from mmdet.models.losses.utils import ReducedLoss, weighted_loss
+from mmdet.ops.probability_loss import probability_cross_entropy
 
 
 def _quality_map(pred: Tensor, target: tuple[Tensor, Tensor]) -> Tensor:
@@ -42,9 +42,7 @@ def quality_focal_loss(pred: Tensor, target: tuple[Tensor, Tensor], beta: float 
 def quality_focal_loss_with_prob(pred: Tensor, target: tuple[Tensor, Tensor], beta: float = 2.0) -> Tensor:
     """:func:`quality_focal_loss` of probabilities (n, C) in place of logits."""
     quality = _quality_map(pred, target)
-    with torch.autocast(pred.device.type, enabled=False):  # it refuses binary_cross_entropy; this is float32
-        cross_entropy = F.binary_cross_entropy(pred, quality, reduction='none')
-    return (cross_entropy * (quality - pred).abs().pow(beta)).sum(1)
+    return (probability_cross_entropy(pred, quality) * (quality - pred).abs().pow(beta)).sum(1)
 
 
 @weighted_loss

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from mmdet.utils.tool_command import tool_command
+
 # beginnings of names -> whose they are, and the script that converts them ('' where there is none)
 _ORIGINS = (
     (('backbone.body.', 'backbone.fpn.'), "torchvision's detectors", 'torchvision2mmdet.py'),
@@ -22,6 +24,6 @@ def converter_advice(names: Iterable[str], filename: str) -> str:
         if any(name.startswith(beginnings) for name in names):
             if not script:
                 return f'these are names of {whose}, which have no counterpart here'
-            command = f'python tools/model_converters/{script} {filename} converted.pth'
+            command = f'{tool_command(f"model_converters/{script}")} {filename} converted.pth'
             return f'these are names of {whose}; convert the file first: {command}'
     return ''

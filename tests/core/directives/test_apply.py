@@ -224,7 +224,7 @@ def test_weights_of_objects_by_hand():
     pairs, plain = torch.tensor([[2.0, 5], [0.5, 0]]), torch.tensor([0.25])
     directives = read({OBJECT_WEIGHTS: pairs}, {OBJECT_WEIGHTS: plain, 'bbox_head.loss_weight': 3})
     targets = targets_of([[0, 1, 0], [1, K, K]], [[1.0, 1, 1], [1, 2, 0]])
-    objects = torch.tensor([[1, 0, 1], [0, 7, -1]])  # numbers of negatives are not read
+    objects = torch.tensor([[1, 0, 1], [0, 0, 7]])  # numbers of negatives are not read
     images = torch.tensor([[0], [1]])
     got = weigh(targets, images, directives, objects=lambda: objects)
     assert got.label_weights.tolist() == [[0.5, 2, 0.5], [0.75, 6, 0]]

@@ -4,22 +4,12 @@ import copy
 
 import pytest
 import torch
-from zoo_cases_zoo2 import CASES, FOCAL, SQUARES, STUDENTS
+from zoo_cases_zoo2 import CASES, MASK_HEADS, SQUARES, STUDENTS
 
 from mmdet.core.directives import IGNORE_NEGATIVES, LABELED_CLASSES, NEGATIVES, OBJECT_WEIGHTS, UNLABELED_CLASSES
 from mmdet.models.builder import HEADS
 from mmdet.models.directives import switch_directives_on
 
-GRIDS = dict(
-    num_classes=3, in_channels=4, feat_channels=4, stacked_convs=1, strides=(8, 16), scale_ranges=((1, 20), (12, 64)),
-    num_grids=[4, 2], norm_cfg=None, pos_scale=0.4, loss_cls=FOCAL, loss_mask=dict(type='DiceLoss'),
-)  # fmt: skip
-DECOUPLED = dict(GRIDS, loss_mask=dict(type='DiceLoss', activate=False))
-FEATURES = dict(in_channels=4, feat_channels=4, start_level=0, end_level=1, out_channels=4, mask_stride=8)
-MASK_HEADS = dict(
-    SOLOHead=GRIDS, DecoupledSOLOHead=DECOUPLED, DecoupledSOLOLightHead=DECOUPLED,
-    SOLOV2Head=dict(GRIDS, mask_feature_head=FEATURES),
-)  # fmt: skip
 ALL = {**CASES, **MASK_HEADS}
 EVERY = pytest.mark.parametrize('name', ALL)
 BOXES = [torch.tensor([[3.0, 2, 20, 21]]), torch.tensor([[2.0, 10, 15, 30], [10, 1, 31, 26]])]

@@ -1,7 +1,7 @@
 """Small heads for the sweeps over all dense heads: VFNet, PAA, TOOD, DDOD, LD, LAD, Ascend and YOLACT's box head.
 
 ``forward_train`` of a student's head takes one argument more, before the meta information: ``STUDENTS`` gives it.
-YOLACT's box head and SOLO's are no heads of ``forward_train``'s plain form; ``test_zoo_directives.py`` has them.
+``forward_train`` of SOLO's heads, ``MASK_HEADS``, takes masks in the place of boxes.
 """
 
 import torch
@@ -28,6 +28,19 @@ TOOD = ON_SQUARES | dict(
 )  # fmt: skip
 GFL = dict(SMALL, anchor_generator=SQUARES, loss_bbox=GIOU, reg_max=4, train_cfg=ATSS,
            loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True))  # fmt: skip
+SSD = dict(
+    num_classes=3, in_channels=(4, 4), feat_channels=4,
+    anchor_generator=dict(
+        type='SSDAnchorGenerator', scale_major=False, strides=[8, 16], ratios=[[2], [2, 3]], min_sizes=[10, 20],
+        max_sizes=[20, 30],
+    ),
+    train_cfg=dict(
+        assigner=dict(
+            type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.0, gt_max_assign_all=False
+        ),
+        smoothl1_beta=1.0, allowed_border=-1, pos_weight=-1, neg_pos_ratio=3,
+    ),
+)  # fmt: skip
 ASCEND = dict(type='AscendMaxIoUAssigner', pos_iou_thr=0.3, neg_iou_thr=0.3, min_pos_iou=0.1)
 CASES = dict(
     VFNetHead=dict(
@@ -46,6 +59,18 @@ CASES = dict(
     ),
     LDHead=dict(GFL, loss_ld=dict(type='KnowledgeDistillationKLDivLoss', loss_weight=0.25, T=10)),
     AscendRetinaHead=dict(SMALL, anchor_generator=SQUARES, loss_cls=FOCAL, train_cfg=dict(BY_IOU, assigner=ASCEND)),
+)  # fmt: skip
+
+
+GRIDS = dict(
+    num_classes=3, in_channels=4, feat_channels=4, stacked_convs=1, strides=(8, 16), scale_ranges=((1, 20), (12, 64)),
+    num_grids=[4, 2], norm_cfg=None, pos_scale=0.4, loss_cls=FOCAL, loss_mask=dict(type='DiceLoss'),
+)  # fmt: skip
+DECOUPLED = dict(GRIDS, loss_mask=dict(type='DiceLoss', activate=False))
+FEATURES = dict(in_channels=4, feat_channels=4, start_level=0, end_level=1, out_channels=4, mask_stride=8)
+MASK_HEADS = dict(
+    SOLOHead=GRIDS, DecoupledSOLOHead=DECOUPLED, DecoupledSOLOLightHead=DECOUPLED,
+    SOLOV2Head=dict(GRIDS, mask_feature_head=FEATURES),
 )  # fmt: skip
 
 

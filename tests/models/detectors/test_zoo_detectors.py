@@ -4,48 +4,13 @@ import copy
 
 import numpy as np
 import pytest
-import small_detectors  # noqa: F401 - registers the backbone
 import torch
+from small_zoo import LAD, SOLO, STUDENT, YOLACT
 
 from mmdet.core.mask.structures import BitmapMasks
 from mmdet.models.builder import DETECTORS, HEADS
 from mmdet.models.directives import switch_directives_on
 
-BACKBONE = dict(type='TwoConvs')
-SQUARES = dict(type='AnchorGenerator', scales=[2], ratios=[1.0], strides=[8, 16])
-FOCAL, GIOU = dict(type='FocalLoss', use_sigmoid=True), dict(type='GIoULoss')
-COMMON = dict(num_classes=3, in_channels=4, feat_channels=4)
-BY_IOU = dict(assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.2, neg_iou_thr=0.2), allowed_border=-1, pos_weight=-1)
-NMS = dict(nms_pre=20, score_thr=0.0, nms=dict(type='nms', iou_threshold=0.6), max_per_img=5)
-HEAD = dict(
-    COMMON, stacked_convs=1, norm_cfg=None, anchor_generator=SQUARES, loss_cls=FOCAL, loss_bbox=GIOU,
-)  # fmt: skip
-GFL = dict(HEAD, loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True), reg_max=4)
-ATSS = dict(assigner=dict(type='ATSSAssigner', topk=3), allowed_border=-1, pos_weight=-1)
-STUDENT = dict(
-    type='KnowledgeDistillationSingleStageDetector', backbone=BACKBONE, neck=None, train_cfg=ATSS, test_cfg=NMS,
-    bbox_head=dict(GFL, type='LDHead', loss_ld=dict(type='KnowledgeDistillationKLDivLoss', T=10)),
-    teacher_config=dict(model=dict(type='GFL', backbone=BACKBONE, bbox_head=dict(GFL, type='GFLHead'), test_cfg=NMS)),
-)  # fmt: skip
-LAD = dict(
-    type='LAD', backbone=BACKBONE, neck=None, bbox_head=dict(HEAD, type='LADHead'), teacher_backbone=BACKBONE,
-    teacher_neck=None, teacher_bbox_head=dict(HEAD, type='LADHead'), teacher_ckpt=None, train_cfg=BY_IOU, test_cfg=NMS,
-)  # fmt: skip
-YOLACT = dict(
-    type='YOLACT', backbone=BACKBONE, neck=None,
-    bbox_head=dict(COMMON, type='YOLACTHead', num_protos=4, anchor_generator=SQUARES),
-    mask_head=dict(type='YOLACTProtonet', num_classes=3, in_channels=4, proto_channels=(4, None, 4), num_protos=4,
-                   proto_kernel_sizes=(3, -2, 1)),
-    segm_head=dict(type='YOLACTSegmHead', num_classes=3, in_channels=4),
-    train_cfg=dict(BY_IOU, neg_pos_ratio=3),
-    test_cfg=dict(nms_pre=20, score_thr=0.0, iou_thr=0.5, top_k=10, max_per_img=5),
-)  # fmt: skip
-SOLO = dict(
-    type='SOLO', backbone=BACKBONE,
-    mask_head=dict(COMMON, type='SOLOHead', stacked_convs=1, strides=(16, 8), scale_ranges=((1, 20), (12, 64)),
-                   num_grids=[4, 2], norm_cfg=None, loss_cls=FOCAL, loss_mask=dict(type='DiceLoss')),
-    test_cfg=dict(nms_pre=10, score_thr=0.0, mask_thr=0.3, filter_thr=0.0, kernel='gaussian', sigma=2.0, max_per_img=5),
-)  # fmt: skip
 BOXES = [torch.tensor([[3.0, 2, 20, 21]]), torch.tensor([[2.0, 10, 15, 30], [10, 1, 31, 26]])]
 LABELS = [torch.tensor([1]), torch.tensor([0, 2])]
 WEIGHTS = ('bbox_head.loss_weight', 'mask_head.loss_weight')

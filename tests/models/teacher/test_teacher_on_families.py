@@ -14,7 +14,8 @@ sys.path += [str(TESTS / 'sim_device'), str(TESTS / 'models/detectors')]
 import test_maskformer as maskformer  # noqa: E402 - found by the line above, as those below
 import test_panoptic_fpn as panoptic_fpn  # noqa: E402
 import test_zoo_detectors as zoo  # noqa: E402
-from sim_cases import FAMILIES, FEW_GROUPS, Case, small_model, training_batch  # noqa: E402
+from sim_cases import FAMILIES, FEW_GROUPS  # noqa: E402
+from sim_models import Case, small_model, training_batch  # noqa: E402
 from whole_models import drop_nothing  # noqa: E402
 
 from mmdet.models import build_detector  # noqa: E402

@@ -11,6 +11,7 @@ from mmdet.core.bbox.assigners.base_assigner import BaseAssigner
 from mmdet.core.bbox.assigners.center_prior import depth_inside
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps
+from mmdet.ops.probability_loss import probability_cross_entropy
 
 FAR_COST = 100000.0  # cost of a prior that is not both in the object and near its centre
 NO_OVERLAP = -100000.0  # overlap of priors that no object considers
@@ -88,19 +89,30 @@ class SimOTAAssigner(BaseAssigner):
     ) -> AssignResult:
         num_gts, num_priors = len(gt_bboxes), len(priors)
         gt_inds = priors.new_zeros(num_priors, dtype=torch.long)
-        valid, in_box_and_center = self.get_in_gt_and_in_center_info(priors, gt_bboxes)
-        if num_gts == 0 or not len(in_box_and_center):
-            max_overlaps = decoded_bboxes.new_zeros(num_priors)
+        near, in_box_and_center = self._nearness(priors, gt_bboxes)
+        # how many priors are considered is all that the host has to wait for
+        rows = near.nonzero().squeeze(1)
+        max_overlaps = decoded_bboxes.new_zeros(num_priors)
+        if num_gts == 0 or not len(rows):
             return AssignResult(num_gts, gt_inds, max_overlaps, torch.full_like(gt_inds, -1))
-        overlaps = bbox_overlaps(decoded_bboxes[valid], gt_bboxes)  # (v, G)
-        cost = self.cls_weight * classification_cost(pred_scores[valid], gt_labels)
+        overlaps = bbox_overlaps(decoded_bboxes[rows], gt_bboxes)  # (v, G)
+        cost = self.cls_weight * classification_cost(pred_scores[rows], gt_labels)
         # a prior outside of box and centre costs more than any other: it is taken only when those run out
-        cost = cost - self.iou_weight * torch.log(overlaps + eps) + FAR_COST * ~in_box_and_center
-        matched_overlaps, matched_gts = self.dynamic_k_matching(cost, overlaps, num_gts, valid)
-        gt_inds[valid] = matched_gts + 1
-        max_overlaps = torch.full_like(decoded_bboxes[:, 0], NO_OVERLAP)
-        max_overlaps[valid] = matched_overlaps
+        cost = cost - self.iou_weight * torch.log(overlaps + eps) + FAR_COST * ~in_box_and_center[rows]
+        matched, best_gt = self._matches(cost, overlaps)
+        gt_inds[rows] = torch.where(matched, best_gt + 1, 0)
+        found = overlaps.gather(1, best_gt[:, None])[:, 0]
+        max_overlaps = torch.full_like(max_overlaps, NO_OVERLAP)
+        max_overlaps[rows] = torch.where(matched, found, NO_OVERLAP)
         return AssignResult(num_gts, gt_inds, max_overlaps, labels_of(gt_inds, gt_labels))
+
+    def _nearness(self, priors: Tensor, gt_bboxes: Tensor) -> tuple[Tensor, Tensor]:
+        """(n,) bool: in some object or near some object's centre; (n, G) bool: in this object and near its centre."""
+        in_gt = depth_inside(priors[:, :2], gt_bboxes) > 0
+        gt_centers = (gt_bboxes[:, :2] + gt_bboxes[:, 2:]) / 2
+        ways = (priors[:, None, :2] - gt_centers).abs()
+        near_center = (ways < self.center_radius * priors[:, None, 2:]).all(dim=-1)
+        return (in_gt | near_center).any(dim=1), in_gt & near_center
 
     def get_in_gt_and_in_center_info(self, priors: Tensor, gt_bboxes: Tensor) -> tuple[Tensor, Tensor]:
         """Which priors are considered.
@@ -113,12 +125,8 @@ class SimOTAAssigner(BaseAssigner):
             (n,) bool: in some object or near some object's centre; and for those v priors (v, G) bool: both in this
             object and near its centre.
         """
-        in_gt = depth_inside(priors[:, :2], gt_bboxes) > 0
-        gt_centers = (gt_bboxes[:, :2] + gt_bboxes[:, 2:]) / 2
-        ways = (priors[:, None, :2] - gt_centers).abs()
-        near_center = (ways < self.center_radius * priors[:, None, 2:]).all(dim=-1)
-        valid = (in_gt | near_center).any(dim=1)
-        return valid, (in_gt & near_center)[valid]
+        valid, both = self._nearness(priors, gt_bboxes)
+        return valid, both[valid]
 
     def dynamic_k_matching(
         self, cost: Tensor, pairwise_ious: Tensor, num_gt: int, valid_mask: Tensor
@@ -134,7 +142,14 @@ class SimOTAAssigner(BaseAssigner):
         Returns:
             Overlaps (m,) and ground truths (m,), from 0, of the matched priors.
         """
-        topk_ious = pairwise_ious.topk(min(self.candidate_topk, len(pairwise_ious)), dim=0).values
+        matched, best_gt = self._matches(cost, pairwise_ious)
+        valid_mask[valid_mask.clone()] = matched
+        matched_gts = best_gt[matched]
+        return pairwise_ious[matched].gather(1, matched_gts[:, None])[:, 0], matched_gts
+
+    def _matches(self, cost: Tensor, overlaps: Tensor) -> tuple[Tensor, Tensor]:
+        """Of costs and overlaps (v, G): (v,) bool whether a prior is matched, (v,) to which ground truth, from 0."""
+        topk_ious = overlaps.topk(min(self.candidate_topk, len(overlaps)), dim=0).values
         # an object that many predictions overlap well deserves as many positives; each has at least one
         counts = topk_ious.sum(dim=0).int().clamp(min=1)
         # ranks in place of a topk for each object, as objects take different numbers of priors
@@ -142,12 +157,7 @@ class SimOTAAssigner(BaseAssigner):
         chosen = ranks < counts
         best_gt = cost.masked_fill(~chosen, torch.inf).argmin(dim=1)
         contested = chosen.sum(dim=1) > 1
-        # the cheapest of all objects, also of those that did not choose it: 2.x has it so, and its numbers are kept
-        best_gt = torch.where(contested, cost.argmin(dim=1), best_gt)
-        matched = chosen.any(dim=1)
-        valid_mask[valid_mask.clone()] = matched  # a copy, as the mask is written while it is the index
-        matched_gts = best_gt[matched]
-        return pairwise_ious[matched].gather(1, matched_gts[:, None])[:, 0], matched_gts
+        return chosen.any(dim=1), torch.where(contested, cost.argmin(dim=1), best_gt)
 
 
 def classification_cost(scores: Tensor, gt_labels: Tensor) -> Tensor:
@@ -155,5 +165,4 @@ def classification_cost(scores: Tensor, gt_labels: Tensor) -> Tensor:
     # a score is the product of the class's and of the objectness: the root is their geometric mean
     roots = scores.float().sqrt()[:, None].expand(-1, len(gt_labels), -1)
     targets = F.one_hot(gt_labels.long(), scores.size(1)).float().expand_as(roots)
-    with torch.autocast(scores.device.type, enabled=False):  # it forbids this function
-        return F.binary_cross_entropy(roots, targets, reduction='none').sum(dim=-1)
+    return probability_cross_entropy(roots, targets).sum(dim=-1)

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy
 from mmdet.core.img_meta import ImgMeta
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -80,6 +81,22 @@ def check_class_weight(class_weight: Sequence[float] | None, num_classes: int) -
             f'loss_cls.class_weight: expected one number for each of {num_classes} classes and one for "no object", '
             f'got {class_weight}'
         )
+
+
+def check_num_feats(num_feats: int, channels: int) -> None:
+    """Check that an encoding of positions, whose x and y have ``num_feats`` features each, fits the channels.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if num_feats * 2 != channels:
+        raise ValueError(f'positional_encoding: num_feats must be half of the {channels} channels, got {num_feats}')
+
+
+def boxes_inside(bbox_pred: Tensor, img_shape: Sequence[int]) -> Tensor:
+    """Boxes (k, 4), centre x, y, w, h as fractions of the image, as xyxy px inside of the image (h, w[, c])."""
+    size = tensor_like([img_shape[1], img_shape[0]] * 2, bbox_pred)
+    return (bbox_cxcywh_to_xyxy(bbox_pred) * size).clamp(min=0).minimum(size)
 
 
 def image_sizes(img_metas: Sequence[ImgMeta], like: Tensor) -> Tensor:

@@ -243,13 +243,7 @@ class SABLHead(BaseHead):
     ) -> tuple:
         """Targets of given boxes: labels, label weights, then targets and weights of buckets, the same of offsets.
 
-        Args:
-            pos_proposals_list: N times (p_i, 4) px.
-            neg_proposals_list: N times (q_i, 4) px.
-            pos_gt_bboxes_list: N times (p_i, 4) px.
-            pos_gt_labels_list: N times (p_i,).
-            rcnn_train_cfg: has ``pos_weight``.
-            concat: join the images; otherwise each part is a list with one tensor for each image.
+        The lists have an entry for each of N images; without ``concat`` each part is a list of N tensors.
         """
         lists = pos_proposals_list, neg_proposals_list, pos_gt_bboxes_list, pos_gt_labels_list
         parts = multi_apply(self._bucket_target_single, *lists, [rcnn_train_cfg] * len(pos_proposals_list))
@@ -259,9 +253,8 @@ class SABLHead(BaseHead):
         self, pos_proposals: Tensor, neg_proposals: Tensor, pos_gt_bboxes: Tensor, pos_gt_labels: Tensor, cfg: Any
     ) -> tuple[Tensor, ...]:
         """Targets of one image, in the order of :meth:`bucket_target`."""
-        return split_targets(
-            self._get_target_single(pos_proposals, neg_proposals, pos_gt_bboxes, pos_gt_labels, None, cfg)
-        )
+        boxes = (pos_proposals, neg_proposals, pos_gt_bboxes, pos_gt_labels)
+        return split_targets(self._get_target_single(*boxes, None, cfg))
 
     def _get_target_single(
         self,
@@ -291,12 +284,7 @@ class SABLHead(BaseHead):
         """Losses of a batch; without boxes they are zeros in the graph of the predictions.
 
         Args:
-            cls_score: (n, K + 1) logits, or None.
-            bbox_pred: bucket logits and offsets, or None.
-            rois: (n, 5), image index first.
-            labels, label_weights, bbox_targets, bbox_weights: of :meth:`get_targets`.
-            reduction_override: reduction in place of the losses' own.
-            img_metas: meta information of the N images of ``rois``; None: there is none.
+            bbox_pred: bucket logits and offsets, or None; the other arguments are as of :meth:`BBoxHead.loss`.
 
         Returns:
             ``loss_cls`` and ``acc`` (percent), ``loss_bbox_cls`` and ``loss_bbox_reg``.

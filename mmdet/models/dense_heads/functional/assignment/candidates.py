@@ -37,7 +37,7 @@ def lowest_of_each_level(
 
 
 def chosen_candidates(
-    losses: Tensor, gt_inds: Tensor, level_sizes: Sequence[int], topk: int, covariance_type: str
+    losses: Tensor, gt_inds: Tensor, level_sizes: Sequence[int], num_gts: int, topk: int, covariance_type: str
 ) -> Tensor:
     """(P,) bool, which candidates of an image are positives: those of the better of two Gaussians over the losses.
 
@@ -45,11 +45,13 @@ def chosen_candidates(
         losses: (P,) of the candidates, level after level; P > 0.
         gt_inds: (P,) their objects.
         level_sizes: how many are of each level.
+        num_gts: G.
         topk: most candidates of an object on each level.
         covariance_type: see :func:`fit_two_gaussians`.
     """
-    lowest, places = lowest_of_each_level(losses, gt_inds, level_sizes, int(gt_inds.max()) + 1, topk)
+    lowest, places = lowest_of_each_level(losses, gt_inds, level_sizes, num_gts, topk)
     members = likely_members(lowest, lowest.isfinite(), covariance_type)
-    chosen = torch.zeros_like(gt_inds, dtype=torch.bool)
-    chosen[places[members]] = True
-    return chosen
+    # places of others are those of nobody, behind the last candidate, so that the host need not know how many there are
+    chosen = gt_inds.new_zeros(len(gt_inds) + 1, dtype=torch.bool)
+    chosen[torch.where(members, places, len(gt_inds))] = True
+    return chosen[:-1]

@@ -10,6 +10,7 @@ COVARIANCE_TYPES = ('spherical', 'diag', 'full', 'tied')  # of numbers, the firs
 MIN_VARIANCE = 1e-5  # added to each variance
 TOLERANCE = 1e-3  # a fit ends when its mean log likelihood rises by less
 MAX_ITERATIONS = 100
+ITERATIONS_BETWEEN_CHECKS = 5
 
 
 class Mixture(NamedTuple):
@@ -35,7 +36,7 @@ def fit_two_gaussians(values: Tensor, valid: Tensor, covariance_type: str = 'dia
 
     Args:
         values: (B, M).
-        valid: (B, M) bool, which of them count; at least one in each row.
+        valid: (B, M) bool, which of them count; the mixture of a row without any is not finite.
         covariance_type: ``'tied'``: both components have one variance; others: each has its own.
 
     Raises:
@@ -47,8 +48,8 @@ def fit_two_gaussians(values: Tensor, valid: Tensor, covariance_type: str = 'dia
     low = values.masked_fill(~valid, torch.inf).amin(1)
     means = torch.stack([low, values.masked_fill(~valid, -torch.inf).amax(1)], dim=1)
     mixture = Mixture(torch.full_like(means, 0.5), means, torch.ones_like(means))
-    likelihood, running = torch.full_like(low, -torch.inf), torch.ones_like(low, dtype=torch.bool)
-    for _ in range(MAX_ITERATIONS):
+    likelihood, running = torch.full_like(low, -torch.inf), counts > 0
+    for iteration in range(1, MAX_ITERATIONS + 1):
         logs = mixture.log_densities(values)
         totals = logs.logsumexp(2)
         shares = (logs - totals[..., None]).exp() * valid[..., None]
@@ -57,7 +58,8 @@ def fit_two_gaussians(values: Tensor, valid: Tensor, covariance_type: str = 'dia
         mixture = Mixture(*(torch.where(running[:, None], new, old) for new, old in zip(better, mixture)))
         mean = (totals * valid).sum(1) / counts
         running, likelihood = running & ((mean - likelihood).abs() >= TOLERANCE), mean
-        if not running.any():  # a host-device synchronisation, for up to a hundred steps less
+        # a host-device synchronisation, for up to a hundred iterations less; those past the end change nothing
+        if iteration % ITERATIONS_BETWEEN_CHECKS == 0 and not running.any():
             break
     return mixture
 
@@ -84,13 +86,10 @@ def likely_members(values: Tensor, valid: Tensor, covariance_type: str = 'diag')
     Returns:
         (B, M) bool.
     """
-    enough = valid.sum(1) > 1
-    members = torch.zeros_like(valid)
-    if not enough.any():
-        return members
-    values, valid = values[enough], valid[enough]
+    if not valid.numel():
+        return torch.zeros_like(valid)
     logs = fit_two_gaussians(values, valid, covariance_type).log_densities(values.double().masked_fill(~valid, 0))
     first = valid & (logs[..., 0] >= logs[..., 1])
     likeliest = logs.logsumexp(2).masked_fill(~first, -torch.inf).argmax(1)
-    members[enough] = first & (torch.arange(values.size(1), device=values.device) <= likeliest[:, None])
-    return members
+    until = torch.arange(values.size(1), device=values.device) <= likeliest[:, None]
+    return first & until & (valid.sum(1, keepdim=True) > 1)

@@ -16,6 +16,7 @@ from mmdet.models.dense_heads.functional.corners.heatmaps import (
     write_cells,
 )
 from mmdet.models.utils.gaussian_target import get_local_maximum, get_topk_from_heatmap, transpose_and_gather_feat
+from mmdet.utils.running.device_copy import tensor_like
 
 MIN_OVERLAP = 0.3  # that a box moved by the radius of its Gaussian keeps with its object
 # Sides of the central region in which both centres must lie, as parts of the box's (arXiv:2003.09119, section 4.1)
@@ -42,8 +43,8 @@ def corner_targets(
     """
     num, num_classes, height, width = feat_shape
     boxes, labels, images = objects_of_batch(gt_bboxes, gt_labels)
-    boxes = boxes * boxes.new_tensor([width / img_shape[1], height / img_shape[0]] * 2)
-    last = boxes.new_tensor([width - 1, height - 1])
+    boxes = boxes * tensor_like([width / img_shape[1], height / img_shape[0]] * 2, boxes)
+    last = tensor_like([width - 1, height - 1], boxes)
     sizes = (boxes[:, 2:] - boxes[:, :2]).ceil()
     radii = gaussian_radii(sizes.flip(1), MIN_OVERLAP)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -4,6 +4,7 @@ S cells a side of a grid, R cells of all grids of an image.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.matrix_nms import mask_matrix_nms
 from mmdet.models.dense_heads.functional.guided.guided_targets import last_object
+from mmdet.utils.running.device_copy import tensor_like, to_device
 
 
 def mass_centres(masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,11 +135,13 @@ def targets_of_image(
         pos_scale: see :func:`centre_cells`.
         num_classes, last_only: see :func:`grid_targets`.
     """
-    lengths = (gt_bboxes[:, 2:] - gt_bboxes[:, :2]).prod(dim=1).sqrt()
+    # one copy to the host, which would otherwise wait for the number of objects of each grid
+    lengths = (gt_bboxes[:, 2:] - gt_bboxes[:, :2]).prod(dim=1).sqrt().tolist()
     covered = tuple(side * grids[0].stride for side in grids[0].size)
     out = []
     for grid in grids:
-        own = (lengths >= grid.scale_range[0]) & (lengths <= grid.scale_range[1])
+        low, high = grid.scale_range
+        own = to_device([i for i, side in enumerate(lengths) if low <= side <= high], torch.long, gt_masks.device)
         boxes, labels, masks = gt_bboxes[own], gt_labels[own], gt_masks[own]
         cells = centre_cells(boxes, masks, grid.side, pos_scale, covered)
         out.append(grid_targets(boxes, labels, masks, cells, grid.stride, grid.size, num_classes, last_only))
@@ -208,14 +212,13 @@ def original_size(masks: Tensor, scale: int, img_meta: ImgMeta) -> Tensor:
 
 def columns_and_rows(num_grids: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
     """(R,) numbers of each cell's column and row, those of all grids counted one after another."""
-    sides = torch.tensor(list(num_grids), device=device)
-    counts = sides * sides
-    side, first = (values.repeat_interleave(counts) for values in (sides, sides.cumsum(0) - sides))
-    place = torch.cat([torch.arange(n * n, device=device) for n in num_grids])
-    return first + place % side, first + place // side
+    starts = [0, *accumulate(num_grids)]
+    places = [torch.arange(n * n, device=device) for n in num_grids]
+    columns = [place % n + start for place, n, start in zip(places, num_grids, starts)]
+    rows = [place // n + start for place, n, start in zip(places, num_grids, starts)]
+    return torch.cat(columns), torch.cat(rows)
 
 
 def values_of_cells(values: Sequence[float], num_grids: Sequence[int], like: Tensor) -> Tensor:
     """(R,) each grid's value for all of its cells."""
-    counts = torch.tensor([n * n for n in num_grids], device=like.device)
-    return like.new_tensor(list(values)).repeat_interleave(counts)
+    return tensor_like([value for value, n in zip(values, num_grids) for _ in range(n * n)], like)

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdet.ops.probability_loss import probability_cross_entropy
+
 
 def sanitize_coordinates(
     x1: Tensor, x2: Tensor, img_size: int, padding: int = 0, cast: bool = True
@@ -58,7 +60,6 @@ def mask_losses(probabilities: Tensor, targets: Tensor, boxes: Tensor, img_shape
     Returns:
         (n,).
     """
-    with torch.autocast(probabilities.device.type, enabled=False):  # it refuses binary_cross_entropy
-        loss = F.binary_cross_entropy(probabilities.float().clamp(0, 1), targets, reduction='none')
+    loss = probability_cross_entropy(probabilities.float().clamp(0, 1), targets)
     height, width = img_shape[:2]
     return loss.mean(dim=(1, 2)) / ((boxes[:, 2] - boxes[:, 0]) / width) / ((boxes[:, 3] - boxes[:, 1]) / height)

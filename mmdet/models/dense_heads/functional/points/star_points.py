@@ -19,7 +19,7 @@ def star_offsets(distances: Tensor, gradient_mul: float, stride: float) -> Tenso
     left, top, right, bottom = distances.unbind(1)
     zero = torch.zeros_like(left)
     points = [position for y in (-top, zero, bottom) for x in (-left, zero, right) for position in (y, x)]
-    return torch.stack(points, dim=1) - kernel_points(3).to(left).view(1, -1, 1, 1)
+    return torch.stack(points, dim=1) - kernel_points(3).to(left, non_blocking=True).view(1, -1, 1, 1)
 
 
 def kernel_points(size: int) -> Tensor:
