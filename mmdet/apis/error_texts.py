@@ -42,6 +42,7 @@ CONNECTION_ENDED = (
     'the connection to another process has ended, and it gave no reason: it was killed, or has crashed; its own output '
     'may say more'
 )
+MISSING_KEY = re.compile(r"'(?:ConfigDict|Config)' object has no attribute '(\w+)'")
 LOST_CONNECTION = re.compile(
     r'gloo/|NCCL|Connection (closed|reset)|Broken pipe|Socket (T|t)imeout|ncclInternalError|Timed out waiting'
 )
@@ -62,6 +63,9 @@ def shown_text(error: Exception) -> str | None:
         return system_error
     if isinstance(error, (KeyError, OSError, TypeError, ValueError)) and _is_about_config(error):
         return f'{error.args[0] if isinstance(error, KeyError) else error} (MMDET_TRACEBACK=1 shows the calls)'
+    missing = MISSING_KEY.search(str(error)) if isinstance(error, AttributeError) else None
+    if missing:
+        return f'the config has no {missing[1]!r} where it is needed (MMDET_TRACEBACK=1 shows the calls)'
     return _of_machine(error) if isinstance(error, (MemoryError, OSError, RuntimeError)) else None
 
 

@@ -5,6 +5,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from mmcv import Config
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -13,6 +14,7 @@ from mmdet.core.hook import TextLoggerHook
 from mmdet.datasets import build_dataset
 from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.models.builder import MODELS
+from mmdet.utils.configs.read_config import read_config
 from mmdet.utils.registry import Registry
 from mmdet.utils.running.run_lock import run_lock
 from mmdet.utils.running.runner import build_runner
@@ -120,3 +122,14 @@ def test_fault_of_the_disk_that_a_registry_has_wrapped_is_one_line(tmp_path):
     parts = dict(model=model, work_dir=str(tmp_path / 'file/work'), logger=logging.getLogger('mmdet'))
     text = shown(lambda: build_runner(runner, parts))
     assert text == f'error: {tmp_path}/file/work: Not a directory; checkpoints that were whole before stay'
+
+
+def test_key_that_a_config_lacks_is_named():
+    assert shown(lambda: Config(dict(model=dict())).data.train).startswith("error: the config has no 'data' where it")
+    assert shown(lambda: Config(dict(model=dict())).model.backbone).startswith("error: the config has no 'backbone'")
+
+
+def test_file_that_is_no_config_is_one_line(tmp_path):
+    (tmp_path / 'weights.pth').touch()
+    text = shown(lambda: read_config(tmp_path / 'weights.pth'))
+    assert 'weights.pth is no config, which ends in .py' in text and 'another order' in text

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mmdet.apis.launch import reported_errors
 from mmdet.core.evaluation.class_names import voc_classes
 from mmdet.datasets.formats.voc_xml import VocImage, parse_voc_xml
 from mmdet.utils.registry import did_you_mean
@@ -291,4 +292,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with reported_errors():
+        main()

@@ -88,10 +88,10 @@ def audit_dataset(
     """Check a data set, with all that its wrappers hold, and print a table of it.
 
     It stops on classes that the annotation file does not have, joined data sets with different classes, no image left
-    after filtering, a head with another number of classes, ids that are there twice, labels of no class, directives
-    with impossible values or that no head or sampler reads, masks that cannot be used, and files that are missing,
-    cannot be read or have another size than stated. Boxes without area or outside their image, which training leaves
-    out, are only counted.
+    after filtering, no box to train on, a head with another number of classes, ids that are there twice, labels of no
+    class, directives with impossible values or that no head or sampler reads, masks that cannot be used, and files that
+    are missing, cannot be read or have another size than stated. Boxes without area or outside their image, which
+    training leaves out, are only counted.
 
     Args:
         dataset: what is trained on or tested.
@@ -116,6 +116,9 @@ def audit_dataset(
     ]
     problems = [f'{part.name}: {problem}' for part in parts for problem in part.problems]
     problems += checks.check_same_classes({name: getattr(leaf, 'CLASSES', None) for leaf, name in zip(leaves, names)})
+    training = all(isinstance(leaf, CustomDataset) and not leaf.test_mode for leaf in leaves)
+    if training and not problems:
+        problems = checks.check_boxes_left(sum(part.boxes for part in parts), len(dataset))
     notes = [f'{part.name}: {note}' for part in parts for note in part.notes]
     if strict:
         problems += notes

@@ -50,6 +50,21 @@ def check_same_classes(classes: Mapping[str, Sequence[str] | None]) -> list[str]
     ]
 
 
+def check_boxes_left(boxes: int, images: int) -> list[str]:
+    """Whether there is something to learn from.
+
+    Args:
+        boxes: that training uses, of all data sets together.
+        images: of all data sets together.
+    """
+    if boxes or not images:
+        return []
+    return [
+        f'none of the {images} images has a box to train on. Check annotation file and classes; bbox is x, y, width, '
+        'height in px, and boxes below 1 px are left out.'
+    ]
+
+
 def check_images_left(kept: int, total: int, filtered: Mapping[str, int]) -> list[str]:
     """No image is left after filtering."""
     if kept:

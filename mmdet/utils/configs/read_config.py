@@ -10,6 +10,8 @@ from mmcv import Config
 
 from mmdet.utils.errors import ReportedError
 
+SUFFIXES = ('.py', '.yaml', '.yml', '.json')
+
 
 class ConfigFileError(ReportedError, ValueError):
     """A config file is not valid Python, YAML or JSON."""
@@ -19,8 +21,12 @@ def read_config(path: str | os.PathLike[str]) -> Config:
     """The config in a file, without importing its ``custom_imports``.
 
     Raises:
-        ConfigFileError: the file, or one that it is based on, has a syntax error, or the two do not fit together.
+        ConfigFileError: the file is no config; it, or one that it is based on, has a syntax error; the two do not fit.
     """
+    if os.path.splitext(path)[1] not in SUFFIXES:
+        raise ConfigFileError(
+            f'{path} is no config, which ends in {", ".join(SUFFIXES)}; are the arguments in another order?'
+        )
     try:
         return Config.fromfile(os.fspath(path), import_custom_modules=False)
     except (SyntaxError, yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:

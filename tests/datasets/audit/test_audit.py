@@ -252,6 +252,15 @@ def test_labels_below_zero_in_the_own_format(tmp_path):
     assert '1 boxes have labels outside 0 ... 0: -1 in a.png' in problem
 
 
+def test_data_without_a_box_to_train_on_are_a_problem(cfg_of):
+    fractions = cfg_of(coco_content([[(5, 0.1, 0.1, 0.5, 0.5)]]), filter_empty_gt=False)
+    (problem,) = problems_of(fractions)
+    assert 'none of the 1 images has a box to train on' in problem and 'in px' in problem
+    negatives = dict(type='ConcatDataset', datasets=[cfg_of(name='part.json'), fractions])
+    assert not audit_dataset(build_dataset(negatives), logger='silent').problems
+    assert not audit_dataset(build_dataset(dict(fractions, test_mode=True)), logger='silent').problems
+
+
 def test_loaders_that_read_in_their_own_way_are_not_asked():
     class FramesLoader(LoadImageFromFile):
         def __call__(self, results):
