@@ -17,6 +17,7 @@ from mmdet.core.directives import CLASS_KEYS, NEGATIVES, UNLABELED_CLASSES
 from mmdet.utils import atomic_write
 
 WORTH_A_POLICY = 0.1  # missing rate whose lower end makes a policy of negatives pay
+WORTH_A_TEACHER = 0.4  # missing rate whose lower end makes a teacher pay, see docs/experiments/teacher_boxes.md
 NEVER_ANNOTATED = 0.8  # missing rate of a class whose lower end says that nobody looked for it
 POLICY = 'overlap'  # what the experiments on missing labels favour
 NO_DIRECTIVES: Mapping[str, Collection[str]] = MappingProxyType({})  # default of a mapping
@@ -74,6 +75,11 @@ def sentences(rates: Sequence[Rate], declared: Mapping[str, Collection[str]] = N
         given = declared.get(rate.source, ())
         directives = {key: value for key, value in advice.get(rate.source, {}).items() if key not in given}
         lines.append(f'{text}; for its images: {step_text(directives)}' if directives else text)
+        if rate.low >= WORTH_A_TEACHER:
+            lines.append(
+                f'{rate.source}: a detector that is trained on so few of the objects gains by going on with a teacher '
+                '(docs/teacher.md)'
+            )
     return lines
 
 
