@@ -15,6 +15,7 @@ TORCHRUN = ('-m', 'torch.distributed.run', '--nproc_per_node=2')
 OPTIONS_OF_THE_RUN = {
     'data.pin_memory': 'True',
     'data.persistent_workers': 'True',
+    'data.train.cache_images': '1MB',
     'data.train.share_annotations': 'True',
     'evaluation.backend': 'numpy',
 }
@@ -38,7 +39,7 @@ def test_model_options_train_alike_in_both_processes(tiny_data, tmp_path):
 def test_options_of_the_run_together_with_those_of_the_model(tiny_data, tmp_path):
     changes = [f'{key}={value}' for key, value in OPTIONS_OF_THE_RUN.items()]
     changes += ['model.channels_last=True', 'model.fold_norm=True', 'model.fixed_size=True', 'data.workers_per_gpu=1']
-    changes += ['runner.max_epochs=1', 'data.samples_per_gpu=2']
+    changes += ['runner.max_epochs=1', 'data.samples_per_gpu=2', 'evaluation.loss=True']
     python(
         *(*TORCHRUN, f'--master_port={free_port()}', 'tools/train.py', write_config(tiny_data)),
         *('--work-dir', tmp_path, '--launcher', 'pytorch', '--seed', '0', '--cfg-options', *changes),
@@ -46,4 +47,6 @@ def test_options_of_the_run_together_with_those_of_the_model(tiny_data, tmp_path
     (log,) = tmp_path.glob('*.log.json')
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     assert [row['mode'] for row in rows if 'mode' in row] == ['train', 'train', 'val']
-    assert 'bbox_mAP' in rows[-1]
+    assert 'bbox_mAP' in rows[-1] and 0 < rows[-1]['loss_val'] < 10
+    texts = next(path.read_text() for path in tmp_path.glob('*.log'))
+    assert '8 of 8 images, decoded, at most 98.3 kB of 500.0 kB' in texts  # half of it for each process

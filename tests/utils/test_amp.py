@@ -7,7 +7,7 @@ from torch import nn
 
 from mmdet.core.hook import AmpOptimizerHook, GradientCumulativeAmpOptimizerHook
 from mmdet.core.hook.amp_hook import build_grad_scaler
-from mmdet.utils.running.amp import amp_dtype, enable_autocast
+from mmdet.utils.running.amp import amp_dtype, enable_autocast, fast_dtype
 from mmdet.utils.running.log_buffer import DeviceLogBuffer
 
 CPU = torch.device('cpu')
@@ -68,6 +68,31 @@ def test_error_inside_leaves_autocast_and_the_model_usable():
         model(torch.ones(1, 4), fail=True)
     assert nn.Linear(4, 4)(torch.ones(1, 4)).dtype == torch.float32
     assert model(torch.ones(1, 4))[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ('text', 'dtype'),
+    [
+        ('flags : fpu avx512f avx512_bf16 amx_int8', torch.bfloat16),
+        ('processor : 0\nflags\t\t: fpu amx_bf16', torch.bfloat16),
+        ('Features : fp asimd bf16', torch.bfloat16),
+        ('flags : fpu avx2 avx512f', torch.float32),
+        ('model name : bf16 special', torch.float32),
+        (None, torch.float32),
+    ],
+)
+def test_auto_is_what_the_processor_is_fast_with(tmp_path, text, dtype):
+    path = tmp_path / 'cpuinfo'
+    if text is not None:
+        path.write_text(text)
+    assert fast_dtype(CPU, path) is dtype
+
+
+def test_float32_changes_nothing():
+    model = torch.nn.Linear(2, 2)
+    enable_autocast(model, torch.float32)
+    assert not hasattr(model, 'autocast_dtype') and model(torch.ones(1, 2)).dtype is torch.float32
+    assert amp_dtype('auto', CPU) in (torch.float32, torch.bfloat16)
 
 
 def test_float16_on_a_cpu_becomes_bfloat16_and_other_names_are_refused():

@@ -90,7 +90,8 @@ class AmpOptimizerHook(_AmpSteps, OptimizerHook):
     Args:
         grad_clip: arguments of ``clip_grad_norm_``; applied to the unscaled gradients.
         loss_scale: of float16 on a GPU: a number, ``'dynamic'``, or arguments of ``GradScaler``.
-        dtype: ``'float16'`` (on a CPU bfloat16 takes its place) or ``'bfloat16'``, which needs no loss scale.
+        dtype: ``'float16'`` (on a CPU bfloat16 takes its place), ``'bfloat16'``, which needs no loss scale, or
+            ``'auto'``: what the device is fast with, on old CPUs float32.
         coalesce, bucket_size_mb, distributed: of mmdetection 2.x configs; DDP averages gradients by itself.
     """
 

@@ -1,5 +1,7 @@
 """Mixed precision: ``torch.autocast`` around a detector's forward pass, its losses in float32."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +12,8 @@ from mmdet.utils.running.parallel import module_device
 
 DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16}
 LOW_PRECISION = tuple(DTYPES.values())
+# instructions for products of bfloat16: of x86 and of ARM
+BF16_FLAGS = re.compile(r'^(?:flags|Features)\s*:.*\b(?:amx_bf16|avx512_bf16|bf16)\b', re.MULTILINE)
 
 # children of heads that must not work in low precision: losses, and the expectation over a box distribution
 FLOAT32_NAMES = ('loss', 'integral')
@@ -18,16 +22,28 @@ FLOAT32_NAMES = ('loss', 'integral')
 def amp_dtype(name: str | torch.dtype, device: torch.device) -> torch.dtype:
     """The dtype of ``fp16=dict(dtype=...)`` on a device; a CPU has no fast float16 and gets bfloat16 for it.
 
+    ``'auto'`` is what the device is fast with: bfloat16, else on a GPU float16, elsewhere float32.
+
     Raises:
-        ValueError: neither float16 nor bfloat16.
+        ValueError: neither float16 nor bfloat16 nor auto.
     """
+    if name == 'auto':
+        return fast_dtype(device)
     dtype = DTYPES.get(str(name).removeprefix('torch.'))
     if dtype is None:
-        raise ValueError(f'fp16.dtype: expected one of {list(DTYPES)}, got {name!r}')
+        raise ValueError(f'fp16.dtype: expected one of {[*DTYPES, "auto"]}, got {name!r}')
     if dtype is torch.float16 and device.type == 'cpu':
         get_root_logger().info('fp16: float16 needs a GPU; bfloat16 is used on this CPU')
         return torch.bfloat16
     return dtype
+
+
+def fast_dtype(device: torch.device, cpuinfo: Path = Path('/proc/cpuinfo')) -> torch.dtype:
+    """The dtype that a device has instructions for; ``cpuinfo`` is Linux's file of what its processors know."""
+    if device.type == 'cuda':
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    known = cpuinfo.read_text() if device.type == 'cpu' and cpuinfo.is_file() else ''
+    return torch.bfloat16 if BF16_FLAGS.search(known) else torch.float32
 
 
 def to_float32(value: Any) -> Any:
@@ -78,8 +94,10 @@ def enable_autocast(model: nn.Module, dtype: torch.dtype) -> None:
 
     Args:
         model: detector without wrapper.
-        dtype: ``torch.float16`` or ``torch.bfloat16``.
+        dtype: ``torch.float16``, ``torch.bfloat16``, or ``torch.float32``, with which nothing changes.
     """
+    if dtype is torch.float32:
+        return
     if getattr(model, 'autocast_dtype', None) is not None:
         return
     model.autocast_dtype = dtype  # type: ignore[assignment]
