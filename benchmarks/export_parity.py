@@ -33,9 +33,8 @@ from torch import nn  # noqa: E402
 
 BOX_TOLERANCE, SCORE_TOLERANCE = 0.01, 1e-4  # px, and of scores in [0, 1]
 BATCHES = ((1, (256, 320)), (3, (320, 192)))  # images, height and width px
-HIGH_SCORE = 0.5  # where a config keeps all that it finds, which a file cannot do: random weights find thousands
-SPREAD = 6.0  # factor of the weights of what scores, so that the scores of random weights differ
-SATURATING = 'multi_level_cls_convs'  # of YOLOX, whose scores would all be 1, and its classes any, if they were spread
+HIGH_SCORE = 0.2  # where a config keeps all that it finds, which a file cannot do: random weights find thousands
+LOGITS = -3.0, 1.5  # mean and standard deviation of the class scores, so that random weights find something
 MARKS = '<!-- families -->', '<!-- end of families -->'
 # family -> config, whether its channels stay as they are, the one size it is exported for (None: any)
 FAMILIES: dict[str, tuple[str, bool, tuple[int, int] | None]] = {
@@ -55,7 +54,7 @@ FAMILIES: dict[str, tuple[str, bool, tuple[int, int] | None]] = {
     'DETR': ('detr/detr_r50_8x2_150e_coco.py', True, None),
     'Deformable DETR': ('deformable_detr/deformable_detr_r50_16x2_50e_coco.py', True, None),
     'Sparse R-CNN': ('sparse_rcnn/sparse_rcnn_r50_fpn_1x_coco.py', False, None),
-    'SOLOv2': ('solov2/solov2_r50_fpn_1x_coco.py', False, None),
+    'SOLOv2': ('solov2/solov2_r50_fpn_1x_coco.py', False, (256, 320)),
     'Mask2Former': ('mask2former/mask2former_r50_lsj_8x2_50e_coco.py', False, None),
     'YOLACT': ('yolact/yolact_r50_1x8_coco.py', False, None),
     'PointRend': ('point_rend/point_rend_r50_caffe_fpn_mstrain_1x_coco.py', False, None),
@@ -78,7 +77,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def narrow_detector(config: str, wide: bool) -> nn.Module:
+def narrow_detector(config: str, wide: bool, size: tuple[int, int] | None) -> nn.Module:
     """A narrow detector with random weights whose scores differ."""
     cfg = Config.fromfile(str(ROOT / 'configs' / config))
     model = mapped(cfg.model.to_dict(), without_downloads)
@@ -89,12 +88,28 @@ def narrow_detector(config: str, wide: bool) -> nn.Module:
         test.score_thr = HIGH_SCORE
     torch.manual_seed(0)
     detector = build_detector(cfg.model, test_cfg=cfg.get('test_cfg')).eval()
-    for name, parameter in detector.named_parameters():
-        spread = 'cls' in name and SATURATING not in name
-        if spread and name.endswith('weight') and parameter.ndim > 1:
-            parameter.data *= SPREAD
     detector.cfg, detector.CLASSES = cfg, [str(i) for i in range(_num_classes(detector))]
+    spread_scores(detector, size or BATCHES[0][1])
     return detector
+
+
+@torch.no_grad()
+def spread_scores(detector: nn.Module, size: tuple[int, int]) -> None:
+    """Scale the layers that give class scores, by what they give for an image of noise."""
+    classes, outputs = _num_classes(detector), {}
+    for name, layer in detector.named_modules():
+        width = getattr(layer, 'out_channels', getattr(layer, 'out_features', 0))
+        whole = isinstance(layer, nn.Conv2d | nn.Linear) and getattr(layer, 'groups', 1) == 1
+        if 'cls' in name and whole and 0 in (width % classes, width % (classes + 1)):
+            layer.register_forward_hook(lambda layer, _, output: outputs.setdefault(layer, []).append(output.flatten()))
+    detector(return_loss=False, **batch(1, size))
+    for layer, found in outputs.items():
+        layer._forward_hooks.clear()
+        scores = torch.cat(found)
+        factor = LOGITS[1] / scores.std()
+        layer.weight *= factor
+        if layer.bias is not None:
+            layer.bias.copy_((layer.bias - scores.mean()) * factor + LOGITS[0])
 
 
 def _num_classes(detector: nn.Module) -> int:
@@ -146,7 +161,7 @@ def matched_differences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.nd
 def examine(name: str) -> dict[str, Any]:
     """Export a family and compare."""
     config, wide, fixed = FAMILIES[name]
-    started, detector = time.process_time(), narrow_detector(config, wide)
+    started, detector = time.process_time(), narrow_detector(config, wide, fixed)
     options = ExportOptions(size=fixed or (256, 320), dynamic_size=fixed is None)
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -1,7 +1,7 @@
 """Runs the scripts of the tree as processes that need not import torch and mmdet first.
 
 A server process imports them once; for each script it forks a child, which ends as the interpreter of a script does.
-What asks for a fresh interpreter (``-m``, ``-c``, modules of ``PYTHONPATH``) gets one.
+What asks for a fresh interpreter (``-m``, ``-c``, another tree first in ``PYTHONPATH``) gets one.
 """
 
 import multiprocessing
@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from mmcv.utils import logging as mmcv_logging
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +38,7 @@ def run_script(argv: list[str], env: dict[str, str], search_path: list[str], out
     sys.path[:0] = [str(Path(argv[0]).resolve().parent), *search_path]
     sys.argv = argv
     multiprocessing.set_start_method(None, force=True)  # that of a script, not the server's
+    torch.set_num_threads(1)  # the server may have begun with more
     mmcv_logging.logger_initialized.clear()
     status = 0
     try:
@@ -84,13 +86,14 @@ def python(*args: object, check: bool = True, **env: str) -> subprocess.Complete
         env: further variables of its environment.
     """
     argv = [str(arg) for arg in args]
-    if argv[0].startswith('-') or 'PYTHONPATH' in env:
+    first, *folders = env.get('PYTHONPATH', str(ROOT)).split(':')
+    if argv[0].startswith('-') or first != str(ROOT):
         command = [sys.executable, *argv]
         done = subprocess.run(
             command, cwd=ROOT, env=environment(**env), capture_output=True, text=True, timeout=SECONDS
         )
     else:
-        done = forked(argv, environment(**env))
+        done = forked(argv, environment(**env), folders)
     if check and done.returncode:
         raise AssertionError(f'{argv} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}')
     return done

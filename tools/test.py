@@ -11,7 +11,7 @@ from typing import Any
 from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.apis.checking.metrics import check_evaluation
 from mmdet.apis.checking.unknown_keys import check_known_keys
-from mmdet.apis.checks import audit
+from mmdet.apis.checks import audit, check_sample
 from mmdet.apis.export import ONNXDetector, fed_config, file_metadata, is_onnx
 from mmdet.apis.inference import leave_out_pretrained
 from mmdet.apis.launch import (
@@ -219,6 +219,7 @@ def main(argv: list[str] | None = None) -> None:
     loader = build_test_loader(cfg, distributed)
     model = build_model(cfg, args, loader.dataset)
     audit(loader.dataset, model, cfg, logger)
+    check_sample(loader.dataset, model, 'data.test')
     if args.format_only:
         check_formatting(loader.dataset, dict(args.eval_options or {}))
     results = run(model, loader, cfg, args, distributed)

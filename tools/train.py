@@ -81,11 +81,28 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg.auto_resume = args.auto_resume or cfg.get('auto_resume', False)
     if cfg.resume_from and not Path(cfg.resume_from).expanduser().is_file():
         raise UserError(f'there is no checkpoint {cfg.resume_from} to resume from')
+    weights = cfg.get('load_from')
+    if isinstance(weights, str) and '://' not in weights and not Path(weights).expanduser().is_file():
+        raise UserError(f'load_from: there is no checkpoint {weights}')
     cfg.gpu_ids = [one_gpu_id(args)]
     cfg.device = get_device()
     if cfg.get('cudnn_benchmark', False):
         torch.backends.cudnn.benchmark = True
     return cfg
+
+
+def check_sections(cfg: Config, validate: bool) -> None:
+    """Refuse a config that lacks what no training can do without.
+
+    Raises:
+        UserError: it does.
+    """
+    for key in ('model', 'data', 'optimizer'):
+        if not isinstance(cfg.get(key), dict):
+            raise UserError(f'{key}: the config needs it, as a dict')
+    for split in ('train', 'val') if validate else ('train',):
+        if not cfg.data.get(split):
+            raise UserError(f'data.{split}: the config needs it' + ('; --no-validate does without' * (split == 'val')))
 
 
 def seed_of_run(args: argparse.Namespace, cfg: Config) -> int | None:
@@ -113,6 +130,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
     cfg = prepare_config(args)
+    check_sections(cfg, not args.no_validate)
     check_config(compat_cfg(cfg))
     setup_multi_processes(cfg)
     distributed = start_processes(args.launcher, cfg)

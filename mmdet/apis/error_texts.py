@@ -14,7 +14,7 @@ from mmdet.utils.running.group_failure import is_grouped
 # the disk takes no more, or may not be written
 DISK_ERRORS = (
     *(errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EIO),
-    *(errno.EISDIR, errno.ESTALE),
+    errno.ESTALE,
 )
 # what torch and the system say of faults of the machine (a pattern), and what that means for whoever started a run
 MACHINE_FAULTS = (
@@ -90,6 +90,8 @@ def _of_system(error: Exception) -> str | None:
         return f'{file or "a file that was written"}: {reason}; checkpoints that were whole before stay'
     if file is None:
         return None
+    if isinstance(error, IsADirectoryError):
+        return f'{file} is a folder, and a file is wanted there'
     if isinstance(error, FileExistsError):
         return f'{file} is a file, and a folder is wanted there'
     return f'{file}: {reason} (MMDET_TRACEBACK=1 shows the calls)'

@@ -102,11 +102,11 @@ def test_command(config: Path, checkpoint: str | Path, metric: str | Sequence[st
     Args:
         config: file.
         checkpoint: file.
-        metric: of the evaluation, a name or several.
+        metric: of the evaluation, a name or several; none where it is not known.
     """
     names = [metric] if isinstance(metric, str) else metric
-    show = config.with_name('pictures')
-    return f'{tool_command("test.py")} {config} {checkpoint} --eval {" ".join(names)} --show-dir {show}'
+    figures = f' --eval {" ".join(names)}' if names else ''
+    return f'{tool_command("test.py")} {config} {checkpoint}{figures} --show-dir {config.with_name("pictures")}'
 
 
 def _best_figure(path: str) -> str:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
 from mmdet.apis.checking.metrics import metrics_of
-from mmdet.apis.checks import audit
+from mmdet.apis.checks import audit, check_sample
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
 from mmdet.apis.report.training import latest_results, report_settings, report_training
 from mmdet.apis.resuming import resume_point, say_if_finished
@@ -149,7 +149,9 @@ def train_detector(
     # every check that can fail comes before the first step
     for part in datasets:
         audit(part, model, cfg, logger, training=True)
-    loaders = _build_loaders(datasets, cfg, distributed)
+        check_sample(part, model, 'data.train', training=True)
+    with config_key('data'):
+        loaders = _build_loaders(datasets, cfg, distributed)
     val_loader = _build_val_loader(model, cfg, distributed, logger) if validate else None
     if cfg.get('per_source_log', False):
         model.source_log = SourceLog(model, find_sources(datasets[0]).names)  # type: ignore[assignment]
@@ -198,6 +200,7 @@ def _build_val_loader(model: nn.Module, cfg: Config, distributed: bool, logger: 
     with config_key('data.val'):
         dataset = build_dataset(batch_test_pipeline(cfg.data.val, args['samples_per_gpu']), dict(test_mode=True))
     audit(dataset, model, cfg, logger)
+    check_sample(dataset, model, 'data.val')
     return build_dataloader(dataset, **args)
 
 

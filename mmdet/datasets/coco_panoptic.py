@@ -58,7 +58,7 @@ class CocoPanopticDataset(CocoDataset):
         ins_ann_file: str | None = None,
         classes: str | Sequence[str] | None = None,
         data_root: str | None = None,
-        img_prefix: str = '',
+        img_prefix: str | None = '',
         seg_prefix: str | None = None,
         proposal_file: str | None = None,
         test_mode: bool = False,

@@ -100,7 +100,7 @@ class CustomDataset(Dataset):
         pipeline: Sequence[dict | Callable],
         classes: str | Sequence[str] | None = None,
         data_root: str | None = None,
-        img_prefix: str = '',
+        img_prefix: str | None = '',
         seg_prefix: str | None = None,
         seg_suffix: str = '.png',
         proposal_file: str | None = None,
@@ -129,11 +129,7 @@ class CustomDataset(Dataset):
         self.name, self.source_classes, self.rename = name, source_classes, rename
         self.filtered: Counter[str] = Counter()
 
-        self.data_infos = self._load_file(self.ann_file, 'ann_file', self.load_annotations)
-        if source_classes is not None or rename:
-            self._adopt_classes()
-        self.proposals = self._read_proposals()
-        self.num_unfiltered = len(self.data_infos)
+        self._read_entries()
         if not test_mode:
             self._keep_images(self._filter_imgs())
             self._set_group_flag()
@@ -149,6 +145,14 @@ class CustomDataset(Dataset):
         if share_annotations:
             self._share_annotations()
             return_freed_memory()
+
+    def _read_entries(self) -> None:
+        """Read the images' entries, give them the labels of ``CLASSES``, and read the proposals."""
+        self.data_infos = self._load_file(self.ann_file, 'ann_file', self.load_annotations)
+        if self.source_classes is not None or self.rename:
+            self._adopt_classes()
+        self.proposals = self._read_proposals()
+        self.num_unfiltered = len(self.data_infos)
 
     def _category_labels(self) -> dict[int, int] | None:
         """Category id of the annotation file -> label; None: the file has labels."""

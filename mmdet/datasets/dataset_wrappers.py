@@ -183,6 +183,9 @@ class RepeatDataset:
         dataset: what is repeated.
         times: how often, >= 1.
         directives, from_img_info: of all images that do not say them already.
+
+    Raises:
+        ValueError: ``times`` is below 1.
     """
 
     def __init__(
@@ -192,6 +195,8 @@ class RepeatDataset:
         directives: Mapping[str, Any] | None = None,
         from_img_info: Sequence[str] | Mapping[str, str] = (),
     ):
+        if times < 1:
+            raise ValueError(f'RepeatDataset: times must be at least 1, got {times}')
         self.dataset = dataset
         add_directives(self, directives, from_img_info, replace=False)
         self.times = times

@@ -297,11 +297,8 @@ class OpenImagesDataset(CustomDataset):
             results: for each image, for each class (n, 5) xyxy px and score.
             metric: ``'mAP'``.
             logger: a logger, None (print) or ``'silent'``.
-            iou_thr: one or several thresholds of overlap with an object's box.
-            ioa_thr: one threshold, or one for each ``iou_thr``: fraction of a detection inside a group's box.
-            scale_ranges: ranges of size, px, that mAP is given for; not together with groups.
+            iou_thr, ioa_thr, scale_ranges, use_group_of: see :func:`map_of_thresholds`.
             denorm_gt_bbox: the boxes are fractions; turn them into px.
-            use_group_of: treat boxes of groups as such, not as objects.
             classwise: also AP of each class that has objects: ``AP50/cat``, ...
 
         Returns:

@@ -10,6 +10,7 @@ from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.formats.voc_xml import VocImage, parse_voc_xml
 from mmdet.datasets.mixing.label_spaces import labels_of_names
 from mmdet.datasets.registry import DATASETS
+from mmdet.utils.running.progress import tracked
 
 
 @DATASETS.register_module()
@@ -50,7 +51,7 @@ class XMLDataset(CustomDataset):
     def load_annotations(self, ann_file: str) -> list[dict]:
         """Image entries, with the size from the XML file or, if it is not stated there, from the image."""
         infos = []
-        for img_id in mmcv.list_from_file(ann_file):
+        for img_id in tracked(mmcv.list_from_file(ann_file), f'reading the XML files of {ann_file}'):
             xml = self._read_xml(img_id)
             filename = self._filename(img_id, xml)
             width, height = (xml.width, xml.height) if xml.width and xml.height else self._size_of_file(filename)

@@ -13,6 +13,7 @@ from mmcv.utils import Registry as _MMCVRegistry
 
 from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError, building, is_placed
 from mmdet.utils.configs.custom_imports import where_it_stands
+from mmdet.utils.configs.kinds import kind_problem
 
 # what is searched for a class that is wanted from another registry
 _registries: 'weakref.WeakSet[_MMCVRegistry]' = weakref.WeakSet()
@@ -171,7 +172,7 @@ def build_from_cfg(cfg: dict[str, Any], registry: _MMCVRegistry, default_args: d
 
     Raises:
         ConfigKeyError: ``type`` is missing or unknown; a KeyError.
-        ConfigTypeError: an argument is unknown or missing; a TypeError.
+        ConfigTypeError: an argument is unknown, missing or of another kind than its type hint; a TypeError.
         Exception: what the constructor raises, with the place in the config added to its text.
     """
     with building(cfg):
@@ -210,6 +211,7 @@ def resolve(
     else:
         raise ConfigTypeError(f'type: expected a name or a class, got {type(kind).__name__}: {kind!r}')
     problem = argument_problem(cls, arguments)
+    problem = problem or kind_problem(cls, {name: value for name, value in arguments.items() if name in cfg})
     if problem is not None:
         raise ConfigTypeError(problem)
     return cls, arguments

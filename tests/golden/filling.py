@@ -40,6 +40,21 @@ def apply_factor(values, factor):
     return values * factor.get('scale', 1.0) + factor.get('offset', 0.0)
 
 
+_drawn = {}  # values of parameters by all that they depend on
+MOST_DRAWN = 70_000_000  # values that are kept, 280 MB
+
+
+def drawn_values(name, shape, seed, gain, rules):
+    """:func:`parameter_values` of a parameter; the last ones are kept, as most detectors have the same backbone."""
+    factors = [(pattern, factor) for pattern, factor in rules if re.search(pattern, name)]
+    key = (name, shape, seed, gain, repr(factors))
+    values = _drawn.pop(key) if key in _drawn else parameter_values(name, shape, seed, gain, factors)
+    while _drawn and sum(kept.size for kept in _drawn.values()) + values.size > MOST_DRAWN:
+        _drawn.pop(next(iter(_drawn)))
+    _drawn[key] = values
+    return values
+
+
 def fill_module(module, seed=0, gain=1.0, rules=(), prefix=''):
     """Fill all floating parameters and running statistics of a module in place, and give it back."""
     params, buffers = list(module.named_parameters()), list(module.named_buffers())
@@ -47,7 +62,10 @@ def fill_module(module, seed=0, gain=1.0, rules=(), prefix=''):
         for position, (name, tensor) in enumerate(params + buffers):
             if not torch.is_floating_point(tensor):
                 continue
-            values = parameter_values(prefix + name, tuple(tensor.shape), seed, gain, rules, position >= len(params))
+            if position < len(params):
+                values = drawn_values(prefix + name, tuple(tensor.shape), seed, gain, rules)
+            else:
+                values = parameter_values(prefix + name, tuple(tensor.shape), seed, is_buffer=True)
             if values is not None:
                 tensor.copy_(torch.from_numpy(values).reshape(tensor.shape))
     return module

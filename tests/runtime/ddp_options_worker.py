@@ -1,7 +1,5 @@
 """Runs on each of two processes: training steps with every option of ``mmdet/models/options/acceleration.py``."""
 
-import sys
-
 import torch
 import torch.distributed as dist
 from ddp_worker import EMPTY, FULL, batch, same_on_all, step
@@ -65,11 +63,8 @@ def check_option(config: str, name: str, options: dict) -> None:
             assert abs(weights[key] - value) < 1e-3 * max(abs(value), 1), (name, key, weights[key], value)
 
 
-if __name__ == '__main__':
-    dist.init_process_group('gloo')
+def check_options(rank: int, config: str) -> None:
+    """What each of the two processes does."""
     for option, keys in OPTIONS.items():
-        check_option(sys.argv[1], option, keys)
+        check_option(config, option, keys)
     dist.barrier()
-    if dist.get_rank() == 0:
-        print('all options agree')
-    dist.destroy_process_group()

@@ -3,10 +3,11 @@
 import json
 import re
 
-from ddp_options_worker import OPTIONS
+from ddp_options_worker import OPTIONS, check_options
 from process import python
 from test_two_processes import free_port
 from tiny import ROOT, write_config
+from two_processes import run_two
 
 from mmdet.models.options import acceleration
 
@@ -29,10 +30,9 @@ def test_every_option_of_the_page_is_tested_here():
     assert of_the_run == {'evaluation' if key.startswith('eval') else key for key in OPTIONS_OF_THE_RUN}
 
 
-def test_model_options_train_alike_in_both_processes(tiny_data):
-    config = write_config(tiny_data)
-    done = python(*TORCHRUN, f'--master_port={free_port()}', ROOT / 'tests/runtime/ddp_options_worker.py', config)
-    assert 'all options agree' in done.stdout
+def test_model_options_train_alike_in_both_processes(tiny_data, tmp_path):
+    ends = run_two(check_options, tmp_path, str(write_config(tiny_data)), timeout=300)
+    assert [code for code, _ in ends] == [0, 0], ends
 
 
 def test_options_of_the_run_together_with_those_of_the_model(tiny_data, tmp_path):

@@ -3,8 +3,9 @@ import socket
 import subprocess
 
 import pytest
-from process import python
+from ddp_worker import check_everything
 from tiny import ROOT, write_config
+from two_processes import run_two
 
 
 def free_port():
@@ -13,13 +14,9 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def test_process_without_anything_to_learn_neither_hangs_nor_differs(tiny_data):
-    config = write_config(tiny_data)
-    done = python(
-        *('-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}'),
-        *(ROOT / 'tests/runtime/ddp_worker.py', config),
-    )
-    assert 'all processes agree' in done.stdout
+def test_process_without_anything_to_learn_neither_hangs_nor_differs(tiny_data, tmp_path):
+    ends = run_two(check_everything, tmp_path, str(write_config(tiny_data)), timeout=300)
+    assert [code for code, _ in ends] == [0, 0], ends
 
 
 @pytest.mark.parametrize(

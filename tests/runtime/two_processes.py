@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from process import server_context
 
@@ -64,6 +65,7 @@ def _run(rank: int, function: Callable[..., Any], folder: Path, args: tuple[Any,
     with open(folder / f'stderr_{rank}', 'w') as file:
         sys.stderr = file
         logging.getLogger('mmdet').handlers.clear()
+        torch.set_num_threads(1)
         try:
             limit = datetime.timedelta(seconds=seconds)
             dist.init_process_group('gloo', f'file://{folder}/store', limit, rank=rank, world_size=2)

@@ -16,6 +16,7 @@ from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.core.anchor.optimize import evolved_anchors, fitted_sizes, kmeans_anchors, mean_best_iou
 from mmdet.datasets import build_dataset
 from mmdet.utils.compat_config import compat_loader_args
+from mmdet.utils.running.progress import tracked
 
 import numpy as np
 import torch
@@ -71,7 +72,7 @@ def anchor_counts(cfg: Config) -> list[int]:
 def box_sizes(dataset: Dataset, input_shape: tuple[int, int]) -> np.ndarray:
     """Width and height (n, 2) px of all objects of a data set, in the network's input."""
     sizes, image_sizes = [np.zeros((0, 2))], [np.zeros((0, 2))]
-    for i, info in enumerate(dataset.data_infos):
+    for i, info in enumerate(tracked(dataset.data_infos, 'reading boxes')):
         boxes = np.asarray(dataset.get_ann_info(i)['bboxes']).reshape(-1, 4)
         sizes.append(boxes[:, 2:] - boxes[:, :2])
         image_sizes.append(np.tile([info['width'], info['height']], (len(boxes), 1)))

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from functools import partial
 from multiprocessing import Pool
 
+from mmdet.utils.running.progress import tracked
+
 import numpy as np
 import pycocotools.mask as mask_utils
-from coco_editing import describe, progress, write_coco
+from coco_editing import describe, write_coco
 from PIL import Image
 
 SPLITS = ('train', 'val', 'test')
@@ -119,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 with Pool(args.nproc) as pool:
                     images = pool.map(work, pairs)
             else:
-                images = [work(pair) for pair in progress(pairs, split)]
+                images = [work(pair) for pair in tracked(pairs, f'reading {split}')]
             content = to_coco(images)
             out = os.path.join(args.out_dir or root, f'instancesonly_filtered_{args.gt_dir}_{split}.json')
             write_coco(content, out)

@@ -3,7 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from coco_editing import combine, describe, progress, read_coco, write_coco
+from mmdet.utils.running.progress import tracked
+
+from coco_editing import combine, describe, read_coco, write_coco
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -25,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read, combine, write."""
     args = parse_args(argv)
     try:
-        contents = [read_coco(path) for path in progress(args.files, 'file')]
+        contents = [read_coco(path) for path in tracked(args.files, 'reading files')]
         content = combine(contents, args.files, args.prefixes, args.merge_images)
         write_coco(content, args.out)
     except (OSError, ValueError) as err:

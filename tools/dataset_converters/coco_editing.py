@@ -4,19 +4,17 @@ import difflib
 import json
 import math
 import os
-import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 from mmdet.datasets.formats.coco_fields import read_fields, read_json
 
 import numpy as np
 
 Content = dict[str, Any]
-Item = TypeVar('Item')
 LISTS = ('images', 'annotations', 'categories')
 
 
@@ -25,15 +23,6 @@ def format_list(values: Iterable[Any], limit: int = 5) -> str:
     values = list(values)
     more = f', ... ({len(values)} in all)' if len(values) > limit else ''
     return ', '.join(map(str, values[:limit])) + more
-
-
-def progress(items: Sequence[Item], what: str) -> Iterator[Item]:
-    """Go through items, with a bar on a terminal."""
-    shown = sys.stderr.isatty() and len(items) > 0
-    for i, item in enumerate(items, 1):
-        yield item
-        if shown and (i == len(items) or i % max(len(items) // 100, 1) == 0):
-            print(f'\r{what} {i}/{len(items)}', end='\n' if i == len(items) else '', file=sys.stderr, flush=True)
 
 
 def read_coco(path: str) -> Content:

@@ -9,7 +9,9 @@ import math
 import os
 from collections.abc import Sequence
 
-from coco_editing import describe, progress, read_coco, select_images, split_images, write_coco
+from mmdet.utils.running.progress import tracked
+
+from coco_editing import describe, read_coco, select_images, split_images, write_coco
 
 
 def part(text: str) -> tuple[str, float]:
@@ -60,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         content = read_coco(args.file)
         shares = [share for _, share in args.parts]
-        parts = split_images(content, shares, args.seed, lambda images: progress(images, 'image'))
+        parts = split_images(content, shares, args.seed, lambda images: tracked(images, 'splitting images'))
         for path, img_ids in zip(paths, parts):
             selected = select_images(content, img_ids)
             write_coco(selected, path)

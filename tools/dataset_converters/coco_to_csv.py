@@ -4,7 +4,9 @@ import argparse
 import csv
 from collections.abc import Sequence
 
-from coco_editing import csv_rows, progress, read_coco, replacing
+from mmdet.utils.running.progress import tracked
+
+from coco_editing import csv_rows, read_coco, replacing
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -22,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         rows = list(csv_rows(read_coco(args.file), not args.no_empty_images))
         with replacing(args.out, newline='') as file:
-            csv.writer(file).writerows(progress(rows, 'line'))
+            csv.writer(file).writerows(tracked(rows, 'writing lines'))
     except (OSError, ValueError) as err:
         raise SystemExit(f'coco_to_csv: {err}') from err
     print(f'{args.out}: {len(rows) - 1} lines')

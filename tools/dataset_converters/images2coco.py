@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet.apis.configuring.annotations import image_size
+from mmdet.utils.running.progress import tracked
 
-from coco_editing import describe, progress, write_coco
+from coco_editing import describe, write_coco
 
 IMAGE_ENDINGS = ('bmp', 'gif', 'jpeg', 'jpg', 'jp2', 'png', 'ppm', 'tif', 'tiff', 'webp')
 
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not files:
             raise ValueError(f'{args.img_path}: no images ({", ".join(IMAGE_ENDINGS)}) were found')
         images = []
-        for i, name in enumerate(progress(files, 'image')):
+        for i, name in enumerate(tracked(files, 'reading images')):
             width, height = image_size(Path(args.img_path, name))
             images.append(dict(id=i, width=width, height=height, file_name=name))
         categories = [dict(supercategory='none', id=i, name=name) for i, name in enumerate(names)]

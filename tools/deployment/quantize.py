@@ -11,9 +11,9 @@ lost, tools/deployment/benchmark.py what it has gained.
 import argparse
 import sys
 
-from mmdet.apis.configs import read_config
 from mmdet.apis.export import ExportError, is_onnx, quantize_onnx
 from mmdet.apis.launch import reported_errors
+from mmdet.utils.configs.read_config import read_config
 
 from mmcv import DictAction
 

@@ -15,6 +15,7 @@ from mmcv.utils import Registry
 from mmdet.apis.checking.metrics import check_evaluation
 from mmdet.apis.checking.schema import SAVE_KEYS
 from mmdet.apis.checking.unknown_keys import check_known_keys
+from mmdet.apis.checking.values import check_values, is_whole
 from mmdet.core.hook.early_stopping_hook import EarlyStoppingHook
 from mmdet.core.optimizers.builder import check_optimizer
 from mmdet.datasets.builder import DATASETS, PIPELINES
@@ -30,6 +31,8 @@ RUNNER_PARTS = dict.fromkeys(('model', 'optimizer', 'work_dir', 'logger', 'meta'
 # keys of a step that hold further steps, and of a data set's wrapper that hold data sets
 STEPS_KEYS = ('transforms', 'policies')
 DATASET_KEYS = ('dataset', 'datasets')
+# of a data set with several annotation files: one for each of them
+LISTED_KEYS = ('ann_file', 'img_prefix', 'seg_prefix', 'proposal_file')
 
 
 def check_config(cfg: Config) -> None:
@@ -43,6 +46,7 @@ def check_config(cfg: Config) -> None:
             with the keys that lead there.
     """
     check_known_keys(cfg)
+    check_values(cfg)
     check_workflow(cfg.get('workflow'))
     if cfg.get('optimizer') is not None:
         check_optimizer(cfg.optimizer)
@@ -65,16 +69,24 @@ def _is_monitoring(hook: dict[str, Any]) -> bool:
 
 
 def check_workflow(workflow: Any) -> None:
-    """Check that a workflow is a list of pairs of a mode and a number of epochs.
+    """Check that a workflow is a list of pairs of a mode and a number of epochs, and that it trains.
 
     Raises:
         ConfigTypeError: it is not.
     """
-    for entry in workflow or []:
-        pair = isinstance(entry, list | tuple) and len(entry) == 2
-        if not pair or entry[0] not in MODES or not isinstance(entry[1], int):
-            with config_key('workflow'):
-                raise ConfigTypeError(f"expected pairs such as ('train', 1), of {' or '.join(MODES)}, got {entry!r}")
+    if workflow is None:
+        return
+    entries = workflow if isinstance(workflow, list | tuple) else [workflow]
+    with config_key('workflow'):
+        for entry in entries:
+            pair = isinstance(entry, list | tuple) and len(entry) == 2
+            if not pair or entry[0] not in MODES or not is_whole(entry[1]) or entry[1] < 1:
+                raise ConfigTypeError(
+                    f"expected pairs such as ('train', 1), of {' or '.join(MODES)} and a whole number from 1 on, got "
+                    f'{entry!r}'
+                )
+        if all(mode != 'train' for mode, _ in entries):
+            raise ConfigTypeError(f"expected a pair such as ('train', 1) among its pairs, got {workflow!r}")
 
 
 def check_dataset(cfg: Any) -> None:
@@ -86,13 +98,21 @@ def check_dataset(cfg: Any) -> None:
     for part in cfg if isinstance(cfg, list | tuple) else [cfg]:
         with building(part):
             joined = isinstance(part, dict) and isinstance(part.get('ann_file'), list | tuple)
-            # a list of annotation files makes a ConcatDataset, which takes this one
-            own = {k: v for k, v in part.items() if k != 'separate_eval'} if joined else part
-            resolve(own, DATASETS)
+            # a list of annotation files makes a ConcatDataset, which takes `separate_eval`
+            resolve(_first_of_joined(part) if joined else part, DATASETS)
             for key in DATASET_KEYS:
                 if key in part:
                     check_dataset(part[key])
             check_pipeline(part.get('pipeline') or [])
+
+
+def _first_of_joined(cfg: dict[str, Any]) -> dict[str, Any]:
+    """The config of the first of the data sets that a list of annotation files makes."""
+    own = {key: value for key, value in cfg.items() if key != 'separate_eval'}
+    for key in LISTED_KEYS:
+        if isinstance(own.get(key), list | tuple) and own[key]:
+            own[key] = own[key][0]
+    return own
 
 
 def check_pipeline(steps: Any) -> None:
@@ -168,6 +188,22 @@ def _check_hook(name: str, cfg: dict[str, Any]) -> None:
                 f'{cls.__name__} (in {cls.__module__}) does not take {unknown[0]!r}'
                 f'{did_you_mean(unknown[0], accepted)} It accepts: {", ".join(accepted)}.'
             )
+    if accepted is not None:
+        _try_hook(name, cls, arguments)
+
+
+def _try_hook(name: str, cls: Any, arguments: dict[str, Any]) -> None:
+    """Build a hook, whose constructor says what it refuses; packages and files that it lacks are reported later."""
+    try:
+        cls(**arguments)
+    except (AssertionError, TypeError, ValueError) as error:
+        given = ', '.join(f'{key}={value!r}' for key, value in arguments.items())
+        with config_key(name):
+            raise ConfigTypeError(
+                f'{cls.__name__} refuses its arguments ({given}): {error or "out of range"}'
+            ) from error
+    except Exception:  # packages and files
+        return
 
 
 def _check(name: str, cfg: Any, registry: Registry, provided: dict[str, Any] | None = None) -> Any:

@@ -125,6 +125,8 @@ def _checked_names(settings: dict[str, Any], cls: type) -> list[str]:
     known = KNOWN_METRICS.get(owner) if owner is not None else None
     if known is None:
         return []
+    if 'metric' in settings and not settings['metric']:
+        raise ConfigKeyError(f'metric: expected one or several of {", ".join(known)}, got {settings["metric"]!r}')
     metrics = _as_list(settings.get('metric')) or [_default_metric(cls)]
     for name in metrics:
         if name not in known:

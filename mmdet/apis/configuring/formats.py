@@ -29,17 +29,9 @@ from mmdet.apis.configuring.annotations import (
 )
 from mmdet.datasets.formats.voc_xml import parse_voc_xml
 from mmdet.utils.registry import did_you_mean
-from mmdet.utils.running.progress import progress_bar
+from mmdet.utils.running.progress import tracked
 
 Reader = Callable[[Path, ImageFinder], Iterator[AnnotatedImage]]
-
-
-def with_progress(items: Sequence[Any]) -> Iterator[Any]:
-    """Go through items, with a bar on a terminal."""
-    bar = progress_bar(len(items))
-    for item in items:
-        yield item
-        bar.update()
 
 
 def read_json(path: Path) -> Any:
@@ -67,7 +59,7 @@ def voc_files(path: Path) -> list[Path]:
 
 def read_voc(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
     """PASCAL VOC's XML, LabelImg's too. VOC counts pixels from 1, and both corners belong to the box."""
-    for file in with_progress(voc_files(path)):
+    for file in tracked(voc_files(path), 'reading annotations'):
         try:
             xml = parse_voc_xml(str(file))
         except (OSError, ValueError) as error:
@@ -134,7 +126,7 @@ def read_yolo(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
     Every image of the folder counts; one without a file, or with an empty one, has no objects.
     """
     names = yolo_settings(path)['names']
-    for image in with_progress(finder.files):
+    for image in tracked(finder.files, 'reading annotations'):
         width, height = finder.size(image)
         file = yolo_label_file(finder.folder, image)
         lines = file.read_text(encoding='utf-8-sig').splitlines() if file.is_file() else []
@@ -169,7 +161,7 @@ def yolo_box(line: str, names: Sequence[str], size_wh: tuple[int, int], where: s
 
 def read_labelme(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
     """A folder of labelme's JSON files; shapes without an area (points, lines) are refused."""
-    for file in with_progress([path] if path.is_file() else sorted(path.rglob('*.json'))):
+    for file in tracked([path] if path.is_file() else sorted(path.rglob('*.json')), 'reading annotations'):
         content = read_json(file)
         if not isinstance(content, dict) or 'shapes' not in content:
             continue  # another file that lies there
@@ -209,7 +201,7 @@ def read_cvat(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
         raise AnnotationError(f'{path} is no valid XML: {error}') from error
     if root.tag != 'annotations':
         raise AnnotationError(f'{path}: expected <annotations> of CVAT for images, got <{root.tag}>')
-    for entry in with_progress(root.findall('image')):
+    for entry in tracked(root.findall('image'), 'reading annotations'):
         image = finder.find(entry.get('name', ''))
         if image is None:
             continue
@@ -237,7 +229,7 @@ def cvat_box(element: ElementTree.Element, where: str) -> Box:
 
 def read_label_studio(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
     """Label Studio's JSON: rectangles and polygons, in per cent. The latest annotation of a task counts."""
-    for task in with_progress(read_json(path)):
+    for task in tracked(read_json(path), 'reading annotations'):
         data = task.get('data', {})
         name = next((v for v in data.values() if isinstance(v, str) and re.search(r'\.\w{3,4}($|\?)', v)), '')
         # uploads get a prefix of eight characters
@@ -294,7 +286,7 @@ def read_csv(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
             except (IndexError, ValueError) as error:
                 raise AnnotationError(f'{path}: line {number}: expected four numbers, got {row}') from error
             boxes.append(corner_box(name, *corners))
-    for image, boxes in with_progress(list(by_image.items())):
+    for image, boxes in tracked(list(by_image.items()), 'reading annotations'):
         yield AnnotatedImage(image, *finder.size(image), boxes)
 
 

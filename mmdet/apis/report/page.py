@@ -20,6 +20,7 @@ from mmdet.apis.report.run import Detections, Run, Settings
 from mmdet.datasets.audit.audit import short_counts
 from mmdet.utils.atomic_write import atomic_write
 from mmdet.utils.output_paths import OutputPaths
+from mmdet.utils.running.progress import tracked
 
 TEMPLATES = Path(__file__).parent / 'templates'
 MAX_DRAWN = 100  # detections of one picture
@@ -180,9 +181,9 @@ def page_data(run: Run, other: Run | None, pictures: Pictures) -> dict[str, Any]
         data['examples'] = [example._asdict() for example in found.examples]
         others = _by_file(other.detections.images) if other and other.detections else {}
         wanted = {example.image for example in found.examples}
-        for image in found.images:
-            if image.sample.number in wanted:
-                data['images'][image.sample.number] = _image_data(image, others.get(_key(image)), pictures)
+        shown = [image for image in found.images if image.sample.number in wanted]
+        for image in tracked(shown, 'pictures of the report'):
+            data['images'][image.sample.number] = _image_data(image, others.get(_key(image)), pictures)
     return data
 
 

@@ -22,6 +22,7 @@ from mmdet.datasets.audit.audit import PartReport, audit_part, flatten
 from mmdet.datasets.builder import build_dataset
 from mmdet.datasets.metrics.class_figures import MARK
 from mmdet.utils.compat_config import compat_loader_args
+from mmdet.utils.running.progress import tracked
 
 SAMPLE_FILES = 8  # images of each data set that are read whole for the audit
 DEFAULT_METRIC = 'bbox'
@@ -106,7 +107,7 @@ def judge(dataset: Any, results: Sequence[Any], cfg: Config, settings: Settings)
     images = list(samples(dataset, results))
     scores = class_scores(images)
     thresholds = thresholds_by_class(scores, settings.score_thr)
-    detected = [detect(image, thresholds) for image in images]
+    detected = [detect(image, thresholds) for image in tracked(images, 'comparing detections with annotations')]
     metric = (cfg.get('evaluation') or {}).get('metric', DEFAULT_METRIC)
     figures = dataset.evaluate(list(results), logger='silent', **evaluation_settings(cfg, metric, None))
     return Detections(

@@ -51,7 +51,7 @@ class AnchorGenerator:
 
     def __init__(
         self,
-        strides: Sequence[int | Pair],
+        strides: Sequence[float | Pair],
         ratios: Sequence[float],
         scales: Sequence[float] | None = None,
         base_sizes: Sequence[float] | None = None,
@@ -77,6 +77,8 @@ class AnchorGenerator:
         self.scales = torch.as_tensor(scales if scales is not None else octave_scales(*octave), dtype=torch.float32)
         self.octave_base_scale, self.scales_per_octave = octave
         self.ratios = torch.as_tensor(ratios, dtype=torch.float32)
+        if not (len(self.scales) and len(self.ratios) and (self.scales > 0).all() and (self.ratios > 0).all()):
+            raise ValueError(f'expected scales and ratios above 0, at least one of each; got {scales} and {ratios}')
         self.scale_major = scale_major
         self.centers = centers
         self.center_offset = center_offset
@@ -212,7 +214,7 @@ class SSDAnchorGenerator(AnchorGenerator):
 
     def __init__(
         self,
-        strides: Sequence[int | Pair],
+        strides: Sequence[float | Pair],
         ratios: Sequence[Sequence[float]],
         min_sizes: Sequence[float] | None = None,
         max_sizes: Sequence[float] | None = None,
@@ -271,7 +273,7 @@ class LegacySSDAnchorGenerator(SSDAnchorGenerator, LegacyAnchorGenerator):
 
     def __init__(
         self,
-        strides: Sequence[int | Pair],
+        strides: Sequence[float | Pair],
         ratios: Sequence[Sequence[float]],
         basesize_ratio_range: tuple[float, float],
         input_size: int = 300,
@@ -293,7 +295,7 @@ class YOLOAnchorGenerator(AnchorGenerator):
         base_sizes: for each level, (w, h) in px of its anchors.
     """
 
-    def __init__(self, strides: Sequence[int | Pair], base_sizes: Sequence[Sequence[tuple[float, float]]]) -> None:
+    def __init__(self, strides: Sequence[float | Pair], base_sizes: Sequence[Sequence[tuple[float, float]]]) -> None:
         self.strides = [_pair(stride) for stride in strides]
         self.centers = [(x / 2, y / 2) for x, y in self.strides]
         if len(base_sizes) != len(strides):

@@ -8,6 +8,7 @@ import torch
 
 from mmdet.core.evaluation.bbox_overlaps import bbox_overlaps
 from mmdet.ops.nms import nms
+from mmdet.utils.running.progress import tracked
 
 NORMALISATIONS = ('row', 'column', 'none')
 
@@ -146,7 +147,8 @@ def confusion_matrix(
     if len(results) != len(annotations):
         raise ValueError(f'confusion_matrix: results of {len(results)} images but annotations of {len(annotations)}')
     matrix = np.zeros((num_classes + 1, num_classes + 1), dtype=np.int64)
-    for result, annotation in zip(results, annotations):
+    pairs = zip(results, annotations)
+    for result, annotation in tracked(pairs, 'counting confusions', len(results)):
         boxes = boxes_of_result(result)
         if len(boxes) != num_classes:
             raise ValueError(f'confusion_matrix: a result has {len(boxes)} classes, the data set {num_classes}')

@@ -16,6 +16,7 @@ from mmdet.core.evaluation.tpfp import (
     tpfp_imagenet,
     tpfp_openimages,
 )
+from mmdet.utils.running.progress import tracked
 
 _EPS = np.finfo(np.float32).eps  # smallest divisor: no object, no detection
 
@@ -147,7 +148,8 @@ def eval_map(
         options.update(use_group_of=use_group_of, ioa_thr=0.5 if ioa_thr is None else ioa_thr)
     mode = '11points' if dataset == 'voc07' else 'area'
     eval_results = []
-    for class_id in range(len(det_results[0]) if len(det_results) else 0):
+    classes = range(len(det_results[0]) if len(det_results) else 0)
+    for class_id in classes if logger == 'silent' else tracked(classes, f'evaluating classes at IoU {iou_thr}'):
         dets, gts, ignored = get_cls_results(det_results, annotations, class_id)
         images = zip(dets, gts, ignored)
         if rule is tpfp_openimages:

@@ -8,8 +8,8 @@ from mmcv.runner.optimizer import OPTIMIZERS
 from torch import nn
 from torch.optim import Optimizer
 
-from mmdet.utils.configs.config_error import building, config_key
-from mmdet.utils.registry import Registry, build_from_cfg, did_you_mean, resolve
+from mmdet.utils.configs.config_error import ConfigKeyError, building, config_key
+from mmdet.utils.registry import Registry, accepted_arguments, build_from_cfg, did_you_mean, resolve
 
 OPTIMIZER_BUILDERS = Registry('optimizer builder', parent=MMCV_OPTIMIZER_BUILDERS)
 DEFAULT_CONSTRUCTOR = 'DefaultOptimizerConstructor'
@@ -61,4 +61,6 @@ def check_optimizer(cfg: dict[str, Any]) -> None:
         return
     with config_key('optimizer'), building(cfg):
         settings = {key: value for key, value in cfg.items() if key not in ('constructor', 'paramwise_cfg')}
-        resolve(settings, OPTIMIZERS, dict(params=()))
+        cls, _ = resolve(settings, OPTIMIZERS, dict(params=()))
+        if 'lr' not in settings and 'lr' in (accepted_arguments(cls) or ()):
+            raise ConfigKeyError(f"{cls.__name__} needs 'lr', the learning rate that lr_config starts from.")

@@ -2,12 +2,14 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from typing import Any, TextIO
 
 from pycocotools.coco import COCO as _COCO
 from pycocotools.cocoeval import COCOeval
 
 from mmdet.datasets.formats.coco_fields import read_fields, read_json
+from mmdet.utils.running.progress import ticks
 
 
 class COCO(_COCO):
@@ -80,4 +82,29 @@ class COCO(_COCO):
         return self.loadImgs(ids)
 
 
-__all__ = ['COCO', 'COCOeval']
+class TrackedCOCOeval(COCOeval):
+    """pycocotools' evaluation with a progress bar on a terminal."""
+
+    def track(self, what: str, file: TextIO) -> None:
+        """Count the images of all categories and areas from now on, if ``file`` is a terminal."""
+        if file.isatty():
+            categories = len(self.params.catIds) if self.params.useCats else 1
+            total = categories * len(self.params.areaRng) * len(self.params.imgIds)
+            self._ticks = ticks(what, total, file)
+
+    _ticks: Generator[int, None, None] | None = None
+
+    def evaluate(self) -> None:
+        """As the parent's."""
+        super().evaluate()
+        if self._ticks is not None:
+            self._ticks.close()
+
+    def evaluateImg(self, imgId: Any, catId: Any, aRng: Any, maxDet: Any) -> Any:
+        """As the parent's."""
+        if self._ticks is not None:
+            next(self._ticks)
+        return super().evaluateImg(imgId, catId, aRng, maxDet)
+
+
+__all__ = ['COCO', 'COCOeval', 'TrackedCOCOeval']

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from mmcv.utils import print_log
 from terminaltables import AsciiTable
 
-from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval
+from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval, TrackedCOCOeval
 from mmdet.datasets.metrics.class_figures import F1_ITEMS, wants_f1
 from mmdet.datasets.metrics.coco_fast_eval import evaluate_boxes, gather, unique_ids
 from mmdet.datasets.metrics.coco_ground_truth import evaluation_copy
@@ -122,8 +123,9 @@ def run_coco_eval(
     if backend == 'numpy' and metric == 'bbox':
         return _summary(_fast_run(coco_gt, mmcv.load(result_file), cat_ids, img_ids, proposal_nums, iou_thrs))
     coco_dt = load_results(coco_gt, result_file, metric, logger)
+    file = io.StringIO() if logger == 'silent' else sys.stdout
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        run = COCOeval(coco_gt, coco_dt, 'bbox' if metric == 'proposal' else metric)
+        run = TrackedCOCOeval(coco_gt, coco_dt, 'bbox' if metric == 'proposal' else metric)
         run.params.catIds = list(cat_ids)
         run.params.imgIds = list(img_ids)
         run.params.maxDets = list(proposal_nums)
@@ -131,6 +133,7 @@ def run_coco_eval(
         if metric == 'proposal':
             run.params.useCats = 0
             _warn_of_lost_proposals(cat_ids, logger)
+        run.track(f'evaluating {metric}', file)
         run.evaluate()
         run.accumulate()
     return _summary(run)

@@ -22,37 +22,13 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
-from mmdet.models.dense_heads.functional.detr import (
-    best_queries,
-    boxes_inside,
-    check_num_feats,
-    image_sizes,
-    losses_by_layer,
-    rename_old_keys,
-    with_class_weights,
-)
+from mmdet.models.dense_heads.functional import detr
 from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.utils.builder import build_transformer
 from mmdet.models.utils.export import stack_detections
 from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.settings import as_config
 from mmdet.utils.running.device_copy import tensor_like
-
-# Defaults of the constructor, which are part of its signature; never written to.
-POSITIONAL_ENCODING = dict(type='SinePositionalEncoding', num_feats=128, normalize=True)
-LOSS_CLS = dict(type='CrossEntropyLoss', bg_cls_weight=0.1, use_sigmoid=False, loss_weight=1.0, class_weight=1.0)
-LOSS_BBOX = dict(type='L1Loss', loss_weight=5.0)
-LOSS_IOU = dict(type='GIoULoss', loss_weight=2.0)
-TRAIN_CFG = dict(
-    assigner=dict(
-        type='HungarianAssigner',
-        cls_cost=dict(type='ClassificationCost', weight=1.0),
-        reg_cost=dict(type='BBoxL1Cost', weight=5.0),
-        iou_cost=dict(type='IoUCost', iou_mode='giou', weight=2.0),
-    )
-)
-TEST_CFG = dict(max_per_img=100)
-RELU = dict(type='ReLU', inplace=True)
 
 
 @HEADS.register_module()
@@ -88,12 +64,12 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         num_reg_fcs: int = 2,
         transformer: dict | None = None,
         sync_cls_avg_factor: bool = False,
-        positional_encoding: dict = POSITIONAL_ENCODING,
-        loss_cls: dict = LOSS_CLS,
-        loss_bbox: dict = LOSS_BBOX,
-        loss_iou: dict = LOSS_IOU,
-        train_cfg: dict | None = TRAIN_CFG,
-        test_cfg: dict | None = TEST_CFG,
+        positional_encoding: dict = detr.POSITIONAL_ENCODING,
+        loss_cls: dict = detr.LOSS_CLS,
+        loss_bbox: dict = detr.LOSS_BBOX,
+        loss_iou: dict = detr.LOSS_IOU,
+        train_cfg: dict | None = detr.TRAIN_CFG,
+        test_cfg: dict | None = detr.TEST_CFG,
         init_cfg: dict | None = None,
         **kwargs: Any,
     ) -> None:
@@ -107,7 +83,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         self.sync_cls_avg_factor = sync_cls_avg_factor
         self.train_cfg = as_config(train_cfg)
         self.test_cfg = as_config(test_cfg)
-        loss_cls, self.bg_cls_weight = with_class_weights(loss_cls, num_classes)
+        loss_cls, self.bg_cls_weight = detr.with_class_weights(loss_cls, num_classes)
         self.loss_cls = build_loss(loss_cls)
         self.use_sigmoid_cls = self.loss_cls.use_sigmoid
         self.loss_bbox = build_loss(loss_bbox)
@@ -116,12 +92,12 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
             self.assigner = build_assigner(self.train_cfg.assigner)
             self.sampler = sampler_or_all(self, self.train_cfg.get('sampler'))
         self.cls_out_channels = num_classes if self.loss_cls.use_sigmoid else num_classes + 1
-        self.act_cfg = transformer.get('act_cfg', RELU)
+        self.act_cfg = transformer.get('act_cfg', detr.RELU)
         self.activate = build_activation_layer(self.act_cfg)
         self.positional_encoding = build_positional_encoding(positional_encoding)
         self.transformer = build_transformer(transformer)
         self.embed_dims = self.transformer.embed_dims
-        check_num_feats(positional_encoding['num_feats'], self.embed_dims)
+        detr.check_num_feats(positional_encoding['num_feats'], self.embed_dims)
         self._init_layers()
 
     def _init_layers(self) -> None:
@@ -140,7 +116,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
     ) -> None:
         """Load parameters, also under the names of old checkpoints."""
         if (local_metadata.get('version') or 1) < 2:
-            rename_old_keys(state_dict, prefix + 'transformer.')
+            detr.rename_old_keys(state_dict, prefix + 'transformer.')
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args, **kwargs)
 
     def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[list[Tensor], list[Tensor]]:
@@ -158,9 +134,8 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
             (layers, N, Q, K) or (layers, N, Q, K + 1) logits and (layers, N, Q, 4) boxes.
         """
         mask = padding_mask(img_metas, x.shape[-2:], x.device)
-        states, _ = self.transformer(
-            self.input_proj(x), mask, self.query_embedding.weight, self.positional_encoding(mask)
-        )
+        encoding = self.positional_encoding(mask)
+        states, _ = self.transformer(self.input_proj(x), mask, self.query_embedding.weight, encoding)
         return self.fc_cls(states), self.fc_reg(self.activate(self.reg_ffn(states))).sigmoid()
 
     def forward_train(
@@ -209,7 +184,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
     def _loss_of_layers(self, all_cls_scores: Tensor, all_bbox_preds: Tensor, *truth: Any) -> dict[str, Tensor]:
         """Losses of (layers, N, Q, ...) predictions, named by layer; ``truth`` as of :meth:`loss_single`."""
         layers = (self.loss_single(*predictions, *truth) for predictions in zip(all_cls_scores, all_bbox_preds))
-        return losses_by_layer(layers, ('loss_cls', 'loss_bbox', 'loss_iou'))
+        return detr.losses_by_layer(layers, ('loss_cls', 'loss_bbox', 'loss_iou'))
 
     def loss_single(
         self,
@@ -249,7 +224,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         loss_cls = self.loss_cls(*rows, avg_factor=cls_factor.clamp(min=1))
         pos_factor = reduce_mean(cls_scores.new_full((), num_pos)).clamp(min=1)
         preds, gts, weights = (part.flatten(0, 1) for part in (bbox_preds, bbox_targets, bbox_weights))
-        sizes = image_sizes(img_metas, bbox_preds)[:, None].expand_as(bbox_preds).flatten(0, 1)
+        sizes = detr.image_sizes(img_metas, bbox_preds)[:, None].expand_as(bbox_preds).flatten(0, 1)
         in_px = (bbox_cxcywh_to_xyxy(boxes) * sizes for boxes in (preds, gts))
         loss_iou = self.loss_iou(*in_px, weights, avg_factor=pos_factor)
         loss_bbox = self.loss_bbox(preds, gts, weights, avg_factor=pos_factor)
@@ -299,14 +274,14 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, bbox_pred, gt_bboxes, gt_labels, img_metas=img_meta)
         pos_inds, neg_inds = sampled.pos_inds, sampled.neg_inds
-        boxes = bbox_xyxy_to_cxcywh(sampled.pos_gt_bboxes / image_sizes([img_meta], bbox_pred))
+        boxes = bbox_xyxy_to_cxcywh(sampled.pos_gt_bboxes / detr.image_sizes([img_meta], bbox_pred))
         labels = gt_labels[sampled.pos_assigned_gt_inds]
         targets = sampled_targets(len(bbox_pred), pos_inds, neg_inds, labels, boxes, self.num_classes, pos_weight=1.0)
         return (*targets, pos_inds, neg_inds)
 
     def _boxes_in_px(self, bbox_pred: Tensor, img_meta: ImgMeta) -> Tensor:
         """Predictions (Q, 4) of one image as boxes (Q, 4) xyxy px."""
-        return bbox_cxcywh_to_xyxy(bbox_pred) * image_sizes([img_meta], bbox_pred)
+        return bbox_cxcywh_to_xyxy(bbox_pred) * detr.image_sizes([img_meta], bbox_pred)
 
     def _target_boxes(self, targets: Targets, img_metas: list[ImgMeta]) -> Tensor:
         return torch.stack(list(map(self._boxes_in_px, targets.bbox_targets, img_metas)))
@@ -340,8 +315,8 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
     ) -> tuple[Tensor, Tensor]:
         """Detections of one image, from (Q, K) or (Q, K + 1) logits and (Q, 4) boxes, best first."""
         limit = self.test_cfg.get('max_per_img', self.num_query)
-        scores, rows, labels = best_queries(cls_score, limit, self.loss_cls.use_sigmoid)
-        boxes = boxes_inside(bbox_pred[rows], img_shape)
+        scores, rows, labels = detr.best_queries(cls_score, limit, self.loss_cls.use_sigmoid)
+        boxes = detr.boxes_inside(bbox_pred[rows], img_shape)
         if rescale:
             boxes = boxes / tensor_like(scale_factor, boxes)
         return torch.cat([boxes, scores[:, None]], -1), labels
@@ -356,13 +331,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         """The boxes of :meth:`simple_test_bboxes` as proposals of a second stage: (k, 5) with scores, best first."""
         return [dets for dets, _ in self.simple_test_bboxes(x, img_metas)]
 
-    def get_points(self, *args: Any, **kwargs: Any) -> None:
-        """Not offered.
-
-        Raises:
-            NotImplementedError: always; queries stand at no points.
-        """
-        raise NotImplementedError(f'{type(self).__name__} has queries, which stand at no points of a feature map')
+    get_points = detr.refuse_points  # which 2.x gave it from its heads over points
 
     def onnx_export(
         self, all_cls_scores_list: Sequence[Tensor], all_bbox_preds_list: Sequence[Tensor], img_metas: list[ImgMeta]

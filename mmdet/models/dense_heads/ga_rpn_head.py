@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmdet.core.img_meta import ImgMeta
+from mmdet.core.utils.misc import images_of_rows
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.functional.rows import flatten_map
 from mmdet.models.dense_heads.guided_anchor_head import RARE_LOCATIONS, GuidedAnchorHead
-from mmdet.ops import nms
+from mmdet.ops import batched_nms, nms
 
 
 @HEADS.register_module()
@@ -82,22 +83,33 @@ class GARPNHead(GuidedAnchorHead):
         if cfg.nms.get('type', 'nms') != 'nms':
             raise NotImplementedError(f"GARPNHead: test_cfg.nms.type must be 'nms', got {cfg.nms.type!r}")
         levels = zip(cls_scores, bbox_preds, mlvl_anchors, mlvl_masks)
-        proposals = torch.cat([self._proposals_of_level(*level, img_shape, cfg) for level in levels])
+        candidates = [self._candidates_of_level(*level, img_shape, cfg) for level in levels]
+        boxes, scores = (torch.cat(parts) for parts in zip(*candidates))
+        ids = images_of_rows([len(of_level) for _, of_level in candidates], scores.device)  # numbers of levels
+        if cfg.min_bbox_size >= 0:
+            large = ((boxes[:, 2:] - boxes[:, :2]) > cfg.min_bbox_size).all(dim=1).nonzero().squeeze(1)
+            boxes, scores, ids = boxes[large], scores[large], ids[large]
+        # all levels in one call, for one host-device synchronisation
+        proposals, kept = batched_nms(boxes, scores, ids, cfg.nms)
+        if cfg.nms_post < len(proposals):
+            proposals = proposals[ranks_in_groups(ids[kept], len(candidates)) < cfg.nms_post]
         if cfg.get('nms_across_levels', False):
-            return nms(proposals[:, :4], proposals[:, 4], cfg.nms.iou_threshold)[0][: cfg.max_per_img]
-        return proposals[proposals[:, 4].topk(min(cfg.max_per_img, len(proposals))).indices]
+            proposals = nms(proposals[:, :4], proposals[:, 4], cfg.nms.iou_threshold)[0]
+        return proposals[: cfg.max_per_img]
 
-    def _proposals_of_level(
+    def _candidates_of_level(
         self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, mask: Tensor, img_shape: tuple, cfg: dict
-    ) -> Tensor:
-        """(k, 5) of one level, suppressed, best first."""
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes (k, 4) and scores (k,) of one level."""
         logits, deltas = flatten_map(cls_score, self.cls_out_channels)[mask], flatten_map(bbox_pred, 4)[mask]
         scores = self._class_scores(logits).squeeze(1)
         if 0 < cfg.get('nms_pre', -1) < len(scores):
             scores, best = scores.topk(cfg.nms_pre)
             deltas, anchors = deltas[best], anchors[best]
-        boxes = self.bbox_coder.decode(anchors, deltas, max_shape=img_shape)
-        if cfg.min_bbox_size >= 0:
-            large = ((boxes[:, 2:] - boxes[:, :2]) > cfg.min_bbox_size).all(dim=1).nonzero().squeeze(1)
-            boxes, scores = boxes[large], scores[large]
-        return nms(boxes, scores, cfg.nms.iou_threshold)[0][: cfg.nms_post]
+        return self.bbox_coder.decode(anchors, deltas, max_shape=img_shape), scores
+
+
+def ranks_in_groups(groups: Tensor, count: int) -> Tensor:
+    """(n,) how many rows of the same group stand before each row, of the groups (n,) below ``count``."""
+    own = groups[:, None] == torch.arange(count, device=groups.device)
+    return own.cumsum(dim=0).gather(1, groups[:, None])[:, 0] - 1

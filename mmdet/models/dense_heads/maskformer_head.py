@@ -315,8 +315,7 @@ class MaskFormerHead(BaseDenseHead):
 
         Args:
             feats, img_metas: see :meth:`forward`.
-            gt_bboxes: not used.
-            gt_labels: N times labels of the objects.
+            gt_labels: N times labels of the objects; ``gt_bboxes`` are not used.
             gt_masks: N times their masks.
             gt_semantic_seg: (N, 1, H, W) classes of the pixels; None: objects only.
             gt_bboxes_ignore: must be None.

@@ -84,10 +84,7 @@ class PAAHead(ATSSHead):
             cls_scores: L maps (N, A * C, H, W).
             bbox_preds: L maps (N, A * 4, H, W).
             iou_preds: L maps (N, A, H, W).
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
-            img_metas: meta information of the N images.
-            gt_bboxes_ignore: N times (G', 4), or None.
+            gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         maps = [to_full_precision(level) for level in (cls_scores, bbox_preds, iou_preds)]
         anchors, targets = self.choose_targets(*maps[:2], gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
@@ -116,8 +113,7 @@ class PAAHead(ATSSHead):
             labels, label_weights, bbox_weights, _ = multi_apply(
                 self.paa_reassign, losses, labels, label_weights, bbox_weights, pos_inds, gt_inds, anchors
             )
-        chosen = map(torch.stack, (labels, label_weights, bbox_targets, bbox_weights))
-        return torch.cat(anchors[0]), Targets(*chosen)
+        return torch.cat(anchors[0]), Targets(*map(torch.stack, (labels, label_weights, bbox_targets, bbox_weights)))
 
     def loss_of_targets(
         self,
@@ -183,7 +179,6 @@ class PAAHead(ATSSHead):
             bbox_pred: (R, 4).
             label, label_weight: (R,).
             bbox_target, bbox_weight: (R, 4).
-            pos_inds: (P,).
         """
         if not len(pos_inds):
             return (cls_score.new_zeros(0),)

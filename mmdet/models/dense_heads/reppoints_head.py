@@ -20,7 +20,8 @@ from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
 from mmdet.models.dense_heads.functional.matching import sampler_or_all
-from mmdet.models.dense_heads.functional.points.reppoints import TRANSFORMS, grid_of_bbox, kernel_points, points_to_bbox
+from mmdet.models.dense_heads.functional.points.reppoints import TRANSFORMS, grid_of_bbox, points_to_bbox
+from mmdet.models.dense_heads.functional.points.star_points import kernel_points
 from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.ops import DeformConv2d
@@ -93,7 +94,7 @@ class RepPointsHead(AnchorFreeHead):
         self.use_grid_points = use_grid_points
         self.center_init = center_init
         self.dcn_pad = (self.dcn_kernel - 1) // 2
-        self.dcn_base_offset = kernel_points(self.dcn_kernel)
+        self.dcn_base_offset = kernel_points(self.dcn_kernel).double().view(1, -1, 1, 1)
         super().__init__(num_classes, in_channels, loss_cls=loss_cls, init_cfg=init_cfg, **kwargs)
         self.gradient_mul = gradient_mul
         self.point_base_scale = point_base_scale

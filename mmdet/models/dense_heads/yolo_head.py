@@ -225,8 +225,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
 
         Args:
             pred_maps: L maps (N, A * (5 + K), H, W).
-            gt_bboxes: N times (G, 4).
-            gt_labels: N times (G,).
+            gt_bboxes, gt_labels: N times (G, 4) and (G,).
             img_metas: meta information of the N images.
             gt_bboxes_ignore: not used.
         """

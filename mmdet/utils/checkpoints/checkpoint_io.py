@@ -36,6 +36,10 @@ class UnsafeCheckpointError(RuntimeError):
     """A file holds more than tensors and plain values, so that reading it would run code from it."""
 
 
+class MissingCheckpointError(ReportedError, FileNotFoundError):
+    """There is no such checkpoint."""
+
+
 class CheckpointWriteError(ReportedError, OSError):
     """A checkpoint could not be written: the disk is full, or the folder may not be written to."""
 
@@ -65,7 +69,7 @@ def read_file(file: str | os.PathLike[str] | BinaryIO, map_location: MapLocation
         trusted: unpickle anything, which runs whatever code the file's maker put there.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        MissingCheckpointError: there is no such file.
         DamagedCheckpointError: it is no checkpoint, or a part of it is missing or not as it was written.
         UnsafeCheckpointError: the file needs more than tensors and plain values, and is not trusted.
     """
@@ -73,7 +77,7 @@ def read_file(file: str | os.PathLike[str] | BinaryIO, map_location: MapLocation
     if isinstance(file, (str, os.PathLike)):
         file = Path(file).expanduser()
         if not file.is_file():
-            raise FileNotFoundError(f'no checkpoint at {file}')
+            raise MissingCheckpointError(f'no checkpoint at {file}')
     check_file(file, name)
     trusted = trusted or _trusted[0]
     try:

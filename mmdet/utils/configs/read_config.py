@@ -19,7 +19,7 @@ def read_config(path: str | os.PathLike[str]) -> Config:
     """The config in a file, without importing its ``custom_imports``.
 
     Raises:
-        ConfigFileError: the file, or one that it is based on, has a syntax error.
+        ConfigFileError: the file, or one that it is based on, has a syntax error, or the two do not fit together.
     """
     try:
         return Config.fromfile(os.fspath(path), import_custom_modules=False)
@@ -28,3 +28,7 @@ def read_config(path: str | os.PathLike[str]) -> Config:
         copy = re.escape(tempfile.gettempdir()) + r'/[\w/.]+'
         reason = ' '.join(re.sub(copy, 'the file', str(error)).split())
         raise ConfigFileError(f'{path} (or a file of its _base_) cannot be read: {reason}') from error
+    except (TypeError, KeyError) as error:  # what mmcv says where a file and its base do not fit together
+        if not re.search('cannot inherit from base|Duplicate key|_base_', str(error)):
+            raise
+        raise ConfigFileError(f'{path} does not fit to its _base_: {error.args[0]}') from error

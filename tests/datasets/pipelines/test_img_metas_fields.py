@@ -74,9 +74,9 @@ def test_step_of_the_user_may_make_img_metas():
 @pytest.mark.parametrize(
     ('fields', 'values', 'error', 'text'),
     [
-        ([3], [1], TypeError, r'fields must be texts, got 3 \(int\)'),
-        ('ignore_negatives', [1], TypeError, "fields must be a list, got 'ignore_negatives'"),
-        (['a'], 1, TypeError, 'values must be a list, got 1'),
+        ([3], [1], TypeError, r'fields: expected a list of \(a text\), got \[3\]'),
+        ('ignore_negatives', [1], TypeError, "fields: expected a list of .*, got 'ignore_negatives'"),
+        (['a'], 1, TypeError, 'values: expected a list of .*, got 1'),
         (['rpn_head.loss_weight'], [-1], ValueError, 'finite number >= 0, got -1'),
         (['roi_head.loss_weight'], [float('nan')], ValueError, 'got nan'),
         (['rpn_head.loss_weight'], ['0.5'], ValueError, "got '0.5'"),

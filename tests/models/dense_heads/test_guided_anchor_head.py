@@ -7,7 +7,7 @@ import torch
 
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.functional.guided.guided_targets import location_targets, region_masks, sampled_approxs
-from mmdet.models.dense_heads.ga_rpn_head import GARPNHead
+from mmdet.models.dense_heads.ga_rpn_head import GARPNHead, ranks_in_groups
 
 MAX_IOU = dict(pos_iou_thr=0.5, neg_iou_thr=0.3, min_pos_iou=0.3, ignore_iof_thr=-1)
 ALL = dict(type='RandomSampler', num=1000, pos_fraction=0.5, add_gt_as_proposals=False)
@@ -206,3 +206,9 @@ def test_ignored_regions_keep_squares_out(build, meta):
     for ignored, counts in ((None, (3, 11)), ([torch.tensor([[-99.0, -99, 99, 99]])], (1, 1))):
         *_, num_pos, num_neg = head.ga_shape_targets(approxs, inside, [squares], GTS[:1], [meta(32, 32)], ignored)
         assert (num_pos, num_neg) == counts
+
+
+def test_ranks_count_the_rows_of_the_same_group_before_each():
+    groups = torch.tensor([1, 0, 1, 1, 0])
+    assert ranks_in_groups(groups, 3).tolist() == [0, 0, 1, 2, 1]
+    assert ranks_in_groups(groups[:0], 3).tolist() == []

@@ -6,7 +6,8 @@ import torch
 from zoo_cases_zoo1 import CASES
 
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.functional.points.reppoints import grid_of_bbox, kernel_points, points_to_bbox
+from mmdet.models.dense_heads.functional.points.reppoints import grid_of_bbox, points_to_bbox
+from mmdet.models.dense_heads.functional.points.star_points import kernel_points
 
 META = dict(img_shape=(32, 32, 3), pad_shape=(32, 32, 3), scale_factor=[1.0] * 4, flip=False, flip_direction=None)
 

@@ -42,6 +42,8 @@ class Pad:
             raise ValueError('Pad: pad_to_square does not go with size_divisor; keep one of them')
         if size is None and size_divisor is None and not pad_to_square:
             raise ValueError('Pad: expected one of size, size_divisor and pad_to_square')
+        if size_divisor is not None and size_divisor < 1:
+            raise ValueError(f'Pad: size_divisor must be 1 or more px, got {size_divisor}')
         self.size = size
         self.size_divisor = size_divisor
         self.pad_to_square = pad_to_square

@@ -26,6 +26,8 @@ def as_scale_list(img_scale: Scale | list[Scale] | None) -> list[Scale] | None:
     scales = img_scale if isinstance(img_scale, list) else [img_scale]
     if not mmcv.is_list_of(scales, tuple) or any(len(scale) != 2 for scale in scales):
         raise TypeError(f'img_scale: expected a tuple (long, short) or a list of them, got {img_scale!r}')
+    if any(side <= 0 for scale in scales for side in scale):
+        raise ValueError(f'img_scale: expected sides above 0 px, got {img_scale!r}')
     return scales
 
 

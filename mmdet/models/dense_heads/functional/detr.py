@@ -1,13 +1,29 @@
 """Arithmetic of the heads of DETR: class weights, names of losses and of parameters, sizes, best scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy
 from mmdet.core.img_meta import ImgMeta
 from mmdet.utils.running.device_copy import tensor_like
+
+# Defaults of the constructors, which are part of their signatures; never written to.
+POSITIONAL_ENCODING = dict(type='SinePositionalEncoding', num_feats=128, normalize=True)
+LOSS_CLS = dict(type='CrossEntropyLoss', bg_cls_weight=0.1, use_sigmoid=False, loss_weight=1.0, class_weight=1.0)
+LOSS_BBOX = dict(type='L1Loss', loss_weight=5.0)
+LOSS_IOU = dict(type='GIoULoss', loss_weight=2.0)
+TRAIN_CFG = dict(
+    assigner=dict(
+        type='HungarianAssigner',
+        cls_cost=dict(type='ClassificationCost', weight=1.0),
+        reg_cost=dict(type='BBoxL1Cost', weight=5.0),
+        iou_cost=dict(type='IoUCost', iou_mode='giou', weight=2.0),
+    )
+)
+TEST_CFG = dict(max_per_img=100)
+RELU = dict(type='ReLU', inplace=True)
 
 # of names from before the layers became mmcv's, in checkpoints of version 1
 OLD_NAMES = (
@@ -102,3 +118,12 @@ def boxes_inside(bbox_pred: Tensor, img_shape: Sequence[int]) -> Tensor:
 def image_sizes(img_metas: Sequence[ImgMeta], like: Tensor) -> Tensor:
     """(N, 4) width, height, width, height px of each image, with the type and device of ``like``."""
     return tensor_like([[meta['img_shape'][1], meta['img_shape'][0]] * 2 for meta in img_metas], like)
+
+
+def refuse_points(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    """Not offered; a method of heads whose queries predict boxes.
+
+    Raises:
+        NotImplementedError: always; queries stand at no points.
+    """
+    raise NotImplementedError(f'{type(self).__name__} has queries, which stand at no points of a feature map')

@@ -8,12 +8,6 @@ MIN_SIDE = 1e-6  # of a box that is refined
 TRANSFORMS = ('minmax', 'partial_minmax', 'moment')
 
 
-def kernel_points(kernel: int) -> Tensor:
-    """(1, 2 * kernel ** 2, 1, 1) y, x of the cells of a kernel around its middle, row by row."""
-    steps = torch.arange(kernel, dtype=torch.float64) - (kernel - 1) / 2
-    return torch.stack(torch.meshgrid(steps, steps, indexing='ij'), dim=-1).reshape(1, -1, 1, 1)
-
-
 def points_to_bbox(ys: Tensor, xs: Tensor, method: str, stretch: Tensor | None = None) -> Tensor:
     """Boxes (N, 4, ...) of points (N, P, ...).
 

@@ -1,11 +1,13 @@
 import pytest
 import torch
+from mmcv import ConfigDict
 
 from mmdet.models.dense_heads.functional.masks.grid_masks import (
     Grid,
     centre_cells,
     columns_and_rows,
     grid_targets,
+    instances_of_cells,
     masks_of_batch,
     mass_centres,
     only_local_maxima,
@@ -81,3 +83,14 @@ def test_objects_are_learnt_by_the_grids_of_their_size():
 def test_columns_and_rows_of_all_grids():
     columns, rows = columns_and_rows([2, 1], torch.device('cpu'))
     assert columns.tolist() == [0, 1, 0, 1, 2] and rows.tolist() == [0, 0, 1, 1, 2]
+
+
+def test_an_instance_scores_by_how_sure_its_mask_is_and_small_masks_go():
+    cfg = ConfigDict(score_thr=0.1, mask_thr=0.5, filter_thr=0, nms_pre=9, max_per_img=9, kernel='gaussian', sigma=2.0)
+    masks = torch.zeros(3, 4, 4)
+    masks[0, :2, :2], masks[1, 3, 2:], masks[2, 0, 3] = 0.75, 1.0, 1.0  # of 4, 2 and 1 cells
+    scores = torch.tensor([[0.8, 0.0], [0.05, 0.5], [0.9, 0.0]])
+    meta = dict(img_shape=(16, 16, 3), ori_shape=(8, 8, 3))
+    found = instances_of_cells(scores, lambda cells: masks[cells], torch.ones(3), 4, meta, cfg)
+    assert found.labels.tolist() == [0, 1] and found.masks.shape == (2, 8, 8)
+    torch.testing.assert_close(found.scores, torch.tensor([0.6, 0.5]))  # 0.8 * 0.75, 0.5 * 1; the third has one cell

@@ -1,0 +1,199 @@
+"""Values that settings of a config may have: their kinds and ranges.
+
+What is built by a constructor of this package, of mmcv or of torch is checked against that one's type hints as well,
+see :mod:`mmdet.utils.configs.kinds`.
+"""
+
+import logging
+import math
+import numbers
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from os import PathLike
+from typing import Any, NamedTuple
+
+from mmcv import Config
+from mmcv.runner import Priority
+
+from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError
+
+PRIORITIES = tuple(Priority.__members__)
+LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
+
+
+class Rule(NamedTuple):
+    """What a value must be."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, True and False left out."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def whole(least: int, never: bool = False) -> Rule:
+    """A whole number; with ``never`` also -1, by which mmcv means that something is not done."""
+    words = f'a whole number from {least} on' + (' (or -1: never)' if never else '')
+    return Rule(words, lambda value: is_whole(value) and (value >= least or (never and value == -1)))
+
+
+def number(words: str, holds: Callable[[float], bool]) -> Rule:
+    """A finite number for which ``holds``."""
+    return Rule(f'a number {words}'.rstrip(), lambda value: _is_number(value) and math.isfinite(value) and holds(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_steps(value: Any) -> bool:
+    if is_whole(value):
+        return bool(value > 0)
+    steps = list(value) if isinstance(value, list | tuple) else [None]
+    return all(map(is_whole, steps)) and all(step > 0 for step in steps) and all(a < b for a, b in pairwise(steps))
+
+
+def _is_level(value: Any) -> bool:
+    return is_whole(value) or (isinstance(value, str) and isinstance(logging.getLevelName(value), int))
+
+
+def _is_priority(value: Any) -> bool:
+    return (is_whole(value) and 0 <= value <= 100) or (isinstance(value, str) and value.upper() in PRIORITIES)
+
+
+FLAG = Rule('True or False', lambda value: isinstance(value, bool))
+TEXT = Rule('a text', lambda value: isinstance(value, str | PathLike))
+DICT = Rule('a dict', lambda value: isinstance(value, dict))
+DICTS = Rule(
+    'a list of dicts', lambda value: isinstance(value, list | tuple) and all(isinstance(v, dict) for v in value)
+)
+FRACTION = number('from 0 to 1', lambda value: 0 <= value <= 1)
+POSITIVE = number('above 0', lambda value: value > 0)
+NOT_NEGATIVE = number('from 0 on', lambda value: value >= 0)
+
+# keys that lead to a setting, `*` for any -> what it must be; a setting that is missing or None is left to its default
+SETTINGS = {
+    **{f'data{loader}.samples_per_gpu': whole(1) for loader in ('', '.*_dataloader')},
+    **{f'data{loader}.workers_per_gpu': whole(0) for loader in ('', '.*_dataloader')},
+    **{f'data{loader}.persistent_workers': FLAG for loader in ('', '.*_dataloader')},
+    'data': DICT,
+    'optimizer': DICT,
+    'optimizer.lr': NOT_NEGATIVE,
+    'optimizer.momentum': number('from 0 to below 1', lambda value: 0 <= value < 1),
+    'optimizer.weight_decay': NOT_NEGATIVE,
+    'optimizer_config.grad_clip': DICT,
+    'optimizer_config.grad_clip.max_norm': POSITIVE,
+    'optimizer_config.cumulative_iters': whole(1),
+    'lr_config.step': Rule('a whole number above 0, or a list of such in ascending order', _is_steps),
+    'lr_config.gamma': POSITIVE,
+    'lr_config.warmup_iters': whole(1),
+    'lr_config.warmup_ratio': number('above 0 and up to 1', lambda value: 0 < value <= 1),
+    'runner': DICT,
+    'runner.max_epochs': whole(1),
+    'runner.max_iters': whole(1),
+    'evaluation': DICT,
+    'evaluation.interval': whole(1),
+    'evaluation.start': whole(0),
+    'evaluation.rule': Rule("'greater' or 'less'", lambda value: value in ('greater', 'less')),
+    'checkpoint_config': DICT,
+    'checkpoint_config.interval': whole(1, never=True),
+    'checkpoint_config.max_keep_ckpts': whole(1, never=True),
+    'log_config': DICT,
+    'log_config.interval': whole(1),
+    'log_config.hooks': DICTS,
+    'log_config.hooks.*.interval': whole(1),
+    'log_level': Rule(f'one of {", ".join(LEVELS)}', _is_level),
+    'seed': Rule('a whole number from 0 to 2**32 - 1', lambda value: is_whole(value) and 0 <= value < 2**32),
+    'auto_scale_lr': DICT,
+    'auto_scale_lr.enable': FLAG,
+    'auto_scale_lr.base_batch_size': whole(1),
+    'min_loaded_fraction': FRACTION,
+    'audit': DICT,
+    'audit.enable': FLAG,
+    'audit.sample_files': whole(0),
+    'fp16': DICT,
+    'custom_imports': DICT,
+    'custom_hooks': Rule('a list of dicts', lambda value: isinstance(value, list | tuple | dict)),
+    'custom_hooks.*.priority': Rule(f'a whole number from 0 to 100, or one of {", ".join(PRIORITIES)}', _is_priority),
+    'dist_params': DICT,
+    'dist_params.timeout': POSITIVE,
+    **dict.fromkeys(('load_from', 'resume_from', 'work_dir', 'device'), TEXT),
+    **dict.fromkeys(('auto_resume', 'trust_checkpoint', 'per_source_log', 'find_unused_parameters'), FLAG),
+}
+# what says how long runners train
+RUNNER_LENGTHS = {'EpochBasedRunner': 'max_epochs', 'IterBasedRunner': 'max_iters'}
+# settings inside `train_cfg` and `test_cfg` of a model, wherever they stand there
+MODEL_SETTINGS = {
+    **dict.fromkeys(
+        ('score_thr', 'min_bbox_size', 'mask_thr_binary', 'conf_thr', 'pos_weight'), number('', lambda _: True)
+    ),
+    **dict.fromkeys(('iou_threshold', 'iou_thr', 'pos_iou_thr', 'pos_fraction'), FRACTION),
+    **dict.fromkeys(('nms_pre', 'max_per_img', 'num'), whole(1, never=True)),
+}
+
+
+def check_values(cfg: Config) -> None:
+    """Check that settings have values that they can have.
+
+    Args:
+        cfg: in today's keys; not changed.
+
+    Raises:
+        ConfigKeyError, ConfigTypeError: one has not; the text begins with its keys.
+    """
+    runner = cfg.get('runner') or {}
+    length = RUNNER_LENGTHS.get(runner.get('type'))
+    if length and runner.get(length) is None:
+        raise ConfigKeyError(f'runner: {runner["type"]} needs {length!r}')
+    for path, rule in SETTINGS.items():
+        for place, value in _found(cfg, path.split('.')):
+            _check(place, value, rule)
+    _check_sections(cfg.get('model') or {})
+    for mode in ('train_cfg', 'test_cfg'):
+        for place, key, value in _leaves((cfg.get('model') or {}).get(mode), f'model.{mode}'):
+            if key in MODEL_SETTINGS:
+                _check(place, value, MODEL_SETTINGS[key])
+
+
+def _check_sections(model: Mapping[str, Any]) -> None:
+    """Two-stage detectors read sections of ``train_cfg`` and ``test_cfg``, which may be None but must be there."""
+    for mode in ('train_cfg', 'test_cfg'):
+        for head, section in (('rpn_head', 'rpn'), ('roi_head', 'rcnn')):
+            if mode in model and isinstance(model.get(head), dict) and section not in (model[mode] or {}):
+                raise ConfigKeyError(f'model.{mode}: needs {section!r}, the settings of the {head}')
+
+
+def _check(place: str, value: Any, rule: Rule) -> None:
+    if value is not None and not rule.holds(value):
+        # today's form of old keys
+        old = re.sub(r'^data\.\w+_dataloader\.(\w+)$', r' (data.\1 means the same)', place)
+        raise ConfigTypeError(f'{place}: expected {rule.words}, got {value!r}{old if old != place else ""}')
+
+
+def _found(node: Any, keys: list[str], place: str = '') -> Iterator[tuple[str, Any]]:
+    """Every value that keys lead to."""
+    if not keys:
+        yield place, node
+        return
+    first, *rest = keys
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    if isinstance(node, Config):
+        items = node._cfg_dict.items()
+    for key, value in items:
+        if key == first or (first.startswith('*') and str(key).endswith(first[1:])):
+            inner = f'{place}[{key}]' if isinstance(key, int) else f'{place}.{key}'.lstrip('.')
+            yield from _found(value, rest, inner)
+
+
+def _leaves(node: Any, place: str) -> Iterator[tuple[str, str, Any]]:
+    """Every value of nested dicts and lists that is neither, with its place and its key."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
+    for key, value in items:
+        inner = f'{place}[{key}]' if isinstance(key, int) else f'{place}.{key}'
+        if isinstance(value, dict | list | tuple):
+            yield from _leaves(value, inner)
+        else:
+            yield inner, str(key), value

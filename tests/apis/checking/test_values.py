@@ -1,0 +1,93 @@
+"""Kinds and ranges of the values of settings."""
+
+import copy
+
+import pytest
+from mmcv import Config
+
+from mmdet.apis.checking.values import check_values
+from mmdet.utils.configs.config_error import ConfigError
+
+CONFIG = dict(
+    model=dict(
+        roi_head=dict(type='StandardRoIHead'),
+        train_cfg=dict(
+            rcnn=dict(sampler=dict(num=512, pos_fraction=0.25)),
+            rpn_proposal=dict(nms_pre=2000, nms=dict(type='nms', iou_threshold=0.7)),
+        ),
+        test_cfg=dict(rcnn=[dict(score_thr=0.05, nms=dict(iou_thr=0.5), max_per_img=100)]),
+    ),
+    data=dict(train_dataloader=dict(samples_per_gpu=2, workers_per_gpu=0, persistent_workers=False), samples_per_gpu=2),
+    optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=0),
+    optimizer_config=dict(grad_clip=dict(max_norm=35)),
+    lr_config=dict(policy='step', step=[8, 11], gamma=0.1, warmup_iters=500, warmup_ratio=0.001),
+    runner=dict(type='EpochBasedRunner', max_epochs=12),
+    evaluation=dict(interval=1, start=None),
+    checkpoint_config=dict(interval=-1, max_keep_ckpts=3),
+    log_config=dict(interval=50, hooks=[dict(type='TextLoggerHook', interval=10)]),
+    log_level='INFO',
+    seed=None,
+    load_from=None,
+    min_loaded_fraction=0.5,
+    fp16=None,
+    custom_hooks=[dict(type='NumClassCheckHook', priority='LOW')],
+)
+
+
+def test_right_values_pass():
+    check_values(Config(copy.deepcopy(CONFIG)))
+    for step in (3, [1], (2, 5)):
+        check_values(Config(dict(copy.deepcopy(CONFIG), lr_config=dict(step=step))))
+
+
+@pytest.mark.parametrize(
+    ('key', 'values', 'text'),
+    [
+        (
+            'data.train_dataloader.samples_per_gpu',
+            ['2', 0, 2.0, True],
+            r'whole number from 1 on, .* \(data.samples_per_gpu',
+        ),
+        ('data.samples_per_gpu', ['2'], "whole number from 1 on, got '2'$"),
+        ('data.train_dataloader.workers_per_gpu', [-1, '0'], 'whole number from 0 on'),
+        ('data.train_dataloader.persistent_workers', ['no', 1], 'True or False'),
+        ('optimizer.lr', ['0.02', -0.1, float('nan'), float('inf')], 'number from 0 on'),
+        ('optimizer.momentum', [2, 1, '0.9'], 'number from 0 to below 1'),
+        ('optimizer_config.grad_clip', [5], 'a dict'),
+        ('optimizer_config.grad_clip.max_norm', ['10', -1, 0], 'number above 0'),
+        ('lr_config.step', [[8, 3], '3', [1.5], [-1], 0, [3, 3]], 'ascending order'),
+        ('lr_config.gamma', ['0.1', 0], 'number above 0'),
+        ('lr_config.warmup_ratio', [2, 0], 'number above 0 and up to 1'),
+        ('runner.max_epochs', [0, -1, '2', 1.5], 'whole number from 1 on'),
+        ('runner.max_epochs', [None], "EpochBasedRunner needs 'max_epochs'"),
+        ('evaluation.interval', [0, '1'], 'whole number from 1 on'),
+        ('checkpoint_config.interval', [0, -2], r'from 1 on \(or -1: never\)'),
+        ('log_config.hooks', [dict(type='TextLoggerHook')], 'a list of dicts'),
+        ('log_config.hooks.0.interval', [0], r'^log_config.hooks\[0\].interval: expected a whole number'),
+        ('log_level', ['INF0'], 'one of DEBUG, INFO'),
+        ('seed', ['abc', -1, 2**32], 'whole number from 0 to'),
+        ('load_from', [3], 'a text'),
+        ('min_loaded_fraction', ['half', 2], 'number from 0 to 1'),
+        ('fp16', [True], 'a dict'),
+        ('custom_imports', ['module'], 'a dict'),
+        ('custom_hooks', ['NumClassCheckHook'], 'a list of dicts'),
+        ('custom_hooks.0.priority', ['HIGHH', 101], 'from 0 to 100, or one of HIGHEST'),
+        ('runner.type', ['IterBasedRunner'], "IterBasedRunner needs 'max_iters'"),
+        ('model.train_cfg', [None, dict(rpn=dict())], "^model.train_cfg: needs '(rpn|rcnn)', the settings of the"),
+        ('model.train_cfg.rcnn.sampler.num', [0, '32'], 'a whole number from 1 on'),
+        ('model.train_cfg.rcnn.sampler.pos_fraction', [2], 'a number from 0 to 1'),
+        ('model.train_cfg.rpn_proposal.nms_pre', ['100', 0], r'^model.train_cfg.rpn_proposal.nms_pre: .*from 1 on'),
+        ('model.test_cfg.rcnn.0.score_thr', ['0.5'], r'^model.test_cfg.rcnn\[0\].score_thr: expected a number'),
+        ('model.test_cfg.rcnn.0.nms.iou_thr', ['0.5', 1.5], r'rcnn\[0\].nms.iou_thr: expected a number from 0 to 1'),
+    ],
+)
+def test_wrong_value_is_reported_with_its_place(key, values, text):
+    for value in values:
+        cfg = copy.deepcopy(CONFIG)
+        *path, last = [int(part) if part.isdigit() else part for part in key.split('.')]
+        node = cfg
+        for part in path:
+            node = node[part]
+        node[last] = value
+        with pytest.raises(ConfigError, match=text):
+            check_values(Config(cfg))
