@@ -140,7 +140,7 @@ def train_and_test(name: str, args: argparse.Namespace, cfg: Config, save: Path 
     set_random_seed(args.seed)
     model = build_detector(cfg.model)
     model.init_weights()
-    if hasattr(model, 'bbox_head'):
+    if getattr(model, 'bbox_head', None) is not None:  # SOLO has none
         widen_draws(model.bbox_head)
     train_detector(model, build_dataset(cfg.data.train), cfg, timestamp='train')
     seconds = time.process_time() - started
