@@ -34,6 +34,7 @@ from torch import nn  # noqa: E402
 BOX_TOLERANCE, SCORE_TOLERANCE = 0.01, 1e-4  # px, and of scores in [0, 1]
 BATCHES = ((1, (256, 320)), (3, (320, 192)))  # images, height and width px
 HIGH_SCORE = 0.2  # where a config keeps all that it finds, which a file cannot do: random weights find thousands
+ROUNDING = 1e-6  # by which images are multiplied, to see how much random weights make of it
 LOGITS = -3.0, 1.5  # mean and standard deviation of the class scores, so that random weights find something
 MARKS = '<!-- families -->', '<!-- end of families -->'
 # family -> config, whether its channels stay as they are, the one size it is exported for (None: any)
@@ -169,16 +170,20 @@ def examine(name: str) -> dict[str, Any]:
         except ExportError as error:
             return dict(config=config, refused=str(error))
         exported = ONNXDetector(f'{folder}/model.onnx')
-        found = []
+        found, rounded = [], []
         for num, size in BATCHES:
             data = batch(num, fixed or size)
-            found += map(differences, detector(return_loss=False, **data), exported(return_loss=False, **data))
+            expected = detector(return_loss=False, **data)
+            found += map(differences, expected, exported(return_loss=False, **data))
+            data['img'] = [data['img'][0] * (1 + ROUNDING)]
+            rounded += map(differences, expected, detector(return_loss=False, **data))
     return dict(
         config=config,
         outputs=list(about['outputs']),
         sides=about['side_divisor'],
         seconds=round(time.process_time() - started, 1),
         **{key: max(image[key] for image in found) for key in found[0]},
+        **{f'{key}_of_torch': max(image[key] for image in rounded) for key in ('box', 'score')},
     )
 
 
@@ -190,7 +195,8 @@ def row(name: str, found: dict[str, Any]) -> str:
     sides = {0: 'one', 1: 'any'}.get(found['sides'], f'multiples of {found["sides"]} px')
     outputs = ', '.join(found['outputs'])
     differs = f'boxes {found["box"]:.1g} px, scores {found["score"]:.1g}'
-    verdict = f'equal: {differs}' if equal else f'differs: {differs}'
+    own = found['box'] <= found['box_of_torch'] and found['score'] <= found['score_of_torch']
+    verdict = f'equal: {differs}' if equal else f'as torch itself: {differs}' if own else f'differs: {differs}'
     return f'| {name} | `{found["config"]}` | {outputs} | {sides} | {verdict}, {found["number"]:.0f} detections |'
 
 
