@@ -53,7 +53,7 @@ def _is_steps(value: Any) -> bool:
     if is_whole(value):
         return bool(value > 0)
     steps = list(value) if isinstance(value, list | tuple) else [None]
-    return all(map(is_whole, steps)) and all(step > 0 for step in steps) and all(a < b for a, b in pairwise(steps))
+    return all(map(is_whole, steps)) and all(step > 0 for step in steps) and all(a < b for a, b in pairwise(steps))  # type: ignore[operator]
 
 
 def _is_level(value: Any) -> bool:
@@ -145,7 +145,7 @@ def check_values(cfg: Config) -> None:
         ConfigKeyError, ConfigTypeError: one has not; the text begins with its keys.
     """
     runner = cfg.get('runner') or {}
-    length = RUNNER_LENGTHS.get(runner.get('type'))
+    length = RUNNER_LENGTHS.get(str(runner.get('type')))
     if length and runner.get(length) is None:
         raise ConfigKeyError(f'runner: {runner["type"]} needs {length!r}')
     for path, rule in SETTINGS.items():

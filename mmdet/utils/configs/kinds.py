@@ -73,7 +73,8 @@ def fits(value: Any, hint: Any) -> bool:
     if kind in SCALARS:
         return _fits_scalar(value, kind)
     if isinstance(value, str):  # as a sequence of letters it is never meant
-        return issubclass(kind, (type, PathLike)) or kind is Callable  # names of classes, files and functions
+        named: tuple[Any, ...] = (Callable,)  # functions, beside classes and files
+        return issubclass(kind, (type, PathLike)) or kind in named
     if isinstance(value, numbers.Number):
         return isinstance(value, kind)
     if isinstance(value, dict):  # it may be the config of an object of any class
