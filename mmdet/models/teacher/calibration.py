@@ -214,8 +214,8 @@ class Calibration(nn.Module):
             hits: (K, bins) objects that should be among the detections.
             detections: (K, bins).
         """
-        few = hits.sum(1) < FEWEST
-        pooled = [torch.where(few[:, None], part.sum(0), part) for part in (hits, detections)]
+        unsure = hits.sum(1) < FEWEST  # these classes take the numbers of all together
+        pooled = [torch.where(unsure[:, None], part.sum(0), part) for part in (hits, detections)]
         limits = (self.precision, self.ignore_precision)
         return torch.stack([lowest_score(*pooled, limit) for limit in limits]).float()
 
@@ -234,7 +234,7 @@ class Calibration(nn.Module):
 
 
 def estimated_missing(found: Tensor, free: Tensor) -> float:
-    """How many objects that nobody annotated there are to each annotated one; 0 where too few were found to tell.
+    """How many objects that nobody annotated there are to each annotated one; 0 where not enough were found to tell.
 
     Above a score there are m annotated objects among the detections, and f that are free: missing objects, as many to
     each annotated one as everywhere, and mistakes, which become rarer as the score rises. So the least f / m over all

@@ -91,12 +91,7 @@ class Teacher(nn.Module):
         diagnose_with: str | None = None,
     ) -> None:
         super().__init__()
-        if getattr(getattr(model, 'panoptic_fusion_head', None), 'num_stuff_classes', 0):
-            raise ValueError(
-                f'teacher: {type(model).__name__} learns a class for every pixel, and the maps of its images say that '
-                'nothing is where a pseudo object would be; the teacher completes boxes and masks of objects alone '
-                '(num_stuff_classes=0)'
-            )
+        _refuse_stuff(model)
         _check('momentum', momentum, 0 <= momentum < 1, 'a number in [0, 1)')
         _check('ignore_as', ignore_as, ignore_as in ('objects', 'regions'), "'objects' or 'regions'")
         known = missing is None or (not isinstance(missing, str) and 0 <= missing < 1)
@@ -106,9 +101,8 @@ class Teacher(nn.Module):
         _check('proposals', proposals, proposals is None or proposals > 0, 'a number above 0 or None')
         _check('dtype', dtype, dtype in DTYPES, ', '.join(DTYPES))
         _check('evaluate', evaluate, evaluate in (STUDENT, TEACHER), f'{STUDENT!r} or {TEACHER!r}')
-        self._hidden = [
-            fold_norms(model.requires_grad_(False).eval())
-        ]  # in a list, so that no sweep over modules finds it
+        # in a list, so that no sweep over modules finds it
+        self._hidden = [fold_norms(model.requires_grad_(False).eval())]
         self.momentum = momentum
         self.begin_at = burn_in if isinstance(burn_in, int) else None
         start = {} if isinstance(burn_in, int) or burn_in is None else dict(burn_in)
@@ -327,6 +321,20 @@ def _add_copy(teacher: Teacher, state_dict: dict[str, Any], prefix: str, local_m
     """Put the average into a state, below ``model.``."""
     for name, value in teacher.model.state_dict().items():
         state_dict[f'{prefix}{MODEL}{name}'] = value
+
+
+def _refuse_stuff(model: nn.Module) -> None:
+    """Refuse detectors that label every pixel.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if getattr(getattr(model, 'panoptic_fusion_head', None), 'num_stuff_classes', 0):
+        raise ValueError(
+            f'teacher: {type(model).__name__} learns a class for every pixel, and the maps of its images say that '
+            'nothing is where a pseudo object would be; the teacher completes boxes and masks of objects alone '
+            '(num_stuff_classes=0)'
+        )
 
 
 def _check(name: str, value: Any, usable: bool, accepted: str) -> None:
