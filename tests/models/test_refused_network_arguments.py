@@ -34,7 +34,9 @@ def test_network_is_refused(build, text):
 def test_initial_values_must_be_configs(name, init_cfg):
     depth = {} if name in ('HRNet', 'Darknet') else dict(depth=50)
     extra = dict(extra={}) if name == 'HRNet' else {}
-    with pytest.raises(TypeError, match=r"init_cfg: expected dict\(type='Pretrained', checkpoint=...\)"):
+    with pytest.raises(
+        TypeError, match=r"init_cfg: expected (dict\(type='Pretrained', checkpoint=...\)|a dict or a list)"
+    ):
         build_backbone(dict(type=name, init_cfg=init_cfg, **depth, **extra))
 
 

@@ -110,7 +110,7 @@ TABLE = {
     'model_converters/upgrade_ssd_version.py': ('in_file out_file', '', {}),
 }
 # what this project has beside them
-OURS = {'--trust-checkpoint', '--allow-partial', '--normalise', '--occluded-ann', '--separated-ann'}
+OURS = {'--trust-checkpoint', '--allow-partial', '--skip-broken', '--normalise', '--occluded-ann', '--separated-ann'}
 
 
 class Parsed(Exception):

@@ -11,7 +11,7 @@ import sys
 
 from mmdet.apis import init_detector
 from mmdet.apis.export import ExportOptions, export_detector
-from mmdet.apis.export.image_input import COLOURS
+from mmdet.apis.export.preprocessing import COLOURS
 from mmdet.apis.launch import reported_errors
 
 from mmcv import DictAction

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from mmcv import Config
 from mmcv.runner import Priority
 
+from mmdet.models.builder import DETECTORS
+from mmdet.models.detectors.two_stage import TwoStageDetector
 from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError
 
 PRIORITIES = tuple(Priority.__members__)
@@ -160,6 +162,9 @@ def check_values(cfg: Config) -> None:
 
 def _check_sections(model: Mapping[str, Any]) -> None:
     """Two-stage detectors read sections of ``train_cfg`` and ``test_cfg``, which may be None but must be there."""
+    kind = DETECTORS.get(str(model.get('type')))
+    if kind is None or not issubclass(kind, TwoStageDetector):
+        return
     for mode in ('train_cfg', 'test_cfg'):
         for head, section in (('rpn_head', 'rpn'), ('roi_head', 'rcnn')):
             if mode in model and isinstance(model.get(head), dict) and section not in (model[mode] or {}):

@@ -12,8 +12,8 @@ from mmcv import Config
 from torch import nn
 
 from mmdet.apis.export.graph import DetectorGraph, ExportError
-from mmdet.apis.export.image_input import ImageInput, read_preprocessing
 from mmdet.apis.export.onnx_file import onnx_model, save_onnx
+from mmdet.apis.export.preprocessing import ImageInput, read_preprocessing
 from mmdet.apis.export.program import export_program
 from mmdet.apis.export.requirements import require_onnx
 from mmdet.version import __version__

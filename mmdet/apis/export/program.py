@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mmdet.apis.export.graph import DetectorGraph, ExportError
-from mmdet.apis.export.image_input import ImageInput
+from mmdet.apis.export.preprocessing import ImageInput
 from mmdet.apis.export.requirements import require_torch
 
 if TYPE_CHECKING:

@@ -77,8 +77,10 @@ class AnchorGenerator:
         self.scales = torch.as_tensor(scales if scales is not None else octave_scales(*octave), dtype=torch.float32)
         self.octave_base_scale, self.scales_per_octave = octave
         self.ratios = torch.as_tensor(ratios, dtype=torch.float32)
-        if not (len(self.scales) and len(self.ratios) and (self.scales > 0).all() and (self.ratios > 0).all()):
-            raise ValueError(f'expected scales and ratios above 0, at least one of each; got {scales} and {ratios}')
+        for given in (octave[:1] if scales is None else scales, ratios):
+            # on the CPU, whatever device the detector is built on
+            if not len(given) or not (torch.as_tensor(given, device='cpu') > 0).all():
+                raise ValueError(f'expected scales and ratios above 0, at least one of each; got {scales} and {ratios}')
         self.scale_major = scale_major
         self.centers = centers
         self.center_offset = center_offset

@@ -53,13 +53,20 @@ def _hints_of(function: Any) -> dict[str, Any]:
     except (AttributeError, NameError, TypeError, ValueError):  # names for type checkers only; functions written in C
         return {}
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    own = {name: hint for name, hint in found.items() if name in params and params[name].kind in named}
+    own = {
+        name: hint for name, hint in found.items() if name in params and params[name].kind in named and name != 'self'
+    }
     # a default of None stands for itself, whatever the hint says
     return {name: Optional[hint] if params[name].default is None else hint for name, hint in own.items()}  # noqa: UP045
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value of a config is of the kind of a hint; True where the hint is not understood."""
+    """Whether a value of a config is of the kind of a hint; True where the hint is not understood.
+
+    None always does: it says that there is nothing, and who cannot do without refuses it.
+    """
+    if value is None:
+        return True
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         return any(fits(value, part) for part in parts)
@@ -68,8 +75,8 @@ def fits(value: Any, hint: Any) -> bool:
     kind = origin or hint
     if not inspect.isclass(kind) or kind in (object, Any):
         return True
-    if kind is type(None) or value is None:
-        return value is None and kind is type(None)
+    if kind is type(None):
+        return False
     if kind in SCALARS:
         return _fits_scalar(value, kind)
     if isinstance(value, str):  # as a sequence of letters it is never meant

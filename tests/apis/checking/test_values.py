@@ -10,6 +10,7 @@ from mmdet.utils.configs.config_error import ConfigError
 
 CONFIG = dict(
     model=dict(
+        type='FasterRCNN',
         roi_head=dict(type='StandardRoIHead'),
         train_cfg=dict(
             rcnn=dict(sampler=dict(num=512, pos_fraction=0.25)),

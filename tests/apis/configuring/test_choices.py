@@ -87,7 +87,7 @@ def test_schedule_by_the_linear_rule_and_the_size_of_the_data():
     assert values['optimizer'] == dict(lr=0.01)  # half of 16
     assert values['runner']['max_epochs'] == 80  # 4000 steps of 50 an epoch
     assert values['lr_config'] == dict(warmup_iters=400, step=[53, 73])
-    assert values['evaluation'] == dict(interval=6, metric=['bbox', 'segm'], save_best='segm_mAP')
+    assert values['evaluation'] == dict(interval=6, metric=['bbox', 'segm'], save_best='segm_mAP', classwise=True)
     long = {**base, 'runner': dict(max_epochs=300)}
     assert 'runner' not in plan.schedule(long, facts(), 4, 1, ['bbox']).values
 

@@ -33,5 +33,5 @@ def test_sepbn_classes_start_at_a_probability_of_one_percent(sepbn):
 def test_sepbn_refuses_other_numbers_of_levels_and_init_cfg(sepbn):
     with pytest.raises(ValueError, match='expected num_ins=2 feature maps, got 1'):
         sepbn()(feats()[:1])
-    with pytest.raises(ValueError, match='init_cfg must be None'):
+    with pytest.raises(TypeError, match='init_cfg: expected None'):
         sepbn(init_cfg=dict(type='Normal'))

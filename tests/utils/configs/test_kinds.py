@@ -15,12 +15,12 @@ from mmdet.utils.configs.kinds import argument_hints, fits, kind_problem, shown
 @pytest.mark.parametrize(
     ('hint', 'right', 'wrong'),
     [
-        (int, [3, True, 2.0], ['3', 2.5, None, [3], {}]),
-        (float, [3, 0.5], ['0.5', None, [0.5]]),
-        (bool, [True, 0, 1], ['yes', 2, None]),
-        (str, ['a'], [1, None, ['a']]),
+        (int, [3, True, 2.0, None], ['3', 2.5, [3], {}]),
+        (float, [3, 0.5, None], ['0.5', [0.5]]),
+        (bool, [True, 0, 1], ['yes', 2]),
+        (str, ['a'], [1, ['a']]),
         (int | None, [3, None], ['3']),
-        (list[int], [[1], (1, 2), []], [1, '12', ['1'], None, {}]),
+        (list[int], [[1], (1, 2), []], [1, '12', ['1'], {}]),
         (tuple[int, int], [(1, 2), [1, 2]], [('1', '2'), 5]),
         (Sequence[float | tuple[float, float]], [[1, (2, 3)]], [['1'], [('a', 1)]]),
         (dict, [{}, [{}, {}]], [1, 'a', [1]]),

@@ -10,7 +10,7 @@ from torch import nn
 from mmdet.apis import inference_detector
 from mmdet.apis.export import ExportError, ExportOptions, ONNXDetector, export_detector, fed_config, requirements
 from mmdet.apis.export.files import _steps, traced_module
-from mmdet.apis.export.image_input import ImageInput, fitted_size, read_preprocessing
+from mmdet.apis.export.preprocessing import ImageInput, fitted_size, read_preprocessing
 from mmdet.datasets.pipelines import Compose
 
 
