@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
-from mmcv.runner import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,7 +13,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, numbers_of_objects
-from mmdet.models.dense_heads.functional.guided.feature_adaption import SMALL_ADAPTION, adaption_layers
+from mmdet.models.dense_heads.functional.guided.feature_adaption import FeatureAdaption
 from mmdet.models.dense_heads.functional.guided.guided_targets import last_object
 from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
 from mmdet.models.dense_heads.functional.towers import rare_classes
@@ -27,28 +26,10 @@ SCALE_RANGES = ((8, 32), (16, 64), (32, 128), (64, 256), (128, 512))
 MAX_RATIO = 16  # of a distance to the level's base length, and of the inverse
 
 
-class FeatureAlign(BaseModule):
-    """Makes features fit the predicted boxes, by a deformable convolution whose offsets come from the boxes.
+class FeatureAlign(FeatureAdaption):
+    """As the parent, by offsets from the predicted distances to the sides, into which gradients go back."""
 
-    Args:
-        in_channels: channels of the features.
-        out_channels: channels of the result.
-        kernel_size: odd side of the kernel.
-        deform_groups: groups of channels with offsets of their own.
-        init_cfg: initialisation of the weights.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int = 3,
-        deform_groups: int = 4,
-        init_cfg: dict | list | None = SMALL_ADAPTION,
-    ) -> None:
-        super().__init__(init_cfg)
-        self.conv_offset, self.conv_adaption = adaption_layers(4, in_channels, out_channels, kernel_size, deform_groups)
-        self.relu = nn.ReLU(inplace=True)
+    shape_channels = 4
 
     def forward(self, x: Tensor, shape: Tensor) -> Tensor:
         """Features (N, in_channels, H, W) and distances (N, 4, H, W) -> (N, out_channels, H, W) >= 0."""

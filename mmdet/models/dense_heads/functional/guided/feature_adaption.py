@@ -11,17 +11,6 @@ SMALL_ADAPTION = dict(
 )
 
 
-def adaption_layers(
-    shape_channels: int, in_channels: int, out_channels: int, kernel_size: int, deform_groups: int
-) -> tuple[nn.Conv2d, DeformConv2d]:
-    """The convolution that makes offsets of shapes (N, shape_channels, H, W), and the deformable one that gets them."""
-    conv_offset = nn.Conv2d(shape_channels, deform_groups * kernel_size**2 * 2, 1, bias=False)
-    padding = (kernel_size - 1) // 2
-    return conv_offset, DeformConv2d(
-        in_channels, out_channels, kernel_size, padding=padding, deform_groups=deform_groups
-    )
-
-
 class FeatureAdaption(BaseModule):
     """Makes features fit the shapes of the anchors, by a deformable convolution whose offsets come from the shapes.
 
@@ -33,6 +22,8 @@ class FeatureAdaption(BaseModule):
         init_cfg: initialisation of the weights.
     """
 
+    shape_channels = 2  # numbers that describe a shape
+
     def __init__(
         self,
         in_channels: int,
@@ -42,7 +33,10 @@ class FeatureAdaption(BaseModule):
         init_cfg: dict | list | None = SMALL_ADAPTION,
     ) -> None:
         super().__init__(init_cfg)
-        self.conv_offset, self.conv_adaption = adaption_layers(2, in_channels, out_channels, kernel_size, deform_groups)
+        self.conv_offset = nn.Conv2d(self.shape_channels, deform_groups * kernel_size**2 * 2, 1, bias=False)
+        self.conv_adaption = DeformConv2d(
+            in_channels, out_channels, kernel_size, padding=(kernel_size - 1) // 2, deform_groups=deform_groups
+        )
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, shape: Tensor) -> Tensor:
