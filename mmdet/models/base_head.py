@@ -35,6 +35,11 @@ class BaseHead(BaseModule):
     directive_fallback: str | None = 'rpn_head'
     has_static_shapes = False  # whether its targets and losses can be made in static shapes
 
+    # as :meth:`weigh` and :meth:`scores_for_loss`, of rows in any order
+    weigh_rows = weigh_targets
+    row_scores_for_loss = mask_scores
+    masks_scores = masks_scores
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # a subclass may make its targets in another way: each class states for itself that it has static shapes
@@ -69,18 +74,6 @@ class BaseHead(BaseModule):
         images = torch.arange(len(targets.labels), device=targets.labels.device)[:, None]
         return self.weigh_rows(targets, images, img_metas, overlaps, sampled, objects)
 
-    def weigh_rows(
-        self,
-        targets: Targets,
-        image_of_row: Tensor,
-        img_metas: Sequence[ImgMeta] | None,
-        overlaps: Callable[[int], Tensor] | None = None,
-        sampled: bool | None = None,
-        objects: Callable[[], Tensor] | None = None,
-    ) -> Targets:
-        """As :meth:`weigh`, of rows in any order; ``image_of_row`` is the number of each row's image."""
-        return weigh_targets(self, targets, image_of_row, img_metas, overlaps, sampled, objects)
-
     def image_weights(
         self,
         img_metas: Sequence[ImgMeta],
@@ -103,10 +96,6 @@ class BaseHead(BaseModule):
         if directives_of(self).enabled or directives_of(self).with_objects:
             return label_weights.new_full((), max(label_weights.numel(), 1))
         return (label_weights > 0).sum().clamp(min=1).to(label_weights)
-
-    def masks_scores(self, img_metas: Sequence[ImgMeta] | None, device: torch.device) -> bool:
-        """Whether :meth:`scores_for_loss` has something to do, for heads whose scores must be rearranged for it."""
-        return masks_scores(self, img_metas, device)
 
     def scores_for_loss(
         self,
@@ -131,18 +120,6 @@ class BaseHead(BaseModule):
         rows = scores.flatten(0, 1), labels.flatten(), label_weights.flatten()
         masked, weights = self.row_scores_for_loss(*rows, images, img_metas, class_wise)
         return masked.view_as(scores), weights.view_as(label_weights)
-
-    def row_scores_for_loss(
-        self,
-        scores: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        image_of_row: Tensor,
-        img_metas: Sequence[ImgMeta] | None,
-        class_wise: bool = True,
-    ) -> tuple[Tensor, Tensor]:
-        """As :meth:`scores_for_loss`, of rows (n, C) in any order; ``image_of_row`` (n,) is their image's number."""
-        return mask_scores(self, scores, labels, label_weights, image_of_row, img_metas, class_wise)
 
     def objectness_weights(
         self, scores: Tensor, labels: Tensor, label_weights: Tensor, img_metas: Sequence[ImgMeta] | None
