@@ -16,7 +16,7 @@ from mmdet.models.dense_heads.functional.corners.heatmaps import (
     draw_gaussians,
     gaussian_radii,
     heatmap_weights,
-    objects_of_batch,
+    objects_in_cells,
     suppress,
     write_cells,
 )
@@ -158,8 +158,7 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
             and ``wh_offset_target_weight`` (N, 2, h, w), 1 at centres; the number of peaks, at least 1.
         """
         num, _, height, width = feat_shape
-        boxes, labels, images = objects_of_batch(gt_bboxes, gt_labels)
-        boxes = boxes * tensor_like([width / img_shape[1], height / img_shape[0]] * 2, boxes)
+        boxes, labels, images = objects_in_cells(gt_bboxes, gt_labels, feat_shape, img_shape)
         centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
         cells = centres.long().clamp(min=0).minimum(tensor_like([width - 1, height - 1], labels))
         maps, radii = images * self.num_classes + labels, gaussian_radii(sizes.flip(1), MIN_OVERLAP)

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmdet.models.dense_heads.functional.corners.heatmaps import (
     draw_gaussians,
     gaussian_radii,
-    objects_of_batch,
+    objects_in_cells,
     write_cells,
 )
 from mmdet.models.utils.gaussian_target import get_local_maximum, get_topk_from_heatmap, transpose_and_gather_feat
@@ -42,8 +42,7 @@ def corner_targets(
         the logarithm of the way from the corner to the centre; and ``cells`` (G, 4), column and row of both.
     """
     num, num_classes, height, width = feat_shape
-    boxes, labels, images = objects_of_batch(gt_bboxes, gt_labels)
-    boxes = boxes * tensor_like([width / img_shape[1], height / img_shape[0]] * 2, boxes)
+    boxes, labels, images = objects_in_cells(gt_bboxes, gt_labels, feat_shape, img_shape)
     last = tensor_like([width - 1, height - 1], boxes)
     sizes = (boxes[:, 2:] - boxes[:, :2]).ceil()
     radii = gaussian_radii(sizes.flip(1), MIN_OVERLAP)

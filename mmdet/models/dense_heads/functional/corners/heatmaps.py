@@ -17,6 +17,7 @@ from mmdet.core.utils.misc import images_of_rows
 from mmdet.models.dense_heads.anchor_free_head import inside_objects
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.ops import batched_nms
+from mmdet.utils.running.device_copy import tensor_like
 
 MIN_PROBABILITY = 1e-6  # keeps the logits of probabilities finite
 
@@ -73,10 +74,21 @@ def write_cells(values: Tensor, images: Tensor, cells: Tensor, shape: tuple[int,
     return written.view(num, height, width, -1).permute(0, 3, 1, 2)
 
 
-def objects_of_batch(gt_bboxes: Sequence[Tensor], gt_labels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes (G, 4), labels (G,) and numbers of the images (G,) of all objects, image after image."""
-    images = images_of_rows([len(boxes) for boxes in gt_bboxes], gt_bboxes[0].device)
-    return torch.cat(list(gt_bboxes)), torch.cat(list(gt_labels)), images
+def objects_in_cells(
+    gt_bboxes: Sequence[Tensor], gt_labels: Sequence[Tensor], feat_shape: Sequence[int], img_shape: Sequence[int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes (G, 4) in cells, labels (G,) and numbers of the images (G,) of all objects, image after image.
+
+    Args:
+        gt_bboxes: N times (G, 4) px.
+        gt_labels: N times (G,).
+        feat_shape: (N, K, h, w) of the maps.
+        img_shape: (h, w[, c]) of the padded images, px.
+    """
+    boxes, (height, width) = torch.cat(list(gt_bboxes)), feat_shape[2:]
+    boxes = boxes * tensor_like([width / img_shape[1], height / img_shape[0]] * 2, boxes)
+    images = images_of_rows([len(own) for own in gt_bboxes], boxes.device)
+    return boxes, torch.cat(list(gt_labels)), images
 
 
 def heatmap_weights(

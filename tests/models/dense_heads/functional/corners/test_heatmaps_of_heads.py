@@ -6,7 +6,7 @@ from mmdet.models.dense_heads.functional.corners.heatmaps import (
     draw_gaussians,
     gaussian_radii,
     middles_of_cells,
-    objects_of_batch,
+    objects_in_cells,
     write_cells,
 )
 from mmdet.models.utils.gaussian_target import gaussian_radius, gen_gaussian_target
@@ -40,10 +40,18 @@ def test_last_object_of_a_cell_is_written():
 
 
 def test_batch_without_objects_gives_zeros():
-    boxes, labels, images = objects_of_batch([torch.zeros(0, 4)] * 2, [torch.zeros(0).long()] * 2)
+    boxes, labels, images = objects_in_cells([torch.zeros(0, 4)] * 2, [torch.zeros(0).long()] * 2, (2, 1, 3, 3), (9, 9))
     assert (len(boxes), len(labels), len(images)) == (0, 0, 0)
     assert not draw_gaussians(2, (3, 3), images, images.view(0, 1).expand(0, 2), images).any()
     assert not write_cells(torch.zeros(0, 2), images, images.view(0, 1).expand(0, 2), (2, 3, 3)).any()
+
+
+def test_objects_of_a_batch_are_told_in_cells_image_after_image():
+    boxes = [torch.tensor([[4.0, 8, 12, 16]]), torch.zeros(0, 4), torch.tensor([[0.0, 0, 24, 16]])]
+    labels = [torch.tensor([2]), torch.zeros(0).long(), torch.tensor([1])]
+    cells, classes, images = objects_in_cells(boxes, labels, (3, 4, 4, 6), (16, 24, 3))
+    assert cells.tolist() == [[1, 2, 3, 4], [0, 0, 6, 4]]
+    assert (classes.tolist(), images.tolist()) == ([2, 1], [0, 2])
 
 
 def test_middles_of_cells():
