@@ -12,7 +12,7 @@ from mmdet.apis import multi_gpu_test, single_gpu_test
 from mmdet.apis.checking.metrics import check_evaluation
 from mmdet.apis.checking.unknown_keys import check_known_keys
 from mmdet.apis.checks import audit, check_sample
-from mmdet.apis.export import ONNXDetector, fed_config, file_metadata, is_onnx
+from mmdet.apis.export import ONNXDetector, is_onnx
 from mmdet.apis.inference import leave_out_pretrained
 from mmdet.apis.launch import (
     UserError,
@@ -125,8 +125,6 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg = config_from_args(args)
     cfg.setdefault('runner', dict(type='EpochBasedRunner', max_epochs=cfg.get('total_epochs', 1)))
     cfg = compat_cfg(cfg)
-    if is_onnx(args.checkpoint):
-        cfg = fed_config(cfg, file_metadata(args.checkpoint))
     leave_out_pretrained(cfg.model)
     if args.skip_broken:
         for part in innermost(cfg.data.test):
@@ -149,8 +147,6 @@ def build_test_loader(cfg: Config, distributed: bool) -> DataLoader:
 
 def build_model(cfg: Config, args: argparse.Namespace, dataset: Any) -> nn.Module:
     """The detector with its weights, before it is wrapped."""
-    if is_onnx(args.checkpoint):
-        return ONNXDetector(args.checkpoint, cfg, cfg.gpu_ids[0]).eval()
     model = build_detector(cfg.model, test_cfg=cfg.get('test_cfg'))
     rfnext_init_model(model, cfg)
     trusted, advice = cfg.get('trust_checkpoint', False), None if args.allow_partial else ALLOW_PARTIAL
@@ -216,8 +212,10 @@ def main(argv: list[str] | None = None) -> None:
     setup_multi_processes(cfg)
     distributed = start_processes(args.launcher, cfg)
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))
-    loader = build_test_loader(cfg, distributed)
-    model = build_model(cfg, args, loader.dataset)
+    exported = ONNXDetector(args.checkpoint, cfg, cfg.gpu_ids[0]).eval() if is_onnx(args.checkpoint) else None
+    # a file may take images as they are read: its config has the pipeline that makes them
+    loader = build_test_loader(cfg if exported is None else exported.cfg, distributed)
+    model = build_model(cfg, args, loader.dataset) if exported is None else exported
     audit(loader.dataset, model, cfg, logger)
     check_sample(loader.dataset, model, 'data.test')
     if args.format_only:

@@ -1,6 +1,6 @@
 """Detectors as files that run without mmdet: ONNX, and programs of torch.export. See docs/deployment.md."""
 
-from mmdet.apis.export.detector import ONNXDetector, fed_config, file_metadata, is_onnx
+from mmdet.apis.export.detector import ONNXDetector, fed_config, is_onnx
 from mmdet.apis.export.files import ExportOptions, describe, export_detector
 from mmdet.apis.export.graph import DetectorGraph, ExportError, check_exportable
 from mmdet.apis.export.onnx_file import read_metadata
@@ -17,7 +17,6 @@ __all__ = [
     'export_detector',
     'export_program',
     'fed_config',
-    'file_metadata',
     'is_onnx',
     'quantize_onnx',
     'read_metadata',

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmdet.apis.export.graph import ExportError
 from mmdet.apis.export.onnx_file import read_metadata
-from mmdet.core.export.model_wrappers import ONNXRuntimeDetector, Outputs, open_session, scale_of
+from mmdet.core.export.model_wrappers import ONNXRuntimeDetector, Outputs, scale_of
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.roi_heads.mask_heads.paste import image_masks
@@ -90,11 +90,6 @@ class ONNXDetector(ONNXRuntimeDetector):
         return result[0] if self.metadata['detector'] == 'RPN' else result
 
 
-def file_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a file says of itself; errors as of :class:`ONNXDetector`."""
-    return _own_metadata(path, open_session(os.fspath(path)).get_modelmeta().custom_metadata_map)
-
-
 def _own_metadata(path: str | os.PathLike[str], properties: Mapping[str, str]) -> dict[str, Any]:
     if 'classes' not in properties:
         raise ExportError(f'{path} does not name its classes: it was not written by tools/deployment/export.py')
@@ -122,4 +117,4 @@ def is_onnx(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).endswith('.onnx')
 
 
-__all__ = ['ONNXDetector', 'fed_config', 'file_metadata', 'is_onnx']
+__all__ = ['ONNXDetector', 'fed_config', 'is_onnx']

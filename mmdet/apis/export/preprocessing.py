@@ -143,7 +143,8 @@ class ImageInput(nn.Module):
         resized = functional.grid_sample(
             pixels, grid.expand(images.size(0), -1, -1, -1), 'bilinear', 'border', align_corners=False
         )
-        mean, std, fill = (pixels.new_tensor(part).view(1, 3, 1, 1) for part in (*self.steps[3:5], self.steps.fill))
+        channels = self.steps.mean, self.steps.std, self.steps.fill
+        mean, std, fill = (pixels.new_tensor(part).view(1, 3, 1, 1) for part in channels)
         # the pipeline's images are of whole numbers after their resizing too
         return torch.where(inside[0][:, None] & inside[1][None, :], (resized.round() - mean) / std, fill)
 

@@ -125,7 +125,7 @@ def test_public_class_of_the_file_gives_boxes(one_stage, one_stage_file):
     assert assert_same(ONNXRuntimeDetector(str(one_stage_file), CLASSES, 0)(return_loss=False, **data)[0], expected[0])
 
 
-def test_exported_file_is_evaluated_as_a_checkpoint_is(one_stage, one_stage_file, tmp_path, capsys):
+def test_exported_file_is_evaluated_as_a_checkpoint_is(one_stage, one_stage_file, raw_images_file, tmp_path):
     picture(tmp_path / 'image.png')
     (box,) = [boxes[0, :4].tolist() for boxes in inference_detector(one_stage, str(tmp_path / 'image.png'))[:1]]
     box = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
@@ -141,12 +141,14 @@ def test_exported_file_is_evaluated_as_a_checkpoint_is(one_stage, one_stage_file
     torch.save(dict(state_dict=one_stage.state_dict(), meta=dict(CLASSES=CLASSES)), tmp_path / 'weights.pth')
 
     metrics = []
-    for script, model in (('test.py', tmp_path / 'weights.pth'), ('deployment/test.py', one_stage_file)):
-        work = tmp_path / script.replace('/', '_')
+    files = (tmp_path / 'weights.pth', one_stage_file, raw_images_file)
+    for script, model in zip(('test.py', 'deployment/test.py', 'deployment/test.py'), files):
+        work = tmp_path / Path(model).stem
         tool(script).main([str(tmp_path / 'config.py'), str(model), '--eval', 'bbox', '--work-dir', str(work)])
         (written,) = work.glob('eval_*.json')
         metrics.append(json.loads(written.read_text())['metric'])
     assert metrics[0] == metrics[1] and metrics[0]['bbox_mAP'] > 0
+    assert metrics[2]['bbox_mAP_50'] > 0  # its own resizing differs by a level
 
 
 def tool(name):
