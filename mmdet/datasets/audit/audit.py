@@ -117,8 +117,8 @@ def audit_dataset(
     problems = [f'{part.name}: {problem}' for part in parts for problem in part.problems]
     problems += checks.check_same_classes({name: getattr(leaf, 'CLASSES', None) for leaf, name in zip(leaves, names)})
     training = all(isinstance(leaf, CustomDataset) and not leaf.test_mode for leaf in leaves)
-    # data sets that keep images without boxes, and of whose boxes none was left out, are there for such images
-    if training and not problems and any(leaf.filter_empty_gt or part.notes for leaf, part in zip(leaves, parts)):
+    # images without boxes that carry directives are there on purpose
+    if training and not problems and any(part.directives == '-' for part in parts):
         problems = checks.check_boxes_left(sum(part.boxes for part in parts), len(dataset))
     notes = [f'{part.name}: {note}' for part in parts for note in part.notes]
     if strict:

@@ -256,6 +256,11 @@ def test_data_without_a_box_to_train_on_are_a_problem(cfg_of):
     fractions = cfg_of(coco_content([[(5, 0.1, 0.1, 0.5, 0.5)]]), filter_empty_gt=False)
     (problem,) = problems_of(fractions)
     assert 'none of the 1 images has a box to train on' in problem and 'in px' in problem
+    empty = cfg_of(coco_content([[]]), filter_empty_gt=False)
+    (problem,) = problems_of(empty)
+    assert 'none of the 1 images has a box to train on' in problem
+    marked = dict(empty, directives=dict(ignore_negatives=True))
+    assert not audit_dataset(build_dataset(marked), logger='silent').problems
     negatives = dict(type='ConcatDataset', datasets=[cfg_of(name='part.json'), fractions])
     assert not audit_dataset(build_dataset(negatives), logger='silent').problems
     assert not audit_dataset(build_dataset(dict(fractions, test_mode=True)), logger='silent').problems
