@@ -19,7 +19,7 @@ from mmdet.datasets.audit.annotation_rules import fill_annotations, has_area, is
 from mmdet.datasets.audit.coco_facts import FileFacts, find_facts
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.memory.shared_list import SharedList
-from mmdet.datasets.metrics import class_figures, coco_metrics
+from mmdet.datasets.metrics import coco_metrics
 from mmdet.datasets.metrics.coco_results import (
     boxes_to_xywh,
     detections_to_json,
@@ -28,7 +28,7 @@ from mmdet.datasets.metrics.coco_results import (
     write_result_files,
 )
 from mmdet.datasets.mixing.label_spaces import rename_categories
-from mmdet.datasets.mixing.partial_labels import keep_labelled, labelled_annotations, unlabelled_of_images
+from mmdet.datasets.mixing.partial_labels import labelled_only
 from mmdet.datasets.registry import DATASETS
 
 _LOGGER = logging.getLogger('mmdet')
@@ -347,21 +347,12 @@ class CocoDataset(CustomDataset):
                 continue
             if metric not in result_files:
                 raise KeyError(f'metric {metric!r}: the results hold only {", ".join(result_files)}')
-            summary = coco_metrics.run_coco_eval(
-                coco_gt, result_files[metric], metric, self.cat_ids, self.img_ids, proposal_nums, thrs, logger, backend
-            )
-            print_log('\n' + coco_metrics.figures_table(summary), logger=logger)
-            if classwise and metric != 'proposal':
-                print_log('\n' + coco_metrics.classwise_table(summary, coco_gt), logger=logger)
-            out.update(coco_metrics.select_items(summary, metric, metric_items))
-            if classwise and metric != 'proposal':
-                names = [coco_gt.cats[cat_id]['name'] for cat_id in summary.cat_ids]
-                out.update(class_figures.by_class(f'{metric}_AP', names, summary.class_aps))
-            if metric == 'bbox' and class_figures.wants_f1(metric_items):
-                file = result_files[metric]
-                out.update(
-                    class_figures.box_f1(coco_gt, file, self.cat_ids, self.img_ids, metric_items, classwise, logger)
+            which = (self.cat_ids, self.img_ids, proposal_nums, thrs)
+            out.update(
+                coco_metrics.figures_of_file(
+                    coco_gt, result_files[metric], metric, *which, logger, classwise, metric_items, backend
                 )
+            )
         return out
 
     def _evaluate_proposal_fast(
@@ -406,7 +397,7 @@ class CocoDataset(CustomDataset):
                 are of boxes at IoU 0.5, for each class at the score from which on its F1 is best, and their means over
                 classes; with ``classwise`` also of each class, with the score: ``bbox_F1/cat``, ``bbox_threshold/cat``.
             labeled_only: where an image says which classes are annotated in it, leave out what is found of others: it
-                is neither true nor false; see :func:`unlabelled_of_images`.
+                is neither true nor false; see :func:`labelled_only`.
             backend: what computes the figures of boxes: ``'pycocotools'``, or ``'numpy'``, which is faster.
 
         Returns:
@@ -423,7 +414,8 @@ class CocoDataset(CustomDataset):
         coco_metrics.check_backend(backend)
         annotations = self.coco
         if labeled_only:
-            results, annotations = self._labelled_only(results)
+            self._check_count('results', results)
+            results, annotations = labelled_only(self, results)
         result_files, folder = self._write_for_metrics(results, jsonfile_prefix)
         try:
             return self.evaluate_det_segm(
@@ -441,17 +433,6 @@ class CocoDataset(CustomDataset):
         finally:
             if folder is not None:
                 folder.cleanup()
-
-    def _labelled_only(self, results: Sequence[Any]) -> tuple[list[Any], COCO]:
-        """Results and annotations without the classes that are not annotated in an image."""
-        self._check_count('results', results)
-        unlabelled = unlabelled_of_images(self)
-        category = self._label2cat()
-        of_image = {
-            img_id: {category[label] for label in labels if label in category}
-            for img_id, labels in zip(self.img_ids, unlabelled)
-        }
-        return keep_labelled(results, unlabelled), labelled_annotations(self.coco, of_image)
 
 
 def xyxy_of(anns: Sequence[dict]) -> np.ndarray:

@@ -13,6 +13,7 @@ from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.metrics.class_figures import by_class
 from mmdet.datasets.metrics.coco_metrics import STEPPED_IOU_THRS
 from mmdet.datasets.metrics.lvis_metrics import evaluate_lvis
+from mmdet.datasets.mixing.partial_labels import labelled_only
 from mmdet.datasets.mixing.verified_classes import lvis_verified, note_verified
 from mmdet.datasets.registry import DATASETS
 
@@ -98,7 +99,8 @@ class LVISV05Dataset(CocoDataset):
             out.update(super().evaluate(results, coco_style, logger, **shared))
         truth = self.coco
         if labeled_only:
-            results, truth = self._labelled_only(results)
+            self._check_count('results', results)
+            results, truth = labelled_only(self, results)
         files, folder = self.format_results(results, jsonfile_prefix)
         try:
             for name in metrics:

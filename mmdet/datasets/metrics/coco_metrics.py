@@ -13,7 +13,7 @@ from mmcv.utils import print_log
 from terminaltables import AsciiTable
 
 from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval, TrackedCOCOeval
-from mmdet.datasets.metrics.class_figures import F1_ITEMS, wants_f1
+from mmdet.datasets.metrics.class_figures import F1_ITEMS, box_f1, by_class, wants_f1
 from mmdet.datasets.metrics.coco_fast_eval import evaluate_boxes, gather, unique_ids
 from mmdet.datasets.metrics.coco_ground_truth import evaluation_copy
 from mmdet.utils.registry import did_you_mean
@@ -137,6 +137,39 @@ def run_coco_eval(
         run.evaluate()
         run.accumulate()
     return _summary(run)
+
+
+def figures_of_file(
+    coco_gt: COCO,
+    result_file: str,
+    metric: str,
+    cat_ids: Sequence[int],
+    img_ids: Sequence[int],
+    proposal_nums: Sequence[int],
+    iou_thrs: np.ndarray,
+    logger,
+    classwise: bool,
+    metric_items: Sequence[str] | str | None,
+    backend: str,
+) -> dict[str, float | str]:
+    """Figures of a metric that are asked for, by name; tables go to the log.
+
+    Args:
+        classwise: also AP of each class, ``<metric>_AP/cat``, but for proposals.
+        metric_items: see :func:`select_items` and :func:`box_f1`.
+
+    The other arguments are those of :func:`run_coco_eval`, as are the errors.
+    """
+    summary = run_coco_eval(coco_gt, result_file, metric, cat_ids, img_ids, proposal_nums, iou_thrs, logger, backend)
+    print_log('\n' + figures_table(summary), logger=logger)
+    out = OrderedDict(select_items(summary, metric, metric_items))
+    if classwise and metric != 'proposal':
+        print_log('\n' + classwise_table(summary, coco_gt), logger=logger)
+        names = [coco_gt.cats[cat_id]['name'] for cat_id in summary.cat_ids]
+        out.update(by_class(f'{metric}_AP', names, summary.class_aps))
+    if metric == 'bbox' and wants_f1(metric_items):
+        out.update(box_f1(coco_gt, result_file, cat_ids, img_ids, metric_items, classwise, logger))
+    return out
 
 
 def _summary(run: COCOeval) -> Summary:

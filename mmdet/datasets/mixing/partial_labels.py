@@ -8,6 +8,25 @@ from mmdet.datasets.api_wrappers.coco_api import COCO
 from mmdet.datasets.mixing.image_fields import directive_steps, fields_of_image
 
 
+def labelled_only(dataset: Any, results: Sequence[Any]) -> tuple[list[Any], COCO]:
+    """Results and annotations of a COCO data set without the classes that are not annotated in an image.
+
+    Args:
+        dataset: with ``coco``, ``img_ids`` and ``cat2label``.
+        results: one for each image.
+
+    Raises:
+        ValueError: see :func:`unlabelled_of_images`.
+    """
+    unlabelled = unlabelled_of_images(dataset)
+    category = {label: cat_id for cat_id, label in dataset.cat2label.items()}
+    of_image = {
+        img_id: {category[label] for label in labels if label in category}
+        for img_id, labels in zip(dataset.img_ids, unlabelled)
+    }
+    return keep_labelled(results, unlabelled), labelled_annotations(dataset.coco, of_image)
+
+
 def unlabelled_of_images(dataset: Any) -> list[list[int]]:
     """For each image of a data set the labels that are not annotated in it.
 
