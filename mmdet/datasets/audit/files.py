@@ -1,26 +1,24 @@
 """The audit's look at image files: some are read as training reads them, of others the headers."""
 
 import logging
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import numpy as np
-from mmcv.runner import get_dist_info
 from PIL import Image
 
 from mmdet.datasets.audit.annotation_rules import format_list
 from mmdet.datasets.audit.broken_images import BROKEN, BrokenImageError, join_prefix
 from mmdet.datasets.audit.image_check import find_loader, load_image, read_image_size
 from mmdet.datasets.pipelines.image_loading import IGNORE_ROTATION, LoadImageFromFile
-from mmdet.utils.running.progress import progress_bar
+from mmdet.utils.running.progress import tracked
 
 _LOGGER = logging.getLogger('mmdet')
 SAMPLES = 32  # images that are read whole where nothing else is asked for
 THREADS = 16  # that read headers; they wait for disks, not for processors
-BAR_FROM = 2000  # files whose headers take long enough for a bar
+HEADERS = 'headers of the image files'  # over the bar
 ORIENTATION = 274  # tag of EXIF
 TURNED = (5, 6, 7, 8)  # its values for images whose width and height are exchanged
 # ways to read an image that follow its orientation
@@ -54,7 +52,7 @@ def check_image_files(dataset: Any, sample_files: int | None) -> list[str]:
         return read(info) if size is None else size
 
     with ThreadPoolExecutor(THREADS) as threads:
-        return check_sizes(infos, with_bar(threads.map(_or_error(read_head), infos), len(infos)))
+        return check_sizes(infos, tracked(threads.map(_or_error(read_head), infos), HEADERS, len(infos)))
 
 
 def readable_images(dataset: Any) -> list[int]:
@@ -70,7 +68,7 @@ def readable_images(dataset: Any) -> list[int]:
         return list(range(len(infos)))
     read = _or_error(partial(load_image, loader, prefix=dataset.img_prefix))
     with ThreadPoolExecutor(THREADS) as threads:
-        sizes = list(with_bar(threads.map(read, infos), len(infos), 'reading all images:'))
+        sizes = list(tracked(threads.map(read, infos), 'reading all images', len(infos)))
     faults = [str(size) for size in sizes if isinstance(size, BrokenImageError)]
     if faults:
         dataset.filtered[BROKEN] += len(faults)
@@ -116,19 +114,6 @@ def _or_error(read: ReadSize) -> Callable[[Mapping], tuple[int, int] | BrokenIma
 def map_sizes(read: ReadSize, infos: Iterable[Mapping]) -> Iterable[tuple[int, int] | BrokenImageError]:
     """The size of each image, or why it cannot be read."""
     return map(_or_error(read), infos)
-
-
-def with_bar(items: Iterable[Any], total: int, title: str = 'headers of the image files:') -> Iterable[Any]:
-    """Go through items, with a bar on the first process's terminal where there are many."""
-    if total < BAR_FROM or not sys.stdout.isatty() or get_dist_info()[0]:
-        yield from items
-        return
-    print(title)
-    bar = progress_bar(total)
-    for item in items:
-        yield item
-        bar.update()
-    print()
 
 
 def choose_samples(total: int, limit: int) -> list[int]:

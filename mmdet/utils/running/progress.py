@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import Any, TextIO, TypeVar
 
 from mmcv import ProgressBar
+from mmcv.runner import get_dist_info
 
 Item = TypeVar('Item')
 DELAY = 2.0  # s; what is done by then has no bar
@@ -36,10 +37,10 @@ def tracked(items: Iterable[Item], what: str, total: int | None = None, file: Te
         items: of any kind.
         what: the line.
         total: number of items, where ``len(items)`` does not say it.
-        file: default: stdout. Nothing is written where it is no terminal.
+        file: default: stdout. Nothing is written where it is no terminal, nor by other processes than the first.
     """
     file = file if file is not None else sys.stdout
-    if not file.isatty():
+    if not file.isatty() or get_dist_info()[0]:
         yield from items
         return
     total = len(items) if total is None else total  # type: ignore[arg-type]

@@ -36,6 +36,13 @@ def test_what_is_quick_has_none():
     assert terminal.getvalue() == ''
 
 
+def test_the_first_process_alone_draws(clock, monkeypatch):
+    monkeypatch.setattr(progress, 'get_dist_info', lambda: (1, 2))
+    terminal = Terminal()
+    assert list(tracked('abcde', 'letters', file=terminal)) == list('abcde')
+    assert terminal.getvalue() == ''
+
+
 def test_files_stay_without(clock):
     file = io.StringIO()
     assert list(tracked('abcde', 'letters', file=file)) == list('abcde')
