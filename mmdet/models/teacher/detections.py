@@ -48,7 +48,7 @@ class Match(NamedTuple):
 
 
 @contextmanager
-def few_proposals(detector: Any, count: int | None) -> Iterator[None]:
+def limit_proposals(detector: Any, count: int | None) -> Iterator[None]:
     """Let the second stage of a detector look at ``count`` proposals of an image at most; None: as in tests."""
     head = getattr(detector, 'rpn_head', None)
     if count is None or head is None or head.test_cfg is None or getattr(detector, 'roi_head', None) is None:

@@ -20,7 +20,14 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.options.fold_norm import fold_norms
 from mmdet.models.teacher.calibration import Calibration, Counts, Thresholds
 from mmdet.models.teacher.completion import Added, complete_batch
-from mmdet.models.teacher.detections import Annotated, Detections, few_proposals, match, read_result, without_duplicates
+from mmdet.models.teacher.detections import (
+    Annotated,
+    Detections,
+    limit_proposals,
+    match,
+    read_result,
+    without_duplicates,
+)
 from mmdet.models.teacher.diagnosis import Diagnosis
 from mmdet.models.teacher.student_view import StudentView
 from mmdet.utils.running.amp import enable_autocast
@@ -215,7 +222,7 @@ class Teacher(nn.Module):
             enable_autocast(self.model, self.dtype)
         given = dict(proposals=[data['proposals']]) if data.get('proposals') is not None else {}
         metas = [dict(meta) for meta in data['img_metas']]
-        with few_proposals(self.model, self.proposals):
+        with limit_proposals(self.model, self.proposals):
             results = self.model(img=[data['img']], img_metas=[metas], return_loss=False, rescale=False, **given)
         return [read_result(result) for result in results]
 
