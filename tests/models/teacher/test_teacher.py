@@ -246,7 +246,7 @@ def test_training_in_bfloat16_and_validation_steps():
 
 
 @pytest.mark.parametrize(('proposals', 'count'), [(3, 3), (None, 10)])
-def test_its_second_stage_looks_at_limit_proposals_in_training_alone(proposals, count):
+def test_its_second_stage_looks_at_a_limited_number_of_proposals_in_training_alone(proposals, count):
     model = detector(burn_in=0, score_thr=0.1, proposals=proposals)
     head, seen = model.teacher.model.rpn_head, []
     head.test_cfg.max_per_img = 10
