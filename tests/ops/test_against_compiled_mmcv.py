@@ -108,3 +108,43 @@ def test_gradients_are_those_of_the_compiled_operator(name, args):
         return [leaf.grad for leaf in leaves if torch.is_tensor(leaf) and leaf.requires_grad]
 
     assert_close(gradients(OURS[name]), gradients(compiled(name)))
+
+
+MAP = dict(in_channels=8, out_channels=8)
+KERNEL = dict(MAP, kernel_size=3, padding=1)
+LAYERS = [
+    ('DeformConv2dPack', dict(KERNEL, deform_groups=2)),
+    ('ModulatedDeformConv2dPack', dict(KERNEL, stride=2)),
+    *[('SAConv2d', dict(KERNEL, use_deform=deform, bias=bias)) for deform in (True, False) for bias in (True, False)],
+    ('MaskedConv2d', KERNEL),
+    *[('CornerPool', dict(mode=mode)) for mode in ('left', 'right', 'top', 'bottom')],
+    *[(name, MAP) for name in ('ConcatCell', 'SumCell', 'GlobalPoolingCell')],
+]
+
+
+@pytest.mark.parametrize(('name', 'args'), LAYERS, ids=lambda item: item if isinstance(item, str) else '')
+def test_layers_load_the_compiled_ones_weights_and_give_their_numbers(name, args):
+    theirs, ours = compiled(name)(**args).eval(), OURS[name](**args).eval()
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    ours.load_state_dict(theirs.state_dict())
+    inputs = (FEATURES, FEATURES[..., :10, :12]) if name.endswith('Cell') else (FEATURES,)
+    assert_close(ours(*inputs), theirs(*inputs))
+
+
+@pytest.mark.parametrize('numbers', [2, 4])
+def test_deformable_attention_gives_the_numbers_of_the_compiled_one(numbers):
+    args = dict(embed_dims=32, num_levels=3, num_heads=4)
+    theirs, ours = (find('MultiScaleDeformableAttention')(**args).eval() for find in (compiled, OURS.get))
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    ours.load_state_dict(theirs.state_dict())
+    inputs = dict(
+        query=randn(5, 2, 32),
+        value=randn(84, 2, 32),
+        reference_points=rand(2, 5, 3, numbers),
+        spatial_shapes=torch.tensor([[8, 8], [4, 4], [2, 2]]),
+        level_start_index=torch.tensor([0, 64, 80]),
+        key_padding_mask=torch.arange(84).expand(2, 84) > 80,
+    )
+    assert_close(ours(**inputs), theirs(**inputs))
