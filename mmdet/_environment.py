@@ -1,5 +1,8 @@
 """Checks what the package stands on, before anything of it is used."""
 
+import contextlib
+import importlib
+import io
 import logging
 import warnings
 from importlib import metadata
@@ -72,6 +75,8 @@ def require_mmcv() -> str:
     problem = mmcv_problem(installed_distributions())
     # mmcv imports torch's extension builder, which reports a missing CUDA runtime although nothing is to be built
     logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
+    with contextlib.redirect_stderr(io.StringIO()):  # torch 2.1 prints it
+        importlib.import_module('torch.utils.cpp_extension')
     # mmcv without compiled operators says so when its transformers are imported; mmdet.ops has its own of this one
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     with warnings.catch_warnings():

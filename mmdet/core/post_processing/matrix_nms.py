@@ -69,7 +69,7 @@ def _better_overlap(flat: Tensor, area: Tensor, labels: Tensor) -> Tensor:
 def _decay(overlap: Tensor, kernel: str, sigma: float) -> Tensor:
     """Factor (n,) on each score: the least over better masks, made up for how much those were lowered themselves."""
     # a row without overlap in front: it changes nothing, and there may be no mask
-    overlap = F.pad(overlap, (0, 0, 1, 0))
+    overlap = torch.cat([overlap.new_zeros(1, overlap.size(1)), overlap])
     # a mask that was lowered itself should lower others less
     worst = F.pad(overlap.amax(0), (1, 0))[:, None]  # of the better mask
     if kernel == 'gaussian':

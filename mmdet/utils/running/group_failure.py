@@ -12,7 +12,7 @@ import time
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import _get_default_store
 
-FAILURE = 'mmdet/failure'
+FAILURE, FAILURES = 'mmdet/failure', 'mmdet/failures'  # the first reason, and how many there are
 INTERVAL = 0.5  # seconds from one look at the store to the next
 GRACE = 4 * INTERVAL  # seconds for the others to read why, before the store may end with its process
 
@@ -27,7 +27,9 @@ def announce_failure(reason: str) -> None:
     if not is_grouped():
         return
     try:
-        _get_default_store().compare_set(FAILURE, '', f'process {dist.get_rank()}: {reason}')
+        store = _get_default_store()
+        if store.add(FAILURES, 1) == 1:
+            store.set(FAILURE, f'process {dist.get_rank()}: {reason}')
         time.sleep(GRACE)
     except (RuntimeError, ValueError, OSError):
         return  # the store has ended with its process
@@ -45,7 +47,7 @@ def failure_of_another(wait: float = 0.0) -> str | None:
     while True:
         try:
             store = _get_default_store()
-            if store.check([FAILURE]):
+            if store.add(FAILURES, 0):  # a look that does not wait; torch 2.1 has no `check`
                 reason = store.get(FAILURE).decode()
                 return None if reason.startswith(f'process {dist.get_rank()}:') else reason
         except (RuntimeError, ValueError, OSError):
@@ -83,7 +85,7 @@ def wait_for_first(name: str) -> None:
         return
     store, key = _get_default_store(), f'mmdet/{name}'
     if dist.get_rank() == 0:
-        store.set(key, '1')
+        store.add(key, 1)
         return
-    while not store.check([key]):
+    while not store.add(key, 0):
         time.sleep(INTERVAL / 10)

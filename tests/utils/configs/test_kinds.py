@@ -62,9 +62,11 @@ def test_problem_names_class_argument_and_what_is_accepted():
         "Resize (in mmdet.datasets.pipelines.transforms.resize): keep_ratio: expected True or False, got 'no'."
     )
     assert "interval: expected a whole number, got '1'" in kind_problem(CheckpointHook, dict(interval='1'))
-    assert "lr: expected a number or Tensor, got 'x'" in kind_problem(torch.optim.SGD, dict(lr='x', params=()))
+    Child.__module__ = 'mmdet.made'
+    assert "depth: expected a whole number, got 'x'" in kind_problem(Child, dict(depth='x'))
 
 
 def test_hints_are_shown_in_words():
+    assert shown(float | torch.Tensor) == 'a number or Tensor'
     assert shown(tuple[int, ...] | None) == 'a list of (a whole number) or None'
     assert shown(Literal['a', 'b']) == "'a' or 'b'" and shown(dict[str, int]) == 'a dict'
