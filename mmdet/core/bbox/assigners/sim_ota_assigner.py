@@ -65,14 +65,14 @@ class SimOTAAssigner(BaseAssigner):
         Returns:
             Result of n priors; the overlap is -1e5 for priors that no object takes.
         """
-        tensors = (pred_scores, priors, decoded_bboxes, gt_bboxes, gt_labels)
         try:
-            return self._assign(*tensors, gt_bboxes_ignore, eps)
+            return self._assign(pred_scores, priors, decoded_bboxes, gt_bboxes, gt_labels, eps=eps)
         except torch.cuda.OutOfMemoryError:
             warnings.warn('SimOTAAssigner: out of device memory; this image is assigned on the CPU', stacklevel=2)
         # behind the handler: inside it the traceback would keep the tensors of the failed try alive
         torch.cuda.empty_cache()
-        result = self._assign(*(tensor.cpu() for tensor in tensors), None, eps)
+        scores, centres, boxes = pred_scores.cpu(), priors.cpu(), decoded_bboxes.cpu()
+        result = self._assign(scores, centres, boxes, gt_bboxes.cpu(), gt_labels.cpu(), eps=eps)
         for name in ('gt_inds', 'max_overlaps', 'labels'):
             setattr(result, name, getattr(result, name).to(pred_scores.device))
         return result
