@@ -36,6 +36,7 @@ def positive_loss(p_pos: Tensor, prior: Tensor) -> Tensor:
         p_pos: (n, G) probability of class and place.
         prior: (n, G) how likely a point is a positive of an object, by its place alone.
     """
+    # w+ of the paper: exp(P+ / tau) with tau = 1/3, so that points which fit already lead the others
     weights = (p_pos * CONFIDENCE_POWER).exp() * prior
     weights = weights / weights.sum(dim=0, keepdim=True).clamp(min=EPS)
     mean = (p_pos * weights).sum(dim=0)
@@ -55,9 +56,11 @@ def negative_weights(ious: Tensor, gt_labels: Tensor, inside: Tensor, num_classe
     """
     if not len(gt_labels):
         return ious.new_ones(len(ious), num_classes)
+    # 1 / (1 - IoU) tells good boxes apart, which IoU hardly does: 0.9 counts twice what 0.8 does
     quality = 1 / (1 - ious).clamp(min=EPS)
     low = quality.masked_fill(~inside, torch.inf).amin(dim=0)
     high = quality.masked_fill(~inside, -torch.inf).amax(dim=0)
+    # EPS above as well as below: of a single point in an object low = high, and 0 / 0 has to be 1
     normalised = torch.where(inside, (quality - low + EPS) / (high - low + EPS), 0.0)
     order = torch.where(inside, torch.arange(1, len(gt_labels) + 1, device=ious.device), 0)
     last = order.new_zeros(len(ious), num_classes).scatter_reduce(1, gt_labels.expand_as(order), order, 'amax')
@@ -73,6 +76,7 @@ def negative_loss(joint: Tensor, weights: Tensor) -> Tensor:
 def centre_loss(prior: Tensor) -> Tensor:
     """Number of objects over the sum of their priors (n, G); 0 where no point lies in an object."""
     total = prior.sum()
+    # priors that shrink to nothing leave an object without positives, and its loss of positives with them
     return torch.where(total > 0, prior.size(1) / total.clamp(min=EPS), total)
 
 
@@ -251,6 +255,7 @@ class AutoAssignHead(FCOSHead):
         if of_images is not None:
             pos, centre = ([part * weight for part, weight in zip(parts, of_images)] for parts in (pos, centre))
         num_objects = reduce_mean(points.new_full((), float(sum(map(len, gt_bboxes))))).clamp(min=1)
+        # how many positives the priors expect: the assignment is soft, and no count of positives is there
         prior_sum = reduce_mean(sum(prior.detach().sum() for prior in priors)).clamp(min=1)
         # images without objects use neither boxes nor priors: other processes wait for their gradients all the same
         attached = boxes.sum() * 0 + (self.center_prior.mean.sum() + self.center_prior.sigma.sum()) * 0

@@ -143,6 +143,7 @@ class PAAHead(ATSSHead):
             scores.flatten(0, 1),
             targets.labels.flatten(),
             label_weights.flatten(),
+            # at least one for each image: without an object the loss of the negatives would be divided by 0
             avg_factor=num_pos.clamp(min=len(img_metas)),
         )
         images, rows = positive.nonzero(as_tuple=True)
@@ -158,6 +159,7 @@ class PAAHead(ATSSHead):
 
     def _box_loss(self, boxes: Tensor, wanted: Tensor, ious: Tensor, weights: Tensor, num_pos: Tensor) -> Tensor:
         """Loss of the positives' boxes (P, 4), which count by their IoUs (P,); ``weights`` (P,) are of their images."""
+        # a mean that IoUs weigh, so their sum divides it; without the images' weights, which scale the loss alone
         return self.loss_bbox(boxes, wanted, ious.clamp(min=MIN_IOU) * weights, avg_factor=ious.sum())
 
     def get_pos_loss(

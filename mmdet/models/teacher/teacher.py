@@ -192,6 +192,7 @@ class Teacher(nn.Module):
     def follow(self, student: nn.Module) -> None:
         """Move the average towards the student; buffers too. The first time it becomes the student."""
         steps = int(self.steps)
+        # a young average follows fast: at a momentum of 0.999 the first weights would count for thousands of steps
         keep = 0.0 if steps == 0 else min(self.momentum, (1 + steps) / (10 + steps))
         theirs = dict(student.named_parameters()) | dict(student.named_buffers())
         ours = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
@@ -208,6 +209,7 @@ class Teacher(nn.Module):
         """The mean of the running statistics over the processes; parameters are equal on all of them."""
         if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
             return
+        # batch norm has seen other images on each process: the copies would come to complete one image differently
         buffers = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
         if buffers:
             flat = torch.cat([buffer.flatten().float() for buffer in buffers])
