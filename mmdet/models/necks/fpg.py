@@ -104,10 +104,10 @@ class LastConv(Transition):
         self.num_inputs = num_inputs
         self.conv_out = ConvModule(in_channels, out_channels, kernel_size, padding=(kernel_size - 1) // 2, **kwargs)
 
-    def forward(self, x: list[Tensor]) -> Tensor:
+    def forward(self, inputs: list[Tensor]) -> Tensor:
         """``num_inputs`` maps (N, in_channels, H, W) -> (N, out_channels, H, W)."""
-        check_inputs('LastConv', x, self.num_inputs)
-        return self.conv_out(x[-1])
+        check_inputs('LastConv', inputs, self.num_inputs)
+        return self.conv_out(inputs[-1])
 
 
 class IdentityTransition(Transition):

@@ -31,3 +31,10 @@ def test_iou_balanced_says_that_the_assigner_finds_no_overlaps():
     sampler = build_sampler(SAMPLERS['iou'] | dict(num=2, pos_fraction=0.5))
     with pytest.raises(ValueError, match='IoUBalancedNegSampler: the assigner must find overlaps'):
         sampler.sample(result, torch.zeros(5, 4), torch.zeros(0, 4))
+
+
+def test_iou_balanced_takes_nothing_from_the_floor_unless_told_otherwise_and_may_have_one_bin():
+    sampler = build_sampler(dict(type='IoUBalancedNegSampler', num=8, pos_fraction=0.0, floor_thr=0.2, num_bins=1))
+    result = assigned([0] * 20, 0, torch.tensor([0.1] * 10 + [0.5] * 10))
+    picked = sampler.sample(result, torch.zeros(20, 4), torch.zeros(0, 4))
+    assert len(picked.neg_inds) == 8 and picked.neg_inds.min() >= 10
