@@ -56,3 +56,9 @@ def test_score_hlr_groups_boxes_as_their_best_class_places_them():
 def test_score_hlr_defaults_are_those_of_the_public_signature():
     sampler = build_sampler(dict(type='ScoreHLRSampler', num=4, pos_fraction=0.25), context=Context())
     assert (sampler.k, sampler.bias, sampler.score_thr, sampler.iou_thr) == (0.5, 0, 0.05, 0.5)
+
+
+def test_score_hlr_decodes_one_box_for_all_classes():
+    sampler = build_sampler(dict(type='ScoreHLRSampler', num=4, pos_fraction=0.25), context=Context())
+    predicted = torch.arange(8.0).reshape(2, 4)
+    assert torch.equal(sampler.decode(torch.zeros(2, 4), predicted, torch.tensor([1, 0])), predicted)
