@@ -4,12 +4,16 @@ A server process imports them once; for each script it forks a child, which ends
 What asks for a fresh interpreter (``-m``, ``-c``, another tree first in ``PYTHONPATH``) gets one.
 """
 
+import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,15 +70,68 @@ def forked(
     argv: list[str], env: dict[str, str], search_path: Sequence[str] = (), folder: Path = ROOT
 ) -> subprocess.CompletedProcess:
     """Run a script in a child of the server, which is made when it is first asked for; ``folder`` is where it runs."""
+    return forked_together(argv, [env], search_path, folder)[0]
+
+
+def forked_together(
+    argv: list[str], envs: Sequence[dict[str, str]], search_path: Sequence[str] = (), folder: Path = ROOT
+) -> list[subprocess.CompletedProcess]:
+    """Run a script once in each environment, all at the same time; where one fails the others are killed."""
     context = server_context()
-    with tempfile.NamedTemporaryFile('r') as out, tempfile.NamedTemporaryFile('r') as err:
-        child = context.Process(target=run_script, args=(argv, env, list(search_path), [out.name, err.name], folder))
-        child.start()
-        child.join(SECONDS)
-        if child.exitcode is None:
-            child.kill()
-            raise AssertionError(f'{argv} did not end in {SECONDS} s:\n{out.read()}\n{err.read()}')
-        return subprocess.CompletedProcess(argv, child.exitcode, out.read(), err.read())
+    with contextlib.ExitStack() as stack:
+        files = [[stack.enter_context(tempfile.NamedTemporaryFile('r')) for _ in range(2)] for _ in envs]
+        children = [
+            context.Process(target=run_script, args=(argv, env, list(search_path), [f.name for f in own], folder))
+            for env, own in zip(envs, files)
+        ]
+        for child in children:
+            child.start()
+        late = not ended(children)
+        done = [
+            subprocess.CompletedProcess(argv, child.exitcode, out.read(), err.read())
+            for child, (out, err) in zip(children, files)
+        ]
+    if late:
+        raise AssertionError(f'{argv} did not end in {SECONDS} s:\n' + '\n'.join(p.stdout + p.stderr for p in done))
+    return done
+
+
+def ended(children: Sequence[multiprocessing.process.BaseProcess]) -> bool:
+    """Wait until all processes have ended, or one has failed or takes too long; the others are then killed."""
+    end, running, late = time.monotonic() + SECONDS, list(children), False
+    while running and not late and not any(child.exitcode for child in children):
+        late = not multiprocessing.connection.wait([child.sentinel for child in running], end - time.monotonic())
+        running = [child for child in running if child.is_alive()]
+    for child in running:
+        child.kill()
+        child.join()
+    return not late
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(('', 0))
+        return sock.getsockname()[1]
+
+
+def python_pair(*args: object, search_path: Sequence[str] = ()) -> list[subprocess.CompletedProcess]:
+    """Run a script in two processes with the variables by which those of torchrun find each other.
+
+    Args:
+        args: the script's path and its arguments.
+        search_path: further folders that are searched for modules.
+
+    Raises:
+        AssertionError: one ended with another status than 0.
+    """
+    shared = dict(WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
+    envs = [environment(**shared, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
+    done = forked_together([str(arg) for arg in args], envs, search_path)
+    for process in done:
+        if process.returncode:
+            raise AssertionError(f'{args} ended with {process.returncode}:\n{process.stdout}\n{process.stderr}')
+    return done
 
 
 def python(*args: object, check: bool = True, **env: str) -> subprocess.CompletedProcess:

@@ -1,10 +1,10 @@
 """Data sets in COCO's format, and COCO's metrics."""
 
-import logging
 import os.path as osp
 import tempfile
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -12,12 +12,12 @@ import numpy as np
 from mmcv.utils import print_log
 
 from mmdet.core.evaluation import class_lists
-from mmdet.core.evaluation.recall import eval_recalls
 from mmdet.core.visualization.dataset_colours import COCO_PALETTE
 from mmdet.datasets.api_wrappers.coco_api import COCO
-from mmdet.datasets.audit.annotation_rules import fill_annotations, has_area, is_ignored, overlaps_image, repeated_ids
+from mmdet.datasets.audit.annotation_rules import fill_annotations, is_ignored, repeated_ids
 from mmdet.datasets.audit.coco_facts import FileFacts, find_facts
 from mmdet.datasets.custom import CustomDataset
+from mmdet.datasets.formats.coco_entries import labels_of_categories, usable_annotations, with_filename, xyxy_of
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics import coco_metrics
 from mmdet.datasets.metrics.coco_results import (
@@ -27,11 +27,10 @@ from mmdet.datasets.metrics.coco_results import (
     segmentations_to_json,
     write_result_files,
 )
+from mmdet.datasets.metrics.proposal_recall import average_recalls, recall_figures
 from mmdet.datasets.mixing.label_spaces import rename_categories
 from mmdet.datasets.mixing.partial_labels import labelled_only
 from mmdet.datasets.registry import DATASETS
-
-_LOGGER = logging.getLogger('mmdet')
 
 
 @DATASETS.register_module()
@@ -123,19 +122,9 @@ class CocoDataset(CustomDataset):
 
     def _set_categories(self) -> None:
         """Fix the label of every category: its place in ``CLASSES``."""
-        # some well-known files have names with blanks at their end
-        id_of = {cat['name'].strip(): cat['id'] for cat in self.coco.dataset.get('categories', [])}
-        names = [name.strip() for name in self.CLASSES]
-        self.cat2label = {id_of[name]: i for i, name in enumerate(names) if name in id_of}
+        categories = self.coco.dataset.get('categories', [])
+        self.cat2label = labels_of_categories(categories, self.CLASSES, self.ann_file)
         self.cat_ids = list(self.cat2label)
-        in_file = [cat_id for cat_id in id_of.values() if cat_id in self.cat2label]
-        if in_file != self.cat_ids:
-            _LOGGER.warning(
-                '%s: the categories have another order in the file than in classes=%s. Labels follow classes here; '
-                'checkpoints of mmdetection 2.x trained with this config have labels in the order of the file.',
-                self.ann_file,
-                tuple(self.CLASSES),
-            )
 
     def _adopt_classes(self) -> None:
         pass  # the names were changed when the file was read
@@ -145,12 +134,7 @@ class CocoDataset(CustomDataset):
         return [self.CLASSES[label] for label in sorted(self.cat2label.values())]
 
     def _image_entry(self, img_id: int) -> dict:
-        info = self.coco.imgs[img_id]
-        missing = [key for key in ('file_name', 'width', 'height') if key not in info]
-        if missing:
-            raise ValueError(f'{self.ann_file}: image {img_id} has no {", ".join(missing)}; it has {sorted(info)}')
-        info['filename'] = info['file_name']
-        return info
+        return with_filename(self.coco.imgs[img_id], self.ann_file)
 
     def _category_labels(self) -> dict[int, int]:
         return self.cat2label
@@ -194,11 +178,7 @@ class CocoDataset(CustomDataset):
 
     def _usable_annotations(self, img_info: dict, ann_info: Sequence[dict]) -> list[dict]:
         """The annotations of an image that count: of the classes, with a usable box."""
-        anns = [ann for ann in ann_info if ann['category_id'] in self.cat2label]
-        xywh = np.asarray([ann['bbox'] for ann in anns], dtype=np.float64).reshape(-1, 4)
-        areas = np.asarray([ann['area'] for ann in anns], dtype=np.float64)
-        usable = has_area(xywh, areas) & overlaps_image(xywh, np.asarray([img_info['width'], img_info['height']]))
-        return [ann for ann, use in zip(anns, usable) if use]
+        return usable_annotations(ann_info, self.cat2label, (img_info['width'], img_info['height']))
 
     def _parse_ann_info(self, img_info: dict, ann_info: Sequence[dict]) -> dict:
         """Arrays from the annotations of an image.
@@ -281,12 +261,7 @@ class CocoDataset(CustomDataset):
         coco_gt: COCO | None = None,
     ) -> np.ndarray:
         """Average recall of proposals (P,) for each number of them; classes are left aside, crowds too."""
-        gts = []
-        coco_gt = coco_gt or self.coco
-        for img_id in self.img_ids:
-            anns = coco_gt.img_ann_map.get(img_id, [])
-            gts.append(xyxy_of([ann for ann in anns if not is_ignored(ann)]))
-        return eval_recalls(gts, results, proposal_nums, iou_thrs, logger=logger).mean(axis=1)
+        return average_recalls(coco_gt or self.coco, self.img_ids, results, proposal_nums, iou_thrs, logger)
 
     def format_results(
         self, results: Sequence[Any], jsonfile_prefix: str | None = None, **kwargs
@@ -343,7 +318,10 @@ class CocoDataset(CustomDataset):
         for metric in metrics:
             print_log(f'Evaluating {metric}...', logger=logger)
             if metric == 'proposal_fast':
-                out.update(self._evaluate_proposal_fast(results, coco_gt, proposal_nums, thrs, logger))
+                # users' own methods do not know of a restriction
+                restricted = {} if coco_gt is self.coco else dict(coco_gt=coco_gt)
+                recalls = partial(self.fast_eval_recall, results, proposal_nums, thrs, logger='silent', **restricted)
+                out.update(recall_figures(results, proposal_nums, recalls, logger))
                 continue
             if metric not in result_files:
                 raise KeyError(f'metric {metric!r}: the results hold only {", ".join(result_files)}')
@@ -354,20 +332,6 @@ class CocoDataset(CustomDataset):
                 )
             )
         return out
-
-    def _evaluate_proposal_fast(
-        self, results: Sequence[Any], coco_gt: COCO, proposal_nums: Sequence[int], iou_thrs: Sequence[float], logger
-    ) -> dict[str, float]:
-        if len(results) and not isinstance(results[0], np.ndarray):
-            raise KeyError(
-                "metric 'proposal_fast' needs proposals, one array (n, 5) for each image; the results are "
-                'detections of classes'
-            )
-        restricted = {} if coco_gt is self.coco else dict(coco_gt=coco_gt)  # of which users' own methods do not know
-        recalls = self.fast_eval_recall(results, proposal_nums, iou_thrs, logger='silent', **restricted)
-        figures = OrderedDict((f'AR@{num}', float(recall)) for num, recall in zip(proposal_nums, recalls))
-        print_log(''.join(f'\n{name}\t{value:.4f}' for name, value in figures.items()), logger=logger)
-        return figures
 
     def evaluate(
         self,
@@ -418,24 +382,9 @@ class CocoDataset(CustomDataset):
             results, annotations = labelled_only(self, results)
         result_files, folder = self._write_for_metrics(results, jsonfile_prefix)
         try:
-            return self.evaluate_det_segm(
-                results,
-                result_files,
-                annotations,
-                metrics,
-                logger,
-                classwise,
-                proposal_nums,
-                iou_thrs,
-                metric_items,
-                backend,
-            )
+            which = (results, result_files, annotations, metrics)
+            how = (logger, classwise, proposal_nums, iou_thrs, metric_items, backend)
+            return self.evaluate_det_segm(*which, *how)
         finally:
             if folder is not None:
                 folder.cleanup()
-
-
-def xyxy_of(anns: Sequence[dict]) -> np.ndarray:
-    """Boxes (n, 4) float32 xyxy px of annotations, whose are xywh."""
-    xywh = np.asarray([ann['bbox'] for ann in anns], dtype=np.float64).reshape(-1, 4)
-    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1).astype(np.float32)

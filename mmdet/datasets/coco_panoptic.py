@@ -13,8 +13,9 @@ from mmdet.core.evaluation.panoptic_utils import INSTANCE_OFFSET, VOID, id2rgb
 from mmdet.core.visualization.dataset_colours import COCO_PANOPTIC_PALETTE
 from mmdet.datasets.api_wrappers import COCO, COCOPanoptic, pq_compute_multi_core
 from mmdet.datasets.audit.annotation_rules import fill_annotations, format_list, repeated_ids
-from mmdet.datasets.coco import CocoDataset, xyxy_of
+from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.custom import DISK, under
+from mmdet.datasets.formats.coco_entries import xyxy_of
 from mmdet.datasets.metrics.coco_results import write_result_files
 from mmdet.datasets.metrics.panoptic_results import (
     GROUPS,

@@ -26,6 +26,7 @@ def corner_pool(x: Tensor, mode: str) -> Tensor:
     axis, backwards = DIRECTIONS[mode]
     if not backwards:
         return x.cummax(axis).values
+    # torch's running maximum knows one direction only
     return x.flip(axis).cummax(axis).values.flip(axis)
 
 

@@ -53,7 +53,9 @@ def deform_conv2d(
     features, offset, weight, bias, mask = tensors
     if not features.numel() or not offset.numel():
         out = features.new_zeros(len(features), weight.size(0), *offset.shape[-2:])
+        # attached to all of them: the other processes of a run wait for these gradients, too
         return (out + sum(t.sum() * 0 for t in tensors if t is not None)).to(input.dtype)
+    # autocast would hand the kernel half precision, in which offsets of large maps lose whole cells
     with torch.autocast(features.device.type, enabled=False):
         out = torchvision.ops.deform_conv2d(
             features, offset, weight, bias, _pair(stride), _pair(padding), _pair(dilation), mask

@@ -82,15 +82,18 @@ def _roi_align_max(
     batch = rois[:, 0].long()
     shift = 0.5 if aligned else 0.0
     start, end = rois[:, 1:].mul(spatial_scale).sub(shift).split(2, dim=1)  # x, y
+    # the old form makes RoIs at least one cell large; the new one may leave them without a sample, which gives 0
     size = end - start if aligned else (end - start).clamp(min=1)
     xs, x_used = _sample_positions(start[:, 0], size[:, 0], output_size[1], sampling_ratio)
     ys, y_used = _sample_positions(start[:, 1], size[:, 1], output_size[0], sampling_ratio)
     candidates = [
+        # -inf and not 0 for samples that a RoI does not have: all of its features may be negative
         _bilinear(features, batch, y, x).masked_fill(~(y_ok & x_ok)[:, None, None, None], -torch.inf)
         for y, y_ok in zip(ys, y_used)
         for x, x_ok in zip(xs, x_used)
     ]
     if not candidates:
+        # attached to the features: another process of the run waits for their gradient
         return features.new_zeros(len(rois), features.size(1), *output_size) + features.sum() * 0
     best = torch.stack(candidates).max(0).values
     return torch.where(best == -torch.inf, best.new_zeros(()), best)  # a RoI without samples
@@ -123,6 +126,7 @@ def _bilinear(features: Tensor, batch: Tensor, ys: Tensor, xs: Tensor) -> Tensor
 
 def _neighbours(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Lower and upper cell of each position, the part of the upper one, and whether it counts as inside."""
+    # before the clamp: up to a cell outside a sample reads the border, further out it counts 0, as in the CUDA kernels
     inside = (position >= -1) & (position <= size)
     position = position.clamp(0, size - 1)
     low = position.floor()

@@ -11,8 +11,7 @@ import torch
 from mixture import write_mixture
 from mmcv import Config
 from mmcv.utils import logging as mmcv_logging
-from process import python
-from test_two_processes import free_port
+from process import python_pair
 from tiny import ROOT, draw_data
 
 from mmdet.apis import set_random_seed, train_detector
@@ -110,11 +109,8 @@ def test_validation_losses_are_those_of_every_image_once(folder, tmp_path):
 
 def test_two_processes_share_batches_and_sum_losses(folder):
     config = write_mixture(folder)
-    done = python(
-        *('-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}'),
-        *(ROOT / 'tests/runtime/mixing_worker.py', config),
-    )
-    assert 'all processes agree' in done.stdout
+    first, _ = python_pair(ROOT / 'tests/runtime/mixing_worker.py', config)
+    assert 'all processes agree' in first.stdout
 
 
 def test_evaluation_logs_losses_and_figures_by_source_and_by_class(folder, tmp_path):

@@ -4,14 +4,12 @@ import json
 import re
 
 from ddp_options_worker import OPTIONS, check_options
-from process import python
-from test_two_processes import free_port
+from process import python_pair
 from tiny import ROOT, write_config
 from two_processes import run_two
 
 from mmdet.models.options import acceleration
 
-TORCHRUN = ('-m', 'torch.distributed.run', '--nproc_per_node=2')
 OPTIONS_OF_THE_RUN = {
     'data.pin_memory': 'True',
     'data.persistent_workers': 'True',
@@ -40,8 +38,8 @@ def test_options_of_the_run_together_with_those_of_the_model(tiny_data, tmp_path
     changes = [f'{key}={value}' for key, value in OPTIONS_OF_THE_RUN.items()]
     changes += ['model.channels_last=True', 'model.fold_norm=True', 'model.fixed_size=True', 'data.workers_per_gpu=1']
     changes += ['runner.max_epochs=1', 'data.samples_per_gpu=2', 'evaluation.loss=True']
-    python(
-        *(*TORCHRUN, f'--master_port={free_port()}', 'tools/train.py', write_config(tiny_data)),
+    python_pair(
+        *('tools/train.py', write_config(tiny_data)),
         *('--work-dir', tmp_path, '--launcher', 'pytorch', '--seed', '0', '--cfg-options', *changes),
     )
     (log,) = tmp_path.glob('*.log.json')

@@ -4,9 +4,8 @@ import json
 
 import pytest
 import torch
-from process import python
-from test_two_processes import free_port
-from tiny import ROOT, draw_data, write_config
+from process import python_pair
+from tiny import draw_data, write_config
 
 STAGES = """
 dist_params = dict(backend='gloo')
@@ -63,10 +62,9 @@ def run(tmp_path_factory):
     draw_data(folder)
     (folder / 'rank_weights.py').write_text(RANK_WEIGHTS)
     config = write_config(folder, STAGES)
-    python(
-        *('-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}'),
+    python_pair(
         *('tools/train_stages.py', config, '--work-dir', folder / 'work', '--launcher', 'pytorch'),
-        PYTHONPATH=f'{ROOT}:{folder}',
+        search_path=[str(folder)],
     )
     return folder / 'work'
 

@@ -1,17 +1,10 @@
 import os
-import socket
 import subprocess
 
 import pytest
 from ddp_worker import check_everything
 from tiny import ROOT, write_config
 from two_processes import run_two
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(('', 0))
-        return sock.getsockname()[1]
 
 
 def test_process_without_anything_to_learn_neither_hangs_nor_differs(tiny_data, tmp_path):

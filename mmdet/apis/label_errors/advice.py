@@ -77,8 +77,8 @@ def sentences(rates: Sequence[Rate], declared: Mapping[str, Collection[str]] = N
         lines.append(f'{text}; for its images: {step_text(directives)}' if directives else text)
         if rate.low >= WORTH_A_TEACHER:
             lines.append(
-                f'{rate.source}: a detector that is trained on so few of the objects gains by going on with a teacher '
-                '(docs/teacher.md)'
+                f'{rate.source}: a detector that is trained on so small a part of the objects gains by going on with a '
+                'teacher (docs/teacher.md)'
             )
     return lines
 

@@ -132,8 +132,7 @@ def bbox2result(bboxes: Tensor | np.ndarray, labels: Tensor | np.ndarray, num_cl
     Returns:
         ``num_classes`` float arrays (n_c, 5), in the order of the detections.
     """
-    if isinstance(bboxes, Tensor):
-        bboxes, labels = bboxes.detach().cpu().numpy(), labels.detach().cpu().numpy()
+    bboxes, labels = (x.detach().cpu().numpy() if isinstance(x, Tensor) else x for x in (bboxes, labels))
     if len(bboxes) == 0:
         return [np.zeros((0, 5), dtype=np.float32) for _ in range(num_classes)]
     return [bboxes[labels == i, :] for i in range(num_classes)]

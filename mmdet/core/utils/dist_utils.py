@@ -43,8 +43,16 @@ def _size_buckets(tensors: Sequence[Tensor], limit: float) -> list[list[Tensor]]
     return buckets
 
 
-def _allreduce_coalesced(tensors: Sequence[Tensor], world_size: int, bucket_size_mb: float = -1) -> None:
-    """Mean over the processes, in place, of many tensors in one message for each type."""
+def average_tensors(tensors: Sequence[Tensor], bucket_size_mb: float = -1) -> None:
+    """Replace every float tensor by its mean over the processes, in one message for each type.
+
+    Args:
+        tensors: of the same number and shapes in all processes.
+        bucket_size_mb: greatest size of one message in MiB; -1: no limit.
+    """
+    _, world_size = get_dist_info()
+    if world_size == 1:
+        return
     limit = bucket_size_mb * _MIB if bucket_size_mb > 0 else float('inf')
     for bucket in _size_buckets(tensors, limit):
         flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
@@ -67,7 +75,7 @@ def allreduce_grads(params: Iterable[torch.nn.Parameter], coalesce: bool = True,
         return
     grads = [p.grad.detach() for p in params if p.requires_grad and p.grad is not None]
     if coalesce:
-        _allreduce_coalesced(grads, world_size, bucket_size_mb)
+        average_tensors(grads, bucket_size_mb)
     else:
         for grad in grads:
             dist.all_reduce(grad.div_(world_size))

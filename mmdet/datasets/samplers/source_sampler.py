@@ -163,6 +163,7 @@ class SourceRatioBatchSampler(SourceBatchSampler):
         for counts in compositions(self.fractions, self.batch_size, self.num_batches):
             # every group of a source is owed its part of the images that this batch takes of it
             behind += counts[:, None] * self.group_fractions
+            # what the sources of this batch are owed most decides, nothing is drawn: all processes find the same group
             group = int((behind * (counts > 0)[:, None]).sum(0).argmax())
             batch = []
             for source in np.flatnonzero(counts):
@@ -194,6 +195,7 @@ class _Queue:
 
     def take(self) -> int:
         if not self.waiting:
+            # a new order each time round: with the old one the same images would meet in a batch again and again
             self.waiting = self.rng.permutation(self.images).tolist()
         return self.waiting.pop()
 
@@ -220,6 +222,7 @@ def compositions(fractions: np.ndarray, batch_size: int, num_batches: int) -> np
     for row in out if left else ():
         owed += remainder
         # by what is owed, then by the remainder, then by number: the same in all processes
+        # rounded: what is equal on paper differs in its last bits from machine to machine, and ties must not
         best = np.lexsort((-remainder, -np.where(remainder > 0, owed.round(9), -np.inf)))[:left]
         row[best] += 1
         owed[best] -= 1
@@ -279,11 +282,13 @@ class SourceRepeatBatchSampler(SourceBatchSampler):
             # whole steps of all processes, so that none of them waits for another at the end
             runs.append(np.resize(order, math.ceil(len(order) / step) * step) if len(order) else order)
         batches = np.concatenate(runs).astype(np.int64).reshape(-1, self.batch_size)
+        # mixed, as the groups stand one after the other: an epoch would end with nothing but upright images
         yield from batches[rng.permutation(len(batches))]
 
 
 def _count_per_epoch(images: int, factor: float) -> int:
     """How many of so many images come in an epoch."""
+    # not round(), which takes halves to even numbers: a single image at 0.5 would never come
     return math.floor(images * factor + 0.5)
 
 

@@ -1,6 +1,6 @@
 """AutoAssign: which points are positives, and how far, is learnt (https://arxiv.org/abs/2007.03496).
 
-Legend: n points of an image, on all levels; G objects; K classes.
+Legend: see ``mmdet/core/legend.md``; a row is a point.
 """
 
 from collections.abc import Sequence
@@ -33,9 +33,10 @@ def positive_loss(p_pos: Tensor, prior: Tensor) -> Tensor:
     """Sum over objects of -log of the mean probability of their points, which confidence and prior weigh.
 
     Args:
-        p_pos: (n, G) probability of class and place.
-        prior: (n, G) how likely a point is a positive of an object, by its place alone.
+        p_pos: (R, G) probability of class and place.
+        prior: (R, G) how likely a point is a positive of an object, by its place alone.
     """
+    # w+ of the paper: exp(P+ / tau) with tau = 1/3, so that points which fit already lead the others
     weights = (p_pos * CONFIDENCE_POWER).exp() * prior
     weights = weights / weights.sum(dim=0, keepdim=True).clamp(min=EPS)
     mean = (p_pos * weights).sum(dim=0)
@@ -43,21 +44,23 @@ def positive_loss(p_pos: Tensor, prior: Tensor) -> Tensor:
 
 
 def negative_weights(ious: Tensor, gt_labels: Tensor, inside: Tensor, num_classes: int) -> Tensor:
-    """(n, K) how far each point is a negative of each class: 1 but for points in objects of the class.
+    """(R, K) how far each point is a negative of each class: 1 but for points in objects of the class.
 
     There, the better the overlap of the point's box, the less; of several objects of the class the last one counts.
 
     Args:
-        ious: (n, G) of the predicted boxes.
+        ious: (R, G) of the predicted boxes.
         gt_labels: (G,).
-        inside: (n, G) bool.
+        inside: (R, G) bool.
         num_classes: K.
     """
     if not len(gt_labels):
         return ious.new_ones(len(ious), num_classes)
+    # 1 / (1 - IoU) tells good boxes apart, which IoU hardly does: 0.9 counts twice what 0.8 does
     quality = 1 / (1 - ious).clamp(min=EPS)
     low = quality.masked_fill(~inside, torch.inf).amin(dim=0)
     high = quality.masked_fill(~inside, -torch.inf).amax(dim=0)
+    # EPS above as well as below: of a single point in an object low = high, and 0 / 0 has to be 1
     normalised = torch.where(inside, (quality - low + EPS) / (high - low + EPS), 0.0)
     order = torch.where(inside, torch.arange(1, len(gt_labels) + 1, device=ious.device), 0)
     last = order.new_zeros(len(ious), num_classes).scatter_reduce(1, gt_labels.expand_as(order), order, 'amax')
@@ -65,14 +68,15 @@ def negative_weights(ious: Tensor, gt_labels: Tensor, inside: Tensor, num_classe
 
 
 def negative_loss(joint: Tensor, weights: Tensor) -> Tensor:
-    """(n, K) focal losses of joint probabilities (n, K), lowered by ``weights`` (n, K), against 0."""
+    """(R, K) focal losses of joint probabilities (R, K), lowered by ``weights`` (R, K), against 0."""
     lowered = joint * weights
     return lowered**2 * probability_cross_entropy(lowered, torch.zeros_like(lowered))
 
 
 def centre_loss(prior: Tensor) -> Tensor:
-    """Number of objects over the sum of their priors (n, G); 0 where no point lies in an object."""
+    """Number of objects over the sum of their priors (R, G); 0 where no point lies in an object."""
     total = prior.sum()
+    # priors that shrink to nothing leave an object without positives, and its loss of positives with them
     return torch.where(total > 0, prior.size(1) / total.clamp(min=EPS), total)
 
 
@@ -109,15 +113,15 @@ class CenterPrior(nn.Module):
             anchor_points_list: L times (H * W, 2).
             gt_bboxes: (G, 4).
             labels: (G,).
-            inside_gt_bbox_mask: (n, G) bool.
+            inside_gt_bbox_mask: (R, G) bool.
 
         Returns:
-            (n, G), 0 outside the objects; the mask, with the forced points.
+            (R, G), 0 outside the objects; the mask, with the forced points.
         """
         points = torch.cat(list(anchor_points_list))
         strides = torch.cat([p.new_full((len(p),), s) for p, s in zip(anchor_points_list, self.strides)])
         centres = (gt_bboxes[:, :2] + gt_bboxes[:, 2:]) / 2
-        ways = (points[:, None] - centres) / strides[:, None, None] - self.mean[labels]  # (n, G, 2)
+        ways = (points[:, None] - centres) / strides[:, None, None] - self.mean[labels]  # (R, G, 2)
         prior = torch.exp(-(ways**2) / (2 * self.sigma[labels] ** 2)).prod(dim=-1)
         inside = inside_gt_bbox_mask
         if self.force_topk and len(labels):
@@ -181,11 +185,11 @@ class AutoAssignHead(FCOSHead):
         """The loss of positives of one image, summed over its objects; a tuple with one scalar.
 
         Args:
-            cls_score: (n, K) probabilities.
-            objectness: (n, 1) probabilities.
-            reg_loss: (n, G) box losses.
+            cls_score: (R, K) probabilities.
+            objectness: (R, 1) probabilities.
+            reg_loss: (R, G) box losses.
             gt_labels: (G,).
-            center_prior_weights: (n, G).
+            center_prior_weights: (R, G).
         """
         # the box loss as the likelihood of the box: a point is a positive as far as class, object and box fit
         p_pos = (cls_score * objectness)[:, gt_labels] * (-reg_loss).exp()
@@ -203,12 +207,12 @@ class AutoAssignHead(FCOSHead):
         """The loss of negatives of one image, summed over its points; a tuple with one scalar.
 
         Args:
-            cls_score: (n, K) probabilities.
-            objectness: (n, 1) probabilities.
+            cls_score: (R, K) probabilities.
+            objectness: (R, 1) probabilities.
             gt_labels: (G,).
-            ious: (n, G).
-            inside_gt_bbox_mask: (n, G) bool.
-            weights: (n, 1) or (n, K) factors, as the image says.
+            ious: (R, G).
+            inside_gt_bbox_mask: (R, G) bool.
+            weights: (R, 1) or (R, K) factors, as the image says.
         """
         lowering = negative_weights(ious, gt_labels, inside_gt_bbox_mask, cls_score.size(1))
         return ((negative_loss(cls_score * objectness, lowering) * weights).sum() * self.neg_loss_weight,)
@@ -251,6 +255,7 @@ class AutoAssignHead(FCOSHead):
         if of_images is not None:
             pos, centre = ([part * weight for part, weight in zip(parts, of_images)] for parts in (pos, centre))
         num_objects = reduce_mean(points.new_full((), float(sum(map(len, gt_bboxes))))).clamp(min=1)
+        # how many positives the priors expect: the assignment is soft, and no count of positives is there
         prior_sum = reduce_mean(sum(prior.detach().sum() for prior in priors)).clamp(min=1)
         # images without objects use neither boxes nor priors: other processes wait for their gradients all the same
         attached = boxes.sum() * 0 + (self.center_prior.mean.sum() + self.center_prior.sigma.sum()) * 0
@@ -263,13 +268,13 @@ class AutoAssignHead(FCOSHead):
     def _compare_boxes(
         self, bbox_pred: Tensor, targets: Tensor, inside: Tensor, points: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Box losses (n, G) of one image's predictions, and their overlaps (n, G) with the object they fit best.
+        """Box losses (R, G) of one image's predictions, and their overlaps (R, G) with the object they fit best.
 
         Args:
-            bbox_pred: (n, 4) distances.
-            targets: (n, G, 4) distances.
-            inside: (n, G) bool; overlaps are 0 elsewhere.
-            points: (n, 2).
+            bbox_pred: (R, 4) distances.
+            targets: (R, G, 4) distances.
+            inside: (R, G) bool; overlaps are 0 elsewhere.
+            points: (R, 2).
         """
         shape = targets.shape[:2]
         flat = points[:, None].expand(*shape, 2).reshape(-1, 2)
@@ -290,7 +295,7 @@ class AutoAssignHead(FCOSHead):
         gt_labels: list[Tensor],
         img_metas: list[ImgMeta],
     ) -> Tensor:
-        """(N, n, 1) or (N, n, K) factors of the negative loss, as the images say."""
+        """(N, R, 1) or (N, R, K) factors of the negative loss, as the images say."""
         labels = torch.stack(
             [
                 functional.pad(labels, (1, 0), value=self.num_classes)[first_inside(mask)]
@@ -307,11 +312,11 @@ class AutoAssignHead(FCOSHead):
         return probability_weights(self, joint, labels, targets.label_weights, img_metas)
 
     def get_targets(self, points: Sequence[Tensor], gt_bboxes_list: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Which of the points, L times (H * W, 2), lie in the objects, N times (n, G); distances, N times (n, G, 4)."""
+        """Which of the points, L times (H * W, 2), lie in the objects, N times (R, G); distances, N times (R, G, 4)."""
         return multi_apply(self._get_target_single, gt_bboxes_list, points=torch.cat(list(points)))
 
     def _get_target_single(self, gt_bboxes: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Masks (n, G) and distances (n, G, 4) of one image."""
+        """Masks (R, G) and distances (R, G, 4) of one image."""
         distances = points_to_boxes(points, gt_bboxes.expand(len(points), -1, -1))
         return distances.amin(dim=-1) > 0, distances
 
@@ -322,7 +327,7 @@ class AutoAssignHead(FCOSHead):
 
 
 def first_inside(mask: Tensor) -> Tensor:
-    """(n,) number from 1 of the first object that each point is in, by (n, G) bool; 0: none."""
+    """(R,) number from 1 of the first object that each point is in, by (R, G) bool; 0: none."""
     padded = functional.pad(mask, (1, 0), value=False).byte()
     return padded.argmax(dim=1)
 

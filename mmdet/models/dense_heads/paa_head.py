@@ -143,7 +143,7 @@ class PAAHead(ATSSHead):
             scores.flatten(0, 1),
             targets.labels.flatten(),
             label_weights.flatten(),
-            avg_factor=num_pos.clamp(min=len(img_metas)),
+            avg_factor=num_pos.clamp(min=len(img_metas)),  # without an object the negatives' loss is divided, too
         )
         images, rows = positive.nonzero(as_tuple=True)
         wanted, weights = targets.bbox_targets[images, rows], targets.bbox_weights[images, rows, 0]
@@ -157,7 +157,7 @@ class PAAHead(ATSSHead):
         return dict(loss_cls=loss_cls, loss_bbox=loss_bbox, loss_iou=loss_iou)
 
     def _box_loss(self, boxes: Tensor, wanted: Tensor, ious: Tensor, weights: Tensor, num_pos: Tensor) -> Tensor:
-        """Loss of the positives' boxes (P, 4), which count by their IoUs (P,); ``weights`` (P,) are of their images."""
+        """Mean loss of P boxes that their IoUs weigh and divide; ``weights`` (P,), of their images, only weigh."""
         return self.loss_bbox(boxes, wanted, ious.clamp(min=MIN_IOU) * weights, avg_factor=ious.sum())
 
     def get_pos_loss(

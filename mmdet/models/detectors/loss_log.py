@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mmdet.utils.running.group_failure import is_grouped
+
 # Values that one message between the processes holds. All must send the same length even where their names differ,
 # so that the difference is reported instead of hanging.
 MESSAGE_SLOTS = 64
@@ -44,7 +46,7 @@ def parse_losses(
     names = list(scalars)
     if also is not None:
         names, values = names + also[0], torch.cat([values, also[1].to(values)])
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+    if is_grouped():
         return total, _mean_over_processes(names, values)
     return total, dict(zip(names, values if on_device else values.tolist()))
 

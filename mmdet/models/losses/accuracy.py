@@ -1,8 +1,18 @@
-"""Share of right classes."""
+"""Percentage of right classes."""
+
+from typing import overload
 
 from torch import Tensor, nn
 
 from mmdet.models.losses.utils import full_precision
+
+
+@overload
+def accuracy(pred: Tensor, target: Tensor, topk: int = 1, thresh: float | None = None) -> Tensor: ...
+
+
+@overload
+def accuracy(pred: Tensor, target: Tensor, topk: tuple[int, ...], thresh: float | None = None) -> list[Tensor]: ...
 
 
 def accuracy(

@@ -1,6 +1,6 @@
 """Cross entropy in three forms: one softmax, independent sigmoids, and one sigmoid mask of the right class."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -104,7 +104,7 @@ def mask_cross_entropy(
     target: Tensor,
     label: Tensor,
     reduction: str = 'mean',
-    avg_factor: float | None = None,
+    avg_factor: float | Tensor | None = None,
     class_weight: Tensor | None = None,
     ignore_index: int | None = None,
     row_weights: Tensor | None = None,
@@ -176,6 +176,7 @@ class CrossEntropyLoss(ReducedLoss):
         self.class_weight = class_weight
         self.ignore_index = ignore_index
         self.avg_non_ignore = avg_non_ignore
+        self.cls_criterion: Callable[..., Tensor]
         self.cls_criterion = binary_cross_entropy if use_sigmoid else mask_cross_entropy if use_mask else cross_entropy
 
     def extra_repr(self) -> str:

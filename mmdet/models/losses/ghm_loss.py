@@ -49,6 +49,9 @@ def density_weights(
 class _GradientHarmonised(nn.Module):
     """Bins, running counts (both buffers) and numbers that the two losses share."""
 
+    edges: Tensor
+    acc_sum: Tensor
+
     def __init__(self, bins: int, momentum: float, loss_weight: float, reduction: str, last_edge: float) -> None:
         super().__init__()
         self.bins = bins

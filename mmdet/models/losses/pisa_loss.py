@@ -47,6 +47,7 @@ def _importance(ious: Tensor, labels: Tensor, gts: Tensor) -> Tensor:
     """
     most = labels.bincount().max()
     per_object = labels * (gts.max() + 1) + gts
+    # an IoU is at most 1, a step of the rank within the object is 1: the latter decides, the IoU among equals
     rank = _rank_within(labels, ious + (most - _rank_within(per_object, ious)))
     return (most - rank).to(ious) / most
 
@@ -132,6 +133,7 @@ def carl_loss(
         return dict(loss_carl=cls_score.sum().reshape(1) * 0.0)
     scores = cls_score.float().sigmoid() if sigmoid else cls_score.float().softmax(-1)
     weights = (bias + (1 - bias) * scores[pos, labels[pos]]).pow(k)
+    # of mean 1: otherwise the loss would fall as soon as the detector is less sure of everything
     weights = weights * len(pos) / weights.sum()
     deltas = _of_class(bbox_pred, pos, labels[pos])
     loss = loss_bbox(deltas, bbox_targets[pos], reduction_override='none')

@@ -93,6 +93,7 @@ class SeesawLoss(nn.Module):
         self.loss_weight = loss_weight
         self.return_dict = return_dict
         self.cls_criterion = seesaw_ce_loss
+        self.cum_samples: Tensor
         self.register_buffer('cum_samples', torch.zeros(num_classes + 1))
         # what box heads ask a loss for: it says itself how many logits it needs and how to read them
         self.custom_cls_channels = True
@@ -176,10 +177,10 @@ class SeesawLoss(nn.Module):
         )
         is_background = (labels == self.num_classes).long()
         loss_objectness = cross_entropy(objectness, is_background, label_weights, reduction, avg_factor)
-        losses = dict(
-            loss_cls_objectness=self.loss_weight * loss_objectness, loss_cls_classes=self.loss_weight * loss_classes
-        )
-        return losses if self.return_dict else sum(losses.values())
+        loss_objectness, loss_classes = self.loss_weight * loss_objectness, self.loss_weight * loss_classes
+        if not self.return_dict:
+            return loss_objectness + loss_classes
+        return dict(loss_cls_objectness=loss_objectness, loss_cls_classes=loss_classes)
 
     @torch.no_grad()
     def _count(self, labels: Tensor) -> None:

@@ -98,6 +98,8 @@ class SmoothedLoss(ReducedLoss):
         self.ignore_index = ignore_index
         self.loss_func = loss_func
         self.weighting = weighting
+        self.smoothing_transform: Tensor | None
+        self.class_weight: Tensor | None
         # not persistent: checkpoints of models with another loss keep their keys
         self.register_buffer('smoothing_transform', _square(smoothing_transform), persistent=False)
         weights = None if class_weight is None else torch.as_tensor(class_weight, dtype=torch.float32)

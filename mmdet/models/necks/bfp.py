@@ -1,5 +1,9 @@
 """Balanced feature pyramid of Libra R-CNN (https://arxiv.org/abs/1904.02701)."""
 
+from functools import reduce
+from operator import add
+
+import torch
 from mmcv.cnn import ConvModule
 from mmcv.cnn.bricks import NonLocal2d
 from mmcv.runner import BaseModule
@@ -12,7 +16,7 @@ from mmdet.models.builder import NECKS
 XAVIER = dict(type='Xavier', layer='Conv2d', distribution='uniform')
 
 
-def resize_level(x: Tensor, size: tuple[int, int], coarser: bool) -> Tensor:
+def resize_level(x: Tensor, size: torch.Size, coarser: bool) -> Tensor:
     """A map at another level's ``size``: by maxima where that one is ``coarser``, else by repeating cells."""
     return F.adaptive_max_pool2d(x, size) if coarser else F.interpolate(x, size=size, mode='nearest')
 
@@ -70,7 +74,8 @@ class BFP(BaseModule):
         if len(inputs) != self.num_levels:
             raise ValueError(f'BFP: expected {self.num_levels} inputs, got {len(inputs)}')
         size = inputs[self.refine_level].shape[-2:]
-        mean = sum(resize_level(x, size, i < self.refine_level) for i, x in enumerate(inputs)) / len(inputs)
+        resized = [resize_level(x, size, i < self.refine_level) for i, x in enumerate(inputs)]
+        mean = reduce(add, resized) / len(inputs)
         if self.refine_type is not None:
             mean = self.refine(mean)
         return tuple(x + resize_level(mean, x.shape[-2:], i >= self.refine_level) for i, x in enumerate(inputs))

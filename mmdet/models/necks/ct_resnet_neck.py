@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmdet.models.builder import NECKS
 
 
-def bilinear_kernel(size: tuple[int, int]) -> Tensor:
+def bilinear_kernel(size: Sequence[int]) -> Tensor:
     """(h, w) kernel of a transposed convolution of stride 2 that interpolates linearly."""
     sides = []
     for side in size:
@@ -68,7 +68,7 @@ class CTResNetNeck(BaseModule):
         for layer in self.modules():
             if isinstance(layer, nn.ConvTranspose2d):
                 layer.reset_parameters()
-                layer.weight.data[:, 0] = bilinear_kernel(tuple(layer.weight.shape[2:]))
+                layer.weight.data[:, 0] = bilinear_kernel(layer.weight.shape[2:])
             elif isinstance(layer, nn.BatchNorm2d):
                 constant_init(layer, 1)
             elif not self.use_dcn and isinstance(layer, nn.Conv2d):

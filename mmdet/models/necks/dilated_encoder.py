@@ -78,10 +78,10 @@ class DilatedEncoder(nn.Module):
 
     def init_weights(self) -> None:
         """Xavier values of the first two convolutions, small normal ones in the blocks."""
-        for layer in (self.lateral_conv, self.fpn_conv):
-            caffe2_xavier_init(layer)
-        for layer in (self.lateral_norm, self.fpn_norm):
-            constant_init(layer, 1)
+        for conv in (self.lateral_conv, self.fpn_conv):
+            caffe2_xavier_init(conv)
+        for norm in (self.lateral_norm, self.fpn_norm):
+            constant_init(norm, 1)
         for layer in self.dilated_encoder_blocks.modules():
             if isinstance(layer, nn.Conv2d):
                 normal_init(layer, mean=0, std=0.01)

@@ -1,5 +1,7 @@
 """Feature pyramid grids (https://arxiv.org/abs/2004.03580): pyramids side by side, with paths between them."""
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 from mmcv.cnn import ConvModule
@@ -17,7 +19,7 @@ ACROSS_LATERAL_TRANS = dict(type='conv', kernel_size=1)
 ACROSS_DOWN_TRANS = dict(type='conv', kernel_size=3)
 ACROSS_SKIP_TRANS = dict(type='identity')
 OUTPUT_TRANS = dict(type='last_conv', kernel_size=3)
-INIT = [
+INIT: list[dict] = [
     dict(type='Caffe2Xavier', layer='Conv2d'),
     dict(type='Constant', layer=['_BatchNorm', '_InstanceNorm', 'GroupNorm', 'LayerNorm'], val=1.0),
 ]
@@ -39,8 +41,8 @@ class Transition(BaseModule):
         self.in_channels = in_channels
         self.out_channels = out_channels
 
-    def forward(self, x: Tensor | list[Tensor]) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, H', W')."""
+    def forward(self, x: Any) -> Tensor:
+        """(N, in_channels, H, W), or a list of such maps -> (N, out_channels, H', W')."""
         raise NotImplementedError(f'{type(self).__name__} must say what it does with a map')
 
 
@@ -293,7 +295,7 @@ class FPG(BaseModule):
                 'multiple of the coarsest stride (size_divisor of Pad), and transitions between levels must double or '
                 'halve the size'
             )
-        return sum(maps.values())
+        return reduce(add, maps.values())
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """``len(in_channels)`` maps, finest first, to ``num_outs`` maps ``(N, out_channels, H_i, W_i)``.
@@ -310,10 +312,8 @@ class FPG(BaseModule):
             pyramids.append(self._next_pyramid(path, transitions, first, pyramids[-1]))
         return tuple(trans(list(maps)) for trans, maps in zip(self.output_transition, zip(*pyramids)))
 
-    def _next_pyramid(
-        self, path: str, transitions: nn.ModuleList, first: list[Tensor], before: list[Tensor]
-    ) -> list[Tensor]:
-        """One further pyramid from the first one and the one before."""
+    def _next_pyramid(self, path: str, transitions: Any, first: list[Tensor], before: list[Tensor]) -> list[Tensor]:
+        """One further pyramid from the first and the one before; ``transitions``: an ``nn.ModuleDict`` a level."""
         same, step = ('same_up', -1) if path == 'bu' else ('same_down', 1)
         pyramid = list(before)
         for level in range(self.num_outs)[::-step]:

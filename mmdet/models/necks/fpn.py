@@ -108,7 +108,7 @@ class FPN(BaseModule):
         laterals = self._top_down(laterals)
         outs = self._smooth(laterals)
         source = {'on_input': inputs[self.backbone_end_level - 1], 'on_lateral': laterals[-1], 'on_output': outs[-1]}
-        return tuple(self._extend(outs, source.get(self.add_extra_convs)))
+        return tuple(self._extend(outs, source.get(str(self.add_extra_convs))))
 
     def _top_down(self, laterals: list[Tensor]) -> list[Tensor]:
         """Add every level, upsampled, to the next finer one, from the top."""

@@ -1,6 +1,6 @@
 """The pyramid that a search found, NAS-FPN (https://arxiv.org/abs/1904.07392)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
@@ -57,8 +57,8 @@ def make_stage(channels: int, norm_cfg: dict | None) -> nn.ModuleDict:
     )
 
 
-def run_stage(cells: nn.ModuleDict, levels: list[Tensor]) -> list[Tensor]:
-    """P3 to P7, each (N, C, H_i, W_i), to maps of the same shapes."""
+def run_stage(cells: Any, levels: list[Tensor]) -> list[Tensor]:
+    """By the ``nn.ModuleDict`` of merging cells, P3 to P7, each (N, C, H_i, W_i), to maps of the same shapes."""
     names = [f'p{i + 3}' for i in range(len(levels))]
     maps = dict(zip(names, levels))
     for merge in STAGE:

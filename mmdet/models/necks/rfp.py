@@ -1,5 +1,6 @@
 """Recursive feature pyramid of DetectoRS (https://arxiv.org/abs/2006.02334)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -85,7 +86,7 @@ class RFP(FPN):
             raise ValueError(f'rfp_steps: expected at least 1, got {rfp_steps}')
         super().__init__(init_cfg=init_cfg, **kwargs)
         self.rfp_steps = rfp_steps
-        self.rfp_modules = nn.ModuleList(build_backbone(rfp_backbone) for _ in range(rfp_steps - 1))
+        self.rfp_modules: Iterable[Any] = nn.ModuleList(build_backbone(rfp_backbone) for _ in range(rfp_steps - 1))
         self.rfp_aspp = ASPP(self.out_channels, aspp_out_channels, aspp_dilations)
         self.rfp_weight = nn.Conv2d(self.out_channels, 1, 1)
 

@@ -1,5 +1,7 @@
 """The neck of YOLOv3 (https://arxiv.org/abs/1804.02767): from coarse to fine, joining each level with the next."""
 
+from typing import Any
+
 from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor, cat
@@ -83,7 +85,7 @@ class YOLOV3Neck(BaseModule):
         self.num_scales = num_scales
         self.in_channels = in_channels
         self.out_channels = out_channels
-        settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        settings: dict[str, Any] = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.detect1 = DetectionBlock(in_channels[0], out_channels[0], **settings)
         for i in range(1, num_scales):
             wide, narrow = out_channels[i - 1 : i + 1]

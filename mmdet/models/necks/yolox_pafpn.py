@@ -1,6 +1,7 @@
 """The path aggregation network of YOLOX (https://arxiv.org/abs/2107.08430): levels are joined, not added."""
 
 import math
+from typing import Any
 
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmcv.runner import BaseModule
@@ -51,7 +52,9 @@ class YOLOXPAFPN(BaseModule):
         self.in_channels = in_channels
         self.out_channels = out_channels
         settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
-        blocks = dict(num_blocks=num_csp_blocks, add_identity=False, use_depthwise=use_depthwise, **settings)
+        blocks: dict[str, Any] = dict(
+            num_blocks=num_csp_blocks, add_identity=False, use_depthwise=use_depthwise, **settings
+        )
         conv = DepthwiseSeparableConvModule if use_depthwise else ConvModule
         pairs = list(zip(in_channels, in_channels[1:]))  # (finer, coarser)
         self.upsample = nn.Upsample(**upsample_cfg)

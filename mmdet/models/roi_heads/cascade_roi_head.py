@@ -310,6 +310,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
     def _test_mask_scores(self, x: Features, rois: Tensor, labels: Tensor) -> Tensor:
         """Means over the stages (n, K, h, w) of the masks in [0, 1] of RoIs (n, 5)."""
         predictions = self._mask_predictions(x, rois, self._image_context(x))
+        # probabilities are averaged, not logits: one stage with large logits must not outvote the others
         return torch.stack([logits.sigmoid() for logits in predictions]).mean(0)
 
     def onnx_export(self, x: Features, proposals: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Tensor, ...]:

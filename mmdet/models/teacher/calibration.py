@@ -7,6 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mmdet.models.teacher.detections import Annotated, Detections
+from mmdet.utils.running.group_failure import is_grouped
 
 PER_CLASS_AND_SCORE = ('found', 'found_whole', 'free', 'bare')
 PER_CLASS = ('objects', 'images', 'bare_images')
@@ -185,7 +186,7 @@ class Calibration(nn.Module):
         student was taught would be counted as objects.
         """
         total = counts.values.to(self.sums)
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        if is_grouped():
             dist.all_reduce(total)
         self.sums.mul_(self.decay).add_(total)
         self.measured += 1

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from mmdet.core.directives import (
@@ -17,6 +16,7 @@ from mmdet.core.directives import (
     unlabelled_classes,
 )
 from mmdet.core.img_meta import ImgMeta
+from mmdet.core.utils.dist_utils import average_tensors
 from mmdet.models.options.fold_norm import fold_norms
 from mmdet.models.teacher.calibration import Calibration, Counts, Thresholds
 from mmdet.models.teacher.completion import Added, complete_batch
@@ -110,10 +110,9 @@ class Teacher(nn.Module):
         _check('evaluate', evaluate, evaluate in (STUDENT, TEACHER), f'{STUDENT!r} or {TEACHER!r}')
         # in a list, so that no sweep over modules finds it
         self._hidden = [fold_norms(model.requires_grad_(False).eval())]
-        self.momentum = momentum
+        self.momentum, self.measure_every = momentum, measure_every
         self.begin_at = burn_in if isinstance(burn_in, int) else None
         start = {} if isinstance(burn_in, int) or burn_in is None else dict(burn_in)
-        self.measure_every = measure_every
         self.calibration = Calibration(
             num_classes, score_thr, ignore_thr, precision, ignore_precision, missing=missing, **start
         )
@@ -192,6 +191,7 @@ class Teacher(nn.Module):
     def follow(self, student: nn.Module) -> None:
         """Move the average towards the student; buffers too. The first time it becomes the student."""
         steps = int(self.steps)
+        # a young average follows fast: at a momentum of 0.999 the first weights would count for thousands of steps
         keep = 0.0 if steps == 0 else min(self.momentum, (1 + steps) / (10 + steps))
         theirs = dict(student.named_parameters()) | dict(student.named_buffers())
         ours = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
@@ -201,20 +201,9 @@ class Teacher(nn.Module):
         for name, value in ours.items():
             if not value.is_floating_point():
                 value.copy_(theirs[name])
-        self._agree_on_buffers()
+        # batch norm has seen other images on each process: the copies would come to complete one image differently
+        average_tensors([buffer for buffer in self.model.buffers() if buffer.is_floating_point()])
         self.steps += 1
-
-    def _agree_on_buffers(self) -> None:
-        """The mean of the running statistics over the processes; parameters are equal on all of them."""
-        if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-            return
-        buffers = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
-        if buffers:
-            flat = torch.cat([buffer.flatten().float() for buffer in buffers])
-            dist.all_reduce(flat)
-            parts = (flat / dist.get_world_size()).split([buffer.numel() for buffer in buffers])
-            for buffer, part in zip(buffers, parts):
-                buffer.copy_(part.view_as(buffer))
 
     @torch.no_grad()
     def _detect(self, data: Mapping[str, Any]) -> list[Detections]:

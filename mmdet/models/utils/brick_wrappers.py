@@ -12,6 +12,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
 class AdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
     """``adaptive_avg_pool2d`` as a module."""
 
+    output_size: int | tuple[int | None, int | None]
+
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, C, *output_size)``."""
         return adaptive_avg_pool2d(x, self.output_size)

@@ -1,5 +1,7 @@
 """Cross-stage partial layer (https://arxiv.org/abs/1911.11929), as YOLOX uses it."""
 
+from typing import Any
+
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmcv.runner import BaseModule
 from torch import Tensor, cat, nn
@@ -80,7 +82,7 @@ class CSPLayer(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         mid = int(out_channels * expand_ratio)
-        settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        settings: dict[str, Any] = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.main_conv = ConvModule(in_channels, mid, 1, **settings)
         self.short_conv = ConvModule(in_channels, mid, 1, **settings)
         self.final_conv = ConvModule(2 * mid, out_channels, 1, **settings)

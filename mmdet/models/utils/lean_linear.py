@@ -9,7 +9,7 @@ from torch.nn import functional
 from mmdet.models.options.fold_norm import is_plain
 
 
-def lean_linear(layer: nn.Module, x: Tensor) -> Tensor:
+def lean_linear(layer: Any, x: Tensor) -> Tensor:
     """``layer(x)``; the backward pass lets go of ``x`` before it makes the gradient of ``x``.
 
     The features of all RoIs, their gradient and that of the first layer's weight are as large as a whole backbone's

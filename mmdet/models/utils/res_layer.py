@@ -153,10 +153,11 @@ class SimplifiedBasicBlock(BaseModule):
 
     def _sum_of_paths(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
-        if not self.with_norm:
+        norm1, norm2 = self.norm1, self.norm2
+        if norm1 is None or norm2 is None:
             return self.conv2(self.relu(self.conv1(x))) + identity
-        out = self.relu(norm_after_conv(self.conv1, self.norm1, x))
-        return norm_after_conv(self.conv2, self.norm2, out) + identity
+        out = self.relu(norm_after_conv(self.conv1, norm1, x))
+        return norm_after_conv(self.conv2, norm2, out) + identity
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inplanes, H, W)`` to ``(N, planes, H / stride, W / stride)``, not rectified."""

@@ -25,6 +25,11 @@ def one_stage():
 
 
 @pytest.fixture(scope='package')
+def one_level():
+    return built(retinanet(levels=1))
+
+
+@pytest.fixture(scope='package')
 def two_stage():
     return built(mask_rcnn())
 

@@ -159,13 +159,13 @@ def tool(name):
 
 
 @torch.no_grad()
-def test_program_gives_what_the_graph_gives(one_stage, tmp_path):
+def test_program_gives_what_the_graph_gives(one_level, tmp_path):
     options = ExportOptions(batch_size=2, size=(160, 224))
-    about = export_detector(one_stage, tmp_path / 'model.pt2', options)
+    about = export_detector(one_level, tmp_path / 'model.pt2', options)
     files = {'metadata.json': ''}
     program = torch.export.load(tmp_path / 'model.pt2', extra_files=files).module()
     images, sizes = torch.randn(2, 3, 192, 256), torch.tensor([[192, 256], [150, 200]])
-    expected = DetectorGraph(one_stage)(images, sizes)
+    expected = DetectorGraph(one_level)(images, sizes)
     for found, wanted in zip(program(input=images, sizes=sizes), expected):
         torch.testing.assert_close(found, wanted)
     assert json.loads(files['metadata.json'])['classes'] == about['classes'] == list(CLASSES)

@@ -35,16 +35,16 @@ def cfg(tmp_path_factory):
         images.append(dict(id=i + 1, file_name=f'{i}.png', height=150, width=210))
     categories = [dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)]
     (folder / 'train.json').write_text(json.dumps(dict(images=images, annotations=[], categories=categories)))
-    cfg = config_of(retinanet())
+    cfg = config_of(retinanet(levels=1))
     train = dict(type='CocoDataset', classes=CLASSES, ann_file=str(folder / 'train.json'), img_prefix=str(folder))
     cfg.data.train = dict(type='RepeatDataset', times=3, dataset=dict(**train, pipeline=[]))
     return cfg
 
 
 @pytest.fixture(scope='module')
-def plain_file(one_stage, tmp_path_factory):
+def plain_file(one_level, tmp_path_factory):
     path = tmp_path_factory.mktemp('plain') / 'model.onnx'
-    export_detector(one_stage, path, ExportOptions(batch_size=1, size=(160, 224), dynamic_size=False))
+    export_detector(one_level, path, ExportOptions(batch_size=1, size=(160, 224), dynamic_size=False))
     return path
 
 

@@ -190,4 +190,4 @@ def test_directives_that_a_data_set_has_are_not_advised_again():
     said = sentences(rates, dict(a=['negatives', 'unlabeled_classes']))
     assert said == ['a: 40% of the objects are not annotated (30% to 50%)']
     said = sentences([rate('a', None, 200, 0.5, 0.4)])
-    assert len(said) == 2 and said[1].startswith('a: a detector that is trained on so few of the objects gains by')
+    assert len(said) == 2 and said[1].startswith('a: a detector that is trained on so small a part of')

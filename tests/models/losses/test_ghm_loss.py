@@ -29,3 +29,21 @@ def test_ghmr_by_hand():
     loss = build_loss(dict(type='GHMR', mu=3.0, bins=10))
     out = loss(torch.tensor([[4.0, 0.0]]), torch.zeros(1, 2), torch.ones(1, 2))
     assert out.item() == pytest.approx((2.0 * 2 / 1 / 2) / 2, rel=1e-5)
+
+
+def test_ghmc_in_a_single_bin_is_the_plain_mean_and_sums_without_a_divisor():
+    loss = build_loss(dict(type='GHMC', bins=5))
+    given = (torch.zeros(4, 2), torch.ones(4, 2), torch.ones(4, 2))
+    assert loss(*given).item() == pytest.approx(LOG2, rel=1e-5)
+    assert loss(*given, reduction_override='sum').item() == pytest.approx(8 * LOG2, rel=1e-5)
+
+
+def test_ghmr_elements_without_weight_fill_no_bin():
+    loss = build_loss(dict(type='GHMR', mu=3.0, bins=10))
+    out = loss(torch.tensor([[4.0, 0.0]]), torch.zeros(1, 2), torch.tensor([[1.0, 0]]))
+    assert out.item() == pytest.approx(2, rel=1e-5)
+
+
+def test_edges_are_those_of_public_checkpoints():
+    ends = [build_loss(dict(type=kind, bins=4)).state_dict()['edges'][[0, 1, -1]].tolist() for kind in ('GHMC', 'GHMR')]
+    assert ends == [[0, 0.25, pytest.approx(1 + 1e-6, abs=2e-7)], [0, 0.25, 1000]] and ends[0][2] > 1

@@ -66,3 +66,19 @@ def test_carl_loss_without_positives_is_zero_on_the_graph():
     out = carl_loss(logits, torch.ones(2, dtype=torch.long), torch.zeros(2, 4), torch.zeros(2, 4), None, num_class=1)
     out['loss_carl'].backward()
     assert out['loss_carl'].tolist() == [0] and not logits.grad.any()
+
+
+def test_carl_loss_takes_the_deltas_of_each_box_s_class():
+    logits, labels = torch.zeros(3, 3), torch.tensor([1, 0, 2])
+    class_wise = torch.tensor([[9.0] * 4 + [1.0] * 4, [3.0] * 4 + [9.0] * 4, [9.0] * 8])
+    given = (torch.zeros(3, 4), build_loss(dict(type='L1Loss')))
+    out, wanted = (
+        carl_loss(logits, labels, pred, *given, num_class=2)['loss_carl']
+        for pred in (class_wise, torch.tensor([[1.0] * 4, [3.0] * 4, [9.0] * 4]))
+    )
+    assert out.item() == wanted.item() == pytest.approx((4 * 1 + 4 * 3) / 3)
+
+
+def test_background_is_class_80_unless_told_otherwise():
+    given = (torch.zeros(1, 81), torch.tensor([80]), torch.ones(1, 4), torch.zeros(1, 4))
+    assert carl_loss(*given, build_loss(dict(type='L1Loss')))['loss_carl'].item() == 0

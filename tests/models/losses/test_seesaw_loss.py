@@ -32,3 +32,14 @@ def test_seesaw_activation_and_accuracy():
     assert loss.get_cls_channels(2) == 4
     with pytest.raises(ValueError, match='built for 2 classes, the head has 3'):
         loss.get_cls_channels(3)
+
+
+@pytest.mark.parametrize(('wrong', 'factor'), [(3.0, 3**0.5), (1 / 3, 1.0)])
+def test_seesaw_compensates_only_what_scores_higher(wrong, factor):
+    loss = build_loss(dict(type='SeesawLoss', num_classes=2, p=0.0, q=0.5, reduction='sum', return_dict=False))
+    out = loss(torch.tensor([[0.0, math.log(wrong), 0, 0]]), torch.tensor([0]))
+    assert out.item() == pytest.approx(math.log(1 + wrong * factor) + LOG2, rel=1e-5)
+
+
+def test_seesaw_counts_the_classes_of_lvis_and_background_unless_told_otherwise():
+    assert len(build_loss(dict(type='SeesawLoss')).cum_samples) == 1203 + 1

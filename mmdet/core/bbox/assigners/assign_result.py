@@ -27,6 +27,7 @@ class AssignResult:
     """
 
     _rows: tuple[tuple[Tensor, int], Rows] | None = None  # the state of gt_inds, and the rows that it then has
+    assign_metrics: Tensor  # (n,) alignment of score and box; of TaskAlignedAssigner alone
 
     def __init__(
         self, num_gts: int, gt_inds: Tensor, max_overlaps: Tensor | None, labels: Tensor | None = None
@@ -47,6 +48,7 @@ class AssignResult:
         """Rows of positives and of negatives; the host waits for the device once, and not where they are known."""
         if not self.rows_known:
             find_rows([self])
+        assert self._rows is not None, 'find_rows sets the rows'
         return self._rows[1]
 
     @rows.setter

@@ -143,4 +143,5 @@ def groups(columns: Tensor, gt_bboxes: Tensor) -> Iterator[tuple[Tensor, Tensor]
 def meetings(columns: Tensor, gt_bboxes: Tensor) -> tuple[Tensor, Tensor]:
     """Numbers of blocks (m,), ascending, and of the ground truths (m,) that reach into the hull of their boxes."""
     hulls = torch.cat([columns[:2].amin(2), columns[2:].amax(2)]).t()[:, None]
-    return (torch.min(*(shared_length(hulls, gt_bboxes, axis) for axis in (0, 1))) > 0).nonzero(as_tuple=True)
+    blocks, gts = (torch.min(*(shared_length(hulls, gt_bboxes, axis) for axis in (0, 1))) > 0).nonzero(as_tuple=True)
+    return blocks, gts

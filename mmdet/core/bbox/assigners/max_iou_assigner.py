@@ -1,5 +1,7 @@
 """Assignment by overlap (Faster R-CNN, https://arxiv.org/abs/1506.01497, section 3.1.2)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -141,8 +143,8 @@ class MaxIoUAssigner(IoUThresholds):
         labels = None if gt_labels is None else labels_of(gt_inds, gt_labels).to(device)
         return AssignResult(len(gt_bboxes), gt_inds.to(device), max_overlaps.to(device), labels)
 
-    def to_working_device(self, num_gts: int, *tensors: Tensor | None) -> list[Tensor | None]:
-        """The tensors, on the CPU where there are too many ground truths for the device."""
+    def to_working_device(self, num_gts: int, *tensors: Any) -> list[Any]:
+        """The tensors (None stays None), on the CPU where there are too many ground truths for the device."""
         if not 0 < self.gpu_assign_thr < num_gts:
             return list(tensors)
         return [None if tensor is None else tensor.cpu() for tensor in tensors]

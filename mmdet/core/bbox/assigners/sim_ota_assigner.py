@@ -65,14 +65,14 @@ class SimOTAAssigner(BaseAssigner):
         Returns:
             Result of n priors; the overlap is -1e5 for priors that no object takes.
         """
-        tensors = (pred_scores, priors, decoded_bboxes, gt_bboxes, gt_labels)
         try:
-            return self._assign(*tensors, gt_bboxes_ignore, eps)
+            return self._assign(pred_scores, priors, decoded_bboxes, gt_bboxes, gt_labels, eps=eps)
         except torch.cuda.OutOfMemoryError:
             warnings.warn('SimOTAAssigner: out of device memory; this image is assigned on the CPU', stacklevel=2)
         # behind the handler: inside it the traceback would keep the tensors of the failed try alive
         torch.cuda.empty_cache()
-        result = self._assign(*(tensor.cpu() for tensor in tensors), None, eps)
+        scores, centres, boxes = pred_scores.cpu(), priors.cpu(), decoded_bboxes.cpu()
+        result = self._assign(scores, centres, boxes, gt_bboxes.cpu(), gt_labels.cpu(), eps=eps)
         for name in ('gt_inds', 'max_overlaps', 'labels'):
             setattr(result, name, getattr(result, name).to(pred_scores.device))
         return result
@@ -111,6 +111,7 @@ class SimOTAAssigner(BaseAssigner):
         in_gt = depth_inside(priors[:, :2], gt_bboxes) > 0
         gt_centers = (gt_bboxes[:, :2] + gt_bboxes[:, 2:]) / 2
         ways = (priors[:, None, :2] - gt_centers).abs()
+        # in strides of the prior's own level: a radius in px would hold hundreds of fine priors and no coarse one
         near_center = (ways < self.center_radius * priors[:, None, 2:]).all(dim=-1)
         return (in_gt | near_center).any(dim=1), in_gt & near_center
 
@@ -156,6 +157,8 @@ class SimOTAAssigner(BaseAssigner):
         ranks = cost.argsort(dim=0, stable=True).argsort(dim=0)
         chosen = ranks < counts
         best_gt = cost.masked_fill(~chosen, torch.inf).argmin(dim=1)
+        # a contested prior goes to the cheapest of all objects, also to one that did not choose it: YOLOX's published
+        # numbers were made so
         contested = chosen.sum(dim=1) > 1
         return chosen.any(dim=1), torch.where(contested, cost.argmin(dim=1), best_gt)
 

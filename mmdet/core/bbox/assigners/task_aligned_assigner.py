@@ -68,6 +68,8 @@ class TaskAlignedAssigner(BaseAssigner):
             rows = alignment.topk(min(self.topk, num_bboxes), dim=0).indices
             # topk fills up with alignments of 0 where an object has fewer candidates
             candidates = rows_to_mask(rows, num_bboxes) & (alignment > 0)
+            # after topk and not before it: an object whose best boxes come from anchors outside of it has fewer
+            # positives
             candidates &= depth_inside(centers_of(anchors), gt_bboxes) > MIN_DEPTH
             max_overlaps, gt_inds = resolve_by_overlap(candidates, overlaps)
             # clamped, as the row of a negative is looked up too and then multiplied by 0

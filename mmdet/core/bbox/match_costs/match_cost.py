@@ -22,6 +22,7 @@ def pixel_costs(if_one: Tensor, if_zero: Tensor, gts: Tensor) -> Tensor:
     Returns:
         (P, G).
     """
+    # products of matrices: the costs of all pairs at every pixel would be P * G * m numbers
     return (if_one @ gts.T + if_zero @ (1 - gts).T) / gts.size(1)
 
 
@@ -88,6 +89,7 @@ class FocalLossCost:
     def _focal_loss_cost(self, cls_pred: Tensor, gt_labels: Tensor) -> Tensor:
         """(P, G) for logits (P, K) and labels (G,)."""
         if_one, if_zero = self._costs(cls_pred)
+        # a prediction that is matched with nothing pays if_zero anyway: only the difference depends on the match
         return (if_one - if_zero)[:, gt_labels] * self.weight
 
     def _mask_focal_loss_cost(self, cls_pred: Tensor, gt_labels: Tensor) -> Tensor:
@@ -113,6 +115,7 @@ class ClassificationCost:
 
     def __call__(self, cls_pred: Tensor, gt_labels: Tensor) -> Tensor:
         """(P, G) for logits (P, K + 1) and labels (G,)."""
+        # no logarithm: so the cost is bounded, and of the size of the boxes' costs (section 3.1 of the paper)
         return -cls_pred.softmax(dim=-1)[:, gt_labels] * self.weight
 
 
@@ -185,6 +188,7 @@ class CrossEntropyLossCost:
     def _binary_cross_entropy(self, cls_pred: Tensor, gt_labels: Tensor) -> Tensor:
         """(P, G) for logits (P, ...) and masks (G, ...) of 0 and 1."""
         logits = cls_pred.flatten(1).float()
+        # -log(sigmoid(x)) and -log(1 - sigmoid(x)), finite for any logit
         return pixel_costs(F.softplus(-logits), F.softplus(logits), gt_labels.flatten(1).float())
 
     def __call__(self, cls_pred: Tensor, gt_labels: Tensor) -> Tensor:

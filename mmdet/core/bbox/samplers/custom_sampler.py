@@ -29,7 +29,7 @@ class BasicSamplerWithIgnore:
     def _sample_neg(self, assign_result: AssignResult, num_expected: int, **kwargs: Any) -> Tensor:
         if ignores_negatives(kwargs.get('img_metas')):
             num_expected = 0
-        return super()._sample_neg(assign_result, num_expected, **kwargs)
+        return super()._sample_neg(assign_result, num_expected, **kwargs)  # type: ignore[misc]  # the sampler's own
 
 
 def without_ignored_negatives(sampler: Any, gt_inds: Tensor, img_meta: ImgMeta) -> Tensor:
@@ -45,7 +45,7 @@ class RandomSamplerWithIgnore(BasicSamplerWithIgnore, RandomSampler):
 
 
 @BBOX_SAMPLERS.register_module()
-class OHEMSamplerWithIgnore(BasicSamplerWithIgnore, OHEMSampler):
+class OHEMSamplerWithIgnore(BasicSamplerWithIgnore, OHEMSampler):  # type: ignore[misc]  # it is called by name
     """:class:`OHEMSampler` that reads ``ignore_negatives``."""
 
 

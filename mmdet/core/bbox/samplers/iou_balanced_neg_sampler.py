@@ -64,6 +64,10 @@ class IoUBalancedNegSampler(RandomSampler):
         if len(inds) <= num_expected or num_expected <= 0:
             return inds[: max(num_expected, 0)]
         overlaps = assign_result.max_overlaps
+        if overlaps is None:
+            raise ValueError(
+                'IoUBalancedNegSampler: the assigner must find overlaps, as MaxIoUAssigner does; it found none'
+            )
         low = self.below_floor(overlaps[inds])
         high_inds, low_inds = inds[~low], inds[low]
         num_high = int(num_expected * (1 - self.floor_fraction))

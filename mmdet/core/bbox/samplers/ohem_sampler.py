@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdet.core.bbox.assigners.assign_result import AssignResult
 from mmdet.core.bbox.builder import BBOX_SAMPLERS
@@ -11,8 +11,17 @@ from mmdet.core.bbox.samplers.base_sampler import BaseSampler, negatives, positi
 from mmdet.core.bbox.transforms import bbox2roi
 
 
-def forward_boxes(context: Any, feats: list[Tensor], bboxes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """RoIs (n, 5) of one image's boxes (n, 4), and what the RoI head ``context`` (its present stage) says of them."""
+def forward_boxes(context: Any, feats: list[Tensor] | None, bboxes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """RoIs (n, 5) of one image's boxes (n, 4), and what the RoI head ``context`` (its present stage) says of them.
+
+    Raises:
+        ValueError: ``feats`` is None.
+    """
+    if feats is None:
+        raise ValueError(
+            'a sampler that mines by loss needs the feature maps of the image: sampler.sample(..., feats=[x[i:i + 1] '
+            'for x in feats])'
+        )
     rois = bbox2roi([bboxes])
     stage = (context.current_stage,) if hasattr(context, 'num_stages') else ()
     return rois, context._bbox_forward(*stage, feats, rois)
@@ -24,7 +33,7 @@ def of_stage(context: Any, name: str) -> Any:
     return part[context.current_stage] if hasattr(context, 'num_stages') else part
 
 
-def losses_each(bbox_head: nn.Module, cls_score: Tensor, rois: Tensor, labels: Tensor, loss_key: str) -> Tensor:
+def losses_each(bbox_head: Any, cls_score: Tensor, rois: Tensor, labels: Tensor, loss_key: str) -> Tensor:
     """(n,) classification losses of single boxes, neither weighted nor averaged."""
     losses = bbox_head.loss(
         cls_score=cls_score,
@@ -66,7 +75,7 @@ class OHEMSampler(BaseSampler):
 
     @torch.no_grad()
     def hard_mining(
-        self, inds: Tensor, num_expected: int, bboxes: Tensor, labels: Tensor, feats: list[Tensor]
+        self, inds: Tensor, num_expected: int, bboxes: Tensor, labels: Tensor, feats: list[Tensor] | None
     ) -> Tensor:
         """The ``num_expected`` of ``inds`` (n,) whose boxes (n, 4), labelled ``labels`` (n,), have the largest loss."""
         if num_expected <= 0:
@@ -86,6 +95,9 @@ class OHEMSampler(BaseSampler):
         inds = positives(assign_result)
         if len(inds) <= num_expected:
             return inds
+        assert bboxes is not None, 'BaseSampler.sample hands the boxes on'
+        if assign_result.labels is None:
+            raise ValueError('OHEMSampler needs the classes of the boxes: the assigner must be given gt_labels')
         return self.hard_mining(inds, num_expected, bboxes[inds], assign_result.labels[inds], feats)
 
     def _sample_neg(
@@ -99,5 +111,6 @@ class OHEMSampler(BaseSampler):
         inds = negatives(assign_result)
         if len(inds) <= num_expected:
             return inds
+        assert bboxes is not None, 'BaseSampler.sample hands the boxes on'
         background = torch.full_like(inds, self.bbox_head.num_classes)
         return self.hard_mining(inds, num_expected, bboxes[inds], background, feats)

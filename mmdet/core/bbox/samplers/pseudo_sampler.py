@@ -1,6 +1,6 @@
 """No sampling: all boxes enter the loss."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -9,6 +9,8 @@ from mmdet.core.bbox.assigners.assign_result import AssignResult
 from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.base_sampler import BaseSampler, negatives, positives
 from mmdet.core.bbox.samplers.sampling_result import SamplingResult
+
+Result = TypeVar('Result', bound=SamplingResult)
 
 
 @BBOX_SAMPLERS.register_module()
@@ -31,8 +33,8 @@ class PseudoSampler(BaseSampler):
         return self.take_all(SamplingResult, assign_result, bboxes, gt_bboxes, **kwargs)
 
     def take_all(
-        self, kind: type[SamplingResult], assign_result: AssignResult, candidates: Tensor, gts: Tensor, **kwargs: Any
-    ) -> SamplingResult:
+        self, kind: type[Result], assign_result: AssignResult, candidates: Tensor, gts: Tensor, **kwargs: Any
+    ) -> Result:
         """Result of the given kind with all candidates (n, ...); none of them is ground truth itself."""
         pos_inds = self._sample_pos(assign_result, **kwargs)
         neg_inds = self._sample_neg(assign_result, None, **kwargs)

@@ -1,5 +1,8 @@
 """Each RoI is pooled from all feature maps."""
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import torch
@@ -44,7 +47,7 @@ class GenericRoIExtractor(BaseRoIExtractor):
 
     def forward(
         self,
-        feats: tuple[Tensor, ...],
+        feats: Sequence[Tensor],
         rois: Tensor,
         roi_scale_factor: float | tuple[float, float] | None = None,
     ) -> Tensor:
@@ -72,7 +75,7 @@ class GenericRoIExtractor(BaseRoIExtractor):
 
     def _merge(self, pooled: list[Tensor]) -> Tensor:
         """L times (n, C, h, w) -> (n, out_channels, h, w)."""
-        merged = sum(pooled) if self.aggregation == 'sum' else torch.cat(pooled, dim=1)
+        merged = reduce(add, pooled) if self.aggregation == 'sum' else torch.cat(pooled, dim=1)
         if merged.size(1) != self.out_channels:
             raise ValueError(
                 f'aggregation={self.aggregation!r} of {len(pooled)} levels gives {merged.size(1)} channels, not '

@@ -77,4 +77,4 @@ class SingleRoIExtractor(BaseRoIExtractor):
             rois = self.roi_rescale(rois, roi_scale_factor)
         if len(feats) == 1:
             return self.roi_layers[0](feats[0], rois)
-        return pool_from_levels(self.roi_layers, feats, rois, levels, self.static_shapes and self.training)
+        return pool_from_levels(list(self.roi_layers), feats, rois, levels, self.static_shapes and self.training)

@@ -5,12 +5,21 @@ from bbox_coders_cases import BOX, some_boxes
 from torch.testing import assert_close
 
 from mmdet.core.bbox.coder import DeltaXYWHBBoxCoder
-from mmdet.core.bbox.coder.delta_xywh_bbox_coder import delta2bbox
+from mmdet.core.bbox.coder.delta_xywh_bbox_coder import bbox2delta, delta2bbox, denormalise, normalise
 
 
 def test_delta_encode_by_hand():
     deltas = DeltaXYWHBBoxCoder(target_stds=(1, 1, 2, 2)).encode(BOX, torch.tensor([[5.0, 5, 25, 25]]))
     assert_close(deltas, torch.tensor([[1.0, 0.25, math.log(2) / 2, 0]]))
+
+
+def test_delta_means_and_deviations_are_0_and_1_unless_told_otherwise():
+    assert_close(
+        bbox2delta(BOX, torch.tensor([[5.0, 5, 25, 45]])), torch.tensor([[1.0, 0.75, math.log(2), math.log(2)]])
+    )
+    deltas = torch.tensor([[3.0, 5, 7, 9]])
+    assert_close(normalise(deltas, (1, 2, 3, 4), (2, 2, 4, 4)), torch.tensor([[1.0, 1.5, 1, 1.25]]))
+    assert_close(denormalise(normalise(deltas, (1, 2, 3, 4), (2, 2, 4, 4)), (1, 2, 3, 4), (2, 2, 4, 4)), deltas)
 
 
 def test_delta_decode_clips_growth_and_border():

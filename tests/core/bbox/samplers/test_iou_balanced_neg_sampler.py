@@ -1,6 +1,6 @@
 import pytest
 import torch
-from samplers_cases import sample
+from samplers_cases import SAMPLERS, assigned, sample
 
 from mmdet.core.bbox import build_sampler
 
@@ -23,3 +23,18 @@ def test_iou_balanced_floor_gives_its_fraction(floor_thr, floor_overlap):
 def test_iou_balanced_wrong_arguments_are_named():
     with pytest.raises(ValueError, match=r'floor_fraction in \[0, 1\].*got -1, 2 and 3'):
         build_sampler(dict(type='IoUBalancedNegSampler', num=4, pos_fraction=0.5, floor_fraction=2))
+
+
+def test_iou_balanced_says_that_the_assigner_finds_no_overlaps():
+    result = assigned([0] * 5, 0)
+    result.max_overlaps = None  # as those of PointAssigner
+    sampler = build_sampler(SAMPLERS['iou'] | dict(num=2, pos_fraction=0.5))
+    with pytest.raises(ValueError, match='IoUBalancedNegSampler: the assigner must find overlaps'):
+        sampler.sample(result, torch.zeros(5, 4), torch.zeros(0, 4))
+
+
+def test_iou_balanced_takes_nothing_from_the_floor_unless_told_otherwise_and_may_have_one_bin():
+    sampler = build_sampler(dict(type='IoUBalancedNegSampler', num=8, pos_fraction=0.0, floor_thr=0.2, num_bins=1))
+    result = assigned([0] * 20, 0, torch.tensor([0.1] * 10 + [0.5] * 10))
+    picked = sampler.sample(result, torch.zeros(20, 4), torch.zeros(0, 4))
+    assert len(picked.neg_inds) == 8 and picked.neg_inds.min() >= 10

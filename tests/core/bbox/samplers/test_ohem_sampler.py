@@ -19,3 +19,15 @@ def test_ohem_fewer_than_wanted_are_all_taken():
     sampler = build_sampler(dict(type='OHEMSampler', num=9, pos_fraction=0.5), context=Context())
     picked = sampler.sample(assigned(0, 0), boxes(1, 2), boxes(0), torch.tensor([0]), feats=[])
     assert picked.pos_inds.tolist() == [0] and picked.neg_inds.tolist() == [1, 2]
+
+
+def test_ohem_names_what_it_was_not_given():
+    sampler = build_sampler(
+        dict(type='OHEMSampler', num=2, pos_fraction=0.5, add_gt_as_proposals=False), context=Context()
+    )
+    result = assigned(1, 1, 0, 0)
+    with pytest.raises(ValueError, match=r'needs the feature maps of the image: .*feats='):
+        sampler.sample(result, boxes(3, 1, 2, 4), boxes(0), torch.tensor([0]))
+    result.labels = None
+    with pytest.raises(ValueError, match='OHEMSampler needs the classes of the boxes'):
+        sampler.sample(result, boxes(3, 1, 2, 4), boxes(0), feats=[])

@@ -44,3 +44,21 @@ def test_score_hlr_without_scores_weighs_all_alike():
 def test_score_hlr_without_negatives_gives_empty_weights():
     result, weights = score_hlr([1, -1], boxes(1, 2))
     assert result.pos_inds.tolist() == [0] and len(result.neg_inds) == len(weights) == 0
+
+
+def test_score_hlr_groups_boxes_as_their_best_class_places_them():
+    # the first two lie in one place, but are decoded for different classes, 100 px apart
+    candidates = torch.tensor([[3.0, 2.9, 13, 13], [2.9, 3, 13, 13], [-1, -50, 9, -40]])
+    result, _ = score_hlr([0, 0, 0], candidates)
+    assert sorted(result.neg_inds.tolist()) == [0, 1, 2] and result.neg_inds[2] == 2
+
+
+def test_score_hlr_defaults_are_those_of_the_public_signature():
+    sampler = build_sampler(dict(type='ScoreHLRSampler', num=4, pos_fraction=0.25), context=Context())
+    assert (sampler.k, sampler.bias, sampler.score_thr, sampler.iou_thr) == (0.5, 0, 0.05, 0.5)
+
+
+def test_score_hlr_decodes_one_box_for_all_classes():
+    sampler = build_sampler(dict(type='ScoreHLRSampler', num=4, pos_fraction=0.25), context=Context())
+    predicted = torch.arange(8.0).reshape(2, 4)
+    assert torch.equal(sampler.decode(torch.zeros(2, 4), predicted, torch.tensor([1, 0])), predicted)

@@ -66,6 +66,7 @@ def fit_two_gaussians(values: Tensor, valid: Tensor, covariance_type: str = 'dia
 
 def _maximise(values: Tensor, shares: Tensor, counts: Tensor, tied: bool) -> Mixture:
     """The likeliest mixtures where both components have the ``shares`` (B, M, 2) of the values (B, M)."""
+    # scikit-learn's constant, as published results were made with it: a component may have lost all of its values
     sizes = shares.sum(1) + 10 * torch.finfo(shares.dtype).eps
     means = (shares * values[..., None]).sum(1) / sizes
     # may come out just below 0 by cancellation, hence the clamp

@@ -32,6 +32,7 @@ def anchor_offsets(
     steps = torch.arange(-reach, reach + 1, dtype=anchors.dtype, device=anchors.device)
     kernel = torch.stack(torch.meshgrid(steps, steps, indexing='ij'), dim=-1).reshape(-1, 2)  # y, x
     low, high = anchors[..., :2].flip(-1) / stride, anchors[..., 2:].flip(-1) / stride  # y, x
+    # offsets count from where the convolution's own dilation has put each kernel cell already
     spread = (high - low) / (kernel_size - 1) - dilation
     cells = grid_positions(featmap_size, (1, 1), anchors.device, anchors.dtype).flip(-1)
     shifts = (low + high) * 0.5 - cells

@@ -29,6 +29,7 @@ def decode_boxes(priors: Tensor, bbox_preds: Tensor) -> Tensor:
 def encode_boxes(priors: Tensor, boxes: Tensor, eps: float = 1e-8) -> Tensor:
     """(P, 4) predictions that :func:`decode_boxes` makes ``boxes`` (P, 4) of; ``priors`` (P, 4)."""
     cxcywh = bbox_xyxy_to_cxcywh(boxes)
+    # in strides of each point's own level, so that all levels learn numbers of one size
     centres = (cxcywh[:, :2] - priors[:, :2]) / priors[:, 2:]
     return torch.cat([centres, (cxcywh[:, 2:] / priors[:, 2:] + eps).log()], dim=1)
 

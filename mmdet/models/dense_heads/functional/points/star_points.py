@@ -15,6 +15,7 @@ def star_offsets(distances: Tensor, gradient_mul: float, stride: float) -> Tenso
     Returns:
         (N, 18, H, W) offsets in cells, y before x for each of the nine points, row by row.
     """
+    # the value is that of the distances; the gradient alone is cut down to its part
     distances = (distances.detach() * (1 - gradient_mul) + distances * gradient_mul) / stride
     left, top, right, bottom = distances.unbind(1)
     zero = torch.zeros_like(left)
