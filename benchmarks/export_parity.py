@@ -46,6 +46,7 @@ ROUNDING = 1e-6  # by which images are multiplied, to see how much random weight
 LOGITS = -3.0, 1.5  # mean and standard deviation of the class scores, so that random weights find something
 OFFSETS = 0.5  # standard deviation of what shifts boxes, at most: larger ones make results hang on rounding
 OFFSET_LAYER = re.compile(r'(_reg|bbox_pred)(\.\d+)?$')
+AMONG = 'which classes torch finds the best'
 MARKS = '<!-- families -->', '<!-- end of families -->'
 
 
@@ -211,8 +212,11 @@ def row(name: str, found: dict[str, Any]) -> str:
     sides = {0: 'one', 1: 'any'}.get(found['sides'], f'multiples of {found["sides"]} px')
     outputs = ', '.join(found['outputs'])
     differs = f'boxes {found["box"]:.1g} px, scores {found["score"]:.1g}'
-    differs = differs if np.isfinite(found['box']) else 'other classes are among the best'
+    if not np.isfinite(found['box']):
+        differs = 'other classes are among the best'
     own = found['box'] <= found['box_of_torch'] and found['score'] <= found['score_of_torch']
+    if own and not np.isfinite(found['box']):
+        return f'| {name} | `{found["config"]}` | {outputs} | {sides} | cannot be told: rounding alone changes {AMONG} |'
     verdict = f'equal: {differs}' if equal else f'as torch itself: {differs}' if own else f'differs: {differs}'
     return f'| {name} | `{found["config"]}` | {outputs} | {sides} | {verdict}, {found["number"]:.0f} detections |'
 
