@@ -216,7 +216,8 @@ def row(name: str, found: dict[str, Any]) -> str:
         differs = 'other classes are among the best'
     own = found['box'] <= found['box_of_torch'] and found['score'] <= found['score_of_torch']
     if own and not np.isfinite(found['box']):
-        return f'| {name} | `{found["config"]}` | {outputs} | {sides} | cannot be told: rounding alone changes {AMONG} |'
+        verdict = f'cannot be told: rounding alone changes {AMONG}'
+        return f'| {name} | `{found["config"]}` | {outputs} | {sides} | {verdict} |'
     verdict = f'equal: {differs}' if equal else f'as torch itself: {differs}' if own else f'differs: {differs}'
     return f'| {name} | `{found["config"]}` | {outputs} | {sides} | {verdict}, {found["number"]:.0f} detections |'
 
