@@ -1,6 +1,7 @@
 """What a person wants to know of a run before its first step, and after its last one."""
 
 import logging
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,9 @@ def test_command(config: Path, checkpoint: str | Path, metric: str | Sequence[st
     """
     names = [metric] if isinstance(metric, str) else metric
     figures = f' --eval {" ".join(names)}' if names else ''
-    return f'{tool_command("test.py")} {config} {checkpoint}{figures} --show-dir {config.with_name("pictures")}'
+    paths = (config, checkpoint, config.with_name('pictures'))
+    config_path, weights, pictures = (shlex.quote(str(path)) for path in paths)
+    return f'{tool_command("test.py")} {config_path} {weights}{figures} --show-dir {pictures}'
 
 
 def _best_figure(path: str) -> str:

@@ -111,17 +111,33 @@ def test_several_training_sets_are_joined_and_the_incomplete_one_gets_a_policy(t
 
 
 def test_without_validation_every_fifth_image_is_kept_for_it(tmp_path):
-    write_voc(tmp_path / 'all', [f'{i}' for i in range(5)])
-    made = make_config(Request([tmp_path / 'all'], tmp_path / 'my.py', small=True))
+    write_voc(tmp_path / '2024', [f'{i}' for i in range(5)])
+    other = write_coco(tmp_path / '2025', TRAIN, ('dog',))
+    made = make_config(
+        Request(
+            [tmp_path / '2024', other.rename(tmp_path / '2025.json')],
+            tmp_path / 'my.py',
+            images=[tmp_path / '2024', tmp_path / '2025'],
+            small=True,
+        )
+    )
     parts = {file.stem: json.loads(file.read_text()) for file in (tmp_path / 'my_data').iterdir()}
-    assert [image['file_name'] for image in parts['val']['images']] == ['4.png'] and len(parts['all']['images']) == 4
+    assert [image['file_name'] for image in parts['val']['images']] == ['4.png'] and len(parts['2024']['images']) == 4
+    assert [category['name'] for category in parts['val']['categories']] == ['cat', 'dog']  # one has no object there
     assert 'no --val was given: every fifth image of the first training set is for validation' in made.notes
+    assert [part.name for part in Config.fromfile(str(made.path)).data.train.datasets] == ['2024', '2025']
 
 
 def test_requests_that_cannot_be_met_are_named(tmp_path):
     path = write_coco(tmp_path / 'own', TRAIN)
     with pytest.raises(ModelError, match='learns masks, and the annotations have boxes alone'):
         make_config(Request([path], tmp_path / 'my.py', val=path, model='mask_rcnn_r50_fpn'))
+    other = write_coco(tmp_path / 'other', VAL, ('dog',))
+    with pytest.raises(AnnotationError, match=r'none of the classes for validation \(dog\) is trained: cat'):
+        make_config(Request([path], tmp_path / 'my.py', val=other, small=True))
+    write_voc(tmp_path / 'single', 'a')
+    with pytest.raises(AnnotationError, match='has a single image: give others for validation'):
+        make_config(Request([tmp_path / 'single'], tmp_path / 'my.py', small=True))
     with pytest.raises(AnnotationError, match='is a file .py'):
         make_config(Request([path], tmp_path / 'my.json'))
     done = run_tool('tools/make_config.py', '--train', path, '--out', 'x.py', '--incomplete', 'owm', check=False)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmdet.apis.configuring.annotations import image_size
+from mmdet.apis.configuring.image_finder import image_size
 from mmdet.utils.running.progress import tracked
 
 from coco_editing import describe, write_coco

@@ -1,16 +1,19 @@
-"""Time a detector side by side: torch, torch.compile, and its exported file by onnxruntime.
+"""Time a detector side by side: torch, torch.compile, and its exported file by onnxruntime and OpenVINO.
 
     python tools/deployment/benchmark.py CONFIG CHECKPOINT model.onnx --size 480 640
 
 All take the same image in turns, so that what else the machine does slows them alike; medians are printed. The network
-and its post-processing are timed, up to arrays by class; reading and resizing images are not.
+and its post-processing are timed, up to arrays by class; reading and resizing images are not. OpenVINO takes part where
+it is installed (pip install openvino), with as many threads as torch.
 """
 
 import argparse
+import copy
+import importlib.util
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmdet.apis import init_detector
@@ -61,7 +64,26 @@ def candidates(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     if args.model:
         exported = init_detector(args.config, args.model)
         found['onnxruntime'] = lambda: exported(return_loss=False, **data)
+        if importlib.util.find_spec('openvino') is not None:
+            by_openvino = copy.copy(exported)
+            by_openvino.session = OpenVINOSession(args.model)
+            found['OpenVINO'] = lambda: by_openvino(return_loss=False, **data)
     return found
+
+
+class OpenVINOSession:
+    """A file run by OpenVINO, with the one method of onnxruntime's sessions that a detector calls."""
+
+    def __init__(self, path: str) -> None:
+        import openvino
+
+        threads = dict(INFERENCE_NUM_THREADS=torch.get_num_threads(), INFERENCE_PRECISION_HINT='f32')
+        self.model = openvino.Core().compile_model(path, 'CPU', threads)
+
+    def run(self, names: Sequence[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs of these names."""
+        found = self.model(feed)
+        return [found[name] for name in names]
 
 
 @torch.no_grad()

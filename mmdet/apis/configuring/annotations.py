@@ -1,13 +1,15 @@
 """What the readers of all formats give: images with named boxes, and their way into COCO's JSON."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmdet.datasets.audit.files import header_size
-from mmdet.utils.errors import ReportedError
+import numpy as np
 
-IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+from mmdet.datasets.formats import coco_fields
+from mmdet.utils.errors import ReportedError
 
 
 class AnnotationError(ReportedError, ValueError):
@@ -32,77 +34,103 @@ class AnnotatedImage(NamedTuple):
     boxes: list[Box]
 
 
-def polygon_box(name: str, points: Sequence[float]) -> Box:
-    """The object of a polygon x, y, x, y, ... in px."""
-    xs, ys = points[::2], points[1::2]
-    return Box(name, (min(xs), min(ys), max(xs), max(ys)), tuple(map(float, points)))
-
-
-def corner_box(name: str, x1: float, y1: float, x2: float, y2: float) -> Box:
-    """A box between two opposite corners, in any order."""
-    return Box(name, (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)))
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height, px, as the image is shown; only the head of the file is read.
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Name the place of what is missing or wrong in a part of the annotations.
 
     Raises:
-        AnnotationError: the file is no image.
-        BrokenImageError: there is no such file.
+        AnnotationError: in place of errors of keys, types and values.
     """
-    size = header_size(str(path), rotating=True)
-    if size is None:
-        raise AnnotationError(f'{path} cannot be read as an image')
-    return size
+    try:
+        yield
+    except AnnotationError:
+        raise
+    except KeyError as error:
+        raise AnnotationError(f'{where}: there is no {error.args[0]!r}') from error
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise AnnotationError(f'{where}: {error}') from error
 
 
-def image_files(folder: Path) -> list[str]:
-    """Image files in a folder and those below, relative to it, sorted."""
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob('*') if p.suffix.lower() in IMAGE_ENDINGS)
+def read_text(path: Path) -> str:
+    """Content of a text file in UTF-8, with or without a byte-order mark.
+
+    Raises:
+        AnnotationError: it has another encoding.
+    """
+    try:
+        return path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f'{path} is not in UTF-8 ({error}); save it as UTF-8') from error
 
 
-class ImageFinder:
-    """Finds the image files that annotations name.
+def read_json(path: Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+        AnnotationError: it is none, or empty.
+    """
+    try:
+        return coco_fields.read_json(str(path))
+    except ValueError as error:
+        raise AnnotationError(f'{path} is empty' if path.stat().st_size == 0 else str(error)) from error
+
+
+def corner_box(name: Any, x1: float, y1: float, x2: float, y2: float, polygon: Sequence[float] = ()) -> Box:
+    """A box between two opposite corners, in any order.
 
     Args:
-        folder: of the images.
+        name: class; digits of a number are a name too.
+        x1, y1, x2, y2: px.
+        polygon: outline x, y, x, y, ... px.
 
     Raises:
-        AnnotationError: there is no such folder, or no image in it.
+        ValueError: there is no name, or numbers are none.
     """
+    if isinstance(name, bool) or not isinstance(name, (str, int)) or not str(name).strip():
+        raise ValueError(f'expected the name of a class, got {name!r}')
+    numbers = [*map(float, (x1, y1, x2, y2)), *map(float, polygon)]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f'expected finite numbers, got {numbers}')
+    x1, y1, x2, y2, *outline = numbers
+    return Box(str(name).strip(), (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), tuple(outline))
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        if not folder.is_dir():
-            raise AnnotationError(f'there is no folder of images {folder}')
-        self.files = image_files(folder)
-        if not self.files:
-            raise AnnotationError(f'{folder} has no images ({", ".join(IMAGE_ENDINGS)})')
-        self.missing: list[str] = []
-        self._by_path = {file: file for file in self.files}
-        self._by_name: dict[str, str] = {}
-        self._by_stem: dict[str, str] = {}
-        for file in reversed(self.files):  # the first of several counts
-            self._by_name[Path(file).name] = self._by_stem[Path(file).stem] = file
 
-    def find(self, *names: str) -> str | None:
-        """The file of one of these paths, names or stems, in any sub-folder; None, and noted, where there is none."""
-        for name in names:
-            path = Path(name.replace('\\', '/'))  # files written on Windows have its separators
-            for key, files in (
-                (path.as_posix(), self._by_path),
-                (path.name, self._by_name),
-                (path.stem, self._by_stem),
-                (path.name, self._by_stem),  # a stem with dots
-            ):
-                if key in files:
-                    return files[key]
-        self.missing.append(names[0])
-        return None
+def polygon_box(name: Any, points: Sequence[float]) -> Box:
+    """The object of a polygon x, y, x, y, ... in px.
 
-    def size(self, file: str) -> tuple[int, int]:
-        """Width and height of an image file, px."""
-        return image_size(self.folder / file)
+    Raises:
+        ValueError: there is no name, fewer than three points, or numbers are none.
+    """
+    xs, ys = points[::2], points[1::2]
+    if len(xs) < 3 or len(xs) != len(ys):
+        raise ValueError(f'expected x and y of three points or more, got {len(points)} numbers')
+    return corner_box(name, min(xs), min(ys), max(xs), max(ys), points)
+
+
+def rotated_box(name: Any, xyxy: Sequence[float], degrees: float, pivot: tuple[float, float] | None = None) -> Box:
+    """The object of a rectangle that is turned.
+
+    Args:
+        name: class.
+        xyxy: corners px before it is turned.
+        degrees: clockwise, as one sees it.
+        pivot: the point px that stays; default: the centre.
+    """
+    x1, y1, x2, y2 = xyxy
+    if not degrees % 360:
+        return corner_box(name, x1, y1, x2, y2)
+    x, y = pivot or ((x1 + x2) / 2, (y1 + y2) / 2)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    corners = np.asarray([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]) - (x, y)
+    return polygon_box(name, (corners @ [[cos, sin], [-sin, cos]] + (x, y)).ravel().tolist())
+
+
+def ellipse_box(name: Any, centre: tuple[float, float], radii: tuple[float, float], degrees: float = 0) -> Box:
+    """The object of an ellipse, its radii px along x and y before it is turned clockwise."""
+    (x, y), (rx, ry), angle = centre, radii, math.radians(degrees)
+    width = math.hypot(rx * math.cos(angle), ry * math.sin(angle))
+    height = math.hypot(rx * math.sin(angle), ry * math.cos(angle))
+    return corner_box(name, x - width, y - height, x + width, y + height)
 
 
 def class_names(images: Iterable[AnnotatedImage]) -> list[str]:

@@ -91,7 +91,7 @@ def source_lines(
         cfg.update(settings)
         lines += [f'# {source.name}: {why}'] if why else []
         lines += [] if single else [f'# {line}' for line in missing_classes(source, joined)]
-        variable = f'{source.name}_set'
+        variable = f'{source.name}_set' if source.name.isidentifier() else f'set_{source.name}'
         lines.append(f'{variable} = {literal(cfg)}')
         configs.append(Name(variable))
         notes += [f'{source.name}: {why}'] if why else []

@@ -30,7 +30,7 @@ def find_facts(contents: Sequence[dict[str, Any]]) -> Facts:
         size_of = {image['id']: (image['width'], image['height']) for image in content['images']}
         sizes += [sorted(size, reverse=True) for size in size_of.values()]
         for ann in content['annotations']:
-            if ann['image_id'] in size_of and not ann.get('iscrowd'):
+            if ann['image_id'] in size_of and 'bbox' in ann and not ann.get('iscrowd'):
                 boxes.append((*ann['bbox'][2:], max(size_of[ann['image_id']])))
             outline = ann.get('segmentation')
             masks = masks or isinstance(outline, dict) or bool(outline and len(outline[0]) != RECT_NUMBERS)

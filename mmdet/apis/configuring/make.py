@@ -13,11 +13,19 @@ from mmdet.apis.configuring.annotations import AnnotationError
 from mmdet.apis.configuring.data_section import data_section
 from mmdet.apis.configuring.facts import Facts, find_facts
 from mmdet.apis.configuring.read import Annotations, read_annotations, write_coco
-from mmdet.apis.configuring.sources import Source, check_incomplete, join_classes, source_names
+from mmdet.apis.configuring.sources import (
+    Joined,
+    Source,
+    check_incomplete,
+    join_classes,
+    similar_classes,
+    source_names,
+)
 from mmdet.apis.configuring.split import split_content
 from mmdet.apis.configuring.text import config_text
 from mmdet.apis.configuring.weights import weights_message
 from mmdet.datasets import audit_dataset, build_dataset
+from mmdet.datasets.audit.annotation_rules import format_list
 from mmdet.datasets.mixing.report import report_mixture
 from mmdet.datasets.utils import head_num_classes
 from mmdet.models import build_detector
@@ -66,14 +74,13 @@ def make_config(request: Request) -> Made:
     out = Path(request.out)
     if out.suffix != '.py':
         raise AnnotationError(f'--out {out}: a config is a file .py')
-    train, val, notes = read_all(request, out)
+    train, val, joined, notes = read_all(request, out)
     facts = find_facts([source.annotations.content for source in train])
     device = 'cpu' if request.small else get_device()
     name = models.SMALL if request.small else request.model or models.default_model(facts, device)
     base_path = models.find_model(name)
     base = compat_cfg(read_config(base_path))
     check_masks(base, facts, name)
-    joined = join_classes([source.annotations.names for source in train])
     section = data_section(base, train, val, joined, facts, request.incomplete, name.startswith(models.SMALL))
     text = config_text(request, base_path, base, facts, joined, section)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -95,8 +102,8 @@ def make_config(request: Request) -> Made:
     return Made(out, text, notes, commands)
 
 
-def read_all(request: Request, out: Path) -> tuple[list[Source], Annotations, list[str]]:
-    """The training sets, the validation set, both in COCO's files, and notes."""
+def read_all(request: Request, out: Path) -> tuple[list[Source], Annotations, Joined, list[str]]:
+    """The training sets, the validation set, both in COCO's files, their classes, and notes."""
     paths = [Path(path) for path in request.train]
     folders: list[str | Path | None] = list(request.images)
     if len(folders) not in (0, 1, len(paths)):
@@ -109,6 +116,8 @@ def read_all(request: Request, out: Path) -> tuple[list[Source], Annotations, li
     notes = [note for annotations in read for note in annotations.notes]
     if request.val is None:
         train_part, val_part = split_content(read[0].content)
+        if not val_part['images']:
+            raise AnnotationError(f'{paths[0]} has a single image: give others for validation (--val)')
         notes.append('no --val was given: every fifth image of the first training set is for validation')
         val = read[0]._replace(content=val_part, path=None)
         read[0] = read[0]._replace(content=train_part, path=None)
@@ -116,9 +125,35 @@ def read_all(request: Request, out: Path) -> tuple[list[Source], Annotations, li
         folder = request.val_images or (folders[0] if read[0].kind == 'coco' else None)
         val = read_annotations(request.val, folder, split='val')
         notes += val.notes
+    joined = join_classes([annotations.names for annotations in read])
+    notes += similar_classes(joined.classes)
+    val, said = with_classes(val, joined)
+    notes += said
     own = [*paths, *([Path(request.val)] if request.val else [])]
     written = [in_file(a, data_dir / f'{name}.json', own) for a, name in zip(read, names)]
-    return list(map(Source, names, written)), in_file(val, data_dir / 'val.json', own), notes
+    return list(map(Source, names, written)), in_file(val, data_dir / 'val.json', own), joined, notes
+
+
+def with_classes(val: Annotations, joined: Joined) -> tuple[Annotations, list[str]]:
+    """The validation set, with the trained classes that it lacks where its file is written here; and notes.
+
+    Raises:
+        AnnotationError: it has none of the trained classes.
+    """
+    other = [name for name in val.names if name not in joined.classes]
+    if val.names and len(other) == len(val.names):
+        raise AnnotationError(
+            f'none of the classes for validation ({format_list(other)}) is trained: {format_list(joined.classes)}'
+        )
+    notes = (
+        [f'validation has {format_list(other)}, which no training set has; their boxes do not count'] if other else []
+    )
+    if val.path is not None:
+        return val, notes
+    first = 1 + max((category['id'] for category in val.content['categories']), default=0)
+    lacking = [name for name in joined.classes if name not in val.names]
+    more = [dict(id=i, name=name, supercategory='none') for i, name in enumerate(lacking, first)]
+    return val._replace(content={**val.content, 'categories': [*val.content['categories'], *more]}), notes
 
 
 def in_file(annotations: Annotations, path: Path, own: Sequence[Path]) -> Annotations:

@@ -5,8 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmdet.apis.configuring import formats
-from mmdet.apis.configuring.annotations import AnnotationError, ImageFinder, class_names, to_coco
+from mmdet.apis.configuring import formats, yolo
+from mmdet.apis.configuring.annotations import AnnotationError, class_names, located, read_json, to_coco
+from mmdet.apis.configuring.image_finder import ImageFinder, files_with, image_size
+from mmdet.apis.configuring.label_studio import is_label_studio, read_label_studio
+from mmdet.apis.configuring.tables import read_csv
+from mmdet.datasets.formats.coco_fields import read_fields
 from mmdet.utils import atomic_write
 
 KNOWN_FORMATS = (
@@ -43,19 +47,25 @@ def read_annotations(path: Path | str, images: Path | str | None = None, split: 
         AnnotationError: they cannot be read; the text names the file.
     """
     path = Path(path)
-    kind = find_format(path)
-    folder = Path(images) if images is not None else images_of(kind, path, split)
+    kind, path = find_format(path)
+    files = None
+    if kind == 'yolo' and images is None:
+        folder, files = yolo.yolo_images(yolo.yolo_settings(path), split)
+    else:
+        folder = Path(images) if images is not None else images_of(kind, path)
     if kind == 'coco':
-        return Annotations(kind, check_coco(formats.read_json(path), path), folder, path, [])
-    finder = ImageFinder(folder)
+        return Annotations(kind, check_coco(read_json(path), path, folder), folder, path, [])
+    finder = ImageFinder(folder, files)
     found = list(READERS[kind](path, finder))
     if not found:
-        raise AnnotationError(f'{path}: no annotated image was found (format {kind}, images in {folder})')
-    names = formats.yolo_settings(path)['names'] if kind == 'yolo' else class_names(found)
-    notes = []
+        sought = f'; not there: {listed(finder.missing)}' if finder.missing else ''
+        raise AnnotationError(f'{path}: no annotated image was found (format {kind}, images in {folder}{sought})')
+    names = list(yolo.yolo_settings(path)['names'].values()) if kind == 'yolo' else class_names(found)
+    notes = [f'{path}: {remark}' for remark in finder.remarks]
+    notes += [f'{path}: left out: {count} {what}' for what, count in finder.left_out.items()]
     if finder.missing:
-        shown = ', '.join(finder.missing[:MISSING_SHOWN]) + (', ...' if len(finder.missing) > MISSING_SHOWN else '')
-        notes.append(f'{path}: {len(finder.missing)} annotated images are not in {folder} and left out: {shown}')
+        count = len(finder.missing)
+        notes.append(f'{path}: {count} annotated images are not in {folder} and left out: {listed(finder.missing)}')
     content = to_coco(found, names)
     lost = sum(len(image.boxes) for image in found) - len(content['annotations'])
     if lost:
@@ -63,24 +73,29 @@ def read_annotations(path: Path | str, images: Path | str | None = None, split: 
     return Annotations(kind, content, folder, None, notes)
 
 
+def listed(names: Sequence[str]) -> str:
+    """The first of several names."""
+    return ', '.join(names[:MISSING_SHOWN]) + (', ...' if len(names) > MISSING_SHOWN else '')
+
+
 READERS: dict[str, formats.Reader] = dict(
     voc=formats.read_voc,
-    yolo=formats.read_yolo,
+    yolo=yolo.read_yolo,
     labelme=formats.read_labelme,
     cvat=formats.read_cvat,
-    label_studio=formats.read_label_studio,
-    csv=formats.read_csv,
+    label_studio=read_label_studio,
+    csv=read_csv,
 )
 
 
-def find_format(path: Path) -> str:
-    """``'coco'`` or a key of :data:`READERS`.
+def find_format(path: Path) -> tuple[str, Path]:
+    """``'coco'`` or a key of :data:`READERS`; and the path, of a folder with a single COCO file that file.
 
     Raises:
         AnnotationError: none fits.
     """
     if path.is_dir():
-        kind = format_of_folder(path)
+        kind, path = format_of_folder(path)
     elif not path.is_file():
         raise AnnotationError(f'there is no {path}')
     else:
@@ -90,32 +105,38 @@ def find_format(path: Path) -> str:
             kind = 'voc'
     if kind is None:
         raise AnnotationError(f'{path}: the format is not known. Known: {KNOWN_FORMATS}')
-    return kind
+    return kind, path
 
 
-def format_of_folder(path: Path) -> str | None:
-    """The format of a folder; None: none fits."""
-    if any(path.glob('*.y*ml')):
-        return 'yolo'
-    if (path / 'Annotations').is_dir() or any(path.rglob('*.xml')):
-        return 'voc'
-    return 'labelme' if any(path.rglob('*.json')) else None
+def format_of_folder(path: Path) -> tuple[str | None, Path]:
+    """The format of a folder, None: none fits; and the path of what is read."""
+    if yolo.yolo_file(path) is not None:
+        return 'yolo', path
+    if (path / 'Annotations').is_dir() or files_with(path, '.xml'):
+        return 'voc', path
+    kinds = {file: format_of_json(file) for file in files_with(path, '.json')}
+    if 'labelme' in kinds.values():
+        return 'labelme', path
+    known = {file: kind for file, kind in kinds.items() if kind is not None}
+    if len(known) > 1:
+        raise AnnotationError(
+            f'{path} has {len(known)} files of annotations; give one: {listed(list(map(str, known)))}'
+        )
+    return next(((kind, file) for file, kind in known.items()), (None, path))
 
 
 def format_of_json(path: Path) -> str | None:
     """The format of a JSON file; None: none fits."""
-    content = formats.read_json(path)
-    if isinstance(content, list):
-        return 'label_studio' if content and isinstance(content[0], dict) and 'data' in content[0] else None
+    content = read_json(path)
+    if is_label_studio(content):
+        return 'label_studio'
     if not isinstance(content, dict):
         return None
     return 'labelme' if 'shapes' in content else 'coco' if 'images' in content else None
 
 
-def images_of(kind: str, path: Path, split: str) -> Path:
+def images_of(kind: str, path: Path) -> Path:
     """The folder of the images where it is not given."""
-    if kind == 'yolo':
-        return formats.yolo_images(formats.yolo_settings(path), split)
     root = path if path.is_dir() else path.parent
     if kind == 'voc' and path.is_file():
         root = path.resolve().parents[2]
@@ -123,15 +144,21 @@ def images_of(kind: str, path: Path, split: str) -> Path:
     return next((place for place in places if place.is_dir()), root)
 
 
-def check_coco(content: Any, path: Path) -> dict[str, Any]:
-    """The content of a COCO file.
+def check_coco(content: Any, path: Path, folder: Path) -> dict[str, Any]:
+    """The content of a COCO file, its fields brought into their kinds, sizes of images that lack them filled in.
 
     Raises:
-        AnnotationError: a list is missing.
+        AnnotationError: a list is missing, or fields of entries are not as they should be.
+        BrokenImageError: an image without a size is not there.
     """
     for key in ('images', 'annotations', 'categories'):
         if not isinstance(content.get(key), list):
             raise AnnotationError(f'{path}: expected a COCO file with the list {key}; it has {", ".join(content)}')
+    with located(str(path)):
+        read_fields(content, str(path))
+        for image in content['images']:
+            if 'width' not in image or 'height' not in image:
+                image['width'], image['height'] = image_size(folder / image['file_name'])
     return content
 
 

@@ -41,16 +41,35 @@ def source_names(paths: Sequence[Path]) -> list[str]:
 
 
 def join_classes(names_of_sources: Sequence[Sequence[str]]) -> Joined:
-    """Classes of all sources; names that differ in case, blanks, ``-`` and ``_`` alone are one class."""
-    classes: dict[str, str] = {}
+    """Classes of all sources; names of two sources that differ in spelling alone (:func:`spelling`) are one class."""
+    classes: list[str] = []
     rename: dict[str, str] = {}
     for names in names_of_sources:
+        others = {spelling(name): name for name in classes if name not in names}
         for name in names:
-            key = re.sub(r'[\s_-]+', ' ', name.strip().lower())
-            known = classes.setdefault(key, name)
-            if known != name and name not in names_of_sources[0]:
-                rename[name] = known
-    return Joined(list(classes.values()), rename)
+            if name not in classes and spelling(name) in others:
+                rename[name] = others[spelling(name)]
+            elif name not in classes:
+                classes.append(name)
+    return Joined(classes, rename)
+
+
+def spelling(name: str) -> str:
+    """What is left of a name without case, blanks, ``-`` and ``_``."""
+    return re.sub(r'[\s_-]+', ' ', name.strip().lower())
+
+
+def similar_classes(classes: Sequence[str]) -> list[str]:
+    """What is said of classes of one set that differ in spelling alone."""
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        groups.setdefault(spelling(name), []).append(name)
+    return [
+        f'{" and ".join(map(repr, names))} differ in spelling alone and are {len(names)} classes; mend the annotations '
+        'if they mean the same'
+        for names in groups.values()
+        if len(names) > 1
+    ]
 
 
 def image_settings(source: Source, incomplete: Sequence[str], total: int) -> tuple[dict[str, Any], str]:

@@ -129,6 +129,8 @@ def check_exportable(detector: nn.Module, raw: bool = False) -> None:
     Raises:
         ExportError: names the part.
     """
+    if getattr(detector, 'roi_head', None) is not None and getattr(detector, 'rpn_head', None) is None:
+        raise ExportError(f'{type(detector).__name__} cannot be exported: it takes the proposals of another detector')
     for part in (detector, getattr(detector, 'roi_head', None)):
         if part is not None:
             _check_methods(part)

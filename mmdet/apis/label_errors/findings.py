@@ -12,6 +12,7 @@ from mmdet.apis.label_errors.missing_rate import Rate, estimate_missing_rates
 from mmdet.apis.label_errors.scoring import LEAST, score_images
 from mmdet.apis.label_errors.suggestions import Report, reports_of
 from mmdet.utils import atomic_write
+from mmdet.utils.running.progress import tracked
 
 DIRECTIVES = 'directives'  # what `apply_findings` is asked for beside suggestions
 
@@ -46,7 +47,8 @@ def look_at_labels(
     classes = sources[0].dataset.CLASSES
     images = [image for source in sources for image in source.images]
     found = [detections_of(result) for of_source in results for result in of_source]
-    matches = [match_image(image, one) for image, one in zip(images, found, strict=True)]
+    pairs = list(zip(images, found, strict=True))
+    matches = [match_image(image, one) for image, one in tracked(pairs, 'comparing detections with annotations')]
     rates = estimate_missing_rates(images, matches, classes, seed)
     probable = calibrate(images, matches, rates, len(classes))
     scores = score_images(images, probable, len(classes), least)

@@ -5,6 +5,7 @@ The method: Tkachenko, Thyagarajan and Mueller, "ObjectLab: Automated Detection 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from types import ModuleType
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from mmdet.apis.label_errors.labelled_images import Detections, LabelledImage
 from mmdet.utils.errors import ReportedError
+from mmdet.utils.running.progress import tracked
 
 LEAST = 0.5  # probability from which on a detection speaks against a label
 IN_PLAY = 0.1  # detections that are less probable are not handed over: each costs time, none counts
@@ -65,9 +67,12 @@ def score_images(
     rank = cleanlab_rank()
     labels = [dict(bboxes=image.boxes, labels=image.labels) for image in images]
     both = dict(labels=labels, predictions=[_by_class(one, num_classes) for one in found])
-    missing = rank.compute_overlooked_box_scores(**both, high_probability_threshold=least)
-    swapped = rank.compute_swap_box_scores(**both, high_probability_threshold=least)
-    misplaced = rank.compute_badloc_box_scores(**both, low_probability_threshold=least)
+    steps = (
+        partial(rank.compute_overlooked_box_scores, **both, high_probability_threshold=least),
+        partial(rank.compute_swap_box_scores, **both, high_probability_threshold=least),
+        partial(rank.compute_badloc_box_scores, **both, low_probability_threshold=least),
+    )
+    missing, swapped, misplaced = (score() for score in tracked(steps, 'scoring labels: missing, swapped, misplaced'))
     pooled = [rank.pool_box_scores_per_image(scores) for scores in (missing, swapped, misplaced)]
     quality = np.exp(np.mean(np.log(np.maximum(pooled, 1e-100)), axis=0))
     return ImageScores(quality, pooled[0], pooled[1], pooled[2], swapped, misplaced)

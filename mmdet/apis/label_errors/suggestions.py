@@ -9,6 +9,7 @@ from mmdet.apis.label_errors.labelled_images import Detections, LabelledImage
 from mmdet.apis.label_errors.matching import FREE, Matches
 from mmdet.apis.label_errors.scoring import LEAST, ImageScores
 from mmdet.core.evaluation.bbox_overlaps import bbox_overlaps
+from mmdet.utils.running.progress import tracked
 
 MISSING, SWAPPED, MISPLACED = 'missing', 'swapped', 'misplaced'
 KINDS = (MISSING, SWAPPED, MISPLACED)
@@ -63,7 +64,8 @@ def reports_of(
         least: probability from which on a detection leads to a suggestion.
     """
     reports = []
-    for i, (image, match, found) in enumerate(zip(images, matches, probable)):
+    rows = list(zip(images, matches, probable))
+    for i, (image, match, found) in enumerate(tracked(rows, 'looking for errors of labels')):
         chosen = [*missing_boxes(match, found, least), *changed_boxes(image, found, scores, i, least)]
         chosen.sort(key=lambda suggestion: -suggestion.probability)
         reports.append(Report(image, float(scores.quality[i]), chosen))

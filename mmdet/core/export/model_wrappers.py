@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdet.core.bbox.transforms import bbox2result
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.keypoint.heatmaps import decode_heatmaps
+from mmdet.utils.errors import ReportedError
 
 MISSING_RUNTIME = 'running an ONNX file needs the package onnxruntime: pip install onnxruntime (or onnxruntime-gpu)'
 Outputs = dict[str, Tensor]  # by name: dets, labels, masks, keypoints; see mmdet.apis.export
@@ -154,6 +155,8 @@ def open_session(path: str, device_id: int = 0) -> Any:
 
     Raises:
         ImportError: onnxruntime is not installed.
+        OSError: there is no such file.
+        ReportedError: the file is no ONNX model, or has operators that the installed onnxruntime does not know.
     """
     try:
         import onnxruntime
@@ -165,7 +168,12 @@ def open_session(path: str, device_id: int = 0) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; the rest is about weights that no node uses
     options.intra_op_num_threads = torch.get_num_threads()
-    return onnxruntime.InferenceSession(path, options, providers=providers)
+    with open(path, 'rb'):  # onnxruntime's own error of a missing file is none of the system's
+        pass
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:  # onnxruntime has many kinds
+        raise ReportedError(f'onnxruntime cannot read {path}: {error}') from error
 
 
 __all__ = ['DeployBaseDetector', 'ONNXRuntimeDetector', 'TensorRTDetector', 'open_session', 'scale_of']

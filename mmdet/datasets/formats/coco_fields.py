@@ -14,6 +14,7 @@ from typing import Any
 
 from mmdet.datasets.formats.field_kinds import MISSING, READERS, Field
 from mmdet.utils.registry import did_you_mean
+from mmdet.utils.running.progress import tracked
 
 _LOGGER = logging.getLogger('mmdet')
 
@@ -84,9 +85,10 @@ def read_fields(content: Any, path: str, panoptic: bool = False) -> Counter[str]
     _check_lists(content, path)
     faults: list[str] = []
     repairs: Counter[str] = Counter()
-    for name, entries, fields in _tables(content, panoptic, faults):
-        for field in fields:
-            faults += _read_column(name, entries, field, repairs)
+    tables = _tables(content, panoptic, faults)
+    columns = [(name, entries, field) for name, entries, fields in tables for field in fields]
+    for name, entries, field in tracked(columns, f'reading the fields of {path}'):
+        faults += _read_column(name, entries, field, repairs)
     if not faults:
         faults += _link_ids(content, panoptic, repairs)
     if faults:

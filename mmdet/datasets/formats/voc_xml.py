@@ -12,6 +12,7 @@ class VocImage(NamedTuple):
     width: int  # px; 0 where it is not stated
     height: int
     folder: str
+    filename: str
     names: list[str]  # (n,) class of each object
     corners: np.ndarray  # (n, 4) xmin, ymin, xmax, ymax as written: pixels counted from 1, both ends inclusive
     difficult: np.ndarray  # (n,) bool
@@ -38,6 +39,7 @@ def parse_voc_xml(path: str) -> VocImage:
         width=_whole_number(root, 'size/width'),
         height=_whole_number(root, 'size/height'),
         folder=root.findtext('folder') or '',
+        filename=(root.findtext('filename') or '').strip(),
         names=names,
         corners=np.asarray(corners, dtype=np.int64).reshape(-1, 4),
         difficult=np.asarray([_whole_number(obj, 'difficult') != 0 for obj in objects], dtype=bool),

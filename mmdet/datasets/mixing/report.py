@@ -22,6 +22,7 @@ from mmdet.datasets.mixing.advice import NO_ENTRIES, SourceFacts, policy_in_head
 from mmdet.datasets.mixing.image_fields import directive_steps, fields_of_image
 from mmdet.datasets.mixing.sources import find_sources
 from mmdet.datasets.samplers.source_sampler import SourceBatchSampler
+from mmdet.utils.running.progress import tracked
 
 # From this fraction of an epoch's images with ignored negatives on there is a warning: a network that lacks
 # negatives calls everything an object.
@@ -173,7 +174,7 @@ def classes_with_objects(leaf: Dataset) -> set[str]:
     if not hasattr(leaf, 'get_ann_info'):
         return set(names)
     seen: set[str] = set()
-    for index in range(len(leaf)):
+    for index in tracked(range(len(leaf)), 'looking for objects of each class'):
         seen.update(names[label] for label in leaf.get_ann_info(index)['labels'])
         if len(seen) == len(names):  # mostly long before the last image
             break

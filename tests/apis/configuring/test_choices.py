@@ -7,7 +7,7 @@ from mmcv import Config
 from mmdet.apis.configuring import models, plan
 from mmdet.apis.configuring.facts import Facts, covered, find_facts
 from mmdet.apis.configuring.literals import Name, literal
-from mmdet.apis.configuring.sources import join_classes, source_names
+from mmdet.apis.configuring.sources import join_classes, similar_classes, source_names
 from mmdet.apis.configuring.split import split_content
 
 
@@ -116,6 +116,15 @@ def test_facts_of_files():
 def test_classes_that_differ_in_spelling_alone_are_one():
     joined = join_classes([['traffic light', 'cat'], ['Traffic_Light', 'dog']])
     assert joined.classes == ['traffic light', 'cat', 'dog'] and joined.rename == {'Traffic_Light': 'traffic light'}
+    assert similar_classes(joined.classes) == []
+
+
+def test_classes_of_one_set_that_differ_in_spelling_alone_stay_two_and_are_told():
+    joined = join_classes([['Cat', 'cat', 'dog'], ['cat', 'CAT']])
+    assert joined.classes == ['Cat', 'cat', 'dog'] and joined.rename == {'CAT': 'Cat'}
+    assert similar_classes(joined.classes) == [
+        "'Cat' and 'cat' differ in spelling alone and are 2 classes; mend the annotations if they mean the same"
+    ]
 
 
 def test_sources_are_named_by_where_they_differ(tmp_path):

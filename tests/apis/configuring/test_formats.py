@@ -2,36 +2,16 @@
 
 import json
 
-import numpy as np
 import pytest
+from odd_annotations import CAT, H, W, boxes_of
 from PIL import Image
 
 from mmdet.apis.configuring import AnnotationError, read_annotations
-from mmdet.apis.configuring.formats import label_studio_box, labelme_box, yolo_box
 
-W, H = 80, 40  # px
 OBJECT = (
     '<object><name>cat</name><bndbox><xmin>11</xmin><ymin>6</ymin><xmax>30</xmax><ymax>25.7</ymax></bndbox></object>'
 )
 SIZE = f'<size><width>{W}</width><height>{H}</height></size>'
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A folder with the images a, b, c."""
-    for name in 'abc':
-        Image.fromarray(np.zeros((H, W, 3), np.uint8)).save(tmp_path / f'{name}.png')
-    return tmp_path
-
-
-def boxes_of(annotations):
-    """File -> its objects as (class, x, y, w, h)."""
-    names = {category['id']: category['name'] for category in annotations.content['categories']}
-    files = {image['id']: image['file_name'] for image in annotations.content['images']}
-    found = {file: [] for file in files.values()}
-    for ann in annotations.content['annotations']:
-        found[files[ann['image_id']]].append((names[ann['category_id']], *ann['bbox']))
-    return found
 
 
 def write_voc(folder, name, text, encoding='utf-8'):
@@ -60,47 +40,19 @@ def test_voc_split_takes_its_own_images(folder):
     assert set(boxes_of(read_annotations(folder))) == {'a.png', 'b.png', 'c.png'}
 
 
+def test_xml_of_sub_folders_means_the_image_in_the_same_one(folder):
+    for part, label in (('x', 'cat'), ('y', 'dog')):
+        for parent in ('Annotations', 'JPEGImages'):
+            (folder / parent / part).mkdir(parents=True)
+        Image.new('RGB', (W, H)).save(folder / 'JPEGImages' / part / '1.png')
+        write_voc(folder / 'Annotations' / part, '1', SIZE + OBJECT.replace('cat', label))
+    assert boxes_of(read_annotations(folder)) == {'x/1.png': [CAT], 'y/1.png': [('dog', *CAT[1:])]}
+
+
 def test_empty_xml_is_named(folder):
     (folder / 'a.xml').write_text('')
     with pytest.raises(AnnotationError, match='a.xml is no valid XML'):
         read_annotations(folder)
-
-
-@pytest.fixture
-def yolo(folder):
-    """A YOLO data set: `a` has a box and a polygon, `b` an empty file, `c` none."""
-    (folder / 'images/train').mkdir(parents=True)
-    (folder / 'labels/train').mkdir(parents=True)
-    for name in 'abc':
-        (folder / f'{name}.png').rename(folder / 'images/train' / f'{name}.png')
-    lines = '\ufeff1 0.5 0.5 0.25 0.5\n0 0.1 0.1 0.5 0.1 0.5 0.6\n'
-    (folder / 'labels/train/a.txt').write_text(lines, encoding='utf-8')
-    (folder / 'labels/train/b.txt').write_text('')
-    (folder / 'data.yaml').write_text('train: ../images/train\nnames: {1: dog, 0: cat}\n')
-    return folder
-
-
-def test_yolo_boxes_polygons_and_images_without_objects(yolo):
-    read = read_annotations(yolo / 'data.yaml')
-    assert boxes_of(read) == {'a.png': [('dog', 30, 10, 20, 20), ('cat', 8, 4, 32, 20)], 'b.png': [], 'c.png': []}
-    assert read.content['annotations'][1]['segmentation'] == [[8, 4, 40, 4, 40, 24]]
-    assert read.names == ['cat', 'dog'] and read.images == yolo / 'images/train'
-    with pytest.raises(AnnotationError, match='val must be a folder of images, got None'):
-        read_annotations(yolo, split='val')
-
-
-@pytest.mark.parametrize(
-    ('line', 'message'),
-    [
-        ('2 0.5 0.5 0.2 0.2', 'class 2 is none of the 2 names'),
-        ('0 40 20 10 10', 'expected fractions'),
-        ('0 0.5 0.5', 'expected class, x, y, w, h'),
-        ('cat 0.5 0.5 0.2 0.2', 'expected numbers'),
-    ],
-)
-def test_wrong_yolo_lines_are_named(line, message):
-    with pytest.raises(AnnotationError, match=f'a.txt:3: {message}'):
-        yolo_box(line, ['cat', 'dog'], (W, H), 'a.txt:3')
 
 
 def test_labelme_takes_rectangles_from_any_corner_polygons_and_circles(folder):
@@ -113,8 +65,34 @@ def test_labelme_takes_rectangles_from_any_corner_polygons_and_circles(folder):
     (folder / 'settings.json').write_text('{"other": 1}')
     read = read_annotations(folder)
     assert boxes_of(read) == {'a.png': [('cat', 10, 5, 20, 20), ('dog', 1, 2, 20, 30), ('dog', 15, 15, 10, 10)]}
-    with pytest.raises(AnnotationError, match='shape 0: line of 2 points has no area'):
-        labelme_box(dict(label='a', points=[[0, 0], [1, 1]], shape_type='line'), 'shape 0')
+
+
+RECTANGLE = dict(label='cat', points=[[30, 25], [10, 5]], shape_type='rectangle')
+
+
+def test_labelme_files_of_sub_folders_mean_the_image_beside_them(folder):
+    for name, label in (('x', 'cat'), ('y', 'dog')):
+        (folder / name).mkdir()
+        Image.new('RGB', (W, H)).save(folder / name / 'a.png')
+        shapes = [{**RECTANGLE, 'label': label}, dict(label='p', points=[[1, 1]], shape_type='point')]
+        (folder / name / 'a.JSON').write_text(json.dumps(dict(shapes=shapes, imagePath='a.png')))
+    read = read_annotations(folder)
+    assert boxes_of(read) == {'x/a.png': [CAT], 'y/a.png': [('dog', *CAT[1:])]}
+    assert read.notes == [f'{folder}: left out: 2 shapes of the kind point, which have no area']
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(points=[]), 'shape 0: rectangle of 0 points'),
+        (dict(label=None), 'shape 0: expected the name of a class, got None'),
+        (dict(points=[['a', 1], [2, 3]]), 'a.json: shape 0: '),
+    ],
+)
+def test_labelme_shapes_that_are_none_are_named(folder, change, message):
+    (folder / 'a.json').write_text(json.dumps(dict(shapes=[{**RECTANGLE, **change}])))
+    with pytest.raises(AnnotationError, match=message):
+        read_annotations(folder)
 
 
 def test_cvat_boxes_and_polygons(folder):
@@ -125,42 +103,56 @@ def test_cvat_boxes_and_polygons(folder):
     read = read_annotations(folder / 'cvat.xml')
     assert boxes_of(read) == {'a.png': [('cat', 10, 5, 20, 20), ('dog', 1, 2, 20, 30)]}
     (folder / 'cvat.xml').write_text(text.replace('xtl="10"', 'xtl=""'))
-    with pytest.raises(AnnotationError, match='image sub/a.png: a box without numbers'):
+    with pytest.raises(AnnotationError, match="image sub/a.png: box of 'cat': could not convert"):
         read_annotations(folder / 'cvat.xml')
 
 
-def test_label_studio_counts_in_per_cent_and_takes_the_latest_annotation(folder):
-    def result(label):
-        value = dict(x=12.5, y=12.5, width=25, height=50, rectanglelabels=[label])
-        return dict(result=[dict(value=value), dict(value=dict(choices=['good']))])
-
-    tasks = [
-        dict(data=dict(image='/data/upload/1/0a1b2c3d-a.png'), annotations=[result('old'), result('cat')]),
-        dict(data=dict(image='/data/local-files/?d=x/b.png'), annotations=[]),
-    ]
-    (folder / 'tasks.json').write_text(json.dumps(tasks))
-    assert boxes_of(read_annotations(folder / 'tasks.json')) == {'a.png': [('cat', 10, 5, 20, 20)], 'b.png': []}
-    outline = dict(value=dict(points=[[0, 0], [50, 0], [50, 100]], polygonlabels=['dog']))
-    assert label_studio_box(outline, (W, H)).xyxy == (0, 0, 40, 40)
+@pytest.mark.parametrize(
+    ('element', 'box', 'left_out'),
+    [
+        ('<box label="cat" xtl="10" ytl="10" xbr="30" ybr="20" rotation="90.0"/>', (15, 5, 10, 20), ''),
+        ('<ellipse label="cat" cx="20" cy="15" rx="10" ry="5" rotation="90"/>', (15, 5, 10, 20), ''),
+        ('<mask label="cat" rle="0" left="10" top="5" width="20" height="20"/>', CAT[1:], 'outlines of masks, whose'),
+        ('<polyline label="cat" points="1,2;3,4"/>', None, 'shapes of the kind polyline, which'),
+        ('<tag label="cat"/>', None, ''),
+    ],
+)
+def test_cvat_elements(folder, element, box, left_out):
+    text = f'<annotations><image name="a.png" width="{W}" height="{H}">{element}</image></annotations>'
+    (folder / 'cvat.xml').write_text(text)
+    read = read_annotations(folder / 'cvat.xml')
+    assert boxes_of(read) == {'a.png': [('cat', *box)] if box else []}
+    assert len(read.notes) == bool(left_out) and left_out in ''.join(read.notes)
 
 
 @pytest.mark.parametrize(
-    'text',
+    ('text', 'message'),
     [
-        'filename,width,height,class,xmin,ymin,xmax,ymax\na.png,1,1,cat,10,5,30,25\nb.png',
-        'a.png,10,5,30,25,cat\nb.png,,,,,',
+        ('<annotations><track label="cat"/></annotations>', 'got the tracks of a video'),
+        (
+            '<annotations><image name="a.png"><box xtl="1" ytl="1" xbr="2" ybr="2"/></image></annotations>',
+            'name of a class',
+        ),
     ],
-    ids=['named columns', 'bare'],
 )
-def test_csv_with_and_without_names_of_columns(folder, text):
-    (folder / 'boxes.csv').write_text(text, 'utf-8-sig')
-    assert boxes_of(read_annotations(folder / 'boxes.csv')) == {'a.png': [('cat', 10, 5, 20, 20)], 'b.png': []}
+def test_cvat_of_another_kind_is_named(folder, text, message):
+    (folder / 'cvat.xml').write_text(text)
+    with pytest.raises(AnnotationError, match=message):
+        read_annotations(folder / 'cvat.xml')
 
 
-def test_csv_without_a_column_names_it(folder):
-    (folder / 'boxes.csv').write_text('filename,klass,xmin,ymin,xmax,ymax\n')
-    with pytest.raises(AnnotationError, match='no column class; did you mean .klass'):
-        read_annotations(folder / 'boxes.csv')
+def test_coco_may_be_given_by_its_folder_in_any_encoding_and_without_sizes(folder):
+    ann = dict(id=1, image_id=1, category_id='3', bbox=list(CAT[1:]))
+    content = dict(images=[dict(id=1, file_name='a.png')], annotations=[ann], categories=[dict(id=3, name='cat')])
+    (folder / 'anything.json').write_text(json.dumps(content), 'utf-16')
+    read = read_annotations(folder)
+    assert boxes_of(read) == {'a.png': [CAT]} and read.path == folder / 'anything.json'
+    assert (read.content['images'][0]['width'], read.content['images'][0]['height']) == (W, H)
+    (folder / 'other.json').write_text(json.dumps({**content, 'annotations': [{**ann, 'bbox': [1]}]}))
+    with pytest.raises(AnnotationError, match='has 2 files of annotations; give one: .*anything.json'):
+        read_annotations(folder)
+    with pytest.raises(AnnotationError, match='bbox of 1 annotations must be a list of four'):
+        read_annotations(folder / 'other.json')
 
 
 def test_boxes_are_cut_off_at_the_image_and_those_outside_are_counted(folder):

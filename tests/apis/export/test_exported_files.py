@@ -18,6 +18,7 @@ from export_cases import CLASSES, NORM, config_of, retinanet
 from mmdet.apis import inference_detector, init_detector
 from mmdet.apis.export import DetectorGraph, ExportError, ExportOptions, ONNXDetector, export_detector, requirements
 from mmdet.core.export import ONNXRuntimeDetector
+from mmdet.utils.errors import ReportedError
 
 ROOT = Path(__file__).resolve().parents[3]
 # onnx and onnxruntime are requirements of the tests; what older torch says is tested in test_graph.py
@@ -116,6 +117,26 @@ def test_file_stands_where_a_checkpoint_does(two_stage, two_stage_file, tmp_path
     assert cv2.imread(str(tmp_path / 'drawn.png')).shape == (150, 210, 3)
     with pytest.raises(ValueError, match='return_loss=False'):
         detector(**batch(1, (160, 160)))
+
+
+def test_file_that_is_missing_or_none_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nothing.onnx'):
+        ONNXDetector(tmp_path / 'nothing.onnx')
+    (tmp_path / 'text.onnx').write_text('text')
+    with pytest.raises(ReportedError, match='onnxruntime cannot read .*text.onnx'):
+        ONNXDetector(tmp_path / 'text.onnx')
+
+
+def test_file_is_timed_beside_torch_and_by_openvino_where_it_is_installed(one_stage, one_stage_file, tmp_path, capsys):
+    cfg = config_of(retinanet())
+    (tmp_path / 'config.py').write_text(f'model = {cfg.model.to_dict()}\ndata = {cfg.data.to_dict()}\n')
+    torch.save(dict(state_dict=one_stage.state_dict(), meta=dict(CLASSES=CLASSES)), tmp_path / 'weights.pth')
+    arguments = [str(tmp_path / 'config.py'), str(tmp_path / 'weights.pth'), str(one_stage_file)]
+    with_openvino = ['OpenVINO'] * (importlib.util.find_spec('openvino') is not None)
+    options = ['--size', '160', '192', '--repeats', '1', '--no-compile']
+    medians = tool('deployment/benchmark.py').main([*arguments, *options])
+    assert list(medians) == ['torch', 'onnxruntime', *with_openvino] and min(medians.values()) > 0
+    assert '1.00 of torch' in capsys.readouterr().out
 
 
 def test_public_class_of_the_file_gives_boxes(one_stage, one_stage_file):

@@ -143,9 +143,21 @@ class WithATest(RetinaNet):
         return []
 
 
+class WithoutProposals(RetinaNet):
+    """A detector of RoIs that come from elsewhere."""
+
+    def __init__(self):
+        nn.Module.__init__(self)
+        self.roi_head = nn.Identity()
+
+
 @pytest.mark.parametrize(
     ('kind', 'text'),
-    [(WithCorners, 'WithCorners: pool: corner pooling'), (WithATest, 'WithATest has a simple_test of its own')],
+    [
+        (WithCorners, 'WithCorners: pool: corner pooling'),
+        (WithATest, 'WithATest has a simple_test of its own'),
+        (WithoutProposals, 'WithoutProposals .* the proposals of'),
+    ],
 )
 def test_what_has_no_form_is_refused_by_name(kind, text):
     with pytest.raises(ExportError, match=text):

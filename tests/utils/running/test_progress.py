@@ -1,11 +1,15 @@
 """Bars on terminals for what takes longer than a moment."""
 
 import io
+import sys
 import time
 
 import pytest
 
+from mmdet.apis.label_errors.suggestions import reports_of
 from mmdet.datasets.api_wrappers.coco_api import COCO, TrackedCOCOeval
+from mmdet.datasets.formats.coco_fields import read_fields
+from mmdet.datasets.mixing.report import classes_with_objects
 from mmdet.utils.running import progress
 from mmdet.utils.running.progress import ticks, tracked
 
@@ -78,3 +82,26 @@ def test_evaluation_counts_images_of_all_categories_and_areas(clock, monkeypatch
     run.evaluate()
     assert terminal.getvalue().startswith('evaluating bbox\n') and '7/8' in terminal.getvalue()
     assert terminal.getvalue().endswith('\n')
+
+
+def test_reading_a_file_and_looking_for_classes_and_errors_have_bars(clock, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, 'stdout', terminal)
+    read_fields(dict(images=[dict(id=1)], annotations=[], categories=[]), 'boxes.json')
+    assert 'reading the fields of boxes.json\n' in terminal.getvalue() and '16/16' in terminal.getvalue()
+
+    class Leaf(list):
+        CLASSES = ('cat', 'dog', 'cow')
+
+        def get_ann_info(self, index):
+            return dict(labels=[self[index]])
+
+    assert classes_with_objects(Leaf([0, 0, 0, 1, 0])) == {'cat', 'dog'}
+    assert 'looking for objects of each class\n' in terminal.getvalue()
+    assert reports_of([], [], [], None, 0.5) == []
+    monkeypatch.undo()
+
+
+def test_they_are_silent_in_files(clock, capsys):
+    read_fields(dict(images=[dict(id=1)], annotations=[], categories=[]), 'boxes.json')
+    assert capsys.readouterr().out == ''
