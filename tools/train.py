@@ -10,6 +10,7 @@ from pathlib import Path
 from mmdet import __version__
 from mmdet.apis import init_random_seed, set_random_seed, train_detector
 from mmdet.apis.checking.config_check import check_config
+from mmdet.apis.checking.layer_widths import check_layers
 from mmdet.apis.launch import (
     UserError,
     add_common_arguments,
@@ -155,6 +156,7 @@ def run(args: argparse.Namespace, cfg: Config, distributed: bool) -> None:
     model = build_detector(cfg.model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg'))
     rfnext_init_model(model, cfg)
     model.init_weights()
+    check_layers(model, cfg)  # before data are read
     datasets = workflow_datasets(cfg)
     model.CLASSES = datasets[0].CLASSES
     started = partial(write_config, copy.deepcopy(cfg), name) if rank == 0 else None
