@@ -15,6 +15,7 @@ from mmdet.apis.launch import (
     UserError,
     add_common_arguments,
     config_from_args,
+    device_of_run,
     newer_option,
     one_gpu_id,
     reported_errors,
@@ -28,7 +29,6 @@ from mmdet.models import build_detector
 from mmdet.utils import (
     collect_env,
     compat_cfg,
-    get_device,
     get_root_logger,
     rfnext_init_model,
     setup_multi_processes,
@@ -86,7 +86,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     if isinstance(weights, str) and '://' not in weights and not Path(weights).expanduser().is_file():
         raise UserError(f'load_from: there is no checkpoint {weights}')
     cfg.gpu_ids = [one_gpu_id(args)]
-    cfg.device = get_device()
+    cfg.device = device_of_run(cfg)
     if cfg.get('cudnn_benchmark', False):
         torch.backends.cudnn.benchmark = True
     return cfg

@@ -26,6 +26,7 @@ from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals
 from mmdet.utils.running.elastic import RESTARTS
 from mmdet.utils.running.group_failure import announce_failure, failure_of_another, watch_for_failures
+from mmdet.utils.util_distribution import DEVICES, get_device
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 DEFAULT_PORT = '29500'
@@ -129,6 +130,25 @@ def one_gpu_id(args: argparse.Namespace) -> int:
             f'bash tools/dist_{"train" if hasattr(args, "resume_from") else "test"}.sh CONFIG ... {asked}'
         )
     return args.gpu_ids[0] if args.gpu_ids else args.gpu_id
+
+
+def device_of_run(cfg: Config) -> str:
+    """The device of this machine; warns where the config names the other one.
+
+    Raises:
+        UserError: the config names a device that there is not.
+    """
+    asked, device = cfg.get('device'), get_device()
+    if asked is not None and asked not in DEVICES:
+        raise UserError(f'device: expected {" or ".join(map(repr, DEVICES))}, got {asked!r}')
+    if asked not in (None, device):
+        cure = 'CUDA_VISIBLE_DEVICES= (empty) hides the GPUs' if device == 'cuda' else 'torch finds no GPU here'
+        warnings.warn(
+            f'device={asked!r} of the config is left aside, the command runs on {device!r}: {cure}',
+            UserWarning,
+            stacklevel=2,
+        )
+    return device
 
 
 def start_processes(launcher: str, cfg: Config) -> bool:

@@ -11,9 +11,12 @@ from mmdet.utils.configs.config_error import ConfigError
 CONFIG = dict(
     model=dict(
         type='FasterRCNN',
-        roi_head=dict(type='StandardRoIHead'),
+        roi_head=dict(type='StandardRoIHead', bbox_head=dict(loss_cls=dict(loss_weight=1.0))),
         train_cfg=dict(
-            rcnn=dict(sampler=dict(num=512, pos_fraction=0.25)),
+            rcnn=dict(
+                assigner=dict(pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5),
+                sampler=dict(num=512, pos_fraction=0.25),
+            ),
             rpn_proposal=dict(nms_pre=2000, nms=dict(type='nms', iou_threshold=0.7)),
         ),
         test_cfg=dict(rcnn=[dict(score_thr=0.05, nms=dict(iou_thr=0.5), max_per_img=100)]),
@@ -52,7 +55,7 @@ def test_right_values_pass():
         ('data.samples_per_gpu', ['2'], "whole number from 1 on, got '2'$"),
         ('data.train_dataloader.workers_per_gpu', [-1, '0'], 'whole number from 0 on'),
         ('data.train_dataloader.persistent_workers', ['no', 1], 'True or False'),
-        ('optimizer.lr', ['0.02', -0.1, float('nan'), float('inf')], 'number from 0 on'),
+        ('optimizer.lr', ['0.02', 0, -0.1, float('nan'), float('inf')], 'number above 0'),
         ('optimizer.momentum', [2, 1, '0.9'], 'number from 0 to below 1'),
         ('optimizer_config.grad_clip', [5], 'a dict'),
         ('optimizer_config.grad_clip.max_norm', ['10', -1, 0], 'number above 0'),
@@ -77,6 +80,14 @@ def test_right_values_pass():
         ('model.train_cfg', [None, dict(rpn=dict())], "^model.train_cfg: needs '(rpn|rcnn)', the settings of the"),
         ('model.train_cfg.rcnn.sampler.num', [0, '32'], 'a whole number from 1 on'),
         ('model.train_cfg.rcnn.sampler.pos_fraction', [2], 'a number from 0 to 1'),
+        ('model.roi_head.bbox_head.loss_cls.loss_weight', [-1, '1', float('nan')], r'loss_weight: .* number from 0 on'),
+        (
+            'model.train_cfg.rcnn.assigner.neg_iou_thr',
+            [0.7, (0.3, 0.1), (0.1, 0.6), (0.1, 0.2, 0.3), -0.1, '0.3'],
+            r'^model.train_cfg.rcnn.assigner.neg_iou_thr: expected a number from 0',
+        ),
+        ('model.train_cfg.rcnn.assigner.min_pos_iou', [-1, 2, '0.3'], r'min_pos_iou: expected a number from 0 to 1'),
+        ('device', ['gpu', 'cuda:0', 3], "device: expected 'cuda' or 'cpu', got "),
         ('model.train_cfg.rpn_proposal.nms_pre', ['100', 0], r'^model.train_cfg.rpn_proposal.nms_pre: .*from 1 on'),
         ('model.test_cfg.rcnn.0.score_thr', ['0.5'], r'^model.test_cfg.rcnn\[0\].score_thr: expected a number'),
         ('model.test_cfg.rcnn.0.nms.iou_thr', ['0.5', 1.5], r'rcnn\[0\].nms.iou_thr: expected a number from 0 to 1'),
