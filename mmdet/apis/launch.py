@@ -34,13 +34,16 @@ FAILURE_WAIT = 3.0  # seconds in which the reason of another process comes after
 
 
 @contextlib.contextmanager
-def reported_errors() -> Iterator[None]:
+def reported_errors(*also: type[Exception]) -> Iterator[None]:
     """Show errors that speak for themselves without the calls that led there, and leave with status 1.
 
     Those are mistakes in options and configs, and what a part of this package or of mmcv says of its arguments while
     it is built. Errors of the user's own classes keep their calls.
 
     Of several processes, the one that fails tells the others why; these end with its reason.
+
+    Args:
+        also: further kinds, of commands that do nothing but read files and write others: all that they say is of those.
 
     ``MMDET_TRACEBACK=1`` in the environment shows everything. Where there is no error, the process leaves its group.
     """
@@ -54,6 +57,8 @@ def reported_errors() -> Iterator[None]:
         if reason is not None:
             sys.exit(f'error: the run ends, since another process has failed: {reason}')
         text = shown_text(error)
+        if text is None and also and isinstance(error, also) and os.environ.get('MMDET_TRACEBACK') != '1':
+            text = f'{str(error) or type(error).__name__} (MMDET_TRACEBACK=1 shows the calls)'
         announce_failure(text or f'{type(error).__name__}: {error}')
         if text is None:
             raise

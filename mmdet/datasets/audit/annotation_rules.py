@@ -72,8 +72,8 @@ def repeated_files(content: Mapping[str, Sequence[Mapping]]) -> list[str]:
     if not twice:
         return []
     return [
-        f'{len(twice)} image files have more than one entry: {format_list(twice)}; each entry has its own boxes, so that '
-        'objects of one are background in the other, and metrics count the image more than once'
+        f'{len(twice)} image files have more than one entry: {format_list(twice)}; each entry has its own boxes, so '
+        'that objects of one are background in the other, and metrics count the image more than once'
     ]
 
 
