@@ -27,7 +27,9 @@ class SAConv2d(mmcv_class('SAConv2d', ConvAWS2d)):
     the mean over the whole map is added. It starts as the narrow branch alone.
 
     Args:
-        in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias: as of ``nn.Conv2d``.
+        in_channels, out_channels, kernel_size, stride, padding, dilation, groups: as of ``nn.Conv2d``.
+        bias: whether there is a parameter ``bias``. It is not added, as mmcv's layer does not: checkpoints hold values
+            that never were trained. Default: True.
         use_deform: both branches are deformable, with predicted offsets; needs a 3x3 kernel. Default: False.
 
     Raises:
@@ -85,8 +87,8 @@ class SAConv2d(mmcv_class('SAConv2d', ConvAWS2d)):
         padding = tuple(factor * p for p in self.padding)
         dilation = tuple(factor * d for d in self.dilation)
         if offset is None:
-            return F.conv2d(x, weight, self.bias, self.stride, padding, dilation, self.groups)
-        return deform_conv2d(x, offset, weight, self.stride, padding, dilation, self.groups, bias=self.bias)
+            return F.conv2d(x, weight, None, self.stride, padding, dilation, self.groups)
+        return deform_conv2d(x, offset, weight, self.stride, padding, dilation, self.groups)
 
 
 register_layer(CONV_LAYERS, 'SAC', SAConv2d)

@@ -4,7 +4,7 @@ import torchvision
 from torch import nn
 
 from mmdet.models.backbones.layers.swin_attention import shifted_window_mask, window_partition, window_reverse
-from mmdet.models.backbones.swin import ShiftWindowMSA, SwinBlockSequence, SwinTransformer, WindowMSA
+from mmdet.models.backbones.swin import ShiftWindowMSA, SwinBlock, SwinBlockSequence, SwinTransformer, WindowMSA
 from mmdet.models.builder import build_backbone
 from mmdet.models.utils.ckpt_convert import swin_converter
 
@@ -113,6 +113,12 @@ def test_outputs_have_strides_4_to_32_and_gradients_reach_everything():
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
     rates = [block.ffn.dropout_layer.drop_prob for stage in net.stages for block in stage.blocks]
     assert torch.allclose(torch.tensor(rates), torch.linspace(0, 0.1, 8))
+
+
+def test_the_parts_of_a_block_say_their_widths():
+    block = SwinBlock(embed_dims=8, num_heads=4, feedforward_channels=24, window_size=2)
+    assert (block.ffn.embed_dims, block.ffn.feedforward_channels) == (8, 24)
+    assert block.attn.w_msa.num_heads == 4
 
 
 def test_initial_values_are_the_papers():

@@ -1,11 +1,11 @@
 """The blocks and stages of a Swin transformer (https://arxiv.org/abs/2103.14030)."""
 
 from mmcv.cnn import build_norm_layer
+from mmcv.cnn.bricks.transformer import FFN
 from mmcv.runner import BaseModule, ModuleList
 from torch import Tensor, nn
 
 from mmdet.models.backbones.layers.swin_attention import ShiftWindowMSA
-from mmdet.models.utils.transformers.feed_forward import ResidualFeedForward
 from mmdet.models.utils.weights import run_block
 
 # Default arguments, never written to.
@@ -66,7 +66,9 @@ class SwinBlock(BaseModule):
             dropout_layer=dropout_layer,
         )
         self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
-        self.ffn = ResidualFeedForward(embed_dims, feedforward_channels, act_cfg, drop_rate, dropout_layer)
+        self.ffn = FFN(
+            embed_dims, feedforward_channels, act_cfg=act_cfg, ffn_drop=drop_rate, dropout_layer=dropout_layer
+        )
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
         """A sequence ``(N, H * W, embed_dims)`` to the same shape."""
