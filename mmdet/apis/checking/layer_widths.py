@@ -23,6 +23,7 @@ from mmdet.utils.logger import get_root_logger
 from mmdet.utils.running.rng import preserved_rng
 
 SIDE = 128  # px of the made image: a whole number of cells of each stride up to 128
+LARGER_SIDE = 512  # px; of a second image where the first one does not come to the end, as SSD needs it
 MOST_ROIS = 8  # that a head is trained on
 SEMANTIC_STRIDE = 8  # px; of the semantic maps that HTC is given
 # what torch and the heads say of parts that do not fit each other; of numbers that depend on the size of the image
@@ -68,8 +69,11 @@ def check_layers(model: nn.Module, cfg: Mapping[str, Any]) -> None:
     with preserved_rng(), torch.no_grad(), warnings.catch_warnings(), _Watch(trial, cfg['model']) as watch:
         warnings.simplefilter('ignore')
         misfit = watch.misfit_at(SIDE)
+        side = SIDE if watch.finished or misfit is not None else LARGER_SIDE
+        if side != SIDE:
+            misfit = watch.misfit_at(side)
         # what depends on the size of the image is no matter of the config
-        if misfit is not None and (other := watch.misfit_at(2 * SIDE)) and other.problem == misfit.problem:
+        if misfit is not None and (other := watch.misfit_at(2 * side)) and other.problem == misfit.problem:
             raise ConfigTypeError(misfit.line)
 
 
@@ -109,6 +113,7 @@ class _Watch:
         self.names = {id(module): name for name, module in model.named_modules()}
         self.inputs: dict[str, list[tuple[int, ...]]] = {}  # of each part that the config has: shapes of its tensors
         self.side = SIDE
+        self.finished = False  # whether an image has come to the end
         self._handles: list[Any] = []
 
     def __enter__(self) -> '_Watch':
@@ -125,6 +130,7 @@ class _Watch:
         self.side = side
         try:
             self.model.forward_train(**made_batch(self.model, self.cfg, side))
+            self.finished = True
         except _Found as found:
             return found.misfit
         except Exception as error:

@@ -44,6 +44,10 @@ def _is_steps(value: Any) -> bool:
     return all(map(is_whole, steps)) and all(step > 0 for step in steps) and all(a < b for a, b in pairwise(steps))  # type: ignore[operator]
 
 
+def _is_range(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(is_whole, value)) and value[0] <= value[1]
+
+
 def _is_level(value: Any) -> bool:
     return is_whole(value) or (isinstance(value, str) and isinstance(logging.getLevelName(value), int))
 
@@ -83,6 +87,8 @@ SETTINGS = {
     'log_config.interval': whole(1),
     'log_config.hooks': DICTS,
     'log_config.hooks.*.interval': whole(1),
+    'model.random_size_interval': whole(1),
+    'model.random_size_range': Rule('two whole numbers in ascending order', _is_range),
     'log_level': Rule(f'one of {", ".join(LEVELS)}', _is_level),
     'seed': Rule('a whole number from 0 to 2**32 - 1', lambda value: is_whole(value) and 0 <= value < 2**32),
     'auto_scale_lr': DICT,
@@ -108,7 +114,18 @@ RUNNER_LENGTHS = {'EpochBasedRunner': 'max_epochs', 'IterBasedRunner': 'max_iter
 MODEL_SETTINGS = {
     **dict.fromkeys(('score_thr', 'min_bbox_size', 'mask_thr_binary', 'conf_thr', 'pos_weight'), NUMBER),
     **dict.fromkeys(('iou_threshold', 'iou_thr', 'pos_iou_thr', 'min_pos_iou', 'pos_fraction'), FRACTION),
-    **dict.fromkeys(('nms_pre', 'max_per_img', 'num'), whole(1, never=True)),
+    **dict.fromkeys(('nms_pre', 'max_per_img', 'max_per_image', 'num', 'topk', 'top_k'), whole(1, never=True)),
+    **dict.fromkeys(('num_points', 'local_maximum_kernel', 'corner_topk'), whole(1)),
+    **dict.fromkeys(('mask_overlap', 'importance_sample_ratio'), FRACTION),
+    **dict.fromkeys(('sigma', 'neg_pos_ratio', 'oversample_ratio', 'distance_threshold'), POSITIVE),
+    **dict.fromkeys(('mask_thr', 'filter_thr', 'update_thr', 'object_mask_thr'), NUMBER),
+    'stuff_area_limit': NOT_NEGATIVE,
+    'kernel': one_of(('gaussian', 'linear')),
+}
+# arguments of parts of a model, wherever they stand
+MODEL_ARGUMENTS = {
+    'loss_weight': NOT_NEGATIVE,
+    **dict.fromkeys(('num_queries', 'num_query', 'num_proposals'), whole(1)),
 }
 
 
@@ -134,8 +151,8 @@ def check_values(cfg: Config) -> None:
             if key in MODEL_SETTINGS:
                 check_rule(place, value, MODEL_SETTINGS[key])
     for place, key, value in _leaves(cfg.get('model'), 'model'):
-        if key == 'loss_weight':
-            check_rule(place, value, NOT_NEGATIVE)
+        if key in MODEL_ARGUMENTS:
+            check_rule(place, value, MODEL_ARGUMENTS[key])
     _check_thresholds(cfg.get('model') or {})
 
 

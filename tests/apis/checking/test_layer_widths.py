@@ -135,6 +135,21 @@ def test_what_depends_on_the_size_of_the_image_is_no_misfit(models, monkeypatch)
     check_layers(model, dict(model=models['retinanet']))
 
 
+def test_model_that_needs_a_larger_image_gets_one(models, monkeypatch):
+    model = build_detector(copy.deepcopy(models['retinanet']))
+    whole, sides = type(model).forward_train, []
+
+    def needs_more(self, img, img_metas, **truth):
+        sides.append(img.shape[-1])
+        if img.shape[-1] < 200:
+            raise RuntimeError("Kernel size can't be greater than actual input size")
+        return whole(self, img, img_metas, **truth)
+
+    monkeypatch.setattr(type(model), 'forward_train', needs_more)
+    check_layers(model, dict(model=models['retinanet']))
+    assert sides == [128, 512]
+
+
 def test_check_can_be_left_out(models):
     cfg = dict(copy.deepcopy(models['retinanet']), neck=dict(FPN, in_channels=[8, 16, 32, 65]))
     check_layers(build_detector(copy.deepcopy(cfg)), dict(model=cfg, audit=dict(enable=False)))
