@@ -109,7 +109,8 @@ class _Watch:
     """
 
     def __init__(self, model: nn.Module, cfg: Mapping[str, Any]) -> None:
-        self.model, self.cfg = model, cfg
+        self.model: Any = model
+        self.cfg = cfg
         self.names = {id(module): name for name, module in model.named_modules()}
         self.inputs: dict[str, list[tuple[int, ...]]] = {}  # of each part that the config has: shapes of its tensors
         self.side = SIDE
@@ -179,7 +180,9 @@ class _Watch:
 
     def _place(self, name: str) -> tuple[str, str]:
         """Path in the config of the part that a module belongs to, and the module's path within that part."""
-        node, keys, rest = self.cfg, [], name.split('.') if name else []
+        node: Any = self.cfg
+        keys: list[int | str] = []
+        rest = name.split('.') if name else []
         while rest:
             key = int(rest[0]) if rest[0].isdigit() else rest[0]
             try:
@@ -294,7 +297,7 @@ def made_batch(model: nn.Module, cfg: Mapping[str, Any], side: int) -> dict[str,
         side: of the image, px.
     """
     parameter = next(model.parameters(), torch.zeros(1))
-    place = dict(device=parameter.device, dtype=torch.float32)
+    place: dict[str, Any] = dict(device=parameter.device, dtype=torch.float32)
     channels = (cfg.get('backbone') or {}).get('in_channels', 3)
     channels = channels if isinstance(channels, int) else 3
     box = [side / 4, side / 4, side * 3 / 4, side * 3 / 4]
@@ -313,7 +316,8 @@ def made_batch(model: nn.Module, cfg: Mapping[str, Any], side: int) -> dict[str,
     )
     batch['img'] = torch.rand((1, channels, side, side), **place)
     roi_head = getattr(model, 'roi_head', None)
-    taken = inspect.signature(model.forward_train).parameters
+    forward_train: Any = model.forward_train
+    taken = inspect.signature(forward_train).parameters
     if getattr(model, 'with_mask', False) or needs(taken, 'gt_masks'):
         batch['gt_masks'] = [BitmapMasks(mask, side, side)]
     if getattr(roi_head, 'with_semantic', False) or 'gt_semantic_seg' in taken:
