@@ -18,6 +18,7 @@ from mmdet.apis.launch import (
     UserError,
     add_common_arguments,
     config_from_args,
+    device_of_run,
     newer_option,
     one_gpu_id,
     reported_errors,
@@ -37,7 +38,6 @@ from mmdet.utils import (
     build_ddp,
     build_dp,
     compat_cfg,
-    get_device,
     get_root_logger,
     load_checkpoint,
     rfnext_init_model,
@@ -131,7 +131,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
             part.skip_broken = True
     cfg.model.train_cfg = None
     cfg.gpu_ids = [one_gpu_id(args)]
-    cfg.device = get_device()
+    cfg.device = device_of_run(cfg)
     if cfg.get('cudnn_benchmark', False):
         torch.backends.cudnn.benchmark = True
     return cfg

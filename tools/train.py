@@ -10,10 +10,12 @@ from pathlib import Path
 from mmdet import __version__
 from mmdet.apis import init_random_seed, set_random_seed, train_detector
 from mmdet.apis.checking.config_check import check_config
+from mmdet.apis.checking.layer_widths import check_layers
 from mmdet.apis.launch import (
     UserError,
     add_common_arguments,
     config_from_args,
+    device_of_run,
     newer_option,
     one_gpu_id,
     reported_errors,
@@ -27,7 +29,6 @@ from mmdet.models import build_detector
 from mmdet.utils import (
     collect_env,
     compat_cfg,
-    get_device,
     get_root_logger,
     rfnext_init_model,
     setup_multi_processes,
@@ -85,7 +86,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     if isinstance(weights, str) and '://' not in weights and not Path(weights).expanduser().is_file():
         raise UserError(f'load_from: there is no checkpoint {weights}')
     cfg.gpu_ids = [one_gpu_id(args)]
-    cfg.device = get_device()
+    cfg.device = device_of_run(cfg)
     if cfg.get('cudnn_benchmark', False):
         torch.backends.cudnn.benchmark = True
     return cfg
@@ -155,6 +156,7 @@ def run(args: argparse.Namespace, cfg: Config, distributed: bool) -> None:
     model = build_detector(cfg.model, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.get('test_cfg'))
     rfnext_init_model(model, cfg)
     model.init_weights()
+    check_layers(model, cfg)  # before data are read
     datasets = workflow_datasets(cfg)
     model.CLASSES = datasets[0].CLASSES
     started = partial(write_config, copy.deepcopy(cfg), name) if rank == 0 else None

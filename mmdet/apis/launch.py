@@ -26,6 +26,7 @@ from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals
 from mmdet.utils.running.elastic import RESTARTS
 from mmdet.utils.running.group_failure import announce_failure, failure_of_another, watch_for_failures
+from mmdet.utils.util_distribution import DEVICES, get_device
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 DEFAULT_PORT = '29500'
@@ -33,13 +34,16 @@ FAILURE_WAIT = 3.0  # seconds in which the reason of another process comes after
 
 
 @contextlib.contextmanager
-def reported_errors() -> Iterator[None]:
+def reported_errors(*also: type[Exception]) -> Iterator[None]:
     """Show errors that speak for themselves without the calls that led there, and leave with status 1.
 
     Those are mistakes in options and configs, and what a part of this package or of mmcv says of its arguments while
     it is built. Errors of the user's own classes keep their calls.
 
     Of several processes, the one that fails tells the others why; these end with its reason.
+
+    Args:
+        also: further kinds, of commands that do nothing but read files and write others: all that they say is of those.
 
     ``MMDET_TRACEBACK=1`` in the environment shows everything. Where there is no error, the process leaves its group.
     """
@@ -53,6 +57,8 @@ def reported_errors() -> Iterator[None]:
         if reason is not None:
             sys.exit(f'error: the run ends, since another process has failed: {reason}')
         text = shown_text(error)
+        if text is None and also and isinstance(error, also) and os.environ.get('MMDET_TRACEBACK') != '1':
+            text = f'{str(error) or type(error).__name__} (MMDET_TRACEBACK=1 shows the calls)'
         announce_failure(text or f'{type(error).__name__}: {error}')
         if text is None:
             raise
@@ -129,6 +135,25 @@ def one_gpu_id(args: argparse.Namespace) -> int:
             f'bash tools/dist_{"train" if hasattr(args, "resume_from") else "test"}.sh CONFIG ... {asked}'
         )
     return args.gpu_ids[0] if args.gpu_ids else args.gpu_id
+
+
+def device_of_run(cfg: Config) -> str:
+    """The device of this machine; warns where the config names the other one.
+
+    Raises:
+        UserError: the config names a device that there is not.
+    """
+    asked, device = cfg.get('device'), get_device()
+    if asked is not None and asked not in DEVICES:
+        raise UserError(f'device: expected {" or ".join(map(repr, DEVICES))}, got {asked!r}')
+    if asked not in (None, device):
+        cure = 'CUDA_VISIBLE_DEVICES= (empty) hides the GPUs' if device == 'cuda' else 'torch finds no GPU here'
+        warnings.warn(
+            f'device={asked!r} of the config is left aside, the command runs on {device!r}: {cure}',
+            UserWarning,
+            stacklevel=2,
+        )
+    return device
 
 
 def start_processes(launcher: str, cfg: Config) -> bool:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from mmdet import __version__
 from mmdet.apis.checking.config_check import check_config, optimizer_hook_type
+from mmdet.apis.checking.layer_widths import check_layers
 from mmdet.apis.checking.metrics import metrics_of
 from mmdet.apis.checks import audit, check_sample
 from mmdet.apis.loaders import batch_test_pipeline, loader_args
@@ -139,6 +140,7 @@ def train_detector(
     """
     cfg = compat_cfg(cfg)
     check_config(cfg)
+    check_layers(model, cfg)
     report_settings(cfg.get('report') or {})
     set_checkpoint_trust(cfg.get('trust_checkpoint', False))
     logger = get_root_logger(log_level=cfg.get('log_level', 'INFO'))

@@ -20,7 +20,7 @@ from mmdet.utils.running.replaceable import replaceable
 _LEAST_FOR_GROUPS = 2000  # boxes on a CPU from which groups are faster worked on one by one
 # Boxes of one call on a GPU, which keeps a bit for each pair of them: 34 MB, and 2.7 GFLOP in float64 for the overlaps.
 MOST_BOXES_OF_NMS = 2**14
-_SOFT_METHODS = ('naive', 'linear', 'gaussian')
+SOFT_METHODS = ('naive', 'linear', 'gaussian')
 
 
 def _accepts_arrays(func: Callable) -> Callable:
@@ -128,8 +128,8 @@ def soft_nms(
         ValueError: unknown method, wrong shapes or offset.
     """
     _check_boxes(boxes, scores, offset)
-    if method not in _SOFT_METHODS:
-        raise ValueError(f'soft_nms: method must be one of {_SOFT_METHODS}, got {method!r}')
+    if method not in SOFT_METHODS:
+        raise ValueError(f'soft_nms: method must be one of {SOFT_METHODS}, got {method!r}')
     corners, left = _comparable(boxes, offset).cpu().numpy(), scores.detach().float().cpu().numpy()
     active = np.arange(len(left))
     kept, kept_scores = [], []
@@ -163,7 +163,7 @@ def _decay(iou: np.ndarray, iou_threshold: float, sigma: float, method: str) -> 
     return np.where(iou >= iou_threshold, 1 - iou if method == 'linear' else 0, 1).astype(iou.dtype)
 
 
-_NMS_OPS: dict[str, Callable] = {'nms': nms, 'soft_nms': soft_nms, 'nms_rotated': nms_rotated}
+NMS_OPS: dict[str, Callable] = {'nms': nms, 'soft_nms': soft_nms, 'nms_rotated': nms_rotated}
 
 
 @replaceable
@@ -215,11 +215,11 @@ def batched_nms(
 def _nms_op(cfg: dict) -> Callable:
     """Take ``type`` out of ``cfg`` and give its function; ``iou_thr``, the old name, becomes ``iou_threshold``."""
     name = cfg.pop('type', 'nms')
-    if name not in _NMS_OPS:
-        raise ValueError(f'nms_cfg: type must be one of {list(_NMS_OPS)}, got {name!r}')
+    if name not in NMS_OPS:
+        raise ValueError(f'nms_cfg: type must be one of {list(NMS_OPS)}, got {name!r}')
     if 'iou_thr' in cfg:
         cfg.setdefault('iou_threshold', cfg.pop('iou_thr'))
-    return _NMS_OPS[name]
+    return NMS_OPS[name]
 
 
 def _apart(boxes: Tensor, idxs: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from mmcv import Config
 from torch import nn
 
 from mmdet.apis import train
-from mmdet.apis.launch import UserError, reported_errors, start_processes
+from mmdet.apis.launch import UserError, device_of_run, reported_errors, start_processes
 from mmdet.utils import util_distribution
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,6 +141,17 @@ def test_gpu_id_becomes_the_current_device(monkeypatch, gpu_id):
     assert current == [gpu_id]
     with pytest.raises(UserError, match='--gpu-id 3: there is no such GPU; this machine has 0 to 2'):
         start_processes('none', Config(dict(gpu_ids=[3])))
+
+
+def test_device_of_a_config_that_is_not_used_is_told(monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    with pytest.warns(UserWarning, match="device='cuda' of the config is left aside, the command runs on 'cpu'"):
+        assert device_of_run(Config(dict(device='cuda'))) == 'cpu'
+    with pytest.raises(UserError, match="expected 'cuda' or 'cpu', got 'gpu'"):
+        device_of_run(Config(dict(device='gpu')))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert device_of_run(Config(dict(device='cpu'))) == device_of_run(Config({})) == 'cpu'
 
 
 def test_parameters_are_averaged_on_the_gpu_that_the_launcher_chose(monkeypatch):

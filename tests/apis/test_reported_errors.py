@@ -57,6 +57,17 @@ def test_error_outside_a_config_keeps_its_calls():
         {}['a']
 
 
+def test_further_kinds_of_a_command_are_one_line(monkeypatch):
+    with pytest.raises(SystemExit) as caught, reported_errors(KeyError, ValueError):
+        raise ValueError('a.txt: no number')
+    assert caught.value.code == 'error: a.txt: no number (MMDET_TRACEBACK=1 shows the calls)'
+    with pytest.raises(TypeError), reported_errors(KeyError, ValueError):
+        raise TypeError('of our own')
+    monkeypatch.setenv('MMDET_TRACEBACK', '1')
+    with pytest.raises(ValueError, match='a.txt'), reported_errors(ValueError):
+        raise ValueError('a.txt: no number')
+
+
 def test_everything_is_shown_where_the_environment_asks_for_it(monkeypatch):
     monkeypatch.setenv('MMDET_TRACEBACK', '1')
     with pytest.raises(UserError), reported_errors():

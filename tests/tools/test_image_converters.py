@@ -56,6 +56,13 @@ def test_cityscapes_names_what_is_missing(cityscapes, tmp_path):
     assert 'there is none of train, val, test' in run('cityscapes', tmp_path / 'nowhere').stderr
 
 
+def test_cityscapes_refuses_a_coloured_picture_as_map(cityscapes):
+    truth = next((cityscapes / 'gtFine').rglob('*.png'))
+    Image.new('RGB', (64, 48)).save(truth)
+    done = run('cityscapes', cityscapes)
+    assert done.returncode == 1 and 'instanceIds.png has 3 channels; a map of instance ids has one' in done.stderr
+
+
 @pytest.fixture
 def images(tmp_path):
     folder = tmp_path / 'images'

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mmdet.utils.configs.config_error import ConfigImportError
+from mmdet.utils.configs.config_error import ConfigImportError, ConfigTypeError
 from mmdet.utils.configs.custom_imports import PACKAGE, files_with_class, import_custom_modules, where_it_stands
 from mmdet.utils.registry import Registry
 
@@ -35,6 +35,12 @@ def own_parts(tmp_path, monkeypatch):
 def test_import_custom_modules_imports_them(own_parts):
     import_custom_modules(dict(custom_imports=dict(imports='own_parts.deep.lantern')))
     assert sys.modules['own_parts.deep.lantern'].Lantern
+
+
+@pytest.mark.parametrize('value', ['own_parts.first', ['own_parts.first']])
+def test_custom_imports_that_are_no_dict_are_told(value):
+    with pytest.raises(ConfigTypeError, match=r"^custom_imports: expected a dict .*imports=\['own_parts.first'\]"):
+        import_custom_modules(dict(custom_imports=value))
 
 
 def test_package_of_a_plugin_is_imported(own_parts):

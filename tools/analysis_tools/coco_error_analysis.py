@@ -155,5 +155,5 @@ def main(argv: list[str] | None = None) -> dict[str, np.ndarray]:
 
 
 if __name__ == '__main__':
-    with reported_errors():
+    with reported_errors(ValueError):
         main(sys.argv[1:])

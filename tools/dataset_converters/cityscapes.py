@@ -78,7 +78,7 @@ def convert_image(pair: tuple[str, str], root: str) -> dict:
         root: folder that the map's name is given relative to.
 
     Raises:
-        ValueError: the map cannot be read.
+        ValueError: the map cannot be read, or is a coloured picture.
     """
     name, truth = pair
     try:
@@ -86,6 +86,8 @@ def convert_image(pair: tuple[str, str], root: str) -> dict:
             ids = np.asarray(image).astype(np.int64)
     except OSError as err:
         raise ValueError(f'{truth} cannot be read: {err}') from err
+    if ids.ndim != 2:
+        raise ValueError(f'{truth} has {ids.shape[-1]} channels; a map of instance ids has one')
     segm_file = os.path.relpath(truth, root).replace(os.sep, '/')
     return dict(
         file_name=name, height=ids.shape[0], width=ids.shape[1], segm_file=segm_file, objects=objects_of_map(ids)

@@ -48,10 +48,13 @@ def read_names(path: str) -> list[str]:
     """Names of a text file, one a line.
 
     Raises:
-        ValueError: there are none, or one is there twice.
+        ValueError: there are none, one is there twice, or the file is no text in UTF-8.
     """
-    with open(path, encoding='utf-8-sig') as file:  # with or without a byte-order mark
-        names = [line.strip() for line in file if line.strip()]
+    try:
+        with open(path, encoding='utf-8-sig') as file:  # with or without a byte-order mark
+            names = [line.strip() for line in file if line.strip()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no text in UTF-8 ({error})') from error
     if not names or len(set(names)) < len(names):
         raise ValueError(f'{path}: expected a class on each line, each once, got {names}')
     return names

@@ -23,6 +23,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from mmdet.apis.launch import reported_errors
 from mmdet.core.keypoint import SHAPE
 from mmdet.utils.running.progress import progress_bar
 
@@ -346,4 +347,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with reported_errors(ValueError):
+        main()

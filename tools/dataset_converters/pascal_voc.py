@@ -292,5 +292,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    with reported_errors():
+    with reported_errors(ValueError):
         main()

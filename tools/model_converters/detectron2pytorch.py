@@ -94,7 +94,7 @@ def read_blobs(path: str) -> Mapping[str, np.ndarray]:
         raise UserError(f'there is no {path}')
     try:
         content = read_arrays(path)
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, EOFError) as error:
         raise UserError(f'{path}: {error}') from error
     if not isinstance(content, (dict, OrderedDict)):
         raise UserError(f'{path}: expected a dict of arrays, got {type(content).__name__}')

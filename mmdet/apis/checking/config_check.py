@@ -13,9 +13,10 @@ from mmcv.runner import HOOKS, RUNNERS, CheckpointHook
 from mmcv.utils import Registry
 
 from mmdet.apis.checking.metrics import check_evaluation
+from mmdet.apis.checking.rules import is_whole
 from mmdet.apis.checking.schema import SAVE_KEYS
 from mmdet.apis.checking.unknown_keys import check_known_keys
-from mmdet.apis.checking.values import check_values, is_whole
+from mmdet.apis.checking.values import check_values
 from mmdet.core.hook.early_stopping_hook import EarlyStoppingHook
 from mmdet.core.optimizers.builder import check_optimizer
 from mmdet.datasets.builder import DATASETS, PIPELINES

@@ -76,10 +76,6 @@ TEST_KEYS = {
 }
 # dicts inside of those
 INNER_KEYS = {
-    'nms': (
-        *('type', 'iou_threshold', 'iou_thr', 'score_threshold', 'max_num', 'class_agnostic', 'split_thr', 'offset'),
-        *('sigma', 'min_score', 'method'),
-    ),
     'dynamic_rcnn': ('iou_topk', 'beta_topk', 'update_iter_interval', 'initial_iou', 'initial_beta'),
     'isr': ('k', 'bias'),
     'carl': ('k', 'bias'),

@@ -13,6 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 
 from mmdet.apis.checking import schema
+from mmdet.apis.checking.suppression import check_suppression
 from mmdet.core.bbox.builder import BBOX_SAMPLERS
 from mmdet.core.bbox.samplers.pseudo_sampler import PseudoSampler
 from mmdet.core.hook.amp_hook import AmpOptimizerHook
@@ -25,6 +26,7 @@ from mmdet.utils.registry import accepted_arguments, did_you_mean
 # arguments of loaders that whoever builds them gives
 _LOADER_PARTS = {'dataset', 'dist', 'num_gpus', 'runner_type', 'batch_size', 'batch_sampler', 'sampler', 'collate_fn'}
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+SUPPRESSIONS = ('nms', 'nms_cfg')
 SAMPLERS = ('sampler', 'ga_sampler')
 # likeness of names, 0 to 1, from which on one is a misspelling of the other
 SURELY_MEANT = 0.75
@@ -174,6 +176,9 @@ def _check_section(where: str, settings: Any, known: Iterable[str]) -> None:
     for name, inner in schema.INNER_KEYS.items():
         if isinstance(settings, dict):
             _check(f'{where}.{name}', settings.get(name), inner)
+    for name in SUPPRESSIONS:
+        if isinstance(settings, dict):
+            check_suppression(f'{where}.{name}', settings.get(name))
     for name in SAMPLERS:
         if isinstance(settings, dict):
             _check_sampler(f'{where}.{name}', settings.get(name))

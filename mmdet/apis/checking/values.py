@@ -5,50 +5,36 @@ see :mod:`mmdet.utils.configs.kinds`.
 """
 
 import logging
-import math
-import numbers
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmcv import Config
 from mmcv.runner import Priority
 
+from mmdet.apis.checking.rules import (
+    DICT,
+    DICTS,
+    FLAG,
+    FRACTION,
+    NOT_NEGATIVE,
+    NUMBER,
+    POSITIVE,
+    TEXT,
+    Rule,
+    check_rule,
+    is_whole,
+    number,
+    one_of,
+    whole,
+)
 from mmdet.models.builder import DETECTORS
 from mmdet.models.detectors.two_stage import TwoStageDetector
-from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError
+from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError, nodes, path_text
+from mmdet.utils.util_distribution import DEVICES
 
 PRIORITIES = tuple(Priority.__members__)
 LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
-
-
-class Rule(NamedTuple):
-    """What a value must be."""
-
-    words: str
-    holds: Callable[[Any], bool]
-
-
-def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number, True and False left out."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def whole(least: int, never: bool = False) -> Rule:
-    """A whole number; with ``never`` also -1, by which mmcv means that something is not done."""
-    words = f'a whole number from {least} on' + (' (or -1: never)' if never else '')
-    return Rule(words, lambda value: is_whole(value) and (value >= least or (never and value == -1)))
-
-
-def number(words: str, holds: Callable[[float], bool]) -> Rule:
-    """A finite number for which ``holds``."""
-    return Rule(f'a number {words}'.rstrip(), lambda value: _is_number(value) and math.isfinite(value) and holds(value))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _is_steps(value: Any) -> bool:
@@ -56,6 +42,10 @@ def _is_steps(value: Any) -> bool:
         return bool(value > 0)
     steps = list(value) if isinstance(value, list | tuple) else [None]
     return all(map(is_whole, steps)) and all(step > 0 for step in steps) and all(a < b for a, b in pairwise(steps))  # type: ignore[operator]
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(is_whole, value)) and value[0] <= value[1]
 
 
 def _is_level(value: Any) -> bool:
@@ -66,16 +56,6 @@ def _is_priority(value: Any) -> bool:
     return (is_whole(value) and 0 <= value <= 100) or (isinstance(value, str) and value.upper() in PRIORITIES)
 
 
-FLAG = Rule('True or False', lambda value: isinstance(value, bool))
-TEXT = Rule('a text', lambda value: isinstance(value, str | PathLike))
-DICT = Rule('a dict', lambda value: isinstance(value, dict))
-DICTS = Rule(
-    'a list of dicts', lambda value: isinstance(value, list | tuple) and all(isinstance(v, dict) for v in value)
-)
-FRACTION = number('from 0 to 1', lambda value: 0 <= value <= 1)
-POSITIVE = number('above 0', lambda value: value > 0)
-NOT_NEGATIVE = number('from 0 on', lambda value: value >= 0)
-
 # keys that lead to a setting, `*` for any -> what it must be; a setting that is missing or None is left to its default
 SETTINGS = {
     **{f'data{loader}.samples_per_gpu': whole(1) for loader in ('', '.*_dataloader')},
@@ -83,7 +63,7 @@ SETTINGS = {
     **{f'data{loader}.persistent_workers': FLAG for loader in ('', '.*_dataloader')},
     'data': DICT,
     'optimizer': DICT,
-    'optimizer.lr': NOT_NEGATIVE,
+    'optimizer.lr': POSITIVE,
     'optimizer.momentum': number('from 0 to below 1', lambda value: 0 <= value < 1),
     'optimizer.weight_decay': NOT_NEGATIVE,
     'optimizer_config.grad_clip': DICT,
@@ -99,7 +79,7 @@ SETTINGS = {
     'evaluation': DICT,
     'evaluation.interval': whole(1),
     'evaluation.start': whole(0),
-    'evaluation.rule': Rule("'greater' or 'less'", lambda value: value in ('greater', 'less')),
+    'evaluation.rule': one_of(('greater', 'less')),
     'checkpoint_config': DICT,
     'checkpoint_config.interval': whole(1, never=True),
     'checkpoint_config.max_keep_ckpts': whole(1, never=True),
@@ -107,6 +87,8 @@ SETTINGS = {
     'log_config.interval': whole(1),
     'log_config.hooks': DICTS,
     'log_config.hooks.*.interval': whole(1),
+    'model.random_size_interval': whole(1),
+    'model.random_size_range': Rule('two whole numbers in ascending order', _is_range),
     'log_level': Rule(f'one of {", ".join(LEVELS)}', _is_level),
     'seed': Rule('a whole number from 0 to 2**32 - 1', lambda value: is_whole(value) and 0 <= value < 2**32),
     'auto_scale_lr': DICT,
@@ -122,18 +104,28 @@ SETTINGS = {
     'custom_hooks.*.priority': Rule(f'a whole number from 0 to 100, or one of {", ".join(PRIORITIES)}', _is_priority),
     'dist_params': DICT,
     'dist_params.timeout': POSITIVE,
-    **dict.fromkeys(('load_from', 'resume_from', 'work_dir', 'device'), TEXT),
+    **dict.fromkeys(('load_from', 'resume_from', 'work_dir'), TEXT),
+    'device': one_of(DEVICES),
     **dict.fromkeys(('auto_resume', 'trust_checkpoint', 'per_source_log', 'find_unused_parameters'), FLAG),
 }
 # what says how long runners train
 RUNNER_LENGTHS = {'EpochBasedRunner': 'max_epochs', 'IterBasedRunner': 'max_iters'}
 # settings inside `train_cfg` and `test_cfg` of a model, wherever they stand there
 MODEL_SETTINGS = {
-    **dict.fromkeys(
-        ('score_thr', 'min_bbox_size', 'mask_thr_binary', 'conf_thr', 'pos_weight'), number('', lambda _: True)
-    ),
-    **dict.fromkeys(('iou_threshold', 'iou_thr', 'pos_iou_thr', 'pos_fraction'), FRACTION),
-    **dict.fromkeys(('nms_pre', 'max_per_img', 'num'), whole(1, never=True)),
+    **dict.fromkeys(('score_thr', 'min_bbox_size', 'mask_thr_binary', 'conf_thr', 'pos_weight'), NUMBER),
+    **dict.fromkeys(('iou_threshold', 'iou_thr', 'pos_iou_thr', 'min_pos_iou', 'pos_fraction'), FRACTION),
+    **dict.fromkeys(('nms_pre', 'max_per_img', 'max_per_image', 'num', 'topk', 'top_k'), whole(1, never=True)),
+    **dict.fromkeys(('num_points', 'local_maximum_kernel', 'corner_topk'), whole(1)),
+    **dict.fromkeys(('mask_overlap', 'importance_sample_ratio'), FRACTION),
+    **dict.fromkeys(('sigma', 'neg_pos_ratio', 'oversample_ratio', 'distance_threshold'), POSITIVE),
+    **dict.fromkeys(('mask_thr', 'filter_thr', 'update_thr', 'object_mask_thr'), NUMBER),
+    'stuff_area_limit': NOT_NEGATIVE,
+    'kernel': one_of(('gaussian', 'linear')),
+}
+# arguments of parts of a model, wherever they stand
+MODEL_ARGUMENTS = {
+    'loss_weight': NOT_NEGATIVE,
+    **dict.fromkeys(('num_queries', 'num_query', 'num_proposals'), whole(1)),
 }
 
 
@@ -152,12 +144,32 @@ def check_values(cfg: Config) -> None:
         raise ConfigKeyError(f'runner: {runner["type"]} needs {length!r}')
     for path, rule in SETTINGS.items():
         for place, value in _found(cfg, path.split('.')):
-            _check(place, value, rule)
+            check_rule(place, value, rule)
     _check_sections(cfg.get('model') or {})
     for mode in ('train_cfg', 'test_cfg'):
         for place, key, value in _leaves((cfg.get('model') or {}).get(mode), f'model.{mode}'):
             if key in MODEL_SETTINGS:
-                _check(place, value, MODEL_SETTINGS[key])
+                check_rule(place, value, MODEL_SETTINGS[key])
+    for place, key, value in _leaves(cfg.get('model'), 'model'):
+        if key in MODEL_ARGUMENTS:
+            check_rule(place, value, MODEL_ARGUMENTS[key])
+    _check_thresholds(cfg.get('model') or {})
+
+
+def _check_thresholds(model: Mapping[str, Any]) -> None:
+    """What is a positive at an IoU must not be a negative at that same IoU."""
+    for keys, node in nodes(model):
+        positive, negative = node.get('pos_iou_thr'), node.get('neg_iou_thr')
+        if positive is None or negative is None:
+            continue
+        place = f'model{path_text(keys)}.neg_iou_thr'
+        bounds = negative if isinstance(negative, list | tuple) else (0, negative)
+        for bound in bounds:
+            check_rule(place, bound, FRACTION)
+        if len(bounds) != 2 or not bounds[0] <= bounds[1] <= positive:
+            raise ConfigTypeError(
+                f'{place}: expected a number from 0 up to pos_iou_thr={positive}, or (low, high), got {negative!r}'
+            )
 
 
 def _check_sections(model: Mapping[str, Any]) -> None:
@@ -169,13 +181,6 @@ def _check_sections(model: Mapping[str, Any]) -> None:
         for head, section in (('rpn_head', 'rpn'), ('roi_head', 'rcnn')):
             if mode in model and isinstance(model.get(head), dict) and section not in (model[mode] or {}):
                 raise ConfigKeyError(f'model.{mode}: needs {section!r}, the settings of the {head}')
-
-
-def _check(place: str, value: Any, rule: Rule) -> None:
-    if value is not None and not rule.holds(value):
-        # today's form of old keys
-        old = re.sub(r'^data\.\w+_dataloader\.(\w+)$', r' (data.\1 means the same)', place)
-        raise ConfigTypeError(f'{place}: expected {rule.words}, got {value!r}{old if old != place else ""}')
 
 
 def _found(node: Any, keys: list[str], place: str = '') -> Iterator[tuple[str, Any]]:

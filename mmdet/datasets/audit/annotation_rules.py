@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -59,6 +60,21 @@ def repeated_ids(content: Mapping[str, Sequence[Mapping]]) -> list[str]:
         if twice:
             problems.append(f'{len(twice)} {key}(s) of {kind} are there more than once: {format_list(twice)}')
     return problems
+
+
+def repeated_files(content: Mapping[str, Sequence[Mapping]]) -> list[str]:
+    """Image files that several entries of a COCO file name: a text on all of them, which is a note and no problem."""
+    owners: dict[str, list] = {}
+    for entry in content.get('images', ()):
+        if entry.get('file_name'):
+            owners.setdefault(os.path.normpath(entry['file_name']), []).append(entry['id'])
+    twice = [f'{name} (ids {format_list(ids)})' for name, ids in owners.items() if len(ids) > 1]
+    if not twice:
+        return []
+    return [
+        f'{len(twice)} image files have more than one entry: {format_list(twice)}; each entry has its own boxes, so '
+        'that objects of one are background in the other, and metrics count the image more than once'
+    ]
 
 
 def fill_annotations(anns: Sequence[dict], ann_file: str) -> None:

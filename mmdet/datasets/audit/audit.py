@@ -91,13 +91,13 @@ def audit_dataset(
     after filtering, no box to train on, a head with another number of classes, ids that are there twice, labels of no
     class, directives with impossible values or that no head or sampler reads, masks that cannot be used, and files that
     are missing, cannot be read or have another size than stated. Boxes without area or outside their image, which
-    training leaves out, are only counted.
+    training leaves out, boxes that lie partly outside it, and image files with several entries are only counted.
 
     Args:
         dataset: what is trained on or tested.
         num_classes: of the model's head, or of each of several heads by name; None: not checked.
         directive_keys: keys of the directives that the model's heads and samplers read; None: not checked.
-        strict: also stop on boxes that are left out.
+        strict: also stop on what is only counted.
         sample_files: how many images of each data set are read; None: 32, and of image files on this machine's disks
             the headers of all.
         logger: where table and notes go: a logger, None (print) or ``'silent'``; first process only.
@@ -196,7 +196,8 @@ def custom_facts(dataset: CustomDataset) -> FileFacts:
     counts = checks.usable_per_class(boxes, len(classes) if classes else int(boxes.labels.max(initial=-1)) + 1)
     problems = checks.check_labels(boxes, None if classes is None else len(classes))
     problems += custom_weights(dataset, boxes)
-    return FileFacts([], counts, problems, checks.describe_unusable_boxes(boxes, dataset.test_mode))
+    notes = checks.describe_unusable_boxes(boxes, dataset.test_mode) + checks.describe_overhanging_boxes(boxes)
+    return FileFacts([], counts, problems, notes)
 
 
 def custom_weights(dataset: CustomDataset, boxes: BoxTable) -> list[str]:

@@ -10,6 +10,7 @@ from mmdet.utils.registry import did_you_mean
 
 WITHOUT_IMAGE = 'of images that the file does not have'
 MOSTLY = 0.95  # fraction of boxes that must agree before they are taken for corners
+AREA_TOLERANCE = 0.02  # of a stated area
 
 
 class BoxTable(NamedTuple):
@@ -122,18 +123,57 @@ def describe_unusable_boxes(boxes: BoxTable, test_mode: bool = False) -> list[st
 
 
 def check_corners(boxes: BoxTable) -> list[str]:
-    """Boxes that leave their images, most of them, and would lie inside if width and height were their other corner."""
+    """Boxes whose width and height are their other corner, as their image or their stated area shows of most of them.
+
+    Images: more than half of the boxes leave them, and would lie inside as corners. Areas: they are that of the corners
+    and not width x height.
+    """
     known = (boxes.image >= 0) & (boxes.labels >= 0)
     if not known.any():
         return []
-    xywh, sizes = boxes.xywh[known], boxes.sizes_wh[boxes.image[known]]
-    leaves = (xywh[:, :2] + xywh[:, 2:] > sizes + 1).any(1)
-    as_corners = ((xywh[:, 2:] > xywh[:, :2]) & (xywh[:, 2:] <= sizes + 1)).all(1)
-    if leaves.mean() <= 0.5 or as_corners.mean() < MOSTLY:
+    xywh, ids, areas = boxes.xywh[known], boxes.ids[known], boxes.areas[known]
+    leaves, as_corners = _leaves_image(boxes)[known], _inside_as_corners(boxes)[known]
+    if as_corners.mean() < MOSTLY:
+        return []
+    meant = 'Read as two corners they would lie inside; COCO asks for x, y, width, height.'
+    if leaves.mean() > 0.5:
+        return [f'{leaves.sum()} of {len(xywh)} boxes leave their image: {format_list(ids[leaves])}. {meant}']
+    told = np.isclose(areas, (xywh[:, 2:] - xywh[:, :2]).prod(1), rtol=AREA_TOLERANCE)
+    told &= ~np.isclose(areas, xywh[:, 2:].prod(1), rtol=AREA_TOLERANCE)
+    if told.mean() < MOSTLY:
         return []
     return [
-        f'{leaves.sum()} of {len(xywh)} boxes leave their image: {format_list(boxes.ids[known][leaves])}. Read as two '
-        'corners they would lie inside; COCO asks for x, y, width, height.'
+        f'the areas of {told.sum()} of {len(xywh)} boxes are those of two corners, not width x height: '
+        f'{format_list(ids[told])}. COCO asks for x, y, width, height.'
+    ]
+
+
+def _leaves_image(boxes: BoxTable) -> np.ndarray:
+    """(n,) bool: boxes that reach more than a pixel over their image."""
+    sizes = np.concatenate([boxes.sizes_wh, [[np.inf, np.inf]]])[boxes.image]  # row -1: no such image
+    return ((boxes.xywh[:, :2] + boxes.xywh[:, 2:] > sizes + 1) | (boxes.xywh[:, :2] < -1)).any(1)
+
+
+def _inside_as_corners(boxes: BoxTable) -> np.ndarray:
+    """(n,) bool: boxes that would be right if width and height were their other corner."""
+    sizes = np.concatenate([boxes.sizes_wh, [[np.inf, np.inf]]])[boxes.image]
+    other = boxes.xywh[:, 2:]
+    return ((other > boxes.xywh[:, :2]) & (other <= sizes + 1)).all(1)
+
+
+def describe_overhanging_boxes(boxes: BoxTable) -> list[str]:
+    """One line on boxes that lie partly outside their image, by more than a pixel."""
+    ours = (boxes.labels >= 0) & boxes.counts & (boxes.image >= 0)
+    partly = ours & _leaves_image(boxes)
+    for index in find_unusable_boxes(boxes).values():
+        partly[index] = False
+    if not partly.any():
+        return []
+    corners = ours.sum() > 1 and _inside_as_corners(boxes)[ours].mean() >= MOSTLY
+    return [
+        f'{partly.sum()} of {len(boxes.ids)} boxes lie partly outside their image: {format_list(boxes.ids[partly])}; '
+        'what is outside is cut off where images are resized, and metrics take them as they are'
+        + ('. As two corners all would lie inside: is bbox x, y, width, height?' if corners else '')
     ]
 
 

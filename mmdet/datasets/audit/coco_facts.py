@@ -7,7 +7,7 @@ import numpy as np
 
 from mmdet.core.mask.annotation import segmentation_fault
 from mmdet.datasets.audit import checks
-from mmdet.datasets.audit.annotation_rules import format_list, is_ignored, loss_weight_of
+from mmdet.datasets.audit.annotation_rules import format_list, is_ignored, loss_weight_of, repeated_files
 from mmdet.datasets.audit.checks import BoxTable
 from mmdet.utils.registry import did_you_mean
 
@@ -27,7 +27,8 @@ def find_facts(dataset: Any) -> FileFacts:
     anns = dataset.annotations_of_file(coco)
     boxes = box_table(anns, coco.imgs, dataset.img_ids, dataset.cat2label)
     problems = dataset.repeated_ids(coco) + checks.check_corners(boxes)
-    notes = checks.describe_unusable_boxes(boxes, dataset.test_mode)
+    notes = repeated_files(coco.dataset) + checks.describe_unusable_boxes(boxes, dataset.test_mode)
+    notes += [] if problems else checks.describe_overhanging_boxes(boxes)
     used = [ann for ann, kept in zip(anns, boxes.kept & boxes.counts & (boxes.labels >= 0)) if kept]
     weight_key = weight_key_of(dataset)
     if weight_key is not None:

@@ -13,6 +13,7 @@ from mmcv.utils import print_log
 from terminaltables import AsciiTable
 
 from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval, TrackedCOCOeval
+from mmdet.datasets.formats.coco_fields import read_json
 from mmdet.datasets.metrics.class_figures import F1_ITEMS, box_f1, by_class, wants_f1
 from mmdet.datasets.metrics.coco_fast_eval import evaluate_boxes, gather, unique_ids
 from mmdet.datasets.metrics.coco_ground_truth import evaluation_copy
@@ -207,8 +208,14 @@ def _fast_run(
 
 
 def load_results(coco_gt: COCO, result_file: str, metric: str, logger=None) -> COCO:
-    """Results as pycocotools wants them; an empty list, which it refuses, as well."""
-    entries = mmcv.load(result_file)
+    """Results as pycocotools wants them; an empty list, which it refuses, as well.
+
+    Raises:
+        ValueError: the file is no JSON, or no list of detections.
+    """
+    entries = read_json(result_file)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) and 'image_id' in entry for entry in entries):
+        raise ValueError(f"{result_file}: expected COCO's list of detections, dicts with image_id, category_id, score")
     if not entries:
         print_log('There are no detections at all: every figure is 0, or -1 where there is nothing to find.', logger)
         empty = COCO()

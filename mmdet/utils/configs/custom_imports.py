@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet.utils.configs.config_error import ConfigImportError, config_key
+from mmdet.utils.configs.config_error import ConfigImportError, ConfigTypeError, config_key
 
 PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -25,6 +25,7 @@ def import_custom_modules(cfg: dict[str, Any]) -> None:
 
     Raises:
         ConfigImportError: there is no such module.
+        ConfigTypeError: ``custom_imports`` is no dict.
         ValueError: ``plugin=True`` without ``plugin_dir``.
     """
     if cfg.get('plugin'):
@@ -38,6 +39,9 @@ def import_custom_modules(cfg: dict[str, Any]) -> None:
     if not settings:
         return
     with config_key('custom_imports'):
+        if not isinstance(settings, dict):
+            names = [settings] if isinstance(settings, str) else settings
+            raise ConfigTypeError(f'expected a dict such as dict(imports={list(names)!r}), got {settings!r}')
         names = settings.get('imports') or []
         names = [names] if isinstance(names, str) else list(names)
         for name in names:

@@ -28,6 +28,7 @@ def read_config(path: str | os.PathLike[str]) -> Config:
             f'{path} is no config, which ends in {", ".join(SUFFIXES)}; are the arguments in another order?'
         )
     try:
+        _parse(path)
         return Config.fromfile(os.fspath(path), import_custom_modules=False)
     except (SyntaxError, yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
         # mmcv works on a copy, whose name says nothing
@@ -35,6 +36,21 @@ def read_config(path: str | os.PathLike[str]) -> Config:
         reason = ' '.join(re.sub(copy, 'the file', str(error)).split())
         raise ConfigFileError(f'{path} (or a file of its _base_) cannot be read: {reason}') from error
     except (TypeError, KeyError) as error:  # what mmcv says where a file and its base do not fit together
-        if not re.search('cannot inherit from base|Duplicate key|_base_', str(error)):
+        if not re.search('cannot inherit from base|Duplicate key|_base_|cfg_dict must be a dict', str(error)):
             raise
+        if 'cfg_dict' in str(error):
+            raise ConfigFileError(f'{path} is no config: it must hold keys and their values') from error
         raise ConfigFileError(f'{path} does not fit to its _base_: {error.args[0]}') from error
+
+
+def _parse(path: str | os.PathLike[str]) -> None:
+    """Look at the syntax of a file before mmcv does, whose temporary files add calls to an error."""
+    with open(path, encoding='utf-8') as file:
+        text = file.read()
+    suffix = os.path.splitext(path)[1]
+    if suffix == '.py':
+        compile(text, 'the file', 'exec')
+    elif suffix == '.json':
+        json.loads(text)
+    else:
+        yaml.compose(text)

@@ -101,7 +101,8 @@ def test_unusable_boxes_are_counted_and_stop_only_if_strict(cfg_of, capsys):
     assert '1 of 6 boxes are without area (less than 1 px wide or high, or area 0): 2; they are left out' in out
     assert '2 of 6 boxes are outside their image: 3, 4' in out
     assert '1 of 6 boxes are of images that the file does not have: 9' in out
-    assert len(problems_of(cfg, strict=True)) == 3
+    assert '1 of 6 boxes lie partly outside their image: 5; what is outside is cut off' in out
+    assert len(problems_of(cfg, strict=True)) == 4
 
 
 def test_missing_and_unreadable_images(cfg_of, tmp_path):
@@ -219,6 +220,35 @@ def test_corners_written_as_width_and_height(cfg_of):
     (problem,) = problems_of(cfg_of(coco_content([boxes])))
     assert '10 of 10 boxes leave their image: 1, 2, 3, 4, 5, ... (10 in all). Read as two corners they would' in problem
     audit_dataset(build_dataset(cfg_of(coco_content([[(5, 10, 20, 54, 28)]]))), logger='silent')
+
+
+def test_corners_that_stay_inside_are_found_by_their_areas(cfg_of):
+    content = coco_content([[(5, 4, 5, 10, 20), (7, 2, 2, 12, 12), (5, 8, 6, 20, 10)]])
+    for ann in content['annotations']:
+        x, y, w, h = ann['bbox']
+        ann.update(bbox=[x, y, x + w, y + h], area=w * h)
+    (problem,) = problems_of(cfg_of(content))
+    assert 'the areas of 3 of 3 boxes are those of two corners, not width x height: 1, 2, 3.' in problem
+    for ann in content['annotations']:  # areas of masks, smaller than either
+        ann['area'] = 9
+    assert not audit_dataset(build_dataset(cfg_of(content)), logger='silent').problems
+
+
+def test_boxes_partly_outside_their_image_are_counted(cfg_of):
+    # images are 64 px wide and 48 px high; less than a pixel is rounding
+    boxes = [[(5, 50, 10, 20, 20), (7, -3, 30, 20, 5), (7, 0, 0, 64.5, 48.5), (5, 0, 40, 8, 4)]]
+    (note,) = audit_dataset(build_dataset(cfg_of(coco_content(boxes))), logger='silent').notes
+    assert '2 of 4 boxes lie partly outside their image: 1, 2; what is outside is cut off' in note
+    assert 'two corners' not in note
+
+
+def test_image_file_with_two_entries_is_counted(cfg_of):
+    content = coco_content([[(5, 0, 0, 10, 10)], [(7, 1, 1, 10, 10)], [(5, 1, 1, 10, 10)]])
+    content['images'][2]['file_name'] = './' + content['images'][0]['file_name']
+    ids = [content['images'][i]['id'] for i in (0, 2)]
+    (note,) = audit_dataset(build_dataset(cfg_of(content)), logger='silent', sample_files=0).notes
+    name = content['images'][0]['file_name']
+    assert f'1 image files have more than one entry: {name} (ids {ids[0]}, {ids[1]}); each entry has its own' in note
 
 
 def test_masks_that_cannot_be_used_stop_a_training_with_masks_only(cfg_of, capsys):

@@ -6,7 +6,8 @@ from mmdet.utils.configs.read_config import ConfigFileError, read_config
 
 
 @pytest.mark.parametrize(
-    ('name', 'text'), [('a.py', 'model = dict(\nx = 3'), ('a.yaml', 'a: [1'), ('a.json', '{"a": 1,}')]
+    ('name', 'text'),
+    [('a.py', 'model = dict(\nx = 3'), ('a.yaml', 'a: [1'), ('a.json', '{"a": 1,}'), ('b.json', '{"a": ')],
 )
 def test_syntax_error_is_one_line_that_names_the_file(tmp_path, name, text):
     (tmp_path / name).write_text(text)
@@ -21,3 +22,9 @@ def test_syntax_error_of_a_base_is_told(tmp_path):
     (tmp_path / 'b.py').write_text("_base_ = './base.py'")
     with pytest.raises(ConfigFileError, match='b.py'):
         read_config(tmp_path / 'b.py')
+
+
+def test_file_without_keys_is_no_config(tmp_path):
+    (tmp_path / 'a.json').write_text('[1, 2]')
+    with pytest.raises(ConfigFileError, match=r'a\.json is no config: it must hold keys and their values'):
+        read_config(tmp_path / 'a.json')
