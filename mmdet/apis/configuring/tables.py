@@ -64,7 +64,8 @@ def read_csv(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
         boxes = []
         for name, numbers, number in objects:
             with located(f'{path}: line {number}'):
-                boxes.append(corner_box(name, *(value * factor for value, factor in zip(numbers, scale))))
+                x1, y1, x2, y2 = (value * factor for value, factor in zip(numbers, scale))
+                boxes.append(corner_box(name, x1, y1, x2, y2))
         yield AnnotatedImage(image, *size, boxes)
 
 

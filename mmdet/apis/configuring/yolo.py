@@ -63,12 +63,13 @@ def yolo_images(settings: Mapping[str, Any], split: str) -> tuple[Path, list[str
     """
     value = settings.get(split)
     values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(v, str) and v for v in values):
+    texts = [text for text in values if isinstance(text, str) and text]
+    if not texts or len(texts) < len(values):
         raise AnnotationError(
             f'{settings["file"]}: {split} must be a folder of images, a file that lists them, or a list of these, got '
             f'{value!r}'
         )
-    places = [_place(settings, split, v) for v in values]
+    places = [_place(settings, split, text) for text in texts]
     if len(places) == 1 and places[0].is_dir():
         return places[0], None
     files = [file for place in places for file in _files_of(place, settings['file'])]
