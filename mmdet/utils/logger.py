@@ -9,6 +9,7 @@ from mmcv.runner import get_dist_info
 from mmcv.utils import get_logger
 
 LOGGER_NAME = 'mmdet'
+LINE = '%(asctime)s - %(name)s - %(levelname)s - %(message)s'  # as mmcv's loggers write
 
 # (start of the message, category): raised inside other packages, about other packages' code
 UNHELPFUL_WARNINGS = (
@@ -78,7 +79,7 @@ def get_root_logger(log_file: str | None = None, log_level: int | str = logging.
         logger.setLevel(logging.ERROR)
     elif log_file is not None and not any(isinstance(handler, LogFile) for handler in logger.handlers):
         handler = LogFile(log_file, 'w')
-        handler.setFormatter(logger.handlers[0].formatter)
+        handler.setFormatter(logging.Formatter(LINE))
         handler.setLevel(log_level)
         logger.addHandler(handler)
     return logger

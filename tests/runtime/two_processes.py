@@ -70,7 +70,8 @@ def _run(rank: int, function: Callable[..., Any], folder: Path, args: tuple[Any,
             limit = datetime.timedelta(seconds=seconds)
             dist.init_process_group('gloo', f'file://{folder}/store', limit, rank=rank, world_size=2)
             function(rank, *args)
-            dist.destroy_process_group()
+            if dist.is_initialized():  # a run that failed has ended the group itself
+                dist.destroy_process_group()
         except SystemExit as end:
             if isinstance(end.code, str):
                 file.write(end.code)
