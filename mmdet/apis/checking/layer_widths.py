@@ -65,7 +65,7 @@ def check_layers(model: nn.Module, cfg: Mapping[str, Any]) -> None:
     for module in trial.modules():
         if isinstance(module, _BatchNorm):  # a map of one cell has no variance
             module.eval()
-        _sample_few(module)
+        _limit_samples(module)
     with preserved_rng(), torch.no_grad(), warnings.catch_warnings(), _Watch(trial, cfg['model']) as watch:
         warnings.simplefilter('ignore')
         misfit = watch.misfit_at(SIDE)
@@ -77,8 +77,8 @@ def check_layers(model: nn.Module, cfg: Mapping[str, Any]) -> None:
             raise ConfigTypeError(misfit.line)
 
 
-def _sample_few(module: nn.Module) -> None:
-    """Let a head train on a few RoIs: their number has no part in the widths, and most in the time."""
+def _limit_samples(module: nn.Module) -> None:
+    """Let a head train on ``MOST_ROIS`` RoIs: their number has no part in the widths, and most in the time."""
     samplers = getattr(module, 'bbox_sampler', None) or []
     for sampler in samplers if isinstance(samplers, list) else [samplers]:
         if isinstance(getattr(sampler, 'num', None), int):
