@@ -28,7 +28,7 @@ from mmdet.apis.export import (  # noqa: E402
     ONNXDetector,
     check_exportable,
     export_detector,
-)  # noqa: E402
+)
 from mmdet.models import build_detector  # noqa: E402
 from mmdet.utils.atomic_write import atomic_write  # noqa: E402
 from zoo_on_shapes_models import MOST, WIDTH_KNOWN, at_most, mapped, narrowed, without_downloads  # noqa: E402

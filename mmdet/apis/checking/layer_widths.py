@@ -92,6 +92,15 @@ class Misfit(NamedTuple):
     line: str  # the same with all that helps
 
 
+class Place(NamedTuple):
+    """Where in the config a module's part is."""
+
+    path: str  # of the part, as errors write it
+    part: str  # name of the part in the model
+    layer: str  # name of the module within the part; empty: it is the part
+    node: Any  # config of the part
+
+
 class _Found(Exception):
     """Ends a trial."""
 
@@ -145,7 +154,7 @@ class _Watch:
     def _look(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         name, args = self.names[id(module)], (*args, *kwargs.values())
         maps = args[0] if args and is_seq_of(args[0], Tensor) else [arg for arg in args if isinstance(arg, Tensor)]
-        if self._place(name)[1] == '':
+        if not self._place(name).layer:
             self.inputs[name] = [tuple(feature.shape) for feature in maps]
             self._check_strides(name, module, maps)
         if maps:
@@ -155,7 +164,7 @@ class _Watch:
         width, axis = layer_width(module)
         if width is None or given.dim() < 2 or given.shape[axis] == width:
             return
-        layer = self._place(name)[1]
+        layer = self._place(name).layer
         what = f'its layer {layer} takes' if layer else 'it takes'
         raise _Found(self._told(name, f'{what} {width}, and is given {given.shape[axis]}', width))
 
@@ -178,8 +187,8 @@ class _Watch:
                 told = ', '.join(f'{value:g}' for value in measured)
                 raise _Found(self._told(name, f'its strides are {strides}, and those of its feature maps {told}'))
 
-    def _place(self, name: str) -> tuple[str, str]:
-        """Path in the config of the part that a module belongs to, and the module's path within that part."""
+    def _place(self, name: str) -> Place:
+        """Where the part of the config is that a module belongs to."""
         node: Any = self.cfg
         keys: list[int | str] = []
         rest = name.split('.') if name else []
@@ -193,13 +202,11 @@ class _Watch:
                 break
             node, rest = inner, rest[1:]
             keys.append(key)
-        return path_text(tuple(keys)), '.'.join(rest)
+        return Place(path_text(tuple(keys)), '.'.join(map(str, keys)), '.'.join(rest), node)
 
     def _told(self, name: str, problem: str, width: int | None = None) -> Misfit:
         """A line on a part of the model: its place, what is wrong, its arguments, what it is given, what would fit."""
-        place, layer = self._place(name)
-        part = name[: len(name) - len(layer)].rstrip('.')
-        node = self._node(part)
+        place, part, _, node = self._place(name)
         kind = f' ({node["type"]})' if isinstance(node, Mapping) and isinstance(node.get('type'), str) else ''
         texts = [f'model{place}{kind}: {problem}']
         arguments = width_arguments(node, width)
@@ -212,12 +219,6 @@ class _Watch:
         if fitting:
             texts.append(f'{" and ".join(fitting)} would fit it')
         return Misfit(f'{place}: {problem}', '; '.join(texts))
-
-    def _node(self, part: str) -> Any:
-        node: Any = self.cfg
-        for key in part.split('.') if part else []:
-            node = node[int(key) if key.isdigit() else key]
-        return node
 
     def _part_of(self, trace: TracebackType | None) -> str:
         """The innermost module of the model in whose code an error arose."""
@@ -279,13 +280,13 @@ def fitting_arguments(node: Any, shapes: Sequence[tuple[int, ...]]) -> list[str]
 
 
 def shapes_text(shapes: Sequence[tuple[int, ...]]) -> str:
-    """``[(2, 16, 8, 8), (2, 32, 4, 4)]`` -> ``'channels [16, 32]'``."""
-    maps = [shape for shape in shapes if len(shape) == 4]
-    if maps and len(maps) == len(shapes):
-        widths = [shape[1] for shape in maps]
-        cells = f' of {maps[0][2]} x {maps[0][3]}' if len(maps) == 1 else ''
-        return f'{widths[0]} channels{cells}' if len(maps) == 1 else f'{len(maps)} levels of {widths} channels'
-    return ' and '.join(f'shape {shape}' for shape in shapes[:2])
+    """``[(2, 16, 8, 8), (2, 32, 4, 4)]`` -> ``'2 levels of [16, 32] channels'``."""
+    if not shapes or any(len(shape) != 4 for shape in shapes):
+        return ' and '.join(f'shape {shape}' for shape in shapes[:2])
+    if len(shapes) == 1:
+        _, width, rows, columns = shapes[0]
+        return f'{width} channels of {rows} x {columns}'
+    return f'{len(shapes)} levels of {[shape[1] for shape in shapes]} channels'
 
 
 def made_batch(model: nn.Module, cfg: Mapping[str, Any], side: int) -> dict[str, Any]:
