@@ -11,10 +11,9 @@
 Both sides get the same images and boxes in one process, in turn (A B A B ...), so that a drift of the machine's speed
 meets both; the tables give medians, and the median of the ratios of the pairs. Weights are random: speed does not
 depend on them, but the number of proposals does, so it is set alike. YOLOX, which torchvision has no like of, is timed
-alone. The overhead factor is the time of a step divided
-by the time of its convolutions and matrix products, by torch's profiler. With ``--processor-time`` seconds are those
-that the process got from the processor: on a CPU that other work shares, with one thread (``OMP_NUM_THREADS=1``), only
-these can be compared.
+alone. The overhead factor is the time of a step divided by the time of its convolutions and matrix products with all
+that these call, by torch's profiler. With ``--processor-time`` seconds are those that the process got from the
+processor: on a CPU that other work shares, with one thread (``OMP_NUM_THREADS=1``), only these can be compared.
 """
 
 import argparse
@@ -25,9 +24,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 from mmdet.ops import roi_align
@@ -87,16 +87,32 @@ def overhead_and_memory(call: Callable[[], object], device: str) -> tuple[float,
     with profile(activities=activities, profile_memory=not cuda) as prof:
         call()
     kind = 'self_device_time_total' if cuda else 'self_cpu_time_total'
-    times = {event.key: getattr(event, kind) for event in prof.key_averages()}
-    matrix = sum(us for name, us in times.items() if any(part in name for part in MATRIX_WORK))
+    total = matrix = 0.0
+    for event in prof.events():
+        total += getattr(event, kind)
+        # a convolution copies its maps and clears its results by operators of other names
+        matrix += getattr(event, kind) if any(map(is_matrix_work, with_callers(event))) else 0
+    factor = total / max(matrix, 1)
     if cuda:
-        return sum(times.values()) / max(matrix, 1), torch.cuda.max_memory_allocated() / 2**20
+        return factor, torch.cuda.max_memory_allocated() / 2**20
     held = peak = 0
     for event in prof.profiler.kineto_results.events():
         if event.name() == '[memory]':
             held += event.nbytes()
             peak = max(peak, held)
-    return sum(times.values()) / max(matrix, 1), peak / 2**20
+    return factor, peak / 2**20
+
+
+def with_callers(event: Any) -> Iterator[Any]:
+    """An event of the profiler, what called it, what called that ..."""
+    while event is not None:
+        yield event
+        event = event.cpu_parent
+
+
+def is_matrix_work(event: Any) -> bool:
+    """Whether an event of the profiler is a convolution or a matrix product."""
+    return any(part in event.name for part in MATRIX_WORK)
 
 
 def compare(case: Case, args: argparse.Namespace) -> list[str]:

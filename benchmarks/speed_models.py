@@ -10,6 +10,7 @@ from mmdet.models import build_detector
 import numpy as np
 import torch
 from mmcv import Config
+from mmcv.cnn import bias_init_with_prob
 from torch import nn
 from torchvision.models import detection
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
@@ -122,7 +123,12 @@ def own_side(case: Case, device: str, options: dict | None = None) -> Side:
     if case.model == 'yolox':
         cfg.update(input_size=case.size, random_size_interval=10**9)  # every step of the same size
     cfg.update(options or {})
-    model = with_default_values(build_detector(cfg)).to(device)
+    model = with_default_values(build_detector(cfg))
+    if case.model == 'yolox':
+        # with torch's values every cell would be a detection, and the suppression of thousands take a tenth of the time
+        for layer in (*model.bbox_head.multi_level_conv_cls, *model.bbox_head.multi_level_conv_obj):
+            nn.init.constant_(layer.bias, bias_init_with_prob(0.01))
+    model.to(device)
 
     def metas(images: torch.Tensor) -> list[dict]:
         shape = (*images.shape[-2:], 3)

@@ -26,6 +26,7 @@ from mmdet.ops.roi import RoIAlign, RoIPool, roi_align, roi_pool
 from mmdet.ops.rotated import box_iou_rotated, nms_rotated
 from mmdet.ops.rotated_features import RoIAlignRotated
 from mmdet.ops.saconv import SAConv2d
+from mmdet.ops.swish import Swish
 from mmdet.ops.sync_bn import MMSyncBN
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     'SimpleRoIAlign',
     'SoftmaxFocalLoss',
     'SumCell',
+    'Swish',
     'batched_nms',
     'box_iou_rotated',
     'carafe',

@@ -82,3 +82,12 @@ def test_boxes_of_all_sizes(speed):
     assert sides.min() > 0 and sides.max() <= 400
     counts = [((sides > low) & (sides < 2 * low)).float().mean() for low in (16, 32, 64, 128)]
     assert max(counts) - min(counts) < 0.05  # an octave is a sixth of them
+
+
+def test_overhead_counts_what_a_convolution_calls_as_the_convolutions(speed):
+    # the operator copies its rows in another order before the product, and that is the convolution's own time
+    conv, x = nn.Conv2d(8, 8, 3), torch.rand(1, 8, 64, 64).permute(0, 1, 3, 2)
+    factor, peak = speed.overhead_and_memory(lambda: conv(x), 'cpu')
+    assert factor == pytest.approx(1)
+    assert peak > 8 * 62 * 62 * 4 / 2**20
+    assert speed.overhead_and_memory(lambda: conv(x).exp().sum(), 'cpu')[0] > 1

@@ -102,13 +102,20 @@ class SPPBottleneck(BaseModule):
         settings = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.kernel_sizes = kernel_sizes
         self.conv1 = ConvModule(in_channels, mid_channels, 1, **settings)
-        self.poolings = nn.ModuleList(nn.MaxPool2d(size, stride=1, padding=size // 2) for size in kernel_sizes)
+        # The maximum over a window of 9 is that over a window of 5 of the maxima over windows of 5. Each pooling goes
+        # on from the next smaller one, and looks at 3 * 25 numbers where windows of 5, 9 and 13 have 275.
+        sizes = sorted(kernel_sizes)
+        windows = [size - last + 1 for last, size in zip([1, *sizes], sizes)]
+        self.poolings = nn.ModuleList(nn.MaxPool2d(size, stride=1, padding=size // 2) for size in windows)
         self.conv2 = ConvModule(mid_channels * (len(kernel_sizes) + 1), out_channels, 1, **settings)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W)`` to ``(N, out_channels, H, W)``."""
-        x = self.conv1(x)
-        return self.conv2(torch.cat([x, *(pooling(x) for pooling in self.poolings)], dim=1))
+        x = pooled = self.conv1(x)
+        maxima = {}
+        for size, pooling in zip(sorted(self.kernel_sizes), self.poolings):
+            maxima[size] = pooled = pooling(pooled)
+        return self.conv2(torch.cat([x, *(maxima[size] for size in self.kernel_sizes)], dim=1))
 
 
 @BACKBONES.register_module()

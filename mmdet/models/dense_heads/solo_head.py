@@ -115,10 +115,7 @@ class SOLOHead(BaseMaskHead):
         """L feature maps (N, C, H, W), the first in the second's size and the last in that of the one before."""
         sizes = [x.shape[-2:] for x in feats]
         sizes[0], sizes[-1] = sizes[1], sizes[-2]
-        return [
-            x if x.shape[-2:] == size else F.interpolate(x, size=size, mode='bilinear', align_corners=False)
-            for x, size in zip(feats, sizes)
-        ]
+        return [self._at_size(x, size) for x, size in zip(feats, sizes)]
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """L feature maps (N, in_channels, H, W) -> L maps of masks (N, S * S, h, w) and of class scores (N, K, S, S).
@@ -139,6 +136,8 @@ class SOLOHead(BaseMaskHead):
 
     @staticmethod
     def _at_size(maps: Tensor, size: tuple[int, int]) -> Tensor:
+        if maps.shape[-2:] == size:  # a copy of the masks of all cells would be the largest tensor of an inference
+            return maps
         return F.interpolate(maps, size=size, mode='bilinear', align_corners=False)
 
     def _mask_maps(self, x: Tensor, level: int) -> tuple[Tensor, ...]:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from darknet_hourglass_cases import identity
+from torch.nn import functional as F
 
 from mmdet.models.backbones.csp_darknet import CSPDarknet, Focus, SPPBottleneck
 from mmdet.models.builder import build_backbone
@@ -28,6 +29,19 @@ def test_pyramid_pooling_takes_maxima_of_windows():
     x = torch.zeros(1, 2, 7, 7)
     x[0, 0, 3, 3] = 1
     assert pooling(x).sum((0, 2, 3)).tolist() == [1, 1, 9, 25]
+
+
+@pytest.mark.parametrize('sizes', [(5, 9, 13), (9, 3, 3), (1, 7)])
+def test_pyramid_pooling_equals_poolings_of_the_input(sizes):
+    pooling = SPPBottleneck(4, 2 * (len(sizes) + 1), kernel_sizes=sizes, act_cfg=None)
+    identity(pooling.conv1), identity(pooling.conv2)
+    x = torch.randn(2, 4, 6, 11, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    inner = pooling.conv1(x)
+    direct = torch.cat([inner, *(F.max_pool2d(inner, size, 1, size // 2) for size in sizes)], dim=1)
+    out, weights = pooling(x), torch.rand(direct.shape, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(out, pooling.conv2(direct))
+    grads = [torch.autograd.grad((maps * weights).sum(), x)[0] for maps in (out, pooling.conv2(direct))]
+    torch.testing.assert_close(*grads)
 
 
 @pytest.mark.parametrize(

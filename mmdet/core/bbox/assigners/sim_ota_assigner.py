@@ -3,7 +3,6 @@
 import warnings
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmdet.core.bbox.assigners.assign_result import AssignResult, labels_of
@@ -166,6 +165,9 @@ class SimOTAAssigner(BaseAssigner):
 def classification_cost(scores: Tensor, gt_labels: Tensor) -> Tensor:
     """(v, K) scores in [0, 1] and (G,) labels -> (v, G) binary cross entropy of the scores' roots, summed over K."""
     # a score is the product of the class's and of the objectness: the root is their geometric mean
-    roots = scores.float().sqrt()[:, None].expand(-1, len(gt_labels), -1)
-    targets = F.one_hot(gt_labels.long(), scores.size(1)).float().expand_as(roots)
-    return probability_cross_entropy(roots, targets).sum(dim=-1)
+    roots = scores.float().sqrt()
+    of_class = probability_cross_entropy(roots, torch.ones_like(roots))
+    of_others = probability_cross_entropy(roots, torch.zeros_like(roots))
+    # the sum over classes that are none of the object's, with its own put right: (v, G, K) would be the largest tensor
+    # of a training step
+    return of_others.sum(dim=1, keepdim=True) + (of_class - of_others)[:, gt_labels.long()]
