@@ -2,7 +2,7 @@
 
 import os.path as osp
 import tempfile
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -14,10 +14,16 @@ from mmcv.utils import print_log
 from mmdet.core.evaluation import class_lists
 from mmdet.core.visualization.dataset_colours import COCO_PALETTE
 from mmdet.datasets.api_wrappers.coco_api import COCO
-from mmdet.datasets.audit.annotation_rules import fill_annotations, is_ignored, repeated_ids
+from mmdet.datasets.audit.annotation_rules import fill_annotations, repeated_ids
 from mmdet.datasets.audit.coco_facts import FileFacts, find_facts
 from mmdet.datasets.custom import CustomDataset
-from mmdet.datasets.formats.coco_entries import labels_of_categories, usable_annotations, with_filename, xyxy_of
+from mmdet.datasets.formats.coco_entries import (
+    images_to_train_on,
+    labels_of_categories,
+    parsed_annotations,
+    usable_annotations,
+    with_filename,
+)
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics import coco_metrics
 from mmdet.datasets.metrics.coco_results import (
@@ -73,8 +79,7 @@ class CocoDataset(CustomDataset):
     def _open_coco(self, ann_file: str) -> COCO:
         """The file with the categories that it has itself."""
         coco = COCO(ann_file)
-        twice = self.repeated_ids(coco)
-        if twice:
+        if twice := self.repeated_ids(coco):
             raise ValueError(f'{self.ann_file}: {"; ".join(twice)}. Number them anew, each once.')
         fill_annotations(coco.dataset.get('annotations', ()), self.ann_file)
         return coco
@@ -159,16 +164,8 @@ class CocoDataset(CustomDataset):
         They have at least ``min_size`` px on the shorter side and, with ``filter_empty_gt``, an annotation of one of
         the classes. ``img_ids`` is cut down to them as well.
         """
-        occupied = self._images_with_objects()
-        kept, reasons = [], Counter()
-        for i, info in enumerate(self.data_infos):
-            if self.filter_empty_gt and self.img_ids[i] not in occupied:
-                reasons['without an object of the classes'] += 1
-            elif min(info['width'], info['height']) < min_size:
-                reasons[f'smaller than {min_size} px'] += 1
-            else:
-                kept.append(i)
-        self.filtered.update(reasons)
+        occupied = self._images_with_objects() if self.filter_empty_gt else self.img_ids
+        kept = images_to_train_on(self.data_infos, self.img_ids, set(occupied), min_size, self.filtered)
         self.img_ids = [self.img_ids[i] for i in kept]
         return kept
 
@@ -184,23 +181,12 @@ class CocoDataset(CustomDataset):
         """Arrays from the annotations of an image.
 
         Returns:
-            ``bboxes`` (n, 4) float32 xyxy px, ``labels`` (n,) int64, ``bboxes_ignore`` (k, 4) (crowds and
-            objects with ``ignore``), ``masks`` (n
-            segmentations as the file has them, or None), ``seg_map``, the file name of the segmentation map,
-            ``annotations``, the n entries of the file, and what :meth:`_extra_fields` adds.
+            what :func:`parsed_annotations` gives, ``seg_map``, the file name of the segmentation map, and what
+            :meth:`_extra_fields` adds.
         """
-        usable = self._usable_annotations(img_info, ann_info)
-        objects = [ann for ann in usable if not is_ignored(ann)]
-        ignored = [ann for ann in usable if is_ignored(ann)]
-        return dict(
-            bboxes=xyxy_of(objects),
-            labels=np.asarray([self.cat2label[ann['category_id']] for ann in objects], dtype=np.int64),
-            bboxes_ignore=xyxy_of(ignored),
-            masks=[ann.get('segmentation') for ann in objects],
-            seg_map=osp.splitext(img_info['filename'])[0] + self.seg_suffix,
-            annotations=objects,
-            **self._extra_fields(img_info, objects),
-        )
+        parsed = parsed_annotations(self._usable_annotations(img_info, ann_info), self.cat2label)
+        seg_map = osp.splitext(img_info['filename'])[0] + self.seg_suffix
+        return dict(parsed, seg_map=seg_map, **self._extra_fields(img_info, parsed['annotations']))
 
     def _extra_fields(self, img_info: dict, objects: Sequence[dict]) -> dict:
         """More entries for ``ann_info``, from the annotations that ``bboxes`` are of; for subclasses."""
@@ -314,23 +300,18 @@ class CocoDataset(CustomDataset):
             metrics: names of metrics.
         """
         thrs = coco_metrics.DEFAULT_IOU_THRS if iou_thrs is None else np.atleast_1d(iou_thrs)
+        # users' own methods do not know of a restriction
+        restricted = {} if coco_gt is self.coco else dict(coco_gt=coco_gt)
+        recalls = partial(self.fast_eval_recall, results, proposal_nums, thrs, logger='silent', **restricted)
+        which = (self.cat_ids, self.img_ids, proposal_nums, thrs)
         out: dict[str, float | str] = OrderedDict()
         for metric in metrics:
             print_log(f'Evaluating {metric}...', logger=logger)
             if metric == 'proposal_fast':
-                # users' own methods do not know of a restriction
-                restricted = {} if coco_gt is self.coco else dict(coco_gt=coco_gt)
-                recalls = partial(self.fast_eval_recall, results, proposal_nums, thrs, logger='silent', **restricted)
                 out.update(recall_figures(results, proposal_nums, recalls, logger))
-                continue
-            if metric not in result_files:
-                raise KeyError(f'metric {metric!r}: the results hold only {", ".join(result_files)}')
-            which = (self.cat_ids, self.img_ids, proposal_nums, thrs)
-            out.update(
-                coco_metrics.figures_of_file(
-                    coco_gt, result_files[metric], metric, *which, logger, classwise, metric_items, backend
-                )
-            )
+            else:
+                how = (logger, classwise, metric_items, backend)
+                out.update(coco_metrics.figures_of_file(coco_gt, result_files, metric, *which, *how))
         return out
 
     def evaluate(

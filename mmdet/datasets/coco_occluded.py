@@ -10,7 +10,7 @@ from mmcv.utils import print_log
 from terminaltables import AsciiTable
 
 from mmdet.datasets.coco import CocoDataset
-from mmdet.datasets.custom import under
+from mmdet.datasets.formats.fetched_file import under
 from mmdet.datasets.registry import DATASETS
 from mmdet.utils.plain_data import load_plain
 

@@ -1,6 +1,5 @@
 """The base of the data sets: a list of images with annotations, and a pipeline that loads them."""
 
-import os.path as osp
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,16 +10,17 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from mmdet.datasets.audit.annotation_rules import drop_unusable
-from mmdet.datasets.audit.broken_images import BROKEN, BrokenImageError, BrokenImages
+from mmdet.datasets.audit.broken_images import BROKEN, BrokenImages
 from mmdet.datasets.audit.files import readable_images
-from mmdet.datasets.audit.image_check import fault_of_file, find_loader
+from mmdet.datasets.audit.usable_samples import first_usable, naming_broken_file
 from mmdet.datasets.formats.class_names import instance_table, read_class_names
 from mmdet.datasets.formats.custom_entries import read_entries
+from mmdet.datasets.formats.fetched_file import load_fetched, under
 from mmdet.datasets.memory import image_cache
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
 from mmdet.datasets.mixing.image_fields import add_directives
-from mmdet.datasets.mixing.label_spaces import Rename, label_table, relabel_annotations
+from mmdet.datasets.mixing.label_spaces import Rename, label_table, relabel_entries
 from mmdet.datasets.pipelines.compose import Compose
 from mmdet.datasets.pipelines.transforms.resize import set_scale
 from mmdet.datasets.registry import DATASETS
@@ -29,8 +29,6 @@ from mmdet.utils.running.allocator import return_freed_memory
 
 # The default of ``file_client_args``; copied before it is used.
 DISK = dict(backend='disk')
-# So many images may turn out unusable, one after the other, before that is an error.
-MAX_REFETCH = 1000
 
 
 @DATASETS.register_module()
@@ -160,14 +158,8 @@ class CustomDataset(Dataset):
 
     def _adopt_classes(self) -> None:
         """Give the annotations that are loaded the labels of ``CLASSES``."""
-        if self.source_classes is None or any('ann' not in info for info in self.data_infos):
-            raise ValueError(
-                f'{type(self).__name__}: the names of the categories of {self.ann_file} are not known, so rename='
-                f'{self.rename} cannot be followed; give source_classes=[...], the names of the labels 0, 1, ...'
-            )
-        table = label_table(self.source_classes, self.CLASSES, self.rename)
-        annotations = relabel_annotations([info['ann'] for info in self.data_infos], table)
-        self.data_infos = [{**info, 'ann': ann} for info, ann in zip(self.data_infos, annotations)]
+        names = (self.source_classes, self.CLASSES, self.rename)
+        self.data_infos = relabel_entries(self.data_infos, *names, f'{type(self).__name__}: {self.ann_file}')
 
     def num_classes_of(self, head: str) -> int:
         """How many classes a head must predict, by its name in the model; here all of them."""
@@ -199,17 +191,8 @@ class CustomDataset(Dataset):
 
     def _load_file(self, path: str, argument: str, load: Callable[[str], Any]) -> Any:
         """Fetch a file from where it is kept and load it."""
-        try:
-            if not hasattr(self.file_client.client, 'get_local_path'):
-                return load(path)
-            with self.file_client.get_local_path(path) as local_path:
-                return load(local_path)
-        except FileNotFoundError as err:
-            if err.filename not in (None, path):
-                raise  # of another file, which the message names
-            raise FileNotFoundError(
-                f'{type(self).__name__}: {argument} {path!r} is not there (data_root={self.data_root!r})'
-            ) from err
+        missing = f'{type(self).__name__}: {argument} {path!r} is not there (data_root={self.data_root!r})'
+        return load_fetched(self.file_client, path, load, missing)
 
     def _read_proposals(self) -> list[np.ndarray] | None:
         if self.proposal_file is None:
@@ -309,46 +292,13 @@ class CustomDataset(Dataset):
             RuntimeError: no image can be used.
         """
         if self.test_mode:
-            return self._naming_broken_file(self.prepare_test_img, idx)
-        first = idx
-        for _ in range(MAX_REFETCH):
-            data = self._prepare_or_skip(idx)
-            if data is not None:
-                return data
-            idx = self._rand_another(idx)
-        raise RuntimeError(
-            f'{type(self).__name__}: {MAX_REFETCH} images in turn, from {self.data_infos[first]["filename"]} on, were '
-            f'not usable (broken files: {self.num_broken}); does the pipeline leave any boxes? {self.pipeline}'
-        )
+            return naming_broken_file(self, self.prepare_test_img, idx)
+        return first_usable(self, idx, self._broken)
 
     @property
     def num_broken(self) -> int:
         """How many images could not be read so far, in all loading processes; stays 0 without ``skip_broken``."""
         return self.filtered[BROKEN] + (0 if self._broken is None else len(self._broken))
-
-    def _prepare_or_skip(self, idx: int) -> Any:
-        if self._broken is not None and idx in self._broken:
-            return None
-        try:
-            return self._naming_broken_file(self.prepare_train_img, idx)
-        except BrokenImageError as err:
-            if self._broken is None:
-                raise
-            self._broken.add(idx, err)
-            return None
-
-    def _naming_broken_file(self, prepare: Callable[[int], Any], idx: int) -> Any:
-        """Run the pipeline; if it fails and the image file is the reason, say so."""
-        try:
-            return prepare(idx)
-        except Exception as err:
-            info, loader = self.data_infos[idx], find_loader(self.pipeline)
-            reason = err if isinstance(err, BrokenImageError) else fault_of_file(loader, info, self.img_prefix)
-            if reason is None:
-                raise
-            hint = 'skip_broken=True in the data set goes on without such images'
-            command = ' (tools/test.py --skip-broken)' if self.test_mode else ''
-            raise BrokenImageError(f'{reason} (image {idx} of {self.ann_file}); {hint}{command}') from err
 
     def prepare_train_img(self, idx: int) -> Any:
         """Run the pipeline on an image with its annotations; None where it leaves nothing to train on."""
@@ -417,10 +367,15 @@ class CustomDataset(Dataset):
         self._check_count('results', results)
         annotations = [self.get_ann_info(i) for i in range(len(self))]
         iou_thrs = np.atleast_1d(iou_thr).tolist()
+        names, options = self._rules_of_map()
         if metric == 'recall':
-            return recall_metrics(annotations, results, proposal_nums, iou_thrs, logger)
-        names = self.CLASSES if classwise else None
-        return map_metrics(annotations, results, iou_thrs, scale_ranges, self.CLASSES, logger, names)
+            return recall_metrics(annotations, results, proposal_nums, iou_thrs, logger, **options)
+        shown = self.CLASSES if classwise else None
+        return map_metrics(annotations, results, iou_thrs, scale_ranges, names, logger, shown, **options)
+
+    def _rules_of_map(self) -> tuple[str | Sequence[str] | None, dict[str, Any]]:
+        """Names that choose how precision is averaged, and further options of the metrics; for subclasses."""
+        return self.CLASSES, {}
 
     def __repr__(self) -> str:
         """Number of images, and of instances of each class."""
@@ -430,8 +385,3 @@ class CustomDataset(Dataset):
             return title
         labels = (self.get_ann_info(i)['labels'] for i in range(len(self)))
         return f'\n{title}, and instance counts:\n{instance_table(self.CLASSES, labels)}'
-
-
-def under(root: str | None, path: str | None) -> str | None:
-    """A relative path joined to the root; others, and None, stay."""
-    return path if root is None or path is None or osp.isabs(path) else osp.join(root, path)

@@ -53,7 +53,7 @@ def test_none_from_the_pipeline_takes_another_image(ann_file, tmp_path):
 
 
 def test_a_pipeline_that_leaves_nothing_is_an_error(ann_file, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmdet.datasets.custom.MAX_REFETCH', 7)
+    monkeypatch.setattr('mmdet.datasets.audit.usable_samples.MAX_REFETCH', 7)
     with pytest.raises(RuntimeError, match='7 images in turn, from 0.png on, were not usable'):
         build(tmp_path, [lambda results: None])[0]
 

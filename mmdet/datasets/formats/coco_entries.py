@@ -1,11 +1,13 @@
 """Entries of COCO's annotation files: categories become labels, images are checked, annotations become boxes."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from mmdet.datasets.audit.annotation_rules import has_area, overlaps_image
+from mmdet.datasets.audit.annotation_rules import has_area, is_ignored, overlaps_image
 
 _LOGGER = logging.getLogger('mmdet')
 
@@ -61,3 +63,43 @@ def xyxy_of(anns: Sequence[Mapping]) -> np.ndarray:
     # in double precision up to the sum: corners of large images must not depend on where the width was rounded
     boxes = xywh_of(anns)
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1).astype(np.float32)
+
+
+def parsed_annotations(usable: Sequence[dict], cat2label: Mapping[int, int]) -> dict[str, Any]:
+    """Arrays from the usable annotations of one image.
+
+    Returns:
+        ``bboxes`` (n, 4) float32 xyxy px, ``labels`` (n,) int64, ``bboxes_ignore`` (k, 4) (crowds and objects with
+        ``ignore``), ``masks`` (n segmentations as the file has them, or None) and ``annotations``, the n entries.
+    """
+    objects = [ann for ann in usable if not is_ignored(ann)]
+    return dict(
+        bboxes=xyxy_of(objects),
+        labels=np.asarray([cat2label[ann['category_id']] for ann in objects], dtype=np.int64),
+        bboxes_ignore=xyxy_of([ann for ann in usable if is_ignored(ann)]),
+        masks=[ann.get('segmentation') for ann in objects],
+        annotations=objects,
+    )
+
+
+def images_to_train_on(
+    infos: Sequence[Mapping], img_ids: Sequence[Any], occupied: Collection[Any], min_size: int, reasons: Counter[str]
+) -> list[int]:
+    """Numbers of the images of a training.
+
+    Args:
+        infos: entries of the images.
+        img_ids: of each.
+        occupied: ids of images that may stay, for the objects that they have.
+        min_size: least shorter side, px.
+        reasons: counts why the others are left out.
+    """
+    kept = []
+    for i, info in enumerate(infos):
+        if img_ids[i] not in occupied:
+            reasons['without an object of the classes'] += 1
+        elif min(info['width'], info['height']) < min_size:
+            reasons[f'smaller than {min_size} px'] += 1
+        else:
+            kept.append(i)
+    return kept

@@ -4,7 +4,7 @@ import contextlib
 import io
 import sys
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import mmcv
@@ -142,7 +142,7 @@ def run_coco_eval(
 
 def figures_of_file(
     coco_gt: COCO,
-    result_file: str,
+    result_files: Mapping[str, str],
     metric: str,
     cat_ids: Sequence[int],
     img_ids: Sequence[int],
@@ -156,11 +156,18 @@ def figures_of_file(
     """Figures of a metric that are asked for, by name; tables go to the log.
 
     Args:
+        result_files: kind of result -> file.
         classwise: also AP of each class, ``<metric>_AP/cat``, but for proposals.
         metric_items: see :func:`select_items` and :func:`box_f1`.
 
     The other arguments are those of :func:`run_coco_eval`, as are the errors.
+
+    Raises:
+        KeyError: there is no file for the metric.
     """
+    if metric not in result_files:
+        raise KeyError(f'metric {metric!r}: the results hold only {", ".join(result_files)}')
+    result_file = result_files[metric]
     summary = run_coco_eval(coco_gt, result_file, metric, cat_ids, img_ids, proposal_nums, iou_thrs, logger, backend)
     print_log('\n' + figures_table(summary), logger=logger)
     out = OrderedDict(select_items(summary, metric, metric_items))

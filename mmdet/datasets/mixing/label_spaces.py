@@ -92,6 +92,35 @@ def relabel_annotations(annotations: Sequence[dict], table: np.ndarray) -> list[
     return [_with_labels(ann, own) for ann, own in zip(annotations, renewed)]
 
 
+def relabel_entries(
+    infos: Sequence[dict],
+    source_classes: Sequence[str] | None,
+    classes: Sequence[str],
+    rename: Rename | None,
+    where: str,
+) -> list[dict]:
+    """Entries of images with the labels of common classes in ``ann``.
+
+    Args:
+        infos: not changed.
+        source_classes: the names that 0, 1, ... stand for.
+        classes: the common ones.
+        rename: name -> common name, or None.
+        where: the data set and its file, for messages.
+
+    Raises:
+        ValueError: the names are not known, or an entry has no annotations.
+    """
+    if source_classes is None or any('ann' not in info for info in infos):
+        raise ValueError(
+            f'{where}: the names of the categories are not known, so rename={rename} cannot be followed; '
+            'give source_classes=[...], the names of the labels 0, 1, ...'
+        )
+    table = label_table(source_classes, classes, rename)
+    annotations = relabel_annotations([info['ann'] for info in infos], table)
+    return [{**info, 'ann': ann} for info, ann in zip(infos, annotations)]
+
+
 def _with_labels(ann: dict, labels: np.ndarray) -> dict:
     used = labels >= 0
     boxes = np.asarray(ann['bboxes'], dtype=np.float32).reshape(-1, 4)
