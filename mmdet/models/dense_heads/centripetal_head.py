@@ -10,6 +10,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.corner_head import CornerHead
+from mmdet.models.dense_heads.functional.corners.corners import weighed_targets
 from mmdet.models.dense_heads.functional.corners.losses import corner_losses, shift_loss
 from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.ops import DeformConv2d
@@ -156,7 +157,7 @@ class CentripetalHead(CornerHead):
             with_guiding_shift=True,
             with_centripetal_shift=True,
         )
-        of_levels = [self._weighed(targets, *heats, gt_bboxes, img_metas) for heats in zip(*maps[:2])]
+        of_levels = [weighed_targets(self, targets, heats, gt_bboxes, img_metas) for heats in zip(*maps[:2])]
         det, off, guiding, centripetal = multi_apply(self.loss_single, *maps, of_levels)
         return dict(det_loss=det, off_loss=off, guiding_loss=guiding, centripetal_loss=centripetal)
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from mmcv.cnn import ConvModule, bias_init_with_prob
 from torch import Tensor, nn
 
@@ -14,20 +13,15 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.corners.bi_corner_pool import BiCornerPool
 from mmdet.models.dense_heads.functional.corners.corners import (
-    CORNERS,
-    REJECTED,
-    best_corners,
-    best_pairs,
-    far_centres,
-    far_tags,
-    pair_boxes,
+    accepted_boxes,
+    decode_corners,
     targets_of_kinds,
+    weighed_targets,
 )
-from mmdet.models.dense_heads.functional.corners.heatmaps import border_of, heatmap_weights, suppress
+from mmdet.models.dense_heads.functional.corners.heatmaps import suppress
 from mmdet.models.dense_heads.functional.corners.losses import class_loss, corner_losses, shift_loss
 from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.export import detection_limit, stack_detections
-from mmdet.models.utils.gaussian_target import transpose_and_gather_feat
 from mmdet.models.utils.settings import as_config
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -178,22 +172,6 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         kinds += ['centripetal_shift'] * with_centripetal_shift
         return targets_of_kinds(gt_bboxes, gt_labels, feat_shape, img_shape, kinds, with_corner_emb)
 
-    def _weighed(
-        self,
-        targets: dict[str, Any],
-        tl_heat: Tensor,
-        br_heat: Tensor,
-        gt_bboxes: list[Tensor],
-        img_metas: list[ImgMeta],
-    ) -> dict[str, Any]:
-        """Targets with the weights of one level, as the images say: ``..._class_weight`` and ``..._weight``."""
-        weights, shape = {}, img_metas[0]['pad_shape']
-        for corner, heat in zip(CORNERS, (tl_heat, br_heat)):
-            found = heatmap_weights(self, heat.sigmoid(), targets[f'{corner}_heatmap'], gt_bboxes, img_metas, shape)
-            weights |= dict(zip((f'{corner}_class_weight', f'{corner}_weight'), found))
-        of_images = self.image_weights(img_metas, tl_heat.device)
-        return targets | weights | dict(image_weights=of_images)
-
     def loss(
         self,
         tl_heats: Sequence[Tensor],
@@ -221,7 +199,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         tl_heats, br_heats, tl_offs, br_offs = map(to_full_precision, (tl_heats, br_heats, tl_offs, br_offs))
         shape = img_metas[0]['pad_shape']
         targets = self.get_targets(gt_bboxes, gt_labels, tl_heats[-1].shape, shape, self.with_corner_emb)
-        of_levels = [self._weighed(targets, *heats, gt_bboxes, img_metas) for heats in zip(tl_heats, br_heats)]
+        of_levels = [weighed_targets(self, targets, heats, gt_bboxes, img_metas) for heats in zip(tl_heats, br_heats)]
         maps = tl_heats, br_heats, tl_embs, br_embs, tl_offs, br_offs
         det, pull, push, off = multi_apply(self.loss_single, *maps, of_levels)
         return dict(det_loss=det, off_loss=off) | (dict(pull_loss=pull, push_loss=push) if self.with_corner_emb else {})
@@ -277,14 +255,13 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         with_nms: bool,
     ) -> list[tuple[Tensor, Tensor]]:
         """:meth:`_get_bboxes_single` of each image; ``pairing``: the maps that tell which corners belong together."""
-        maps = to_full_precision(maps)
-        pairing = dict(zip(pairing, to_full_precision(list(pairing.values()))))
-        results = []
-        for i, meta in enumerate(img_metas):
-            own = {name: level[i : i + 1] for name, level in pairing.items()}
-            image = (level[i : i + 1] for level in maps)
-            results.append(self._get_bboxes_single(*image, meta, rescale=rescale, with_nms=with_nms, **own))
-        return results
+        of_images = zip(*(level.split(1) for level in to_full_precision(maps)))
+        paired = zip(*(level.split(1) for level in to_full_precision(list(pairing.values()))))
+        how = dict(rescale=rescale, with_nms=with_nms)
+        return [
+            self._get_bboxes_single(*image, meta, **dict(zip(pairing, own)), **how)
+            for image, own, meta in zip(of_images, paired, img_metas)
+        ]
 
     def onnx_export(
         self,
@@ -332,10 +309,8 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
             kernel=self.test_cfg.local_maximum_kernel,
             distance_threshold=self.test_cfg.distance_threshold,
         )
-        boxes = boxes[0] / tensor_like(img_meta['scale_factor'], boxes) if rescale else boxes[0]
-        dets = torch.cat([boxes, scores[0]], dim=1)
-        valid = dets[:, 4] > REJECTED / 10
-        dets, labels = dets[valid], classes[0, valid, 0]
+        boxes = boxes / tensor_like(img_meta['scale_factor'], boxes) if rescale else boxes
+        dets, labels = accepted_boxes(boxes[0], scores[0], classes[0])
         return self._bboxes_nms(dets, labels, self.test_cfg) if with_nms else (dets, labels)
 
     def _bboxes_nms(self, bboxes: Tensor, labels: Tensor, cfg: dict) -> tuple[Tensor, Tensor]:
@@ -357,42 +332,18 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         distance_threshold: float = 0.5,
         num_dets: int = 1000,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes of the best pairs of corners.
+        """Boxes of the best pairs of corners; see :func:`decode_corners`.
 
         Args:
             tl_heat, br_heat: (N, K, h, w) probabilities.
             tl_off, br_off: (N, 2, h, w).
             tl_emb, br_emb: (N, 1, h, w) tags; or
             tl_centripetal_shift, br_centripetal_shift: (N, 2, h, w) logarithms of the way to the centre.
-            img_meta: ``batch_input_shape`` and ``border`` are read.
-            k: corners of each kind.
-            kernel: a peak is the greatest of so many by so many cells.
-            distance_threshold: pairs whose tags, or centres, lie further apart are no boxes.
-            num_dets: how many pairs.
-
-        Returns:
-            boxes (N, n, 4) in pixels of the image; scores (N, n, 1), -1 of what is no box; classes (N, n, 1).
-
-        Raises:
-            ValueError: neither tags nor shifts are given, or both.
+            img_meta, k, kernel, distance_threshold, num_dets: see there.
         """
-        tags, shifts = (tl_emb, br_emb), (tl_centripetal_shift, br_centripetal_shift)
-        with_tags, with_shifts = (all(m is not None for m in pair) for pair in (tags, shifts))
-        if with_tags == with_shifts:
-            raise ValueError('decode_heatmap: either tags or centripetal shifts of both corners must be given')
-        first, second = best_corners(tl_heat, tl_off, k, kernel), best_corners(br_heat, br_off, k, kernel)
-        height, width = tl_heat.shape[2:]
-        input_h, input_w = img_meta['batch_input_shape']
-        frame = tensor_like([input_w / width, input_h / height], tl_heat), tensor_like(border_of(img_meta), tl_heat)
-        boxes = pair_boxes(first.points, second.points, *frame)
-        if with_tags:
-            tags = (transpose_and_gather_feat(m, c.cells)[..., 0] for m, c in zip(tags, (first, second)))
-            rejected = far_tags(*tags, distance_threshold)
-        else:
-            ways = (transpose_and_gather_feat(m, c.cells).exp() for m, c in zip(shifts, (first, second)))
-            centres = (c.points + sign * way for c, way, sign in zip((first, second), ways, (1, -1)))
-            rejected = far_centres(boxes, pair_boxes(*centres, *frame), distance_threshold)
-        return best_pairs(first, second, boxes, rejected, num_dets)
+        maps = (tl_heat, br_heat), (tl_off, br_off)
+        pairing = (tl_emb, br_emb), (tl_centripetal_shift, br_centripetal_shift)
+        return decode_corners(*maps, *pairing, img_meta, k, kernel, distance_threshold, num_dets)
 
 
 __all__ = ['BiCornerPool', 'CornerHead']

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
@@ -18,8 +17,9 @@ from mmdet.models.dense_heads.functional.masks.grid_masks import (
     GridTargets,
     columns_and_rows,
     instances_of_cells,
-    masks_of_batch,
     only_local_maxima,
+    rows_of_grids,
+    summed_mask_losses,
     targets_of_image,
     values_of_cells,
 )
@@ -206,22 +206,14 @@ class SOLOHead(BaseMaskHead):
         """
         truth = zip(gt_bboxes, gt_labels, gt_masks)
         found = [self._targets_of_image(*image, sizes) for image in truth]
-        labels = torch.stack([torch.cat([grid.labels for grid in image]) for image in found])
-        counts = [grid.labels.numel() for grid in found[0]]
-        positive = labels < self.num_classes
-        ones = torch.ones_like(labels, dtype=torch.float32)
-        targets = Targets(labels, ones, ones[..., None], positive[..., None].float())
-        targets = self.weigh(targets, img_metas)
+        labels, rows = rows_of_grids(found, self.num_classes)
+        rows = self.weigh(rows, img_metas)
         scores = self._scores_of_cells(mlvl_cls_preds)
-        scores, weights = self.scores_for_loss(scores, labels, targets.label_weights, img_metas)
-        num_pos = positive.sum()
-        losses = []
-        for level, mask_weights in enumerate(targets.bbox_weights[..., 0].split(counts, dim=1)):
-            images, cells, masks = masks_of_batch([image[level] for image in found])
-            of_masks = self.loss_mask(masks_of(level, images, cells), masks, reduction_override='none')
-            losses.append((of_masks * mask_weights[images, cells]).sum())
+        scores, weights = self.scores_for_loss(scores, labels, rows.label_weights, img_metas)
+        num_pos = (labels < self.num_classes).sum()
+        loss_mask = summed_mask_losses(self.loss_mask, masks_of, found, rows.bbox_weights[..., 0])
         loss_cls = self.loss_cls(scores.flatten(0, 1), labels.flatten(), weights.flatten(), avg_factor=num_pos + 1)
-        return dict(loss_mask=sum(losses) / num_pos.clamp(min=1), loss_cls=loss_cls)
+        return dict(loss_mask=loss_mask / num_pos.clamp(min=1), loss_cls=loss_cls)
 
     @property
     def _mask_strides(self) -> list[float]:

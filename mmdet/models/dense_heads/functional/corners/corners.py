@@ -9,9 +9,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mmdet.core.img_meta import ImgMeta
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.functional.corners.heatmaps import (
+    border_of,
     draw_gaussians,
     gaussian_radii,
+    heatmap_weights,
     objects_in_cells,
     write_cells,
 )
@@ -79,6 +83,30 @@ def targets_of_kinds(
         by_image = found['cells'][:, [1, 0, 3, 2]].view(-1, 2, 2).split([len(boxes) for boxes in gt_bboxes])
         targets['corner_embedding'] = list(by_image)
     return targets
+
+
+def weighed_targets(
+    head: BaseDenseHead,
+    targets: dict[str, Any],
+    heats: Sequence[Tensor],
+    gt_bboxes: list[Tensor],
+    img_metas: list[ImgMeta],
+) -> dict[str, Any]:
+    """Targets with the weights of one level, as the images say: ``..._class_weight`` and ``..._weight``.
+
+    Args:
+        head: weighs the rows; see :func:`heatmap_weights`.
+        targets: of :func:`targets_of_kinds`.
+        heats: (N, K, h, w) logits of both corners.
+        gt_bboxes: N times (G, 4).
+        img_metas: meta information of the N images.
+    """
+    weights, shape = {}, img_metas[0]['pad_shape']
+    for corner, heat in zip(CORNERS, heats):
+        # policies read scores: an unsure negative counts less, so each level, which has scores of its own, is weighed
+        found = heatmap_weights(head, heat.sigmoid(), targets[f'{corner}_heatmap'], gt_bboxes, img_metas, shape)
+        weights |= dict(zip((f'{corner}_class_weight', f'{corner}_weight'), found))
+    return targets | weights | dict(image_weights=head.image_weights(img_metas, heats[0].device))
 
 
 class Corners(NamedTuple):
@@ -162,3 +190,61 @@ def best_pairs(
     scores, places = scores.topk(min(count, scores.size(1)))
     rows = places[..., None].expand(-1, -1, 4)
     return boxes.flatten(1, 2).gather(1, rows), scores[..., None], classes.gather(1, places)[..., None]
+
+
+def accepted_boxes(boxes: Tensor, scores: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes with scores (m, 5) and labels (m,) of those of one image's pairs, (n, 4), (n, 1), (n, 1), that are boxes."""
+    dets = torch.cat([boxes, scores], dim=1)
+    valid = dets[:, 4] > REJECTED / 10
+    return dets[valid], classes[valid, 0]
+
+
+def decode_corners(
+    heats: Sequence[Tensor],
+    offsets: Sequence[Tensor],
+    tags: Sequence[Tensor | None],
+    shifts: Sequence[Tensor | None],
+    img_meta: ImgMeta,
+    k: int,
+    kernel: int,
+    distance_threshold: float,
+    count: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes of the best pairs of corners; all maps are pairs, the top-left corner's first.
+
+    Args:
+        heats: (N, K, h, w) probabilities.
+        offsets: (N, 2, h, w).
+        tags: (N, 1, h, w); None: the shifts are given.
+        shifts: (N, 2, h, w) logarithms of the way to the centre; None: the tags are given.
+        img_meta: ``batch_input_shape`` and ``border`` are read.
+        k: corners of each kind.
+        kernel: a peak is the greatest of so many by so many cells.
+        distance_threshold: pairs whose tags, or centres, lie further apart are no boxes.
+        count: how many pairs.
+
+    Returns:
+        boxes (N, n, 4) in pixels of the image; scores (N, n, 1), -1 of what is no box; classes (N, n, 1).
+
+    Raises:
+        ValueError: neither tags nor shifts are given, or both.
+    """
+    with_tags, with_shifts = (all(m is not None for m in pair) for pair in (tags, shifts))
+    if with_tags == with_shifts:
+        raise ValueError('decode_heatmap: either tags or centripetal shifts of both corners must be given')
+    corners = [best_corners(*maps, k, kernel) for maps in zip(heats, offsets)]
+    first, second = corners
+    height, width = heats[0].shape[2:]
+    input_h, input_w = img_meta['batch_input_shape']
+    pixels = tensor_like([input_w / width, input_h / height], heats[0])
+    border = tensor_like(border_of(img_meta), heats[0])
+    boxes = pair_boxes(first.points, second.points, pixels, border)
+    if with_tags:
+        read = (transpose_and_gather_feat(m, c.cells)[..., 0] for m, c in zip(tags, corners))
+        rejected = far_tags(*read, distance_threshold)
+    else:
+        # logarithms: the centre lies below and right of the first corner, above and left of the second, never behind
+        ways = (transpose_and_gather_feat(m, c.cells).exp() for m, c in zip(shifts, corners))
+        centres = (c.points + sign * way for c, way, sign in zip(corners, ways, (1, -1)))
+        rejected = far_centres(boxes, pair_boxes(*centres, pixels, border), distance_threshold)
+    return best_pairs(first, second, boxes, rejected, count)

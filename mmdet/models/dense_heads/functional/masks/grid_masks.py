@@ -14,6 +14,7 @@ from torch import Tensor
 from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.post_processing.matrix_nms import mask_matrix_nms
+from mmdet.core.targets import Targets
 from mmdet.models.dense_heads.functional.guided.guided_targets import last_object
 from mmdet.utils.running.device_copy import tensor_like, to_device
 
@@ -152,6 +153,44 @@ def masks_of_batch(images: Sequence[GridTargets]) -> tuple[Tensor, Tensor, Tenso
     """The masks (P, h, w) that a grid learns in a batch, behind the numbers (P,) of their images and their cells."""
     of_image = torch.cat([torch.full_like(image.cells, i) for i, image in enumerate(images)])
     return of_image, torch.cat([image.cells for image in images]), torch.cat([image.masks for image in images])
+
+
+def rows_of_grids(images: Sequence[Sequence[GridTargets]], num_classes: int) -> tuple[Tensor, Targets]:
+    """Labels (N, R) of the cells of all grids, and targets of these rows, to be weighed.
+
+    A row's box weight stands for the weight of its cell's mask.
+
+    Args:
+        images: for each of N images the targets of each grid.
+        num_classes: K.
+    """
+    labels = torch.stack([torch.cat([grid.labels for grid in image]) for image in images])
+    ones = torch.ones_like(labels, dtype=torch.float32)
+    return labels, Targets(labels, ones, ones[..., None], (labels < num_classes)[..., None].float())
+
+
+def summed_mask_losses(
+    loss_mask: Callable[..., Tensor],
+    masks_of: Callable[[int, Tensor, Tensor], Tensor],
+    images: Sequence[Sequence[GridTargets]],
+    weights: Tensor,
+) -> Tensor:
+    """The sum of the losses of all masks that the cells of a batch learn.
+
+    Args:
+        loss_mask: gives (P,) of logits and targets (P, h, w) each.
+        masks_of: gives for a grid, images (P,) and cells (P,) the predicted masks (P, h, w).
+        images: for each of N images the targets of each grid.
+        weights: (N, R) of the cells.
+    """
+    losses = []
+    counts = [grid.labels.numel() for grid in images[0]]
+    for level, of_cells in enumerate(weights.split(counts, dim=1)):
+        # level by level, as masks of all cells at once would not fit: only those of objects are ever made
+        places, cells, masks = masks_of_batch([image[level] for image in images])
+        of_masks = loss_mask(masks_of(level, places, cells), masks, reduction_override='none')
+        losses.append((of_masks * of_cells[places, cells]).sum())
+    return torch.stack(losses).sum()
 
 
 def instances_of_cells(
