@@ -203,6 +203,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None = None,
         gt_masks: list[Any] | None = None,
+        gt_semantic_seg: Tensor | None = None,
         **kwargs: Any,
     ) -> dict[str, Tensor]:
         """Losses of a batch of N images.
@@ -215,14 +216,29 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
             gt_labels: N times (g_i,) in ``[0, K)``.
             gt_bboxes_ignore: N times (h_i, 4) px: regions that are neither object nor background.
             gt_masks: N mask structures.
+            gt_semantic_seg: (N, 1, H, W) classes, at the size of the fused feature map; for a semantic branch.
             kwargs: unused here.
 
         Returns:
             For each stage s ``s{s}.loss_cls``, ``s{s}.acc``, ``s{s}.loss_bbox`` and, with a mask branch,
-            ``s{s}.loss_mask``. All are there whatever was sampled.
+            ``s{s}.loss_mask``; and those of branches that a subclass adds. All are there whatever was sampled.
         """
         batch = TrainingBatch(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks)
-        return self._train_stages(batch, proposal_list, {})[0]
+        losses, context = self._context_losses(batch, gt_semantic_seg)
+        stage_losses, *last_stage = self._train_stages(batch, proposal_list, context)
+        return {**losses, **stage_losses, **self._losses_behind_stages(batch, *last_stage, context)}
+
+    def _context_losses(
+        self, batch: TrainingBatch, gt_semantic_seg: Tensor | None
+    ) -> tuple[dict[str, Tensor], Context]:
+        """Losses of the branches that look at whole images, and what all stages get of them."""
+        return {}, {}
+
+    def _losses_behind_stages(
+        self, batch: TrainingBatch, sampled: list[Any], bbox_results: dict[str, Any], context: Context
+    ) -> dict[str, Tensor]:
+        """Losses that need the sampling results and the box results of the last stage."""
+        return {}
 
     def _train_stages(
         self, batch: TrainingBatch, proposals: list[Tensor], context: Context
@@ -267,17 +283,9 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         # the refined boxes overlap objects better than what this stage's sample was drawn from: match them anew
         if self.interleaved:
             sampled = self._sample(stage, batch, refined)
-        cfg = self.train_cfg[stage]
-        return call_with_img_metas(
-            self._mask_forward_train,
-            stage,
-            batch.x,
-            sampled,
-            batch.gt_masks,
-            cfg,
-            img_metas=batch.img_metas,
-            **context,
-        )['loss_mask']
+        mask_args = (stage, batch.x, sampled, batch.gt_masks, self.train_cfg[stage])
+        results = call_with_img_metas(self._mask_forward_train, *mask_args, img_metas=batch.img_metas, **context)
+        return results['loss_mask']
 
     def _mask_predictions(self, x: Features, rois: Tensor, context: Context) -> list[Tensor]:
         """Mask logits (n, K, h, w) of each stage for RoIs (n, 5)."""
@@ -306,19 +314,6 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
             return bbox_results
         masks = self.simple_test_mask(x, img_metas, det_bboxes, det_labels, rescale, context)
         return list(zip(bbox_results, masks))
-
-    def _test_mask_scores(self, x: Features, rois: Tensor, labels: Tensor) -> Tensor:
-        """Means over the stages (n, K, h, w) of the masks in [0, 1] of RoIs (n, 5)."""
-        predictions = self._mask_predictions(x, rois, self._image_context(x))
-        # probabilities are averaged, not logits: one stage with large logits must not outvote the others
-        return torch.stack([logits.sigmoid() for logits in predictions]).mean(0)
-
-    def onnx_export(self, x: Features, proposals: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Tensor, ...]:
-        """Results with tensors of one shape; see :meth:`StandardRoIHead.onnx_export`."""
-        dets, labels = self.bbox_onnx_export(x, img_metas, proposals, self.test_cfg)
-        if not self.with_mask:
-            return dets, labels
-        return dets, labels, self.mask_onnx_export(x, img_metas, dets, labels)
 
     def aug_test(
         self,

@@ -9,7 +9,7 @@ from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
-from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, train_semantic_head
+from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, train_semantic_branch
 from mmdet.models.roi_heads.functional.cascade_test_mixin import Context
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
 from mmdet.models.roi_heads.test_mixins import Features
@@ -106,31 +106,11 @@ class HybridTaskCascadeRoIHead(CascadeRoIHead):
         """Mask logits of a stage for boxes (n, 4) px of one image."""
         return self._mask_forward(stage, x, bbox2roi([bboxes]), semantic_feat)['mask_pred']
 
-    def forward_train(
-        self,
-        x: Features,
-        img_metas: list[ImgMeta],
-        proposal_list: list[Tensor],
-        gt_bboxes: list[Tensor],
-        gt_labels: list[Tensor],
-        gt_bboxes_ignore: list[Tensor] | None = None,
-        gt_masks: list[Any] | None = None,
-        gt_semantic_seg: Tensor | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Tensor]:
-        """Losses as of :meth:`CascadeRoIHead.forward_train` and, with a semantic branch, ``loss_semantic_seg``.
-
-        ``gt_semantic_seg`` (N, 1, H, W) holds classes, at the size of the fused feature map.
-        """
-        losses: dict[str, Tensor] = {}
-        context: Context = {}
-        if self.with_semantic:
-            losses['loss_semantic_seg'], context['semantic_feat'] = train_semantic_head(
-                self.semantic_head, x, gt_semantic_seg, img_metas
-            )
-        batch = TrainingBatch(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks)
-        losses.update(self._train_stages(batch, proposal_list, context)[0])
-        return losses
+    def _context_losses(
+        self, batch: TrainingBatch, gt_semantic_seg: Tensor | None
+    ) -> tuple[dict[str, Tensor], Context]:
+        """``loss_semantic_seg`` and the semantic features, where there is such a branch."""
+        return train_semantic_branch(self, batch, gt_semantic_seg)
 
     def aug_test(
         self,

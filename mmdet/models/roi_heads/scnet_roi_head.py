@@ -11,7 +11,7 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.base_head import loss_of_rows
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
-from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, mask_losses, train_semantic_head
+from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, mask_losses, train_semantic_branch
 from mmdet.models.roi_heads.functional.cascade_test_mixin import Context
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
@@ -166,10 +166,12 @@ class SCNetRoIHead(CascadeRoIHead):
         """None: the one mask head is trained after the last stage."""
         return {}
 
-    def _mask_loss(
+    def _losses_behind_stages(
         self, batch: TrainingBatch, sampled: list[Any], bbox_results: dict[str, Any], context: Context
     ) -> dict[str, Tensor]:
-        """Losses of the mask branch, given the sampling results and the box results of the last stage."""
+        """Losses of the mask branch."""
+        if not self.with_mask:
+            return {}
         relayed_feat = None
         if self.with_feat_relay:
             relayed_feat = self.feat_relay_head(self._slice_pos_feats(bbox_results['relayed_feat'], sampled))
@@ -185,39 +187,16 @@ class SCNetRoIHead(CascadeRoIHead):
         )['loss_mask']
         return {name: value * sum(self.stage_loss_weights) for name, value in losses.items()}
 
-    def forward_train(
-        self,
-        x: Features,
-        img_metas: list[ImgMeta],
-        proposal_list: list[Tensor],
-        gt_bboxes: list[Tensor],
-        gt_labels: list[Tensor],
-        gt_bboxes_ignore: list[Tensor] | None = None,
-        gt_masks: list[Any] | None = None,
-        gt_semantic_seg: Tensor | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Tensor]:
-        """Losses of the boxes as of :meth:`CascadeRoIHead.forward_train`, and one for each branch that is there.
-
-        Those are ``loss_mask``, ``loss_semantic_seg`` and ``loss_glbctx``. ``gt_semantic_seg`` (N, 1, H, W) holds
-        classes, at the size of the fused feature map.
-        """
-        losses: dict[str, Tensor] = {}
-        context: Context = {}
-        if self.with_semantic:
-            losses['loss_semantic_seg'], context['semantic_feat'] = train_semantic_head(
-                self.semantic_head, x, gt_semantic_seg, img_metas
-            )
+    def _context_losses(
+        self, batch: TrainingBatch, gt_semantic_seg: Tensor | None
+    ) -> tuple[dict[str, Tensor], Context]:
+        """``loss_semantic_seg`` and ``loss_glbctx``, and the features of both, of those branches that are there."""
+        losses, context = train_semantic_branch(self, batch, gt_semantic_seg)
         if self.with_glbctx:
-            classes, context['glbctx_feat'] = self.glbctx_head(x)
-            one_each = [1] * len(img_metas)
-            losses['loss_glbctx'] = loss_of_rows(self.glbctx_head, one_each, img_metas, classes, gt_labels)
-        batch = TrainingBatch(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks)
-        stage_losses, sampled, bbox_results = self._train_stages(batch, proposal_list, context)
-        losses.update(stage_losses)
-        if self.with_mask:
-            losses.update(self._mask_loss(batch, sampled, bbox_results, context))
-        return losses
+            classes, context['glbctx_feat'] = self.glbctx_head(batch.x)
+            rows = ([1] * len(batch.img_metas), batch.img_metas, classes, batch.gt_labels)
+            losses['loss_glbctx'] = loss_of_rows(self.glbctx_head, *rows)
+        return losses, context
 
     def _mask_predictions(self, x: Features, rois: Tensor, context: Context) -> list[Tensor]:
         relayed_feat = None

@@ -17,18 +17,17 @@ from mmdet.core.bbox.builder import build_bbox_coder
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_sample
 from mmdet.core.utils.misc import images_of_rows, multi_apply
 from mmdet.models.base_head import BaseHead
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.bbox_heads.functional import (
     boxes_of_labels,
+    detections,
     mean_of,
     moved_rois,
     positives_first,
     refined_rows,
-    unscale_boxes,
 )
 from mmdet.models.roi_heads.bbox_heads.losses import accuracy_of_valid, box_loss, class_losses
 from mmdet.models.roi_heads.functional.compat import takes_img_metas
@@ -330,11 +329,7 @@ class BBoxHead(BaseHead):
             bboxes = self.bbox_coder.decode(rois[:, 1:], bbox_pred, max_shape=img_shape)
         else:
             bboxes = rois[:, 1:].clone() if img_shape is None else clip_boxes(rois[:, 1:], img_shape)
-        if rescale:
-            bboxes = unscale_boxes(bboxes, scale_factor)
-        if cfg is None:
-            return bboxes, scores
-        return multiclass_nms(bboxes, scores, cfg.score_thr, cfg.nms, cfg.max_per_img)
+        return detections(bboxes, scores, scale_factor, rescale, cfg)
 
     def onnx_export(
         self,

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdet.core.bbox.assigners.assign_result import rows_of
+from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, sampled_targets
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -22,6 +23,34 @@ def unscale_boxes(boxes: Tensor, scale_factor: Any) -> Tensor:
     """(n, 4 K) px of the network input -> px of the original image; ``scale_factor``: number or (w, h, w, h)."""
     scale = tensor_like(scale_factor, boxes)
     return (boxes.unflatten(1, (boxes.size(1) // 4, 4)) / scale).flatten(1)
+
+
+def detections(
+    bboxes: Tensor,
+    scores: Tensor | None,
+    scale_factor: Any,
+    rescale: bool,
+    cfg: Any,
+    score_factors: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """What a box head returns for the decoded boxes of one image.
+
+    Args:
+        bboxes: (n, 4 K) or (n, 4) px of the network input.
+        scores: (n, K + 1); None only without ``cfg``.
+        scale_factor: see :func:`unscale_boxes`.
+        rescale: give boxes in px of the original image.
+        cfg: has ``score_thr``, ``nms`` and ``max_per_img``; None leaves out suppression.
+        score_factors: (n,) that multiply the scores in the suppression.
+
+    Returns:
+        Detections (k, 5) with their scores and labels (k,); without ``cfg`` boxes and scores as they came.
+    """
+    if rescale:
+        bboxes = unscale_boxes(bboxes, scale_factor)
+    if cfg is None:
+        return bboxes, scores
+    return multiclass_nms(bboxes, scores, cfg.score_thr, cfg.nms, cfg.max_per_img, score_factors=score_factors)
 
 
 def positives_first(

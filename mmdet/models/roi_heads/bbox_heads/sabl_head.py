@@ -18,13 +18,12 @@ from mmdet.core.bbox.coder.bucketing_bbox_coder import split_targets
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.core.targets import Targets, objects_of_sample
 from mmdet.core.utils.misc import images_of_rows, multi_apply
 from mmdet.models.base_head import BaseHead
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses.accuracy import accuracy
-from mmdet.models.roi_heads.bbox_heads.functional import mean_of, moved_rois, refined_rows, unscale_boxes
+from mmdet.models.roi_heads.bbox_heads.functional import detections, mean_of, moved_rois, refined_rows
 from mmdet.models.roi_heads.bbox_heads.losses import class_losses
 from mmdet.models.roi_heads.bbox_heads.sabl_functional import (
     Pair,
@@ -324,11 +323,7 @@ class SABLHead(BaseHead):
         else:
             bboxes, confidences = rois[:, 1:].clone(), None
             bboxes = bboxes if img_shape is None else clip_boxes(bboxes, img_shape, offset=1)
-        if rescale:
-            bboxes = unscale_boxes(bboxes, scale_factor)
-        if cfg is None:
-            return bboxes, scores
-        return multiclass_nms(bboxes, scores, cfg.score_thr, cfg.nms, cfg.max_per_img, score_factors=confidences)
+        return detections(bboxes, scores, scale_factor, rescale, cfg, confidences)
 
     @torch.no_grad()
     def refine_bboxes(

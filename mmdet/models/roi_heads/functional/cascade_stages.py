@@ -11,7 +11,8 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.base_head import loss_of_rows
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.functional.protocols import BoxHead, MaskHead
-from mmdet.models.roi_heads.test_mixins import Features, Masks
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
+from mmdet.models.roi_heads.test_mixins import Masks
 from mmdet.models.utils.brick_wrappers import adaptive_avg_pool2d
 
 
@@ -100,22 +101,29 @@ def masks_of_images(
     ]
 
 
-def train_semantic_head(
-    semantic_head: Any, x: Features, gt_semantic_seg: Tensor | None, img_metas: Sequence[ImgMeta] | None = None
-) -> tuple[Tensor, Tensor]:
-    """Loss of the semantic branch and its features (N, C, H, W).
+def train_semantic_branch(
+    roi_head: Any, batch: TrainingBatch, gt_semantic_seg: Tensor | None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """``loss_semantic_seg`` and ``semantic_feat`` (N, C, H, W); neither where a head has no semantic branch.
+
+    Args:
+        roi_head: with ``with_semantic`` and ``semantic_head``.
+        batch: the images.
+        gt_semantic_seg: (N, 1, H, W) classes, at the size of the fused feature map.
 
     Raises:
-        ValueError: there is no ground truth, (N, 1, H, W).
+        ValueError: there is a branch, but no ground truth.
     """
+    if not roi_head.with_semantic:
+        return {}, {}
     if gt_semantic_seg is None:
         raise ValueError(
             'gt_semantic_seg is missing, which semantic_head learns from: load it (LoadAnnotations(with_seg=True)) '
             'and collect it, or train without semantic_head'
         )
-    prediction, features = semantic_head(x)
-    one_each = [1] * len(prediction)
-    return loss_of_rows(semantic_head, one_each, img_metas, prediction, gt_semantic_seg), features
+    prediction, features = roi_head.semantic_head(batch.x)
+    rows = ([1] * len(prediction), batch.img_metas, prediction, gt_semantic_seg)
+    return dict(loss_semantic_seg=loss_of_rows(roi_head.semantic_head, *rows)), dict(semantic_feat=features)
 
 
 def fuse_semantic(extractor: Any, roi_feats: Tensor, semantic_feat: Tensor, rois: Tensor) -> Tensor:

@@ -140,3 +140,16 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
         return self._last_mask_head().get_seg_masks(
             merged, det_bboxes, det_labels, self.test_cfg, ori_shape, 1.0, False
         )
+
+    def _test_mask_scores(self, x: Features, rois: Tensor, labels: Tensor) -> Tensor:
+        """Means over the stages (n, K, h, w) of the masks in [0, 1] of RoIs (n, 5)."""
+        predictions = self._mask_predictions(x, rois, self._image_context(x))
+        # probabilities are averaged, not logits: one stage with large logits must not outvote the others
+        return torch.stack([logits.sigmoid() for logits in predictions]).mean(0)
+
+    def onnx_export(self, x: Features, proposals: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Tensor, ...]:
+        """Results with tensors of one shape; see :meth:`StandardRoIHead.onnx_export`."""
+        dets, labels = self.bbox_onnx_export(x, img_metas, proposals, self.test_cfg)
+        if not self.with_mask:
+            return dets, labels
+        return dets, labels, self.mask_onnx_export(x, img_metas, dets, labels)

@@ -12,7 +12,7 @@ from mmdet.models.roi_heads.functional.cascade_stages import (
     mean_scores,
     name_stage_losses,
     refine_proposals,
-    train_semantic_head,
+    train_semantic_branch,
 )
 
 
@@ -63,7 +63,11 @@ def test_semantic_features_are_pooled_to_the_size_of_the_roi_features():
 
 def test_missing_semantic_ground_truth_says_how_to_get_it():
     with pytest.raises(ValueError, match=r'gt_semantic_seg is missing.*with_seg=True'):
-        train_semantic_head(None, [], None)
+        train_semantic_branch(SimpleNamespace(with_semantic=True), None, None)
+
+
+def test_heads_without_a_semantic_branch_have_no_semantic_loss():
+    assert train_semantic_branch(SimpleNamespace(with_semantic=False), None, None) == ({}, {})
 
 
 BOX = dict(type='BBoxHead', in_channels=1, roi_feat_size=1, num_classes=2)

@@ -193,7 +193,7 @@ def best_pairs(
 
 
 def accepted_boxes(boxes: Tensor, scores: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes with scores (m, 5) and labels (m,) of those of one image's pairs, (n, 4), (n, 1), (n, 1), that are boxes."""
+    """Boxes with scores (m, 5) and labels (m,) of those of an image's pairs, (n, 4), (n, 1), (n, 1), that are boxes."""
     dets = torch.cat([boxes, scores], dim=1)
     valid = dets[:, 4] > REJECTED / 10
     return dets[valid], classes[valid, 0]
