@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,11 @@ class InstanceData(GeneralData):
         ValueError: a value of another length.
         IndexError: an instance that is not there, or a mask of another length.
     """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The values of a name, which a type checker cannot know."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in _FIELD_SETS:

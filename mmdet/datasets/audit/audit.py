@@ -10,7 +10,6 @@ import numpy as np
 from mmcv.runner import get_dist_info
 from mmcv.utils import print_log
 from terminaltables import AsciiTable
-from torch.utils.data import Dataset
 
 from mmdet.datasets.audit import checks
 from mmdet.datasets.audit.checks import BoxTable
@@ -72,12 +71,13 @@ class AuditReport(NamedTuple):
             images = str(part.images)
             if part.images != part.images_in_file:
                 images += f' of {part.images_in_file}'
-            rows.append([part.name, images, part.per_epoch, part.boxes, short_counts(part.per_class), part.directives])
+            counts = (str(part.per_epoch), str(part.boxes), short_counts(part.per_class))
+            rows.append([part.name, images, *counts, part.directives])
         return AsciiTable(rows).table
 
 
 def audit_dataset(
-    dataset: Dataset | DetectionDataset,
+    dataset: DetectionDataset,
     *,
     num_classes: int | Mapping[str, int] | None = None,
     directive_keys: Collection[str] | None = None,
@@ -133,14 +133,14 @@ def audit_dataset(
     return report
 
 
-def flatten(dataset: Dataset) -> tuple[list[Dataset], np.ndarray]:
+def flatten(dataset: DetectionDataset) -> tuple[list[DetectionDataset], np.ndarray]:
     """The innermost data sets, and how many images of each (k,) come in an epoch."""
-    leaves: list[Dataset] = []
+    leaves: list[DetectionDataset] = []
     owners = _owners(dataset, leaves)
     return leaves, np.bincount(owners, minlength=len(leaves))
 
 
-def _owners(dataset: Dataset, leaves: list[Dataset]) -> np.ndarray:
+def _owners(dataset: DetectionDataset, leaves: list[DetectionDataset]) -> np.ndarray:
     """For each image of ``dataset`` (n,) the number of its innermost data set, which are added to ``leaves``."""
     if hasattr(dataset, 'datasets'):  # joined
         return np.concatenate([_owners(part, leaves) for part in dataset.datasets])
@@ -152,7 +152,7 @@ def _owners(dataset: Dataset, leaves: list[Dataset]) -> np.ndarray:
     return np.full(len(dataset), len(leaves) - 1, dtype=np.int64)
 
 
-def unique_names(leaves: Sequence[Dataset]) -> list[str]:
+def unique_names(leaves: Sequence[DetectionDataset]) -> list[str]:
     """A name for each data set: its ``name``, its annotation file or its class; a number tells equal ones apart."""
     names = [
         getattr(leaf, 'name', None) or str(getattr(leaf, 'ann_file', None) or type(leaf).__name__) for leaf in leaves
@@ -161,7 +161,7 @@ def unique_names(leaves: Sequence[Dataset]) -> list[str]:
 
 
 def audit_part(
-    dataset: Dataset,
+    dataset: DetectionDataset,
     name: str,
     per_epoch: int,
     num_classes: int | Mapping[str, int] | None,

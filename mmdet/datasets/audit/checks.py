@@ -34,7 +34,7 @@ def check_class_names(classes: Sequence[str] | None, in_file: Sequence[str]) -> 
         return []
     guesses = format_list([f'{name!r}{did_you_mean(name, sorted(have), 1)}'.rstrip('?.') for name in missing])
     return [
-        f'{len(missing)} of {len(classes)} classes are not in the annotation file: {guesses}. '
+        f'{len(missing)} of {len(classes or ())} classes are not in the annotation file: {guesses}. '
         f'It has: {format_list([repr(name) for name in in_file]) or "no categories"}. '
         'Set classes=(...) of the data set to names of the file.'
     ]
@@ -184,7 +184,7 @@ def check_labels(boxes: BoxTable, num_classes: int | None) -> list[str]:
         return []
     return [
         f'{wrong.sum()} boxes have labels outside 0 ... {"" if num_classes is None else num_classes - 1}: '
-        f'{format_list(np.unique(boxes.labels[wrong]))} in {format_list(boxes.ids[wrong])}'
+        f'{format_list(np.unique(boxes.labels[wrong]).tolist())} in {format_list(boxes.ids[wrong].tolist())}'
     ]
 
 

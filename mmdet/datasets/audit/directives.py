@@ -4,8 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from torch.utils.data import Dataset
-
 from mmdet.core.directives import CLASS_KEYS, describe, effective_keys, read_directives
 from mmdet.datasets.audit.annotation_rules import format_list
 from mmdet.datasets.mixing.image_fields import directive_steps, fields_of_image
@@ -14,7 +12,7 @@ from mmdet.datasets.mixing.verified_classes import unread_list
 MAX_VALUES_SHOWN = 4  # of a field that the images' entries have; the rarer ones are only counted
 
 
-def describe_directives(dataset: Dataset, directive_keys: Collection[str] | None = None) -> tuple[str, list[str]]:
+def describe_directives(dataset: Any, directive_keys: Collection[str] | None = None) -> tuple[str, list[str]]:
     """The directives that the data set's pipeline gives its images, and what is wrong with that.
 
     Args:

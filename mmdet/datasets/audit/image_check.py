@@ -1,5 +1,8 @@
 """Whether an image file can be read the way training reads it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.datasets.pipelines.compose import Compose
 from mmdet.datasets.pipelines.image_loading import LoadImageFromFile
@@ -14,7 +17,7 @@ def find_loader(pipeline: Compose) -> LoadImageFromFile | None:
     return next((step for step in loaders if type(step).__call__ is LoadImageFromFile.__call__), None)
 
 
-def read_image_size(loader: LoadImageFromFile, info: dict, prefix: str | None) -> tuple[int, int]:
+def read_image_size(loader: LoadImageFromFile, info: Mapping[str, Any], prefix: str | None) -> tuple[int, int]:
     """Read an image as training does.
 
     Args:
@@ -32,7 +35,7 @@ def read_image_size(loader: LoadImageFromFile, info: dict, prefix: str | None) -
     return load_image(loader, dict(filename=info['filename']), prefix)
 
 
-def load_image(loader: LoadImageFromFile, info: dict, prefix: str | None) -> tuple[int, int]:
+def load_image(loader: LoadImageFromFile, info: Mapping[str, Any], prefix: str | None) -> tuple[int, int]:
     """As :func:`read_image_size`; an image of another size than its entry states is broken too."""
     try:
         height, width = loader(dict(img_info=info, img_prefix=prefix))['img'].shape[:2]
@@ -43,7 +46,9 @@ def load_image(loader: LoadImageFromFile, info: dict, prefix: str | None) -> tup
     return width, height
 
 
-def fault_of_file(loader: LoadImageFromFile | None, info: dict, prefix: str | None) -> BrokenImageError | None:
+def fault_of_file(
+    loader: LoadImageFromFile | None, info: Mapping[str, Any], prefix: str | None
+) -> BrokenImageError | None:
     """Why an image file cannot be read; None if it can, or if images are no files; arguments as above."""
     try:
         if loader is not None:

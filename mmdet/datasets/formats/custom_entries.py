@@ -24,7 +24,7 @@ def read_entries(content: Any, path: str) -> list[dict]:
     for number, info in enumerate(content):
         if not isinstance(info, Mapping) or 'filename' not in info:
             raise ValueError(f'{path}: entry {number} has no "filename": {str(info)[:80]}')
-        ann = info.get('ann')
+        ann: Any = info.get('ann')
         for key, (dtype, length) in _ARRAYS.items() if isinstance(ann, Mapping) else ():
             if key in ann and (not isinstance(ann[key], np.ndarray) or ann[key].shape == (0,) and length > 1):
                 ann[key] = _array(ann[key], dtype, length, f'{path}: {key} of {info["filename"]}')

@@ -31,9 +31,9 @@ def parse_voc_xml(path: str) -> VocImage:
         raise ValueError(f'{path} is no valid XML: {err}') from err
     objects = root.findall('object')
     try:
-        corners = [[int(float(obj.find(f'bndbox/{key}').text)) for key in _CORNERS] for obj in objects]
-        names = [obj.find('name').text.strip() for obj in objects]
-    except (AttributeError, TypeError, ValueError) as err:
+        corners = [[int(float(_text(obj, f'bndbox/{key}'))) for key in _CORNERS] for obj in objects]
+        names = [_text(obj, 'name').strip() for obj in objects]
+    except ValueError as err:
         raise ValueError(f'{path}: an object has no name, or no bndbox with {", ".join(_CORNERS)} ({err})') from err
     return VocImage(
         width=_whole_number(root, 'size/width'),
@@ -44,6 +44,13 @@ def parse_voc_xml(path: str) -> VocImage:
         corners=np.asarray(corners, dtype=np.int64).reshape(-1, 4),
         difficult=np.asarray([_whole_number(obj, 'difficult') != 0 for obj in objects], dtype=bool),
     )
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    text = element.findtext(path)
+    if not text:
+        raise ValueError(f'no {path}')
+    return text
 
 
 def _whole_number(element: ElementTree.Element, path: str) -> int:

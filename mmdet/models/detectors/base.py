@@ -142,11 +142,12 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
             kwargs: ground truth.
         """
         self._note_batch_shape(imgs, img_metas)
+        return None
 
     @staticmethod
     def _note_batch_shape(imgs: Tensor, img_metas: list[ImgMeta]) -> None:
         for img_meta in img_metas:
-            img_meta['batch_input_shape'] = tuple(imgs.shape[-2:])
+            img_meta['batch_input_shape'] = (imgs.size(-2), imgs.size(-1))
 
     @abstractmethod
     def simple_test(self, img: Tensor, img_metas: list[ImgMeta], **kwargs: Any) -> list:
@@ -207,7 +208,7 @@ class BaseDetector(BaseModule, metaclass=ABCMeta):
             raise ValueError('an augmented test cannot take proposals: they are made from each version')
         return self.aug_test(imgs, img_metas, **kwargs)
 
-    def forward(self, img: Any, img_metas: list, return_loss: bool = True, **kwargs: Any) -> dict | list:
+    def forward(self, img: Any, img_metas: list, return_loss: bool = True, **kwargs: Any) -> dict | list | None:
         """Losses (``return_loss=True``, see :meth:`forward_train`) or results (see :meth:`forward_test`).
 
         ``gt_weights``, N times (G,) or (G, 2), are loss weights of the objects; see

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from mmdet.core.img_meta import ImgMeta
 
-Version = tuple[Tensor, list[dict]]
+Version = tuple[Tensor, list[ImgMeta]]
 
 
 def pairs_of_versions(imgs: list[Tensor], img_metas: list[list[ImgMeta]]) -> list[tuple[Version, Version]]:

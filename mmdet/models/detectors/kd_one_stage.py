@@ -34,6 +34,8 @@ class KnowledgeDistillationSingleStageDetector(SingleStageDetector):
         pretrained: deprecated; weights of the backbone.
     """
 
+    teacher_model: Any  # a detector, or the parts of one
+
     def __init__(
         self,
         backbone: dict,
@@ -47,9 +49,9 @@ class KnowledgeDistillationSingleStageDetector(SingleStageDetector):
         pretrained: str | None = None,
     ) -> None:
         super().__init__(backbone, neck, bbox_head, train_cfg, test_cfg, pretrained)
-        if isinstance(teacher_config, (str, PathLike)):
-            teacher_config = Config.fromfile(teacher_config)
-        self._set_teacher(build_detector(teacher_config['model']), teacher_ckpt, eval_teacher)
+        is_file = isinstance(teacher_config, (str, PathLike))
+        config: Any = Config.fromfile(teacher_config) if is_file else teacher_config
+        self._set_teacher(build_detector(config['model']), teacher_ckpt, eval_teacher)
 
     def _set_teacher(self, teacher: nn.Module, checkpoint: str | None, evaluate: bool) -> None:
         self.eval_teacher = evaluate

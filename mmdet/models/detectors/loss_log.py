@@ -1,7 +1,9 @@
 """From a dict of losses to the total that is differentiated and the numbers that are logged."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import add
 
 import torch
 import torch.distributed as dist
@@ -40,7 +42,7 @@ def parse_losses(
     counted = [value for name, value in scalars.items() if 'loss' in name]
     if not counted:
         raise ValueError(f"no loss among the model's outputs: none of {list(scalars)} has 'loss' in its name")
-    total = sum(counted)
+    total = reduce(add, counted)
     scalars['loss'] = total
     values = torch.stack([value.detach() for value in scalars.values()])
     names = list(scalars)
@@ -48,18 +50,19 @@ def parse_losses(
         names, values = names + also[0], torch.cat([values, also[1].to(values)])
     if is_grouped():
         return total, _mean_over_processes(names, values)
-    return total, dict(zip(names, values if on_device else values.tolist()))
+    numbers: Iterable[float | Tensor] = values if on_device else values.tolist()
+    return total, dict(zip(names, numbers))
 
 
 def _scalar(name: str, value: Tensor | Sequence[Tensor]) -> Tensor:
     if isinstance(value, Tensor):
         return value.float().mean()
     if isinstance(value, (list, tuple)) and value:
-        return sum(_scalar(name, item) for item in value)
+        return reduce(add, (_scalar(name, item) for item in value))
     raise TypeError(f'losses[{name!r}]: expected a tensor or a list of tensors (or of such lists), got {value!r}')
 
 
-def _mean_over_processes(names: list[str], values: Tensor) -> dict[str, float]:
+def _mean_over_processes(names: list[str], values: Tensor) -> dict[str, float | Tensor]:
     """Means of ``values`` (n,) over the processes, after checking in the same message that all sent these names."""
     order = sorted(range(len(names)), key=names.__getitem__)
     mark = zlib.crc32('\n'.join(sorted(names)).encode()) & 0xFFFF  # 16 bits: sums of its square are exact in float64

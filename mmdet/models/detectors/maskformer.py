@@ -123,7 +123,7 @@ class MaskFormer(BaseDetector):
         self._note_batch_shape(img, img_metas)
         predicted = self.panoptic_head.simple_test(self.extract_feat(img), img_metas)
         labels, dets, masks = zip(*self.panoptic_fusion_head.instances(*predicted, img_metas))
-        limit, size = self.panoptic_fusion_head.most_instances, tuple(img.shape[-2:])
+        limit, size = self.panoptic_fusion_head.most_instances, (img.size(-2), img.size(-1))
         stacked = stack_detections(list(zip(dets, labels)), limit)
         return (*stacked, torch.stack([fill_up(padded_masks(of_image, size), limit) for of_image in masks]))
 

@@ -1,5 +1,6 @@
 """Panoptic segmentation on a two-stage detector."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ class TwoStagePanopticSegmentor(TwoStageDetector):
 
     def simple_test_mask(
         self,
-        x: list[Tensor],
+        x: Sequence[Tensor],
         img_metas: list[ImgMeta],
         det_bboxes: list[Tensor],
         det_labels: list[Tensor],

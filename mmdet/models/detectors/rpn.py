@@ -106,9 +106,8 @@ class RPN(BaseDetector):
         proposals = self.rpn_head.aug_test_rpn(self.extract_feats(imgs), img_metas)
         if not rescale:
             for dets, meta in zip(proposals, img_metas[0]):
-                dets[:, :4] = bbox_mapping(
-                    dets[:, :4], meta['img_shape'], meta['scale_factor'], meta['flip'], meta['flip_direction']
-                )
+                flip = (meta['flip'], meta['flip_direction'] or 'horizontal')  # None where nothing is flipped
+                dets[:, :4] = bbox_mapping(dets[:, :4], meta['img_shape'], meta['scale_factor'], *flip)
         return [dets.cpu().numpy() for dets in proposals]
 
     def show_result(
@@ -125,7 +124,9 @@ class RPN(BaseDetector):
         Returns:
             the picture as BGR array, if it is neither shown nor written.
         """
-        options = dict(score_thr=0.0, bbox_color='green', text_color='green', show=False, out_file=None) | kwargs
+        options: dict[str, Any] = (
+            dict(score_thr=0.0, bbox_color='green', text_color='green', show=False, out_file=None) | kwargs
+        )
         options['show'] = options['show'] and options['out_file'] is None
         best = np.asarray(result)[:top_k]
         labels = np.zeros(len(best), dtype=np.int64)

@@ -42,7 +42,7 @@ class SingleStageDetector(BaseDetector):
         self._build_trunk(backbone, neck, pretrained)
         self.train_cfg = as_config(train_cfg)
         self.test_cfg = as_config(test_cfg)
-        self.bbox_head = build_head({**bbox_head, 'train_cfg': self.train_cfg, 'test_cfg': self.test_cfg})
+        self.bbox_head = build_head({**(bbox_head or {}), 'train_cfg': self.train_cfg, 'test_cfg': self.test_cfg})
 
     def extract_feat(self, img: Tensor) -> Sequence[Tensor]:
         """Images (N, 3, H, W) -> L feature maps (N, C, H, W)."""

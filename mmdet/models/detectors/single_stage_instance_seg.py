@@ -127,7 +127,7 @@ class SingleStageInstanceSegmentor(BaseDetector):
             boxes with scores (N, k, 5) px of the input, labels (N, k), -1 in rows that only fill up, masks
             (N, k, H, W) bool.
         """
-        limit, size = detection_limit(self.test_cfg), tuple(img.shape[-2:])
+        limit, size = detection_limit(self.test_cfg), (img.size(-2), img.size(-1))
         images = self._instances(img, img_metas, rescale=False)
         masks = torch.stack([fill_up(padded_masks(image.masks, size), limit) for image in images])
         return (*stack_detections([self._dets(image) for image in images], limit), masks)

@@ -56,7 +56,7 @@ class TwoStageDetector(BaseDetector):
             if isinstance(self.rpn_head, BaseDenseHead):
                 self.rpn_head.serve_as_first_stage()
         if roi_head is not None:
-            stage = stage_configs(self.train_cfg, self.test_cfg, 'rcnn')
+            stage: dict[str, Any] = stage_configs(self.train_cfg, self.test_cfg, 'rcnn')
             if pretrained:
                 stage['pretrained'] = pretrained
             self.roi_head = build_head({**roi_head, **stage})
@@ -154,7 +154,7 @@ class TwoStageDetector(BaseDetector):
         return losses
 
     def _domain_losses(
-        self, feats: Sequence[Tensor], proposals: Sequence[Tensor], img_metas: list[ImgMeta]
+        self, feats: Sequence[Tensor], proposals: Sequence[Tensor] | None, img_metas: list[ImgMeta]
     ) -> dict[str, Tensor]:
         """Losses of the domain classifiers; none without ``train_cfg.domain``."""
         if self.domain_adaptation is None:
@@ -163,7 +163,7 @@ class TwoStageDetector(BaseDetector):
 
     def roi_features(self, feats: Sequence[Tensor], rois: Tensor) -> Tensor:
         """Features (n, C, h, w) that the first box head gets of RoIs (n, 5), image index first, then xyxy px."""
-        extractor = self.roi_head.bbox_roi_extractor
+        extractor: Any = self.roi_head.bbox_roi_extractor
         extractor = extractor[0] if isinstance(extractor, nn.ModuleList) else extractor
         pooled = extractor(feats[: extractor.num_inputs], rois)
         return self.roi_head.shared_head(pooled) if self.with_shared_head else pooled

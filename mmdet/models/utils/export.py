@@ -5,7 +5,7 @@ be called like any other; ``mmdet.apis.export`` traces them.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from mmcv import ConfigDict
@@ -15,7 +15,7 @@ NO_DETECTION = -1  # label of rows that only fill up
 MOST_DETECTIONS = 1000  # rows of an image where the config sets no limit
 
 
-def refuse_export(self: Any, *args: Any, **kwargs: Any) -> None:
+def refuse_export(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
     """Not offered: mmdetection 2.x exported to ONNX by this method.
 
     Raises:

@@ -101,7 +101,8 @@ def weighed_targets(
         gt_bboxes: N times (G, 4).
         img_metas: meta information of the N images.
     """
-    weights, shape = {}, img_metas[0]['pad_shape']
+    weights: dict[str, Tensor] = {}
+    shape = img_metas[0]['pad_shape']
     for corner, heat in zip(CORNERS, heats):
         # policies read scores: an unsure negative counts less, so each level, which has scores of its own, is weighed
         found = heatmap_weights(head, heat.sigmoid(), targets[f'{corner}_heatmap'], gt_bboxes, img_metas, shape)
@@ -229,8 +230,8 @@ def decode_corners(
     Raises:
         ValueError: neither tags nor shifts are given, or both.
     """
-    with_tags, with_shifts = (all(m is not None for m in pair) for pair in (tags, shifts))
-    if with_tags == with_shifts:
+    tag_maps, shift_maps = ([m for m in pair if m is not None] for pair in (tags, shifts))
+    if (len(tag_maps) == 2) == (len(shift_maps) == 2):
         raise ValueError('decode_heatmap: either tags or centripetal shifts of both corners must be given')
     corners = [best_corners(*maps, k, kernel) for maps in zip(heats, offsets)]
     first, second = corners
@@ -239,12 +240,12 @@ def decode_corners(
     pixels = tensor_like([input_w / width, input_h / height], heats[0])
     border = tensor_like(border_of(img_meta), heats[0])
     boxes = pair_boxes(first.points, second.points, pixels, border)
-    if with_tags:
-        read = (transpose_and_gather_feat(m, c.cells)[..., 0] for m, c in zip(tags, corners))
-        rejected = far_tags(*read, distance_threshold)
+    if len(tag_maps) == 2:
+        first_tags, second_tags = (transpose_and_gather_feat(m, c.cells)[..., 0] for m, c in zip(tag_maps, corners))
+        rejected = far_tags(first_tags, second_tags, distance_threshold)
     else:
         # logarithms: the centre lies below and right of the first corner, above and left of the second, never behind
-        ways = (transpose_and_gather_feat(m, c.cells).exp() for m, c in zip(shifts, corners))
-        centres = (c.points + sign * way for c, way, sign in zip(corners, ways, (1, -1)))
-        rejected = far_centres(boxes, pair_boxes(*centres, pixels, border), distance_threshold)
+        first_way, second_way = (transpose_and_gather_feat(m, c.cells).exp() for m, c in zip(shift_maps, corners))
+        centre_boxes = pair_boxes(first.points + first_way, second.points - second_way, pixels, border)
+        rejected = far_centres(boxes, centre_boxes, distance_threshold)
     return best_pairs(first, second, boxes, rejected, count)
