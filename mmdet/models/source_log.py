@@ -120,6 +120,8 @@ class SourceLog:
         if not loss.requires_grad or not self._read:
             return parts, []
         leaves = [read.weights for read in self._read]
+        # retained, as the step itself still goes back through it; a loss of another head does not depend on these
+        # weights
         grads = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
         of_loss = [(read, grad) for read, grad in zip(self._read, grads) if grad is not None]
         for read, grad in of_loss:
@@ -148,6 +150,8 @@ class SourceLog:
             if name in self.divided:
                 continue
             whole, parts = float(log_vars[name]), sum(float(log_vars[f'{name}/{s}']) for s in self.sources)
+            # compared after the mean over processes: each alone may have had no image of a source, and all must log the
+            # same names
             adds_up = abs(whole - parts) <= RELATIVE_TOLERANCE * abs(whole) + ABSOLUTE_TOLERANCE
             if adds_up and whole == 0:
                 continue  # nothing can be said yet

@@ -32,6 +32,7 @@ def multi_scale_deformable_attn(
         (N, Q, M * D).
     """
     num_images, _, num_heads, channels = value.shape
+    # grid_sample counts from -1 to 1
     grids = locations * 2 - 1
     sampled = []
     for level, (of_level, shape) in enumerate(zip(value.split([h * w for h, w in shapes_hw], 1), shapes_hw)):
@@ -101,6 +102,7 @@ class MultiScaleDeformableAttention(mmcv_class('MultiScaleDeformableAttention', 
             nn.init.zeros_(layer.bias)
         angles = torch.arange(self.num_heads) * (2 * math.pi / self.num_heads)
         rays = torch.stack([angles.cos(), angles.sin()], -1)
+        # so that point k of each head stands on cells of a ring around the query, diagonals included
         rays = rays / rays.abs().amax(-1, keepdim=True)  # on the edge of a square
         steps = torch.arange(1, self.num_points + 1)[:, None]
         offsets = (rays[:, None, None] * steps).expand(-1, self.num_levels, -1, -1)  # (M, L, P, 2)
@@ -172,6 +174,8 @@ class MultiScaleDeformableAttention(mmcv_class('MultiScaleDeformableAttention', 
             size_wh = tensor_like([(w, h) for h, w in shapes_hw], offsets)
             return reference + offsets / size_wh[:, None]
         if reference.size(-1) == 4:
+            # half the box's side for the last point at an offset of num_points: the initial points, up to num_points
+            # cells out, begin inside the box
             return reference[..., :2] + offsets / self.num_points * reference[..., 2:] * 0.5
         raise ValueError(f'reference_points: expected 2 or 4 numbers, got {reference.size(-1)}')
 

@@ -52,6 +52,8 @@ def weigh(
         negative = targets.labels == directives.num_classes
         label_weights = label_weights * _like(torch.where(negative, factors, 1.0), label_weights)
     if directives.weighted:
+        # by indexing, not by repeating: the gradient with respect to the weights, which the log by source asks for,
+        # adds up over an image's rows
         of_row = directives.loss_weights[image_of_row]
         label_weights = label_weights * _like(of_row.expand_as(targets.labels), label_weights)
         bbox_weights = bbox_weights * _like(of_row.expand_as(targets.labels), bbox_weights)

@@ -51,6 +51,7 @@ def average_precision(recalls: np.ndarray, precisions: np.ndarray, mode: str = '
 def _area_under_envelope(recalls: np.ndarray, precisions: np.ndarray) -> np.ndarray:
     """(R, n), (R, n) -> (R,)."""
     column = np.zeros((len(recalls), 1), dtype=recalls.dtype)
+    # a curve from recall 0 to 1, its precision 0 beyond what was found, so that missed objects count
     recalls = np.hstack([column, recalls, column + 1])
     precisions = np.hstack([column, precisions, column])
     envelope = np.maximum.accumulate(precisions[:, ::-1], axis=1)[:, ::-1]
@@ -59,6 +60,7 @@ def _area_under_envelope(recalls: np.ndarray, precisions: np.ndarray) -> np.ndar
 
 def _mean_of_11_points(recalls: np.ndarray, precisions: np.ndarray) -> np.ndarray:
     """(R, n), (R, n) -> (R,)."""
+    # an end a little above 1, which would be left out otherwise
     points = np.arange(0, 1 + 1e-3, 0.1)  # (11,)
     reached = recalls[:, None] >= points[:, None]  # (R, 11, n)
     return np.where(reached, precisions[:, None], 0).max(-1, initial=0).mean(1)
@@ -182,6 +184,7 @@ def _class_result(
         by_range: give (R,) figures and (R, n) curves, else one figure and (n,) curves.
     """
     dets = np.concatenate([match[2] for match in matches])
+    # over all images at once: scores of different images compete, as one threshold holds for all
     order = by_score(dets)
     tp = np.hstack([match[0] for match in matches])[:, order].cumsum(1)
     fp = np.hstack([match[1] for match in matches])[:, order].cumsum(1)
@@ -204,6 +207,7 @@ def _mean_over_classes(eval_results: list[dict], num_ranges: int | None) -> floa
         return 0.0 if num_ranges is None else [0.0] * num_ranges
     aps = np.vstack([result['ap'] for result in eval_results])  # (classes, R)
     counts = np.vstack([result['num_gts'] for result in eval_results])
+    # classes without objects have no precision, and must not count as 0
     means = [float(ap[num > 0].mean()) if (num > 0).any() else 0.0 for ap, num in zip(aps.T, counts.T)]
     return means[0] if num_ranges is None else means
 

@@ -108,6 +108,7 @@ class BitmapMasks(BaseInstanceMasks):
         boxes = torch.as_tensor(bboxes, device=device).float()
         if len(self) == 0 or len(boxes) == 0:
             return boxes.new_zeros((0, *out_shape))
+        # as bytes over the bus, a quarter of what floats would take; only the picked ones become floats
         masks = send(torch.from_numpy(self.masks.astype(np.uint8, copy=False)), device)
         rois = torch.cat([torch.arange(len(boxes), device=device).to(boxes)[:, None], boxes], dim=1)
         # each box gets a copy of its mask as the "image" of its own in the batch
@@ -179,6 +180,7 @@ class BitmapMasks(BaseInstanceMasks):
         """``function`` over each mask; bool masks go through it as uint8, as OpenCV has no bool."""
         if len(self) == 0:
             return BitmapMasks(self.masks, *out_shape)
+        # a view, not a copy: bool and uint8 have one layout
         masks = self.masks.view(np.uint8) if self.masks.dtype == bool else self.masks
         return BitmapMasks(np.stack([function(mask) for mask in masks]).astype(self.masks.dtype), *out_shape)
 

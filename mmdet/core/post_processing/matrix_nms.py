@@ -63,6 +63,7 @@ def _better_overlap(flat: Tensor, area: Tensor, labels: Tensor) -> Tensor:
         inter = flat @ flat.t()
     union = area[:, None] + area[None, :] - inter
     same_class = labels[:, None] == labels[None, :]
+    # rows are sorted by score: above the diagonal the row is the better mask of a pair
     return (inter / union.clamp(min=1) * same_class).triu(diagonal=1)
 
 
@@ -73,5 +74,6 @@ def _decay(overlap: Tensor, kernel: str, sigma: float) -> Tensor:
     # a mask that was lowered itself should lower others less
     worst = F.pad(overlap.amax(0), (1, 0))[:, None]  # of the better mask
     if kernel == 'gaussian':
+        # f(overlap) / f(worst), equation 5 of the paper, as one exponential: the quotient of two tiny numbers is lost
         return torch.exp(-sigma * (overlap**2 - worst**2)).amin(0)
     return ((1 - overlap) / (1 - worst).clamp(min=torch.finfo(overlap.dtype).eps)).amin(0)  # 0 / 0 of equal masks

@@ -123,6 +123,7 @@ class StageCascadeRPNHead(RPNHead):
         flat_anchors = torch.cat(anchors)
         # samplers read the image's meta information
         sampled = self.sampler.sample(assigned, flat_anchors, gt_bboxes, img_metas=img_meta)
+        # regions are drawn over whole maps: no anchor is taken out before, and each has a row of its own
         rows = torch.arange(len(flat_anchors), device=flat_anchors.device)
         targets = self._fill_targets(len(rows), rows, sampled, gt_labels)
         return (*targets, sampled.pos_inds, sampled.neg_inds, sampled)
@@ -302,6 +303,7 @@ class StageCascadeRPNHead(RPNHead):
         self, anchor_list: list[list[Tensor]], bbox_preds: Sequence[Tensor], img_metas: list[ImgMeta]
     ) -> list[list[Tensor]]:
         """Anchors of the next stage: this one's, N times L times (H * W, 4), moved by its deltas, without gradient."""
+        # the next stage's features are read at these anchors: its loss must not move them to where that is low
         deltas = [rows_of_images([level.detach()], 4) for level in to_full_precision(bbox_preds)]
         return [
             [

@@ -125,6 +125,7 @@ class FoveaHead(AnchorFreeHead):
             reg_feat = layer(reg_feat)
         bbox_pred = self.conv_reg(reg_feat)
         if self.with_deform:
+            # the offsets are made from the predicted sides, so that classes are judged where the box is
             cls_feat = self.feature_adaption(cls_feat, bbox_pred.exp())
         for layer in self.cls_convs:
             cls_feat = layer(cls_feat)
@@ -161,6 +162,7 @@ class FoveaHead(AnchorFreeHead):
         scores, label_weights = self.point_scores_for_loss(cls_scores, weighed, img_metas)
         distances = torch.cat([rows_of_level(level, 4) for level in bbox_preds])
         pos = positive_rows(labels, self.num_classes)
+        # one more for each image: a batch without objects does not divide by 0, and published numbers were made so
         loss_cls = self.loss_cls(scores, labels, label_weights, avg_factor=len(pos) + len(gt_bbox_list))
         weights = weighed.bbox_weights[pos]
         loss_bbox = self.loss_bbox(distances[pos], targets[pos], weights, avg_factor=max(len(pos), 1))
@@ -208,12 +210,15 @@ class FoveaHead(AnchorFreeHead):
         all_labels, all_targets = [], []
         levels = zip(self.base_edge_list, self.scale_ranges, self.strides, featmap_size_list, point_list)
         for base, (smallest, largest), stride, featmap_size, points in levels:
+            # ranges of neighbouring levels overlap: an object in between is learnt on both
             fits = (sizes >= smallest) & (sizes <= largest)
             chosen = last_object(fovea_masks(gts, self.sigma, stride, featmap_size) & fits[:, None, None]).flatten()
             boxes = padded_gts[chosen]
             distances = torch.cat([points - boxes[:, :2], boxes[:, 2:] - points], dim=1) / base
             distances = torch.where(chosen[:, None] > 0, distances, 1.0)
             all_labels.append(padded_labels[chosen])
+            # points of a middle that is rounded up to a cell may lie outside the object, where the logarithm has no
+            # value
             all_targets.append(distances.clamp(min=1 / MAX_RATIO, max=MAX_RATIO).log())
         return all_labels, all_targets
 

@@ -133,6 +133,7 @@ class FreeAnchorRetinaHead(RetinaHead):
         )  # (G, n)
         targets = self.bbox_coder.encode(anchors[bags], gt_bboxes[:, None].expand(*bags.shape, 4))
         loss_bbox = self.loss_bbox(deltas[bags], targets, reduction_override='none').sum(-1)
+        # exp(-loss) turns the box loss into a likelihood, so that a bag's anchors are ranked by class and box together
         return self.positive_bag_loss(probs[bags, gt_labels[:, None]], torch.exp(-loss_bbox))
 
     def positive_bag_loss(self, matched_cls_prob: Tensor, matched_box_prob: Tensor) -> Tensor:
@@ -141,11 +142,14 @@ class FreeAnchorRetinaHead(RetinaHead):
         The mean of a bag moves to its maximum as one of its anchors becomes sure.
         """
         probs = matched_cls_prob * matched_box_prob
+        # the mean of equal weights at first, when no anchor is sure; the maximum in the limit, as the surest one's
+        # weight grows without bound
         weights = 1 / (1 - probs).clamp(min=EPS)
         mean_max = (weights / weights.sum(dim=1, keepdim=True) * probs).sum(dim=1)
         return self.alpha * probability_cross_entropy(mean_max, torch.ones_like(mean_max))
 
     def negative_bag_loss(self, cls_prob: Tensor, box_prob: Tensor) -> Tensor:
         """Elementwise loss of probabilities (N, R, C) as far as no object was found, ``box_prob`` (N, R, C)."""
+        # an anchor whose box finds an object of the class is no negative of it, however far from the object it began
         probs = (cls_prob * (1 - box_prob)).clamp(min=EPS, max=1 - EPS)
         return (1 - self.alpha) * probs.pow(self.gamma) * probability_cross_entropy(probs, torch.zeros_like(probs))

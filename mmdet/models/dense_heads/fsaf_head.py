@@ -89,6 +89,7 @@ class FSAFHead(RetinaHead):
         label_weights = label_weights[:, None].repeat(1, label_channels)
         shadowed = assigned.get_extra_property('shadowed_labels')
         if shadowed is not None:
+            # around an object's middle an anchor is neither its positive nor evidence that there is none of its class
             label_weights[rows[shadowed[:, 0]], shadowed[:, 1]] = 0
         gt_inds = rows.new_full((count,), -1)
         gt_inds[rows[sampled.pos_inds]] = sampled.pos_assigned_gt_inds
@@ -132,11 +133,13 @@ class FSAFHead(RetinaHead):
         ]  # number of an image's first object in the batch
         gt_inds = [torch.where(level >= 0, level + first, -1).flatten() for level in gt_inds]
         labels = [level.flatten() for level in targets[0]]
+        # what makes FSAF: the predictions themselves say which level learns an object
         levels = self._best_levels(*losses, gt_inds, int(counts.sum()))
         losses_cls, losses_bbox, positive = multi_apply(
             self.reweight_loss_single, *losses, gt_inds, labels, range(len(labels)), min_levels=levels
         )
         num_pos = torch.cat(positive).sum().to(cls_scores[0])
+        # without a positive, all that is left is the loss of negatives, which their number brings to the size of others
         divisor = torch.where(num_pos > 0, num_pos, num_neg)
         return dict(
             loss_cls=[level / divisor for level in losses_cls],
@@ -188,6 +191,7 @@ class FSAFHead(RetinaHead):
         gts = assigned_gt_inds[rows]
         empty = loss.new_zeros(labels_seq.shape)
         sums, counts = empty.index_add(0, gts, loss[rows]), empty.index_add(0, gts, torch.ones_like(loss[rows]))
+        # levels without an anchor of the object must not win with a loss of 0
         return (torch.where(counts > 0, sums / counts.clamp(min=1), NOT_HERE),)
 
     def reweight_loss_single(

@@ -134,6 +134,7 @@ class SSDHead(AnchorHead):
             layers.append(conv(channels, self.feat_channels, 3, **layer))
             channels = self.feat_channels
         if self.use_depthwise:
+            # SSDLite's predictor is a depthwise separable convolution whose second half, the prediction, has no norm
             layers.append(ConvModule(channels, channels, 3, groups=channels, **layer))
         kernel = 1 if self.use_depthwise else 3
         layers.append(nn.Conv2d(channels, num_priors * width, kernel, padding=kernel // 2))
@@ -182,6 +183,7 @@ class SSDHead(AnchorHead):
             beta=self.train_cfg.smoothl1_beta,
             avg_factor=num_total_samples,
         )
+        # (1,), not a scalar, as 2.x logs it; each image picks its negatives for itself, so that losses are by image
         return loss_cls[None] / num_total_samples, loss_bbox
 
     def loss(

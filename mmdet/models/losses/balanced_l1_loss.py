@@ -27,6 +27,8 @@ def balanced_l1_loss(pred: Tensor, target: Tensor, beta: float = 1.0, alpha: flo
         raise ValueError(f'balanced_l1_loss: beta must be positive, got {beta}')
     check_same_shape(pred, target, 'balanced_l1_loss')
     diff = (pred - target).abs()
+    # The gradient alpha * log(b * x / beta + 1) is gamma at x = beta, which fixes b; near is its integral, and far goes
+    # on from there with a constant gradient.
     b = math.exp(gamma / alpha) - 1
     near = alpha / b * (b * diff + 1) * torch.log(b * diff / beta + 1) - alpha * diff
     far = gamma * diff + gamma / b - alpha * beta

@@ -54,6 +54,7 @@ def _expand_onehot_labels(
     A class of C or more is background: a row of zeros that counts. A negative or the ignored class does not count.
     """
     classes = torch.arange(label_channels, device=labels.device)
+    # background, C, counts and has no 1 in its row: each sigmoid learns to be low there
     counts = (labels >= 0) & (labels != ignore_index)
     onehot = ((labels[:, None] == classes) & counts[:, None]).long()
     valid = counts[:, None].expand(-1, label_channels).float()
@@ -93,6 +94,7 @@ def binary_cross_entropy(
     else:
         valid = ((label >= 0) & (label != ignore_index)).float()
         weight = valid if weight is None else weight * valid
+    # ignored entries of soft labels are computed and weighed with 0, so that shapes do not depend on the labels
     loss = F.binary_cross_entropy_with_logits(pred, label.to(pred.dtype), pos_weight=class_weight, reduction='none')
     if avg_factor is None and avg_non_ignore and reduction == 'mean':
         avg_factor = valid.sum()
@@ -135,6 +137,7 @@ def mask_cross_entropy(
             f'reduction={reduction!r}, avg_factor={avg_factor}, ignore_index={ignore_index}'
         )
     (pred,) = full_precision(pred)
+    # the C masks do not compete: only that of the right class has a loss
     chosen = pred[torch.arange(len(pred), device=pred.device), label]
     loss = F.binary_cross_entropy_with_logits(chosen, target.to(pred.dtype), weight=class_weight, reduction='none')
     weights = None if row_weights is None else row_weights.view(-1, *[1] * (loss.ndim - 1))
@@ -195,6 +198,7 @@ class CrossEntropyLoss(ReducedLoss):
         """Logits and labels (for masks: logits, masks, labels); ``ignore_index`` overrides the one of the loss."""
         class_weight = self.class_weight
         if class_weight is not None:
+            # in the losses' own type: under autocast the scores are of half precision, and the weights would be rounded
             dtype = full_precision(cls_score)[0].dtype
             if isinstance(class_weight, Tensor):
                 class_weight = class_weight.to(cls_score.device, dtype)

@@ -42,6 +42,7 @@ def density_weights(
         # empty bins keep what they remember: zeros would make the next examples that fall into them weigh too much
         running.copy_(torch.where(filled, momentum * running + (1 - momentum) * counts, running))
         smooth = running
+    # each bin that has examples gets an equal part of the whole weight; were they spread evenly, all weights would be 1
     weight_of_bin = torch.where(filled, total / smooth, torch.zeros_like(counts)) / filled.sum().clamp(min=1)
     return weight_of_bin[bins] * valid
 
@@ -144,6 +145,7 @@ class GHMR(_GradientHarmonised):
         loss_weight: float = 1.0,
         reduction: str = 'mean',
     ) -> None:
+        # lengths stay below 1, so that no example reaches the last edge; published checkpoints hold this one, a buffer
         super().__init__(bins, momentum, loss_weight, reduction, last_edge=1e3)
         self.mu = mu
 

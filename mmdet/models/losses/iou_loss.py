@@ -64,6 +64,7 @@ def aligned_ciou(pred: Tensor, target: Tensor, eps: float = _IOU_EPS) -> Tensor:
     shape = 4 / math.pi**2 * (angle_target - angle_pred).square()
     with torch.no_grad():  # the trade-off is a constant of the step
         # equal boxes: 0 / 0 without the lower limit
+        # boxes that hardly overlap learn their place first, and their shape afterwards
         trade_off = (iou > 0.5).to(iou) * shape / (1 - iou + shape).clamp(min=eps)
     return iou - distance - trade_off * shape
 
@@ -88,6 +89,7 @@ def iou_loss(pred: Tensor, target: Tensor, linear: bool = False, mode: str = 'lo
         ValueError: unknown mode, or the shapes differ.
     """
     mode = _iou_mode(linear, mode)
+    # the logarithm of no overlap is infinite; boxes that do not meet have a finite loss, and no gradient
     iou = aligned_iou(pred, target).clamp(min=eps)
     if mode == 'log':
         return -iou.log()
@@ -138,6 +140,8 @@ def bounded_iou_loss(pred: Tensor, target: Tensor, beta: float = 0.2, eps: float
     target = target.detach()
     side, side_t = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
     off = 2 * ((pred[:, :2] + pred[:, 2:]) / 2 - (target[:, :2] + target[:, 2:]) / 2).abs()  # of the centres, twice
+    # the greatest IoU that is left when this coordinate is wrong and the others are as good as they can be: of two
+    # boxes of one size w apart by d it is (w - d) / (w + d)
     of_centre = 1 - ((side_t - off) / (side_t + off + eps)).clamp(min=0)
     of_side = 1 - torch.min(side_t / (side + eps), side / (side_t + eps))
     loss = torch.cat([of_centre, of_side], dim=1)

@@ -93,8 +93,10 @@ def isr_p(
     targets = bbox_coder.decode(boxes, delta_targets[pos].view(-1, 4))
     old = label_weights[pos]
     new = old * _importance(aligned_iou(predicted, targets), pos_labels, gts)
+    # bias keeps the last from weighing nothing; the power says how steeply the weights fall
     new = (bias + new * (1 - bias)).pow(k)
     loss = loss_cls(cls_score.detach()[pos], pos_labels, reduction_override='none').view(len(pos), -1).sum(1)
+    # what prime samples gain the others lose: the balance with the negatives and the box loss stays as it was
     new = new * (loss * old).sum() / (loss * new).sum()
     return labels, label_weights.index_copy(0, pos, new.to(label_weights)), delta_targets, delta_weights
 
@@ -130,6 +132,7 @@ def carl_loss(
     """
     pos = _positives(labels, num_class)
     if not len(pos):
+        # a zero on the graph, as another process of the run may have positives and waits for these gradients
         return dict(loss_carl=cls_score.sum().reshape(1) * 0.0)
     scores = cls_score.float().sigmoid() if sigmoid else cls_score.float().softmax(-1)
     weights = (bias + (1 - bias) * scores[pos, labels[pos]]).pow(k)

@@ -39,12 +39,17 @@ def seesaw_ce_loss(
     (cls_score,) = full_precision(cls_score)
     log_factor = torch.zeros_like(cls_score)  # of each wrong class
     if p > 0:
+        # a class that was never seen counts as seen once: with a factor of 0 nothing would push its score down
         seen = cum_samples.clamp(min=1).log()
+        # rarer classes than the sample's own are spared, commoner ones are not pushed harder: at most 0
         log_factor = log_factor + p * (seen[None, :] - seen[labels, None]).clamp(max=0)
     if q > 0:
+        # the factor weighs what is learnt and is not itself a way to lower the loss: no gradient flows through it
         scores = F.softmax(cls_score.detach(), dim=1)
         ratio = scores / scores.gather(1, labels[:, None]).clamp(min=eps)
+        # only classes that score higher than the right one are pushed harder
         log_factor = log_factor + q * ratio.clamp(min=1).log()
+    # a factor on exp(logit) in the softmax's denominator is a term of the logit; the right class has none
     wrong = 1 - F.one_hot(labels, num_classes).to(cls_score)
     loss = F.cross_entropy(cls_score + log_factor * wrong, labels, reduction='none')
     return weight_reduce_loss(loss, label_weights.float(), reduction, avg_factor)
@@ -123,6 +128,7 @@ class SeesawLoss(nn.Module):
     def get_activation(self, cls_score: Tensor) -> Tensor:
         """Logits (n, C + 2) -> probabilities (n, C + 1), background last."""
         classes, objectness = (logits.softmax(-1) for logits in self._split_cls_score(cls_score))
+        # P(class) = P(class | object) * P(object): each softmax is of one of the two decisions
         return torch.cat([classes * objectness[..., [0]], objectness[..., [1]]], dim=-1)
 
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -161,6 +167,7 @@ class SeesawLoss(nn.Module):
         classes, objectness = self._split_cls_score(cls_score)
         if label_weights is None:
             label_weights = torch.ones_like(labels, dtype=torch.float32)
+        # counted before the loss reads them; background has the last place, which the classes do not read
         self._count(labels)
         is_object = labels < self.num_classes
         loss_classes = self.cls_criterion(

@@ -113,6 +113,7 @@ class SmoothedLoss(ReducedLoss):
         ignored = torch.zeros_like(target, dtype=torch.bool)
         if self.ignore_index is not None:
             ignored = target == self.ignore_index
+        # an ignored label may be no class at all: any class in its place, as its loss is left out below
         soft = smooth_labels(target.masked_fill(ignored, 0), num_classes, self.smoothing, self.smoothing_transform)
         loss = soft_label_loss(pred, soft, self.loss_func, self.class_weight).masked_fill(ignored, 0)
         if self.weighting == 'batch':

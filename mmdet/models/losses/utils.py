@@ -58,6 +58,7 @@ def weight_reduce_loss(
         return reduce_loss(loss, reduction)
     if reduction == 'sum':
         raise ValueError("avg_factor divides a mean; it cannot be used with reduction='sum'")
+    # a divisor of 0 stands for a batch without targets, whose sum is 0 as well
     return reduce_loss(loss, 'sum') / (avg_factor + _EPS) if reduction == 'mean' else reduce_loss(loss, reduction)
 
 

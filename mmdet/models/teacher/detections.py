@@ -88,6 +88,7 @@ def read_result(result: Any) -> Detections:
     flat = None if masks is None else [_bitmap(mask) for of_class in masks for mask in of_class]
     if flat is not None:
         rows = _boxes_of_masks(rows, flat)
+    # stable, so that equal scores keep the order of the classes and runs on other machines agree
     order = rows[:, 4].argsort(descending=True, stable=True)
     usable = rows.isfinite().all(1) & (rows[:, 2:4] - rows[:, :2] >= 1).all(1)
     return Detections(rows[:, :4], rows[:, 4], torch.from_numpy(labels), flat).take(order[usable[order]])
@@ -124,6 +125,7 @@ def match(found: Detections, annotated: Annotated, overlap: float = SAME_OBJECT)
         free &= bbox_overlaps(found.boxes, annotated.ignored, mode='iof').amax(1) < overlap
     if not len(annotated.boxes):
         return Match(torch.zeros(0), free)
+    # on an annotated object, a detection of another class is a mistake of the class and no second object
     ious = bbox_overlaps(found.boxes, annotated.boxes)
     same = (ious >= SAME_OBJECT) & (found.labels[:, None] == annotated.labels)
     return Match((same * found.scores[:, None]).amax(0), free & (ious.amax(1) < overlap))

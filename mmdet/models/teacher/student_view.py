@@ -49,6 +49,7 @@ class StudentView:
         Float images are taken as normalised by ``img_norm_cfg`` of their meta information, uint8 as they are in files;
         padding stays as it is.
         """
+        # the teacher reads the batch as it came
         out = images.clone()
         for i, meta in enumerate(img_metas):
             if chosen[i]:
@@ -65,6 +66,7 @@ class StudentView:
             for values in ((PLAIN if whole else norm)[key] for key in ('mean', 'std'))
         )
         pixels = (image.float() * std + mean) / 255
+        # files hold blue first, as OpenCV reads them, until they are normalised
         bgr = whole or not norm.get('to_rgb', True)
         changed = (self._cut_out(self._photometric(pixels, bgr)) * 255 - mean) / std
         return (changed.round() if whole else changed).to(image.dtype)
@@ -75,6 +77,8 @@ class StudentView:
         of_grey, of_blur, sigma = torch.rand(3).tolist()
         grey = pixels.new_tensor(GREY[::-1] if bgr else GREY)[:, None, None]
         pixels = pixels * (1 + self.brightness * draws[0])
+        # contrast is around the image's own grey: with that of the whole range a dark image would also change its
+        # brightness
         middle = (pixels * grey).sum(0).mean()
         pixels = (pixels - middle) * (1 + self.contrast * draws[1]) + middle
         without = (pixels * grey).sum(0, keepdim=True)

@@ -58,6 +58,7 @@ class SinePositionalEncoding(BaseModule):
     def forward(self, mask: Tensor) -> Tensor:
         """``mask`` ``(N, H, W)``, true on padding, to the encodings ``(N, 2 * num_feats, H, W)``, rows first."""
         valid = 1 - mask.to(torch.int)
+        # counted over what is no padding, so that an encoding does not depend on how large the batch was padded
         rows = valid.cumsum(1, dtype=torch.float32)
         columns = valid.cumsum(2, dtype=torch.float32)
         if self.normalize:

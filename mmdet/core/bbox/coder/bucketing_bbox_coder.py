@@ -34,6 +34,7 @@ def generate_buckets(proposals: Tensor, num_buckets: int, scale_factor: float) -
     boxes = bbox_rescale(proposals, scale_factor)
     width, height = ((boxes[:, 2:] - boxes[:, :2]) / num_buckets).unbind(dim=1)
     steps = torch.stack([width, -width, height, -height], dim=1)[..., None]
+    # half a step in: a bucket stands for its middle, so that the offset in the right bucket is at most half a bucket
     numbers = 0.5 + torch.arange(math.ceil(num_buckets / 2), dtype=boxes.dtype, device=boxes.device)
     return boxes[:, SIDES, None] + numbers * steps, steps
 
@@ -55,6 +56,7 @@ def bbox2bucket(
     middles, steps = generate_buckets(proposals, num_buckets, scale_factor)
     offsets = (middles - gt[:, SIDES, None]) / steps.abs()  # (n, 4, S), in buckets
     distances = offsets.abs()
+    # neighbours learn their offsets, too: a test reads the offset of the likeliest bucket, which may be the one beside
     nearest, order = distances.topk(min(offset_topk, distances.size(-1)), dim=-1, largest=False)
     near = (nearest < offset_upperbound).to(offsets.dtype)
     near[..., 0] = 1  # the nearest bucket always learns its offset
@@ -62,6 +64,7 @@ def bbox2bucket(
     labels = F.one_hot(order[..., 0], offsets.size(-1)).to(offsets.dtype)
     label_weights = torch.ones_like(offsets)
     if cls_ignore_neighbor:
+        # a side close to the border of two buckets is described by both: the second is neither right nor wrong
         label_weights = label_weights.masked_fill((distances < 1) & (labels == 0), 0)
     return offsets.flatten(1), offset_weights.flatten(1), labels.flatten(1), label_weights.flatten(1)
 
@@ -91,11 +94,15 @@ def bucket2bbox(
         probability, and that of the second best where they are neighbours.
     """
     middles, steps = generate_buckets(proposals, num_buckets, scale_factor)
+    # learnt by independent sigmoids and read by a softmax: the published weights expect both
     probabilities, buckets = cls_preds.reshape(middles.shape).softmax(dim=-1).topk(2, dim=-1)  # (n, 4, 2)
     positions = middles - offset_preds.reshape(middles.shape) * steps.abs()
     boxes = positions.gather(-1, buckets[..., :1])[..., 0][:, SIDES]
     if clip_border and max_shape is not None:
+        # to the middle of the last pixel, w - 1; coders of deltas clip to its edge, w
         boxes = clip_boxes(boxes, max_shape, offset=1)
+    # where the two likeliest buckets meet, the side lies between them and both speak for one place; where they do not,
+    # the second speaks for another place
     neighbours = (buckets[..., 0] - buckets[..., 1]).abs() == 1
     confidence = probabilities[..., 0] + probabilities[..., 1] * neighbours
     return boxes, confidence.mean(dim=1)

@@ -30,6 +30,8 @@ def bboxes2tblr(
     if normalize_by_wh:
         low, high = low / sizes, high / sizes
     tblr = torch.stack([low[..., 1], high[..., 1], low[..., 0], high[..., 0]], dim=-1)
+    # the sides of a prior lie half its size from its centre: 0.5 / normalizer stands for no change, not 0 as with
+    # deltas
     return tblr / tblr.new_tensor(normalizer)
 
 

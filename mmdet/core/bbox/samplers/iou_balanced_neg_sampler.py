@@ -55,6 +55,7 @@ class IoUBalancedNegSampler(RandomSampler):
             num_expected: so many are picked where there are as many.
         """
         floor = max(self.floor_thr, 0)
+        # where no box overlaps more than the floor, all are in the first bin: a width of 0 would divide by 0
         step = (max_overlaps.max() - floor).clamp(min=torch.finfo(max_overlaps.dtype).eps) / self.num_bins
         bins = ((max_overlaps[full_set] - floor) / step).long().clamp(0, self.num_bins - 1)
         return balanced_choice(full_set, bins, num_expected // self.num_bins, num_expected)
@@ -73,6 +74,7 @@ class IoUBalancedNegSampler(RandomSampler):
         num_high = int(num_expected * (1 - self.floor_fraction))
         picked = self.sample_via_interval(overlaps, high_inds, num_high)
         picked = torch.cat([picked, at_most(low_inds, num_expected - len(picked))])
+        # bins with too few leave places, which any negatives take: the number of samples stays as asked for
         others = inds[~torch.isin(inds, picked)]
         return torch.cat([picked, random_choice(others, num_expected - len(picked))])
 

@@ -82,6 +82,8 @@ class OHEMSampler(BaseSampler):
             return inds[:0]
         rois, results = forward_boxes(self.context, feats, bboxes)
         losses = losses_each(self.bbox_head, results['cls_score'], rois, labels, self.loss_key)
+        # the paper first suppresses RoIs that overlap, whose losses are counted twice; mmdetection 2.x does not, and
+        # its numbers are kept
         return inds[losses.topk(num_expected).indices]
 
     def _sample_pos(

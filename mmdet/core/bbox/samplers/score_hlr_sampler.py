@@ -26,6 +26,7 @@ def hierarchical_rank(scores: Tensor, boxes: Tensor, iou_thr: float) -> Tensor:
     groups = nms_match(torch.cat([boxes, scores[:, None]], dim=1), iou_thr)  # best score first in each group
     inds, places = torch.cat(groups), torch.cat([torch.arange(len(group), device=scores.device) for group in groups])
     importance = torch.empty_like(scores)
+    # a step of the place is 1 and a score at most 1: the place decides, and the score among equal places
     importance[inds] = len(scores) - places + scores[inds]
     return importance.argsort(descending=True).argsort()
 
@@ -40,6 +41,7 @@ def rank_weights(ranks: Tensor, num_scored: int, num: int, bias: float, k: float
         bias: see :class:`ScoreHLRSampler`.
         k: see there.
     """
+    # ranks reach up to the number of scored boxes: the worst still weighs more than 0
     upper = max(num, num_scored)
     weights = (upper - ranks.float()) / upper
     weights = torch.cat([weights, weights.min().expand(num - len(weights))])
@@ -121,6 +123,7 @@ class ScoreHLRSampler(BaseSampler):
         weights = rank_weights(ranks[best], len(scored_inds), num_expected, self.bias, self.k)
         background = torch.full_like(inds, self.bbox_head.num_classes)
         losses = losses_each(self.bbox_head, cls_score, rois, background, 'loss_cls')[picked]
+        # their loss stays as large as it was without weights, so that positives do not count for less
         return inds[picked], weights * (losses.sum() / (losses * weights).sum())
 
     def decode(self, boxes: Tensor, bbox_pred: Tensor, classes: Tensor) -> Tensor:

@@ -48,9 +48,11 @@ def best_queries(cls_score: Tensor, limit: int, use_sigmoid: bool) -> tuple[Tens
         use_sigmoid: which of the two.
     """
     if use_sigmoid:
+        # one query may give several detections: classes of independent sigmoids do not exclude each other
         scores, inds = best(cls_score.sigmoid().flatten(), limit)
         num_classes = cls_score.size(1)
         return scores, inds.div(num_classes, rounding_mode='floor'), inds % num_classes
+    # background takes part in the softmax and not in the choice: an unsure query has a low score, and is not dropped
     scores, labels = cls_score.softmax(-1)[..., :-1].max(-1)
     scores, rows = best(scores, limit)
     return scores, rows, labels[rows]
@@ -81,6 +83,8 @@ def rename_old_keys(state_dict: dict[str, Any], prefix: str) -> None:
 
 def losses_by_layer(layers: Iterable[Sequence[Tensor]], names: Sequence[str]) -> dict[str, Tensor]:
     """The losses of a decoder's layers: under their ``names`` of the last one, ``d0.loss_cls`` ... of those before."""
+    # the names without a number are those of the layer that makes the detections, so that logs of one and of six layers
+    # compare
     *former, last = layers
     losses = {f'd{i}.{name}': loss for i, values in enumerate(former) for name, loss in zip(names, values)}
     return losses | dict(zip(names, last))

@@ -183,6 +183,7 @@ class FCNMaskHead(BaseModule):
         """
         if not len(mask_pred):
             return dict(loss_mask=attached_zero(mask_pred))
+        # only the mask of the right class learns: classes do not compete for pixels
         channels = torch.zeros_like(labels) if self.class_agnostic else labels
         rows = {} if weights is None else dict(row_weights=weights)
         return dict(loss_mask=self.loss_mask(mask_pred, mask_targets, channels, **rows))

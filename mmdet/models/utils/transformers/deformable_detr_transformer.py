@@ -70,10 +70,13 @@ class DeformableDetrTransformerDecoder(TransformerLayerSequence):
         queries, references = [], []
         for number, layer in enumerate(self.layers):
             ratios = valid_ratios.repeat(1, 1, reference_points.size(-1) // 2)
+            # reference points are fractions of the image, which fills another fraction of each padded map
             on_maps = reference_points[:, :, None] * ratios[:, None]  # (N, Q, L, 2 or 4)
             query = layer(query, *args, reference_points=on_maps, **kwargs)
             if reg_branches is not None:
                 moved = add_reference(reg_branches[number](query.transpose(0, 1)), reference_points)
+                # each layer learns its own step only: gradients through all steps of the points would make the first
+                # layers unstable
                 reference_points = moved.sigmoid().detach()
             queries.append(query)
             references.append(reference_points)
@@ -152,6 +155,7 @@ class DeformableDetrTransformer(Transformer):
         """
         boxes = cell_boxes(memory_padding_mask, _pairs(spatial_shapes))
         usable = ((boxes > MARGIN) & (boxes < 1 - MARGIN)).all(-1, keepdim=True) & ~memory_padding_mask[..., None]
+        # infinite: whatever is added to it, the sigmoid is 1, which is a valid number and has no gradient
         unactivated = (boxes / (1 - boxes)).log().masked_fill(~usable, torch.inf)
         return self.enc_output_norm(self.enc_output(memory.masked_fill(~usable, 0.0))), unactivated
 
@@ -252,9 +256,9 @@ class DeformableDetrTransformer(Transformer):
         number = self.decoder.num_layers
         logits = cls_branches[number](features)
         unactivated = reg_branches[number](features) + anchors
-        best = (
-            logits[..., 0].topk(min(self.two_stage_num_proposals, logits.size(1)), dim=1).indices
-        )  # class 0 stands for all objects
+        # class 0 stands for all objects; the published two-stage weights were trained so
+        best = logits[..., 0].topk(min(self.two_stage_num_proposals, logits.size(1)), dim=1).indices
+        # without gradient: the encoder's boxes learn by losses of their own, and not from what queries make of them
         chosen = unactivated.gather(1, best[..., None].expand(-1, -1, 4)).detach()
         encoded = self.pos_trans_norm(self.pos_trans(self.get_proposal_pos_embed(chosen)))
         query_pos, query = encoded.chunk(2, dim=2)

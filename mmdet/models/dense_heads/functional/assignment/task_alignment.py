@@ -60,6 +60,8 @@ class TaskDecomposition(nn.Module):
         avg_feat = feat.mean(dim=(2, 3), keepdim=True) if avg_feat is None else avg_feat
         of_layer = self.layer_attention(avg_feat).reshape(len(feat), 1, self.stacked_convs, 1)
         conv = self.reduction_conv.conv
+        # an image's attention to a layer scales that layer's part of the kernel: the features themselves, many times
+        # larger, need no copy
         weight = conv.weight.reshape(1, self.feat_channels, self.stacked_convs, self.feat_channels) * of_layer
         out = torch.bmm(weight.flatten(2), feat.flatten(2)).unflatten(2, feat.shape[-2:])
         if self.norm_cfg is not None:
@@ -89,6 +91,7 @@ def boxes_in_strides(predicted: Tensor, priors: Tensor, stride: float, coder: An
     if coder is None:
         boxes = distance2bbox(priors / stride, rows)
     else:
+        # coders take as many priors as deltas
         all_priors = priors.expand(len(rows), -1, -1).flatten(0, 1)
         boxes = coder.decode(all_priors, rows.flatten(0, 1)).view_as(rows) / stride
     return boxes.unflatten(1, predicted.shape[-2:]).permute(0, 3, 1, 2).contiguous()
@@ -105,6 +108,7 @@ def sample_channels(feat: Tensor, offset: Tensor) -> Tensor:
         (N, C, H, W), zero outside the map.
     """
     channels = feat.size(1)
+    # a deformable convolution of one cell, each channel a group of its own, with kernels of 1
     return deform_conv2d(feat, offset, feat.new_ones(channels, 1, 1, 1), groups=channels, deform_groups=channels)
 
 

@@ -27,8 +27,11 @@ def gaussian_radii(sizes: Tensor, min_overlap: float) -> Tensor:
 
     As :func:`mmdet.models.utils.gaussian_target.gaussian_radius`, rounded down.
     """
+    # double precision: for large boxes the roots below are differences of nearly equal numbers
     height, width = sizes.double().unbind(1)
     total, area, m = height + width, height * width, min_overlap
+    # Three ways to be off by r and still overlap by m, each a quadratic in r. Both corners moved alike: (w - r)(h - r)
+    # = 2 m / (1 + m) w h; both inwards: (w - 2r)(h - 2r) = m w h; both outwards: m (w + 2r)(h + 2r) = w h.
     same = (total - (total**2 - 4 * area * (1 - m) / (1 + m)).sqrt()) / 2
     inwards = (total - (total**2 - 4 * (1 - m) * area).sqrt()) / 4
     outwards = (-m * total + ((m * total) ** 2 + 4 * m * (1 - m) * area).sqrt()) / (4 * m)
@@ -51,6 +54,7 @@ def draw_gaussians(num_maps: int, size: tuple[int, int], maps: Tensor, cells: Te
     square = (dy**2)[:, :, None] + (dx**2)[:, None]
     sigma = (2 * radii + 1)[:, None, None] / 6
     bumps = (-square / (2 * sigma**2)).exp()
+    # what is below the rounding of the peak is 0, as in the targets that the published detectors learnt
     bumps = torch.where(within & (bumps >= torch.finfo(bumps.dtype).eps), bumps, 0.0)
     bumps = bumps.flatten(1)
     drawn = bumps.new_zeros(num_maps, math.prod(size)).scatter_reduce(0, maps[:, None].expand_as(bumps), bumps, 'amax')
@@ -118,6 +122,7 @@ def heatmap_weights(
     """
     num, num_classes, height, width = target.shape
     peaks = target.eq(1)
+    # as bytes, since torch has no argmax of bool; where two classes have their peaks in one cell, the first counts
     labels = torch.where(peaks.any(dim=1), peaks.byte().argmax(dim=1), num_classes).flatten(1)
     positive = (labels < num_classes).to(target)[..., None]
     rows = Targets(labels, torch.ones_like(positive[..., 0]), torch.zeros_like(positive), positive)

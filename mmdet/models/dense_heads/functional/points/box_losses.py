@@ -37,6 +37,7 @@ def iou_weighted_loss(
     """
     distances = torch.cat([rows_of_level(level, 4) for level in maps])[pos]
     boxes = coder.decode(points, distances)
+    # the overlaps weigh and are not learnt: a bad box would lower its loss by overlapping less
     ious = aligned_iou(boxes.detach(), wanted).clamp(min=MIN_IOU)
     divisor = reduce_mean(ious.sum()).clamp(min=1)
     return criterion(boxes, wanted, weight=ious * weights, avg_factor=divisor), ious

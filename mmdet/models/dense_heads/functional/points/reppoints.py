@@ -18,6 +18,8 @@ def points_to_bbox(ys: Tensor, xs: Tensor, method: str, stretch: Tensor | None =
         stretch: (2,) logarithms of the factors of the deviations along x and y, for ``'moment'``.
     """
     if method == 'moment' and stretch is not None:
+        # points spread evenly over a box deviate by its half side over sqrt(3): the learnt factor makes up for that,
+        # however the points come to lie
         (mean_x, half_w), (mean_y, half_h) = (
             (v.mean(dim=1), v.std(dim=1) * factor.exp()) for v, factor in zip((xs, ys), stretch)
         )
@@ -36,6 +38,7 @@ def grid_of_bbox(reg: Tensor, previous_boxes: Tensor, kernel: int) -> tuple[Tens
         kernel: points along each side.
     """
     centre = (previous_boxes[:, :2] + previous_boxes[:, 2:]) / 2
+    # a box without a side could not grow by any factor
     size = (previous_boxes[:, 2:] - previous_boxes[:, :2]).clamp(min=MIN_SIDE)
     refined = size * reg[:, 2:].exp()
     corner = centre + size * reg[:, :2] - refined / 2

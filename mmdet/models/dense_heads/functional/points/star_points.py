@@ -20,6 +20,7 @@ def star_offsets(distances: Tensor, gradient_mul: float, stride: float) -> Tenso
     left, top, right, bottom = distances.unbind(1)
     zero = torch.zeros_like(left)
     points = [position for y in (-top, zero, bottom) for x in (-left, zero, right) for position in (y, x)]
+    # a deformable convolution counts offsets from the kernel's own points, the distances are counted from the cell's
     return torch.stack(points, dim=1) - kernel_points(3).to(left, non_blocking=True).view(1, -1, 1, 1)
 
 
