@@ -253,6 +253,7 @@ def _nms_within_groups(
     ranking, order = scores.detach().to(comparable).sort(descending=True)  # ties as in `nms`
     if score_threshold > 0:
         order = order[ranking > score_threshold]
+    # stable: within its group each box keeps its rank
     places = idxs[order].sort(stable=True)
     sizes = places.values.unique_consecutive(return_counts=True)[1].tolist()
     packs = _packs(sizes, together)
@@ -263,6 +264,7 @@ def _nms_within_groups(
         members, candidates = places.indices[part], grouped[part]
         if end - first > 1:
             candidates = _apart(candidates, places.values[part])
+        # the members stand best first: falling numbers in place of the scores keep ties in that order
         best_first = torch.arange(len(members), 0, -1, dtype=comparable.dtype, device=order.device)
         found = torchvision.ops.nms(candidates, best_first, float(iou_threshold))
         kept.index_fill_(0, members[found], True)

@@ -251,6 +251,7 @@ class SSDAnchorGenerator(AnchorGenerator):
         for level, size in enumerate(self.base_sizes):
             ratios = self.ratios[level]
             anchors = self.gen_single_level_base_anchors(size, self.scales[level], ratios, self.centers[level])
+            # of the large scale the square alone, in the second place, where published weights have it
             keep = [0, len(ratios), *range(1, len(ratios))]
             base_anchors.append(anchors[keep])
         return base_anchors
@@ -264,6 +265,7 @@ class LegacyAnchorGenerator(AnchorGenerator):
         self, base_size: float, scales: Tensor, ratios: Tensor, center: tuple[float, float] | None = None
     ) -> Tensor:
         """(A, 4) anchors of the first cell of a level, at whole pixels."""
+        # version 1.x counted pixels: a box of side s that begins at 0 ended at s - 1
         center = center or (self.center_offset * (base_size - 1),) * 2
         widths, heights = anchor_sizes(base_size, scales, ratios, self.scale_major)
         return anchors_around(center, widths - 1, heights - 1).round()

@@ -57,6 +57,7 @@ class _AmpSteps:
             self.loss_scaler.load_state_dict(saved)
 
     def _step(self, runner: BaseRunner) -> None:
+        # before the clipping, whose max_norm is of the gradients and not of their multiples
         self.loss_scaler.unscale_(runner.optimizer)
         if self.grad_clip is not None:
             grad_norm = self.clip_grads(runner.model.parameters())
@@ -65,6 +66,7 @@ class _AmpSteps:
                 takes_tensors = isinstance(runner.log_buffer, DeviceLogBuffer)
                 norm = grad_norm.detach() if takes_tensors else float(grad_norm)
                 runner.log_buffer.update({'grad_norm': norm}, runner.outputs['num_samples'])
+        # leaves the step out where a gradient is not finite; update then lowers the scale
         self.loss_scaler.step(runner.optimizer)
         if self.loss_scaler.is_enabled():
             self.loss_scaler.update(self._held_scale)

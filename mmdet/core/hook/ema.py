@@ -56,6 +56,7 @@ class BaseEMAHook(Hook):
         self.model_buffers: dict[str, Tensor] = dict(model.named_buffers())
         checkpoint = self.checkpoint or getattr(runner, 'resumed_from', None)
         if checkpoint is not None:
+            # once more: the run was resumed before the buffers were there that the averages are loaded into
             runner.resume(checkpoint)
 
     def get_momentum(self, runner: BaseRunner) -> float:

@@ -202,6 +202,7 @@ class GridHead(BaseModule):
             grid_targets: (n, P, 2 s, 2 s).
             weights: (n,) factor of each RoI; the mean is over all RoIs, whatever their weights.
         """
+        # each point must be told by its own features, too: points whose neighbours are hidden have nothing else
         parts = [grid_pred[name] for name in ('fused', 'unfused')]
         if not len(grid_targets):
             return dict(loss_grid=sum(map(attached_zero, parts)))

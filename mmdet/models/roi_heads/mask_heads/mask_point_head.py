@@ -126,6 +126,7 @@ class MaskPointHead(BaseModule):
         """:meth:`get_targets` for one image: (n_i, P)."""
         if not len(rois):
             return rois.new_zeros(rel_roi_points.shape[:2])
+        # as bytes: whole masks are sent to the device, though single points of them are read
         masks = gt_masks.to_tensor(torch.uint8, rois.device)
         return read_masks_at_points(masks, pos_assigned_gt_inds, points_in_image(rois, rel_roi_points))
 
