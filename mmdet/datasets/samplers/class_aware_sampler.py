@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from mmcv.runner import get_dist_info
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from mmdet.core.utils.dist_utils import sync_random_seed
 
@@ -29,7 +30,7 @@ class ClassAwareSampler(Sampler):
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Any,
         samples_per_gpu: int = 1,
         num_replicas: int | None = None,
         rank: int | None = None,

@@ -36,10 +36,11 @@ class DistributedSampler(_DistributedSampler):
         self.seed = sync_random_seed(seed)
 
     def __iter__(self) -> Iterator[int]:
+        size = len(self.dataset)  # type: ignore[arg-type] # torch's type of data sets has no length
         if self.shuffle:
             generator = torch.Generator().manual_seed(self.epoch + self.seed)
-            order = torch.randperm(len(self.dataset), generator=generator).tolist()
+            order = torch.randperm(size, generator=generator).tolist()
         else:
-            order = list(range(len(self.dataset)))
+            order = list(range(size))
         order = (order * math.ceil(self.total_size / max(len(order), 1)))[: self.total_size]
         return iter(order[self.rank : self.total_size : self.num_replicas])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from mmdet.core.utils.dist_utils import sync_random_seed
 
 
-def group_flags(dataset: Dataset) -> np.ndarray:
+def group_flags(dataset: Any) -> np.ndarray:
     """The aspect group (n,) of each image of a data set: 1 wider than high, else 0.
 
     Raises:

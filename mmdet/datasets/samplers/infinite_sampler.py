@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import torch
 from mmcv.runner import get_dist_info
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from mmdet.core.utils.dist_utils import sync_random_seed
+from mmdet.datasets.detection_dataset import DetectionDataset
 from mmdet.datasets.samplers.group_sampler import group_flags
 
 
@@ -25,7 +26,7 @@ class InfiniteBatchSampler(Sampler):
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: DetectionDataset,
         batch_size: int = 1,
         world_size: int | None = None,
         rank: int | None = None,
@@ -86,7 +87,7 @@ class InfiniteGroupBatchSampler(InfiniteBatchSampler):
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: DetectionDataset,
         batch_size: int = 1,
         world_size: int | None = None,
         rank: int | None = None,

@@ -70,7 +70,7 @@ class SourceBatchSampler(Sampler):
         """How many images of each source all processes together see in an epoch, on average."""
         raise NotImplementedError
 
-    def _batches(self, rng: np.random.Generator) -> Iterator[Sequence[int]]:
+    def _batches(self, rng: np.random.Generator) -> Iterator[Sequence[int] | np.ndarray]:
         """The batches of all processes in an epoch."""
         raise NotImplementedError
 
@@ -166,7 +166,7 @@ class SourceRatioBatchSampler(SourceBatchSampler):
             # what the sources of this batch are owed most decides, nothing is drawn: all processes find the same group
             group = int((behind * (counts > 0)[:, None]).sum(0).argmax())
             batch = []
-            for source in np.flatnonzero(counts):
+            for source in np.flatnonzero(counts).tolist():
                 own = group_of_images(behind[source], self.group_fractions[source], group, patience)
                 behind[source, own] -= counts[source]
                 batch += [queues[source, own].take() for _ in range(counts[source])]
