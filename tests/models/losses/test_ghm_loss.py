@@ -47,3 +47,20 @@ def test_ghmr_elements_without_weight_fill_no_bin():
 def test_edges_are_those_of_public_checkpoints():
     ends = [build_loss(dict(type=kind, bins=4)).state_dict()['edges'][[0, 1, -1]].tolist() for kind in ('GHMC', 'GHMR')]
     assert ends == [[0, 0.25, pytest.approx(1 + 1e-6, abs=2e-7)], [0, 0.25, 1000]] and ends[0][2] > 1
+
+
+def test_sums_of_a_single_element_have_the_weight_of_one():
+    logits, only_first = torch.zeros(1, 2), torch.tensor([[1.0, 0]])
+    ghmc = build_loss(dict(type='GHMC', bins=5))
+    assert ghmc(logits, torch.ones(1, 2), only_first, reduction_override='sum').item() == pytest.approx(LOG2, rel=1e-5)
+    ghmr = build_loss(dict(type='GHMR', mu=3.0, bins=10))
+    given = (torch.tensor([[4.0, 0.0]]), torch.zeros(1, 2))
+    assert ghmr(*given, only_first, reduction_override='sum').item() == pytest.approx(2, rel=1e-5)
+    # weights below 1 in all count as 1
+    assert ghmr(*given, only_first / 2, reduction_override='sum').item() == pytest.approx(2, rel=1e-5)
+
+
+def test_defaults_of_the_published_configs():
+    ghmc, ghmr = build_loss(dict(type='GHMC')), build_loss(dict(type='GHMR'))
+    assert (ghmc.bins, ghmc.momentum, ghmc.loss_weight) == (ghmr.bins, ghmr.momentum, ghmr.loss_weight) == (10, 0, 1)
+    assert ghmr.mu == 0.02 and not hasattr(ghmc, 'acc_sum')

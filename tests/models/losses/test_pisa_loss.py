@@ -82,3 +82,18 @@ def test_carl_loss_takes_the_deltas_of_each_box_s_class():
 def test_background_is_class_80_unless_told_otherwise():
     given = (torch.zeros(1, 81), torch.tensor([80]), torch.ones(1, 4), torch.zeros(1, 4))
     assert carl_loss(*given, build_loss(dict(type='L1Loss')))['loss_carl'].item() == 0
+
+
+def test_importance_is_squared_and_a_fifth_of_the_weight_is_fixed_unless_told_otherwise():
+    labels, weights, zeros = torch.tensor([0, 0]), torch.ones(2), torch.zeros(2, 4)
+    deltas = zeros.clone()
+    deltas[1, 2] = -5  # IoUs 1 and 1/2: importances 1 and 1/2, squared 1 and 1/4, of sum 2
+    sampling = [SimpleNamespace(pos_assigned_gt_inds=torch.tensor([0, 0]))]
+    rois = torch.tensor([[0.0, 0, 0, 10, 10]]).repeat(2, 1)
+    loss = build_loss(dict(type='CrossEntropyLoss'))
+    out = isr_p(torch.zeros(2, 2), deltas, (labels, weights, zeros, zeros), rois, sampling, loss, Shift, num_class=1)
+    torch.testing.assert_close(out[1], torch.tensor([1.6, 0.4]))
+    # scores 1 and 0: weights 1 and 0.2, made to have the mean 1, against L1 losses of 4 and 8
+    logits, pred = torch.tensor([[99.0, 0], [0, 99]]), torch.tensor([[1.0] * 4, [2.0] * 4])
+    out = carl_loss(logits, labels, pred, zeros, build_loss(dict(type='L1Loss')), num_class=1)['loss_carl']
+    assert out.item() == pytest.approx((4 * 1 + 8 * 0.2) * 2 / 1.2 / 2, rel=1e-5)

@@ -43,3 +43,19 @@ def test_seesaw_compensates_only_what_scores_higher(wrong, factor):
 
 def test_seesaw_counts_the_classes_of_lvis_and_background_unless_told_otherwise():
     assert len(build_loss(dict(type='SeesawLoss')).cum_samples) == 1203 + 1
+
+
+def test_seesaw_takes_an_unseen_class_for_one_seen_once():
+    loss = build_loss(dict(type='SeesawLoss', num_classes=2, p=1.0, q=0.0, return_dict=False))
+    loss.cum_samples.copy_(torch.tensor([3.0, 0.0, 0.0]))
+    out = loss(torch.zeros(1, 4), torch.tensor([0]))  # the fourth of class 0: factor 1/4 for class 1
+    assert out.item() == pytest.approx(math.log(1.25) + LOG2, rel=1e-5)
+
+
+def test_seesaw_divides_by_no_less_than_eps_and_weighs_both_parts():
+    loss = build_loss(dict(type='SeesawLoss', num_classes=2, p=0.0, q=1.0, loss_weight=3.0))
+    out = loss(torch.tensor([[0.0, math.log(9999), 0, 0]]), torch.tensor([0]))  # 0.0001 against 0.9999: factor 99.99
+    assert out['loss_cls_classes'].item() == pytest.approx(3 * math.log(1 + 9999 * 99.99), rel=1e-5)
+    assert out['loss_cls_objectness'].item() == pytest.approx(3 * LOG2, rel=1e-5)
+    default = build_loss(dict(type='SeesawLoss'))
+    assert (default.p, default.q, default.eps, default.loss_weight) == (0.8, 2, 0.01, 1)
