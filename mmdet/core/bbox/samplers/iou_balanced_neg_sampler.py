@@ -74,7 +74,7 @@ class IoUBalancedNegSampler(RandomSampler):
         num_high = int(num_expected * (1 - self.floor_fraction))
         picked = self.sample_via_interval(overlaps, high_inds, num_high)
         picked = torch.cat([picked, at_most(low_inds, num_expected - len(picked))])
-        # bins with too few leave places, which any negatives take: the number of samples stays as asked for
+        # bins that run short leave places, which any negatives take: the number of samples stays as asked for
         others = inds[~torch.isin(inds, picked)]
         return torch.cat([picked, random_choice(others, num_expected - len(picked))])
 
