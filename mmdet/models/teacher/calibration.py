@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmdet.models.teacher.detections import Annotated, Detections
 from mmdet.utils.running.group_failure import is_grouped
 
-PER_CLASS_AND_SCORE = ('found', 'found_whole', 'free', 'bare')
+PER_CLASS_AND_SCORE = ('found', 'found_whole', 'free', 'free_whole', 'bare')
 PER_CLASS = ('objects', 'images', 'bare_images')
 NUM_BINS = 20  # of scores in [0, 1]
 LEAST_PART = 0.1  # of the found objects, by which the missing ones are estimated
@@ -28,6 +28,7 @@ class Counts:
                        by the score with which they were found
     ``found_whole``    the same in images that have all objects of the class
     ``free``           detections that are no annotated object, in images of ``found`` in which their class is annotated
+    ``free_whole``     the same in images of ``found_whole``: mistakes
     ``bare``           detections of a class that is completed, in images without annotations of it
     ``objects``        of each class: annotated objects
     ``images``         of each class: images in which it is annotated, and that have annotated objects
@@ -173,7 +174,8 @@ class Calibration(nn.Module):
             completed: (K,) bool, classes that it wants to be completed.
             thresholds: of the step.
         """
-        for name, classes in (('free', completed & ~bare), ('bare', completed & bare)):
+        kinds = {'free': completed & ~bare, 'free_whole': ~completed & ~bare, 'bare': completed & bare}
+        for name, classes in kinds.items():
             part = classes[free.labels]
             counts.add_scores(name, free.scores[part], free.labels[part])
         counts.add('bare_images', (completed & bare).double())
@@ -214,7 +216,16 @@ class Calibration(nn.Module):
         # of each class and score: objects in an image in which it is annotated, then in all those in which it is not
         whole = counts['found_whole'] + (1 + missing) * counts['found']
         hits = whole * (counts['bare_images'] / counts['images'].clamp(min=1e-9))[:, None]
-        return Thresholds(annotated, self._lowest(hits, counts['bare']))
+        return Thresholds(annotated, self._lowest(torch.minimum(hits, self._judged(counts)), counts['bare']))
+
+    def _judged(self, counts: Counts) -> Tensor:
+        """(K, bins) of ``bare`` those that are objects, if detections are right as often as where all are annotated.
+
+        No bound where nothing was detected in such images.
+        """
+        found, wrong = (neighbours(counts[name]) for name in ('found_whole', 'free_whole'))
+        right = torch.where(found + wrong > 0, found / (found + wrong), 1.0)
+        return right * counts['bare']
 
     def _lowest(self, hits: Tensor, detections: Tensor) -> Tensor:
         """(2, K) scores from which on detections are objects, and ignored.

@@ -85,6 +85,16 @@ def test_bare_images_should_have_as_many_objects_of_a_score_as_annotated_ones():
     assert calibration.thresholds(calibration.counts).of_image(ALL[:1])[0].tolist() == pytest.approx([0.35])
 
 
+def test_bare_images_are_trusted_no_further_than_images_in_which_mistakes_are_known():
+    """By number all of 30 detections could be objects; where all are annotated two of three are, or one of two."""
+    values = dict(found_whole=bins({15: 30})[None], images=[10], bare_images=[10], bare=bins({15: 30})[None])
+    for mistakes, threshold in ((15, 0.05), (30, 0.85)):
+        free_whole = bins({15: mistakes, 3: 100})[None]
+        calibration = counted(Calibration(1, precision=0.6), **values, free_whole=free_whole)
+        limits = calibration.thresholds(calibration.counts).of_image(ALL[:1])
+        assert limits[0].tolist() == pytest.approx([threshold])
+
+
 def test_mistakes_that_were_learnt_raise_thresholds_as_what_is_missing_stands_fast():
     values = dict(found=bins({15: 30})[None], free=bins({15: 30})[None])
     calibration = counted(Calibration(1, decay=0.0), **values)
@@ -119,7 +129,7 @@ def test_measure_by_hand():
     half, second = Counts(2), torch.tensor([False, True])  # only the first class is labelled, and all of it is
     calibration.measure(half, free, annotated, scores, second, second, limits)
     assert half['bare'].nonzero().tolist() == [[1, 10]] and not half['free'].any() and not half['found'].any()
-    assert half['found_whole'].equal(counts['found'])
+    assert half['found_whole'].equal(counts['found']) and half['free_whole'].nonzero().tolist() == [[0, 8]]
     assert half['bare_images'].tolist() == [0, 1] and half['images'].tolist() == [1, 0]
     empty = Counts(2)
     none = Annotated(annotated.boxes[:0], annotated.labels[:0], annotated.ignored)
