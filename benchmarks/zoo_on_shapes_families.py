@@ -76,6 +76,7 @@ def narrow_layers(size: int) -> dict[str, Any]:
 OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     'yolox': lambda size: {'model.input_size': (size, size), 'model.random_size_range': (size // 32, size // 32)},
     'detr': narrow_layers,
+    'maskformer': lambda size: {'model.test_cfg.panoptic_on': False, 'model.test_cfg.instance_on': True},
     'deformable_detr': narrow_layers,
 }
 

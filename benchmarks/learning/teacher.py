@@ -11,8 +11,9 @@
   `teacher`, `teacher labeled classes`, `complete`.
 * ``images``: a share of the images is labelled, the others not at all. Methods: `labelled only`, `teacher`, `complete`.
 
-All runs have as many steps. `--first` trains a detector on the incomplete labels for so many steps, once for each
-setting and seed, from which all methods of `boxes` go on; `complete` then has all labels from there on.
+All runs have as many steps. `--first` trains a detector on what is labelled for so many steps, once for each setting
+and seed, from which all methods go on; `complete` then has all labels from there on. Where images have no labels, half
+of each batch of a teacher is of the labelled ones.
 
 Beside the average precision stand how much of the gap between the first method and `complete` a method recovers, and AP
 by that of `complete`. Runs that are there are not repeated; their figures are in `--results` as soon as they are known.
@@ -47,7 +48,7 @@ from experiment import (
     write_table,
 )
 
-COMPLETE, TEACHER, ONE, UNLABELLED, FIRST = 'complete', 'teacher', 'one', 'unlabelled', 'first'
+COMPLETE, TEACHER, ONE, UNLABELLED, FIRST, HALF = 'complete', 'teacher', 'one', 'unlabelled', 'first', 'half'
 ASKING: dict[str, Any] = dict(pseudo_labels='complete')
 POLICIES: dict[str, dict[str, Any]] = {
     'plain': {},
@@ -82,8 +83,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     wrong = [method for method in args.methods or () if method not in known]
     if wrong:
         parser.error(f'--methods: {wrong} are none of {known}')
-    if args.first and args.what != 'boxes':
-        parser.error('--first: of `boxes` alone')
     args.methods = args.methods or known
     kind = f'{"_photos" if args.coco else ""}{"_scratch" if args.scratch else ""}'
     args.name = f'teacher_{args.what}{kind}'
@@ -137,15 +136,21 @@ class Plan:
         if method.startswith(TEACHER):
             options['model.teacher'] = dict(evaluate=TEACHER, **self.args.teacher)
         for number, source in enumerate(sources):
-            if source.name == UNLABELLED:
+            if source.name.startswith(UNLABELLED):
                 options[f'data.train.datasets.{number}.filter_empty_gt'] = False
+                half = self.args.batch // 2
+                options['data.train_dataloader'] = dict(source_ratio=[self.args.batch - half, half])
         return Run(name, self.seed, self.classes, list(sources), self.test, self.args.iters, options)
 
     def first(self, setting: str) -> Run:
         """The plain training of a setting from which its methods go on."""
-        source = self.source(f'without {setting}', self.incomplete(setting))
+        sources = dict(
+            boxes=lambda: [self.source(f'without {setting}', self.incomplete(setting))],
+            classes=lambda: self.halves('plain'),
+            images=lambda: [self.labelled()],
+        )[self.args.what]()
         saving = {'checkpoint_config': dict(_delete_=True, interval=self.args.first, by_epoch=False)}
-        return Run(f'{FIRST}/{setting}', self.seed, self.classes, [source], self.test, self.args.first, saving)
+        return Run(f'{FIRST}/{setting}', self.seed, self.classes, sources, self.test, self.args.first, saving)
 
     def boxes(self) -> list[Run]:
         """Boxes are missing in all images."""
@@ -170,34 +175,39 @@ class Plan:
 
     def classes_of_sources(self) -> list[Run]:
         """Each of two sources has boxes of half of the classes."""
+        return [self.run(method, HALF, *self.halves(method)) for method in self.args.methods]
+
+    def halves(self, method: str) -> list[Source]:
+        """Two sources, of which each has half of the images and boxes of half of the classes."""
         half = len(self.classes) // 2
-        parts = (self.classes[:half], self.classes[half:])
-        halves = self.ids[::2], self.ids[1::2]
-        runs = []
-        for method in self.args.methods:
-            sources = []
-            for number, (ids, own) in enumerate(zip(halves, parts)):
-                complete = method == COMPLETE
-                content = subset(self.coco, set(ids), classes=() if complete else own)
-                said = dict(labeled_classes=list(own)) if 'labeled' in method else {}
-                asking = ASKING if method.startswith(TEACHER) else {}
-                name = f'{"all" if complete else "half"} {number}'
-                sources.append(self.source(name, content, **said, **asking))
-            runs.append(self.run(method, 'half', *sources))
-        return runs
+        sources = []
+        for number, own in enumerate((self.classes[:half], self.classes[half:])):
+            complete = method == COMPLETE
+            content = subset(self.coco, set(self.ids[number::2]), classes=() if complete else own)
+            said = dict(labeled_classes=list(own)) if 'labeled' in method else {}
+            asking = ASKING if method.startswith(TEACHER) else {}
+            sources.append(self.source(f'{"all" if complete else "half"} {number}', content, **said, **asking))
+        return sources
 
     def images_without(self) -> list[Run]:
         """Most images have no labels."""
-        count = max(round(self.args.labelled / 100 * len(self.ids)), 1)
-        labelled = self.source('labelled', subset(self.coco, set(self.ids[:count])))
-        others = subset(self.coco, set(self.ids[count:]))
-        bare = self.source(UNLABELLED, dict(others, annotations=[]), **ASKING)
+        labelled = self.labelled()
+        others = subset(self.coco, set(self.ids[self.number_labelled() :]))
+        bare = self.source(f'{UNLABELLED} beside {self.args.labelled}', dict(others, annotations=[]), **ASKING)
         sources = {
             'labelled only': [labelled],
             TEACHER: [labelled, bare],
             COMPLETE: [self.source('all', subset(self.coco, set(self.ids)))],
         }
         return [self.run(method, str(self.args.labelled), *sources[method]) for method in self.args.methods]
+
+    def number_labelled(self) -> int:
+        """How many of the images have labels, where most have none."""
+        return max(round(self.args.labelled / 100 * len(self.ids)), 1)
+
+    def labelled(self) -> Source:
+        """Those images."""
+        return self.source(f'labelled {self.args.labelled}', subset(self.coco, set(self.ids[: self.number_labelled()])))
 
 
 def runs_of_seed(args: argparse.Namespace, seed: int, data: tuple[dict, str, tuple[str, str]]) -> list[Run]:
@@ -248,7 +258,8 @@ def main(argv: list[str] | None = None) -> None:
     checkpoint = None if args.scratch else pretrained(args)
     data = data_of(args)
     if args.first:
-        firsts = [Plan(args, seed, data).first(missing) for seed in args.seeds for missing in args.missing]
+        settings = dict(boxes=args.missing, classes=[HALF], images=[str(args.labelled)])[args.what]
+        firsts = [Plan(args, seed, data).first(setting) for seed in args.seeds for setting in settings]
         run_all(args, firsts, checkpoint)
     runs = [run for seed in args.seeds for run in runs_of_seed(args, seed, data)]
     results = by_method(runs, run_all(args, runs, checkpoint))

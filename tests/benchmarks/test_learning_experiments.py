@@ -77,6 +77,10 @@ def test_runs_of_the_teacher_experiment_differ_in_labels_directives_and_options(
     )
     cfg = experiment.small_config(args, images['teacher/25'], None)
     assert [part.get('filter_empty_gt', True) for part in cfg.data.train['datasets']] == [True, False]
+    assert cfg.data.train_dataloader == dict(source_ratio=[4, 4])
+    for what, first in (('classes', 'first-half'), ('images', 'first-10')):
+        begun = {Path(run.options['load_from']).parent.name for run in runs(what, '--first', '30').values()}
+        assert len(begun) == 1 and begun.pop().startswith(first)
     with pytest.raises(SystemExit):
         runs('images', '--methods', 'overlap')
 

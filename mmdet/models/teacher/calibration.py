@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmdet.models.teacher.detections import Annotated, Detections
 from mmdet.utils.running.group_failure import is_grouped
 
-PER_CLASS_AND_SCORE = ('found', 'found_whole', 'free', 'bare')
+PER_CLASS_AND_SCORE = ('found', 'found_whole', 'free', 'free_whole', 'bare')
 PER_CLASS = ('objects', 'images', 'bare_images')
 NUM_BINS = 20  # of scores in [0, 1]
 LEAST_PART = 0.1  # of the found objects, by which the missing ones are estimated
@@ -24,11 +24,12 @@ class Counts:
     """What one step adds to the statistics; a float64 vector by names, on the CPU.
 
     ================== ================================================================================================
-    ``found``          of each class and bin of scores: annotated objects of images that ask for completion, by the
-                       score with which they were found
-    ``found_whole``    the same of other images
+    ``found``          of each class and bin of scores: annotated objects in images in which their class is completed,
+                       by the score with which they were found
+    ``found_whole``    the same in images that have all objects of the class
     ``free``           detections that are no annotated object, in images of ``found`` in which their class is annotated
-    ``bare``           detections in images that ask for completion and have no annotations of their class
+    ``free_whole``     the same in images of ``found_whole``: mistakes
+    ``bare``           detections of a class that is completed, in images without annotations of it
     ``objects``        of each class: annotated objects
     ``images``         of each class: images in which it is annotated, and that have annotated objects
     ``bare_images``    of each class: images of ``bare``
@@ -81,6 +82,14 @@ class Thresholds:
     def of_image(self, bare: Tensor) -> Tensor:
         """(2, K) of an image, where ``bare`` (K,) bool tells the classes without annotations."""
         return torch.where(bare, self.bare, self.annotated)
+
+    def of_recall(self, completed: Tensor) -> Tensor:
+        """(K,) scores from which on an annotated object counts as recalled, ``completed`` (K,) bool as in its image.
+
+        Where all objects of a class are annotated nothing can be missing among them, so that no threshold follows from
+        them: what is completed are other images, with and without annotations of the class.
+        """
+        return torch.where(completed, self.annotated[0], torch.minimum(self.annotated[0], self.bare[0]))
 
 
 class Calibration(nn.Module):
@@ -151,8 +160,8 @@ class Calibration(nn.Module):
         annotated: Annotated,
         scores: Tensor,
         bare: Tensor,
-        incomplete: bool,
-        high: Tensor,
+        completed: Tensor,
+        thresholds: Thresholds,
     ) -> None:
         """Add one image to the counts.
 
@@ -162,21 +171,22 @@ class Calibration(nn.Module):
             annotated: its objects.
             scores: (G,) with which these were found, 0: not at all.
             bare: (K,) bool, classes of which it has no annotations.
-            incomplete: whether it wants to be completed.
-            high: (K,) scores from which on detections are objects.
+            completed: (K,) bool, classes that it wants to be completed.
+            thresholds: of the step.
         """
-        if incomplete:
-            of_bare = bare[free.labels]
-            counts.add_scores('free', free.scores[~of_bare], free.labels[~of_bare])
-            counts.add_scores('bare', free.scores[of_bare], free.labels[of_bare])
-            counts.add('bare_images', bare.double())
+        kinds = {'free': completed & ~bare, 'free_whole': ~completed & ~bare, 'bare': completed & bare}
+        for name, classes in kinds.items():
+            part = classes[free.labels]
+            counts.add_scores(name, free.scores[part], free.labels[part])
+        counts.add('bare_images', (completed & bare).double())
         if not len(annotated.boxes):
             return
         hit, labels = scores > 0, annotated.labels
-        counts.add_scores('found' if incomplete else 'found_whole', scores[hit], labels[hit])
+        for name, part in (('found', hit & completed[labels]), ('found_whole', hit & ~completed[labels])):
+            counts.add_scores(name, scores[part], labels[part])
         counts['objects'].index_add_(0, labels, torch.ones(len(labels), dtype=torch.float64))
         counts.add('images', (~bare).double())
-        counts.add('recalled', (hit & (scores >= high[labels])).sum())
+        counts.add('recalled', (hit & (scores >= thresholds.of_recall(completed)[labels])).sum())
         counts.add('annotated', len(scores))
 
     def update(self, counts: Counts, begun: bool) -> None:
@@ -206,7 +216,16 @@ class Calibration(nn.Module):
         # of each class and score: objects in an image in which it is annotated, then in all those in which it is not
         whole = counts['found_whole'] + (1 + missing) * counts['found']
         hits = whole * (counts['bare_images'] / counts['images'].clamp(min=1e-9))[:, None]
-        return Thresholds(annotated, self._lowest(hits, counts['bare']))
+        return Thresholds(annotated, self._lowest(torch.minimum(hits, self._judged(counts)), counts['bare']))
+
+    def _judged(self, counts: Counts) -> Tensor:
+        """(K, bins) of ``bare`` those that are objects, if detections are right as often as where all are annotated.
+
+        No bound where nothing was detected in such images.
+        """
+        found, wrong = (neighbours(counts[name]) for name in ('found_whole', 'free_whole'))
+        right = torch.where(found + wrong > 0, found / (found + wrong), 1.0)
+        return right * counts['bare']
 
     def _lowest(self, hits: Tensor, detections: Tensor) -> Tensor:
         """(2, K) scores from which on detections are objects, and ignored.

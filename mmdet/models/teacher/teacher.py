@@ -235,18 +235,17 @@ class Teacher(nn.Module):
     ) -> Added | None:
         """Measure one image; what it gets, if it wants something. ``sums`` are the statistics until now."""
         bare = torch.full((self.calibration.num_classes,), not len(annotated.boxes))
+        completed = torch.full_like(bare, wanted)
         if unlabelled := unlabelled_classes(meta, len(bare)):
-            completed = bare = torch.zeros_like(bare).index_fill(0, torch.tensor(unlabelled), True)
-        else:
-            completed = torch.ones_like(bare)
+            bare = torch.zeros_like(bare).index_fill(0, torch.tensor(unlabelled), True)
+            completed = completed & bare
         matched = match(found, annotated, self.overlap)
         free = found.take(matched.free)
         free = without_duplicates(free, bare[free.labels], self.overlap)
-        limits = thresholds.of_image(bare)
-        self.calibration.measure(counts, free, annotated, matched.scores, bare, wanted, limits[0])
+        self.calibration.measure(counts, free, annotated, matched.scores, bare, completed, thresholds)
         if not (wanted and begun):
             return None
-        high, low = limits[:, free.labels]
+        high, low = thresholds.of_image(bare)[:, free.labels]
         sure = free.scores >= high
         chosen = (sure, ~sure & (free.scores >= low))
         added = Added(*(free.take(part & completed[free.labels]) for part in chosen))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmdet.models.teacher.calibration import Calibration, Counts, estimated_missing, lowest_score
+from mmdet.models.teacher.calibration import Calibration, Counts, Thresholds, estimated_missing, lowest_score
 from mmdet.models.teacher.detections import Annotated, Detections
 
 NONE = torch.zeros(2, dtype=torch.bool)
@@ -85,6 +85,16 @@ def test_bare_images_should_have_as_many_objects_of_a_score_as_annotated_ones():
     assert calibration.thresholds(calibration.counts).of_image(ALL[:1])[0].tolist() == pytest.approx([0.35])
 
 
+def test_bare_images_are_trusted_no_further_than_images_in_which_mistakes_are_known():
+    """By number all of 30 detections could be objects; where all are annotated two of three are, or one of two."""
+    values = dict(found_whole=bins({15: 30})[None], images=[10], bare_images=[10], bare=bins({15: 30})[None])
+    for mistakes, threshold in ((15, 0.05), (30, 0.85)):
+        free_whole = bins({15: mistakes, 3: 100})[None]
+        calibration = counted(Calibration(1, precision=0.6), **values, free_whole=free_whole)
+        limits = calibration.thresholds(calibration.counts).of_image(ALL[:1])
+        assert limits[0].tolist() == pytest.approx([threshold])
+
+
 def test_mistakes_that_were_learnt_raise_thresholds_as_what_is_missing_stands_fast():
     values = dict(found=bins({15: 30})[None], free=bins({15: 30})[None])
     calibration = counted(Calibration(1, decay=0.0), **values)
@@ -105,23 +115,25 @@ def test_measure_by_hand():
     rows = torch.tensor([[20.0, 20, 30, 30, 0.5, 1], [40, 40, 50, 50, 0.4, 0]])
     free = Detections(rows[:, :4], rows[:, 4], rows[:, 5].long(), None)
     annotated = Annotated(torch.zeros(3, 4), torch.tensor([0, 0, 1]), rows[:0, :4])
-    scores, high = torch.tensor([0.7, 0.2, 0.0]), torch.tensor([0.6, 0.6])
+    scores, limits = torch.tensor([0.7, 0.2, 0.0]), Thresholds(torch.full((2, 2), 0.6), torch.full((2, 2), 0.1))
     calibration, counts = Calibration(2), Counts(2)
-    calibration.measure(counts, free, annotated, scores, NONE, True, high)
+    calibration.measure(counts, free, annotated, scores, NONE, ALL, limits)
     assert counts['objects'].tolist() == [2, 1] and counts['images'].tolist() == [1, 1]
     assert counts['found'].nonzero().tolist() == [[0, 4], [0, 14]] and counts['found'].sum() == 2
     assert counts['free'].nonzero().tolist() == [[0, 8], [1, 10]] and not counts['bare'].any()
     assert (counts['recalled'], counts['annotated']) == (1, 3)
     complete = Counts(2)
-    calibration.measure(complete, free, annotated, scores, NONE, False, high)
+    calibration.measure(complete, free, annotated, scores, NONE, NONE, limits)
     assert complete['found_whole'].equal(counts['found']) and not complete['free'].any() and complete['images'][0] == 1
-    half = Counts(2)  # no annotations of the second class
-    calibration.measure(half, free, annotated, scores, torch.tensor([False, True]), True, high)
-    assert half['bare'].nonzero().tolist() == [[1, 10]] and half['free'].nonzero().tolist() == [[0, 8]]
+    assert complete['recalled'] == 2  # above 0.1, the threshold of images without annotations
+    half, second = Counts(2), torch.tensor([False, True])  # only the first class is labelled, and all of it is
+    calibration.measure(half, free, annotated, scores, second, second, limits)
+    assert half['bare'].nonzero().tolist() == [[1, 10]] and not half['free'].any() and not half['found'].any()
+    assert half['found_whole'].equal(counts['found']) and half['free_whole'].nonzero().tolist() == [[0, 8]]
     assert half['bare_images'].tolist() == [0, 1] and half['images'].tolist() == [1, 0]
     empty = Counts(2)
     none = Annotated(annotated.boxes[:0], annotated.labels[:0], annotated.ignored)
-    calibration.measure(empty, free, none, scores[:0], ALL, True, high)
+    calibration.measure(empty, free, none, scores[:0], ALL, ALL, limits)
     assert empty['bare'].sum() == 2 and not empty['images'].any() and not empty['annotated']
 
 

@@ -172,6 +172,23 @@ def test_burn_in_is_over_when_annotated_objects_are_recalled():
         assert not missing.teacher.has_begun
 
 
+@pytest.mark.parametrize(
+    'metas',
+    [
+        (META, ASKING),  # labelled images, and others that have no labels
+        (dict(ASKING, labeled_classes=[1]), dict(ASKING, labeled_classes=[0, 2])),  # sources of other classes
+    ],
+)
+def test_it_begins_where_nothing_is_missing_in_the_annotated_images(metas):
+    model = detector(burn_in=dict(recall=0.3, wait=3), measure_every=1)
+    detecting(model, FOUND[1], label=1)
+    for _ in range(25):  # a class has a threshold once 20 of its objects were found
+        step(model, batch(*metas, objects=(1, 0)), lr=0.0)
+    assert model.teacher.has_begun
+    seen, _ = model.teacher.complete(model, batch(*metas, objects=(1, 0)))
+    assert [len(boxes) for boxes in seen['gt_bboxes']] == [1, 1]
+
+
 def test_checkpoints_hold_the_copy_and_a_resumed_run_goes_on_to_equal_numbers(tmp_path):
     def made():
         return detector(burn_in=2, score_thr=0.2, student_view=dict(), momentum=0.9)
