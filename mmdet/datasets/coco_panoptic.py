@@ -25,6 +25,7 @@ from mmdet.datasets.metrics.panoptic_results import (
     write_panoptic_picture,
 )
 from mmdet.datasets.registry import DATASETS
+from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.registry import did_you_mean
 
 METRICS = ('PQ', 'bbox', 'segm', 'proposal')
@@ -167,11 +168,12 @@ class CocoPanopticDataset(CocoDataset):
     def _pan2json(self, results: Sequence[np.ndarray], outfile_prefix: str) -> dict[str, list[dict]]:
         """Write the pictures of panoptic maps (h, w) and give the content of the file that lists their segments."""
         folder, label2cat = picture_folder(outfile_prefix), self._label2cat()
-        annotations = []
+        paths, annotations = OutputPaths(folder), []
         for img_id, info, panoptic in zip(self.img_ids, self.data_infos, results):
-            path = osp.join(folder, info['segm_file'])
-            segments = write_panoptic_picture(np.asarray(panoptic), path, label2cat, len(self.CLASSES))
-            annotations.append(dict(image_id=img_id, file_name=info['segm_file'], segments_info=segments))
+            path = paths(info['segm_file'], osp.join(self.seg_prefix or '', info['segm_file']))
+            segments = write_panoptic_picture(np.asarray(panoptic), str(path), label2cat, len(self.CLASSES))
+            name = path.relative_to(folder).as_posix()
+            annotations.append(dict(image_id=img_id, file_name=name, segments_info=segments))
         return dict(annotations=annotations)
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
