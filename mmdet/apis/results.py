@@ -120,7 +120,8 @@ def kept_part(results: list[Any], total: int, folder: str | os.PathLike[str]) ->
         Exception: what is raised within, after the file has been named.
     """
     rank, processes = get_dist_info()
-    writing, written = threading.Lock(), []
+    writing = threading.Lock()
+    written: list[Path] = []
 
     def keep() -> None:
         with writing:

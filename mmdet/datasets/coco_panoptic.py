@@ -13,6 +13,7 @@ from mmdet.core.evaluation.panoptic_utils import INSTANCE_OFFSET, VOID, id2rgb
 from mmdet.core.visualization.dataset_colours import COCO_PANOPTIC_PALETTE
 from mmdet.datasets.api_wrappers import COCO, COCOPanoptic, pq_compute_multi_core
 from mmdet.datasets.audit.annotation_rules import fill_annotations, format_list, repeated_ids
+from mmdet.datasets.audit.checks import PANOPTIC_COUNTS
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.custom import DISK, under
 from mmdet.datasets.formats.coco_entries import xyxy_of
@@ -118,6 +119,8 @@ class CocoPanopticDataset(CocoDataset):
         """How many classes a head must predict: things, or stuff and one for all things, or both in the fusion."""
         things = sum(map(self._is_thing, self.cat_ids))
         part = head.split('.')[-1]
+        if part in PANOPTIC_COUNTS:
+            return things if part == 'num_things_classes' else len(self.CLASSES) - things
         # '' is the detector itself, and 'module' where it is wrapped
         if part in ('', 'module', 'panoptic_head', 'panoptic_fusion_head'):
             return len(self.CLASSES)

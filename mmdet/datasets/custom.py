@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from mmdet.datasets.audit.annotation_rules import drop_unusable
 from mmdet.datasets.audit.broken_images import BROKEN, BrokenImageError, BrokenImages
+from mmdet.datasets.audit.checks import all_classes
 from mmdet.datasets.audit.files import readable_images
 from mmdet.datasets.audit.image_check import fault_of_file, find_loader
 from mmdet.datasets.formats.class_names import instance_table, read_class_names
@@ -169,9 +170,9 @@ class CustomDataset(Dataset):
         annotations = relabel_annotations([info['ann'] for info in self.data_infos], table)
         self.data_infos = [{**info, 'ann': ann} for info, ann in zip(self.data_infos, annotations)]
 
-    def num_classes_of(self, head: str) -> int:
-        """How many classes a head must predict, by its name in the model; here all of them."""
-        return len(self.CLASSES)
+    def num_classes_of(self, head: str) -> int | None:
+        """How many classes a head must predict, by its name in the model; here all of them. None: not known."""
+        return all_classes(self.CLASSES, head)
 
     def annotated_classes(self) -> list[str] | None:
         """The classes that the annotations know; None: that is not stated, so all are taken to be."""

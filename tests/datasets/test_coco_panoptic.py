@@ -112,6 +112,13 @@ def test_perfect_maps_have_quality_100(make):
     assert figures['PQ_copypaste'] == ' '.join(['100.000'] * 9)
 
 
+def test_heads_count_things_stuff_or_both(make):
+    dataset = make(test_mode=True)
+    wanted = {'roi_head.bbox_head': 2, 'semantic_head': 2, 'panoptic_fusion_head': 3, 'panoptic_head': 3, '': 3}
+    wanted |= {'semantic_head.num_things_classes': 2, 'panoptic_fusion_head.num_stuff_classes': 1}
+    assert {name: dataset.num_classes_of(name) for name in wanted} == wanted
+
+
 def test_quality_of_imperfect_maps_and_tables(make, capsys):
     # the cat is 8 of 10 columns, a dog stands where sky is, sky is complete in the second image only
     maps = [columns([(1000, 8), (3, 22), (2, 8), (2001, 24), (3, 2)]), PERFECT[1]]

@@ -36,6 +36,8 @@ from mmdet.utils.util_distribution import DEVICES
 PRIORITIES = tuple(Priority.__members__)
 LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 
+WARMUP = number('above 0 and up to 1', lambda value: 0 < value <= 1)
+
 
 def _is_steps(value: Any) -> bool:
     if is_whole(value):
@@ -72,7 +74,7 @@ SETTINGS = {
     'lr_config.step': Rule('a whole number above 0, or a list of such in ascending order', _is_steps),
     'lr_config.gamma': POSITIVE,
     'lr_config.warmup_iters': whole(1),
-    'lr_config.warmup_ratio': number('above 0 and up to 1', lambda value: 0 < value <= 1),
+    'lr_config.warmup_ratio': WARMUP,
     'runner': DICT,
     'runner.max_epochs': whole(1),
     'runner.max_iters': whole(1),
@@ -127,6 +129,34 @@ MODEL_ARGUMENTS = {
     'loss_weight': NOT_NEGATIVE,
     **dict.fromkeys(('num_queries', 'num_query', 'num_proposals'), whole(1)),
 }
+# arguments of hooks, of whichever hook
+HOOK_ARGUMENTS = {
+    **dict.fromkeys(('interval', 'table_interval', 'interval_exp_name'), whole(1, never=True)),
+    **dict.fromkeys(('cumulative_iters', 'cyclic_times', 'num_batches', 'num_images', 'total_iter'), whole(1)),
+    **dict.fromkeys(('patience', 'max_rois', 'profile_iters', 'total_steps'), whole(1)),
+    **dict.fromkeys(('warm_up', 'warmup_iters', 'num_last_epochs', 'num_eval_images'), whole(0)),
+    **dict.fromkeys(('max_keep_ckpts', 'bucket_size_mb'), whole(1, never=True)),
+    **dict.fromkeys(('momentum', 'pct_start', 'step_ratio_up', 'start_percent'), FRACTION),
+    **dict.fromkeys(('bbox_score_thr', 'score_thr'), FRACTION),
+    **dict.fromkeys(('min_lr', 'min_lr_ratio', 'min_momentum', 'min_momentum_ratio', 'min_delta'), NOT_NEGATIVE),
+    **dict.fromkeys(('power', 'div_factor', 'final_div_factor', 'gamma'), POSITIVE),
+    'warmup_ratio': WARMUP,
+}
+
+
+def check_hook_values(place: str, arguments: Mapping[str, Any]) -> None:
+    """Check the arguments of a hook of this package or of mmcv.
+
+    Args:
+        place: of the hook in the config, which errors begin with.
+        arguments: those that the config gives.
+
+    Raises:
+        ConfigTypeError: one has a value that no hook can have.
+    """
+    for key, value in arguments.items():
+        if key in HOOK_ARGUMENTS:
+            check_rule(f'{place}.{key}', value, HOOK_ARGUMENTS[key])
 
 
 def check_values(cfg: Config) -> None:
