@@ -7,6 +7,7 @@ import re
 from mmdet.apis.stage_plan import StagePlanError
 from mmdet.datasets.audit.audit import AuditError
 from mmdet.utils.checkpoints.checkpoint import UnsafeCheckpointError
+from mmdet.utils.configs.assertions import asserted
 from mmdet.utils.configs.config_error import ConfigError, is_placed
 from mmdet.utils.errors import ReportedError
 from mmdet.utils.running.group_failure import is_grouped
@@ -63,6 +64,8 @@ def shown_text(error: Exception) -> str | None:
         return system_error
     if isinstance(error, (KeyError, OSError, TypeError, ValueError)) and _is_about_config(error):
         return f'{error.args[0] if isinstance(error, KeyError) else error} (MMDET_TRACEBACK=1 shows the calls)'
+    if isinstance(error, AssertionError) and _is_about_config(error):
+        return _of_assertion(error)
     missing = MISSING_KEY.search(str(error)) if isinstance(error, AttributeError) else None
     if missing:
         return f'the config has no {missing[1]!r} where it is needed (MMDET_TRACEBACK=1 shows the calls)'
@@ -108,6 +111,17 @@ def _is_about_config(error: Exception) -> bool:
         origin = origin.tb_next
     raised_in = origin.tb_frame.f_globals.get('__name__', '') if origin else ''
     return is_placed(error) and raised_in.partition('.')[0] in ('mmdet', 'mmcv')
+
+
+def _of_assertion(error: AssertionError) -> str:
+    """What a part of mmcv says of its arguments, with the condition where it says nothing but the names of parts."""
+    said = str(error.args[0]) if error.args else ''
+    text, bracket, place = said.rpartition(' [in ')
+    text, place = (text, bracket + place) if bracket else (said, '')
+    condition = asserted(error)
+    if text.strip().endswith(':') or not text:
+        text = f'{text.strip()} needs {condition or "something else"}'.strip()
+    return f'{text}{place} (MMDET_TRACEBACK=1 shows the calls)'
 
 
 def _of_machine(error: Exception) -> str | None:

@@ -33,6 +33,8 @@ MISFIT = re.compile(
 )
 # how far a stride that a config states may be off the one that the feature maps have, as a factor
 STRIDE_TOLERANCE = 1.5
+# arguments that have an entry for each of a head's feature maps
+PER_LEVEL = ('strides', 'num_grids', 'scale_ranges', 'base_edge_list')
 # arguments that say how wide a part is
 WIDTHS = re.compile(r'(in|out|feat|base|conv_out|fc_out)_channels|embed_dims?|num_feats|roi_feat_size|num_outs')
 
@@ -157,6 +159,8 @@ class _Watch:
         if not self._place(name).layer:
             self.inputs[name] = [tuple(feature.shape) for feature in maps]
             self._check_strides(name, module, maps)
+            if name.endswith('head') and args and is_seq_of(args[0], Tensor):
+                self._check_levels(name, module, len(maps))
         if maps:
             self._check_width(name, module, maps[0])
 
@@ -167,6 +171,16 @@ class _Watch:
         layer = self._place(name).layer
         what = f'its layer {layer} takes' if layer else 'it takes'
         raise _Found(self._told(name, f'{what} {width}, and is given {given.shape[axis]}', width))
+
+    def _check_levels(self, name: str, module: nn.Module, count: int) -> None:
+        for key in PER_LEVEL:
+            entries = getattr(module, key, None)
+            if isinstance(entries, list | tuple) and len(entries) != count:
+                raise _Found(
+                    self._told(
+                        name, f'{key} has {len(entries)} entries {list(entries)}, and {count} feature maps come in'
+                    )
+                )
 
     def _check_strides(self, name: str, module: nn.Module, maps: Sequence[Tensor]) -> None:
         strides = stated_strides(module)

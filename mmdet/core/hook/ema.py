@@ -39,9 +39,7 @@ class BaseEMAHook(Hook):
         if not 0 < momentum < 1:
             raise ValueError(f'momentum: expected a number between 0 and 1, got {momentum}')
         if interval < 1:
-            raise ValueError(
-                f'interval: expected a whole number from 1 on, got {interval} (no hook: never)'
-            )
+            raise ValueError(f'interval: expected a whole number from 1 on, got {interval} (no hook: never)')
         self.momentum = momentum
         self.interval = interval
         self.skip_buffers = skip_buffers

@@ -58,7 +58,20 @@ def detr(_):
     return dict(cfg, backbone=dict(RESNET, out_indices=(3,)))
 
 
-MODELS = dict(faster_rcnn=copy.deepcopy, mask_rcnn=mask_rcnn, retinanet=retinanet, yolox=yolox, detr=detr)
+def solo(_):
+    head = dict(
+        type='SOLOHead', num_classes=2, in_channels=16, feat_channels=16, stacked_convs=1, num_grids=[8, 7, 6, 5, 4],
+        strides=[8, 8, 16, 32, 32], scale_ranges=((1, 96), (48, 192), (96, 384), (192, 768), (384, 2048)),
+        norm_cfg=dict(type='GN', num_groups=4), loss_mask=dict(type='DiceLoss', use_sigmoid=True),
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True),
+    )  # fmt: skip
+    test_cfg = dict(
+        nms_pre=9, score_thr=0.1, mask_thr=0.5, filter_thr=0.05, kernel='gaussian', sigma=2.0, max_per_img=9
+    )
+    return dict(type='SOLO', backbone=RESNET, neck=dict(FPN, num_outs=5), mask_head=head, test_cfg=test_cfg)
+
+
+MODELS = dict(solo=solo, faster_rcnn=copy.deepcopy, mask_rcnn=mask_rcnn, retinanet=retinanet, yolox=yolox, detr=detr)
 
 
 @pytest.fixture(scope='module')
@@ -107,6 +120,11 @@ MISFITS = [
     ('yolox', 'neck.in_channels', [32, 64, 96], r'^model.neck .*in_channels=\[32, 64, 128\] would fit'),
     ('yolox', 'bbox_head.in_channels', 48, r'^model.bbox_head .*in_channels=32 would fit'),
     ('yolox', 'bbox_head.strides', [8, 16], r'^model.bbox_head .*has 2 strides \[8, 16\], and 3 feature maps'),
+    ('solo', 'mask_head.num_grids', [8, 7, 6, 5],
+     r'^model.mask_head \(SOLOHead\): num_grids has 4 entries \[8, 7, 6, 5\], and 5 feature maps come in'),
+    ('solo', 'mask_head.strides', [8, 8, 16, 32], r'^model.mask_head .* strides has 4 entries .* 5 feature maps come in'),
+    ('solo', 'mask_head.scale_ranges', [(1, 96), (48, 2048)], r'^model.mask_head .* scale_ranges has 2 entries'),
+    ('solo', 'neck.num_outs', 4, r'^model.mask_head .*and 4 feature maps come in'),
     ('detr', 'bbox_head.in_channels', 65, r'^model.bbox_head .*in_channels=64 would fit'),
     ('detr', 'bbox_head.transformer.decoder.transformerlayers.attn_cfgs.embed_dims', 128, r'^model.bbox_head.transf'),
 ]  # fmt: skip
