@@ -124,11 +124,17 @@ MODEL_SETTINGS = {
     'stuff_area_limit': NOT_NEGATIVE,
     'kernel': one_of(('gaussian', 'linear')),
 }
-# arguments of parts of a model, wherever they stand
+# arguments of parts of a model, wherever they stand: a value, or a list of such
 MODEL_ARGUMENTS = {
-    'loss_weight': NOT_NEGATIVE,
+    **dict.fromkeys(('loss_weight', 'alpha', 'beta', 'gamma'), NOT_NEGATIVE),
     **dict.fromkeys(('num_queries', 'num_query', 'num_proposals'), whole(1)),
+    **dict.fromkeys(('num_classes', 'num_heads', 'num_points', 'num_levels', 'num_layers', 'roi_feat_size'), whole(1)),
+    **dict.fromkeys(('embed_dims', 'embed_dim', 'feedforward_channels', 'num_feats', 'num_outs'), whole(1)),
+    **dict.fromkeys(('stacked_convs', 'num_csp_blocks', 'num_convs', 'num_fcs'), whole(0)),
+    **dict.fromkeys(('widen_factor', 'deepen_factor', 'center_radius', 'octave_base_scale'), POSITIVE),
+    **dict.fromkeys(('dropout', 'attn_drop', 'ffn_drop'), FRACTION),
 }
+CHANNELS = whole(1)  # of arguments that end so: in_channels, feat_channels, ...
 # arguments of hooks, of whichever hook
 HOOK_ARGUMENTS = {
     **dict.fromkeys(('interval', 'table_interval', 'interval_exp_name'), whole(1, never=True)),
@@ -180,9 +186,9 @@ def check_values(cfg: Config) -> None:
         for place, key, value in _leaves((cfg.get('model') or {}).get(mode), f'model.{mode}'):
             if key in MODEL_SETTINGS:
                 check_rule(place, value, MODEL_SETTINGS[key])
-    for place, key, value in _leaves(cfg.get('model'), 'model'):
-        if key in MODEL_ARGUMENTS:
-            check_rule(place, value, MODEL_ARGUMENTS[key])
+    for place, key, value in _named_values(cfg.get('model'), 'model'):
+        if key in MODEL_ARGUMENTS or key.endswith('_channels'):
+            check_rule(place, value, MODEL_ARGUMENTS.get(key, CHANNELS))
     _check_thresholds(cfg.get('model') or {})
 
 
@@ -229,11 +235,27 @@ def _found(node: Any, keys: list[str], place: str = '') -> Iterator[tuple[str, A
 
 
 def _leaves(node: Any, place: str) -> Iterator[tuple[str, str, Any]]:
-    """Every value of nested dicts and lists that is neither, with its place and its key."""
+    """Every value of nested dicts, and of dicts in lists, with its place and its key."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
     for key, value in items:
         inner = f'{place}[{key}]' if isinstance(key, int) else f'{place}.{key}'
-        if isinstance(value, dict | list | tuple):
+        if isinstance(value, dict) or (isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value)):
             yield from _leaves(value, inner)
-        else:
+        elif not isinstance(key, int):
             yield inner, str(key), value
+
+
+def _named_values(node: Any, place: str) -> Iterator[tuple[str, str, Any]]:
+    """The same, with the entries of lists, to any depth, in the place of lists."""
+    for inner, key, value in _leaves(node, place):
+        for path, part in _entries(value):
+            yield inner + path, key, part
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, list | tuple):
+        yield '', value
+        return
+    for i, part in enumerate(value):
+        for path, inner in _entries(part):
+            yield f'[{i}]{path}', inner

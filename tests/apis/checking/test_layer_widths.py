@@ -7,7 +7,8 @@ import torch
 from mmcv import Config
 from tiny import ROOT, write_config
 
-from mmdet.apis.checking.layer_widths import check_layers, made_batch
+from mmdet.apis.checking.layer_widths import check_layers
+from mmdet.apis.checking.made_image import made_batch
 from mmdet.models import build_detector
 from mmdet.utils.configs.config_error import ConfigError
 
@@ -26,6 +27,7 @@ def mask_rcnn(tiny):
         type='FCNMaskHead', num_convs=1, in_channels=16, conv_out_channels=16, num_classes=2
     )
     cfg['train_cfg']['rcnn']['mask_size'] = 28
+    cfg['test_cfg']['rcnn']['mask_thr_binary'] = 0.5
     return cfg
 
 
@@ -148,6 +150,61 @@ def test_what_depends_on_the_size_of_the_image_is_no_misfit(models, monkeypatch)
 
     def fails(img, **_):
         return img.new_zeros(img.shape[-1]) + img.new_zeros(3)
+
+    monkeypatch.setattr(model, 'forward_train', fails)
+    check_layers(model, dict(model=models['retinanet']))
+
+
+FAILURES = [
+    (
+        'mask_rcnn',
+        'test_cfg.rcnn.mask_thr_binary',
+        None,
+        r'^model.roi_head.mask_head \(FCNMaskHead\): a detection with a ',
+    ),
+    (
+        'yolox',
+        'train_cfg',
+        None,
+        r"^model.bbox_head \(YOLOXHead\): a training step with .*AttributeError: .*'assigner'",
+    ),
+    (
+        'yolox',
+        'test_cfg',
+        None,
+        r'^model.bbox_head \(YOLOXHead\): a detection with a made image ends with AttributeError',
+    ),
+    ('retinanet', 'test_cfg.nms', dict(type='nms'), r'^model.bbox_head .* a detection .*TypeError: .*iou_threshold'),
+]
+
+
+@pytest.mark.parametrize(('name', 'key', 'value', 'text'), FAILURES, ids=lambda value: str(value)[:40])
+def test_other_errors_of_training_and_detection_are_told_before_data(models, name, key, value, text):
+    cfg = copy.deepcopy(models[name])
+    *path, last = key.split('.')
+    node = cfg
+    for part in path:
+        node = node[part]
+    node[last] = value
+    with pytest.raises(ConfigError, match=f'{text}.*audit=dict.enable=False. leaves this trial out.$'):
+        check_layers(build_detector(copy.deepcopy(cfg)), dict(model=cfg))
+
+
+class Elsewhere(torch.nn.Module):
+    """A module that is not of this package."""
+
+
+@pytest.mark.parametrize(
+    ('error', 'own'),
+    [(KeyError('domain of the made image'), True), (RuntimeError('no kernel for cpu'), True), (KeyError('x'), False)],
+)
+def test_errors_of_images_devices_and_modules_from_elsewhere_are_left(models, monkeypatch, error, own):
+    model = build_detector(copy.deepcopy(models['retinanet']))
+    if not own:
+        model.extra = Elsewhere()
+
+    def fails(img, **_):
+        raise error
 
     monkeypatch.setattr(model, 'forward_train', fails)
     check_layers(model, dict(model=models['retinanet']))
