@@ -57,7 +57,7 @@ def _check_file(path: Path, above: tuple[Path, ...]) -> None:
             bases, problem = base_files(tree), reference_problem(tree, text)
         else:
             text, problem = REFERENCE.sub('"reference"', text), None
-            content = json.loads(text) if path.suffix == '.json' else yaml.safe_load(text)
+            content = json.loads(text) if path.suffix == '.json' else _top_of_yaml(text)
             bases = content.get(BASE_KEY) if isinstance(content, dict) else None
     except (SyntaxError, ValueError, yaml.YAMLError) as error:
         raise ConfigFileError(f'{path} cannot be read: {" ".join(str(error).split())}') from error
@@ -65,6 +65,17 @@ def _check_file(path: Path, above: tuple[Path, ...]) -> None:
         raise ConfigFileError(f'{path}, {problem}')
     for base in [] if bases is None else bases if isinstance(bases, list | tuple) else [bases]:
         _check_file(_base_path(path, base, (*above, path)), (*above, path))
+
+
+def _top_of_yaml(text: str) -> Any:
+    """Top-level keys of a YAML file, with texts and lists of texts; values of other kinds are left to mmcv."""
+    node = yaml.compose(text)
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return {
+        key.value: [v.value for v in value.value] if isinstance(value, yaml.SequenceNode) else value.value
+        for key, value in node.value
+    }
 
 
 def _base_path(path: Path, base: Any, above: tuple[Path, ...]) -> Path:

@@ -62,11 +62,12 @@ def test_references_are_whole_values_anywhere(tmp_path):
         'q = [1]\nz = q[0]\nstem = "{{ fileBasenameNoExtension }}"\n'
     )
     (tmp_path / 'b.json').write_text('{"_base_": "base.py", "y": {{ _base_.boxes }}}')
-    (tmp_path / 'c.yaml').write_text('_base_: base.py\ny: {{ _base_.part }}\n')
+    (tmp_path / 'c.yaml').write_text('_base_: [base.py]\ny: {{ _base_.part }}\nz: !!python/tuple [1, 2]\n')
     part = dict(a=1, b=dict(c=2))
     cfg = read_config(tmp_path / 'a.py')
     assert cfg.y == dict(a=[1, 2], b=['cat', 2], c=dict(d=part), e=('cat', 1)) and (cfg.z, cfg.stem) == (1, 'a')
     assert read_config(tmp_path / 'b.json').y == [1, 2] and read_config(tmp_path / 'c.yaml').y == part
+    assert read_config(tmp_path / 'c.yaml').z == (1, 2)
 
 
 @pytest.mark.parametrize(
