@@ -116,8 +116,10 @@ RUNNER_LENGTHS = {'EpochBasedRunner': 'max_epochs', 'IterBasedRunner': 'max_iter
 MODEL_SETTINGS = {
     **dict.fromkeys(('score_thr', 'min_bbox_size', 'mask_thr_binary', 'conf_thr', 'pos_weight'), NUMBER),
     **dict.fromkeys(('iou_threshold', 'iou_thr', 'pos_iou_thr', 'min_pos_iou', 'pos_fraction'), FRACTION),
+    **dict.fromkeys(('pos_ignore_thr', 'neg_ignore_thr'), FRACTION),
     **dict.fromkeys(('nms_pre', 'max_per_img', 'max_per_image', 'num', 'topk', 'top_k'), whole(1, never=True)),
-    **dict.fromkeys(('num_points', 'local_maximum_kernel', 'corner_topk'), whole(1)),
+    **dict.fromkeys(('num_points', 'corner_topk'), whole(1)),
+    'local_maximum_kernel': Rule('an odd whole number', lambda value: is_whole(value) and value % 2 == 1),
     **dict.fromkeys(('mask_overlap', 'importance_sample_ratio'), FRACTION),
     **dict.fromkeys(('sigma', 'neg_pos_ratio', 'oversample_ratio', 'distance_threshold'), POSITIVE),
     **dict.fromkeys(('mask_thr', 'filter_thr', 'update_thr', 'object_mask_thr'), NUMBER),
@@ -126,7 +128,7 @@ MODEL_SETTINGS = {
 }
 # arguments of parts of a model, wherever they stand: a value, or a list of such
 MODEL_ARGUMENTS = {
-    **dict.fromkeys(('loss_weight', 'alpha', 'beta', 'gamma'), NOT_NEGATIVE),
+    **dict.fromkeys(('loss_weight', 'alpha', 'beta', 'gamma', 'ctr_clamp'), NOT_NEGATIVE),
     **dict.fromkeys(('num_queries', 'num_query', 'num_proposals'), whole(1)),
     **dict.fromkeys(('num_classes', 'num_heads', 'num_points', 'num_levels', 'num_layers', 'roi_feat_size'), whole(1)),
     **dict.fromkeys(('embed_dims', 'embed_dim', 'feedforward_channels', 'num_feats', 'num_outs'), whole(1)),
@@ -210,6 +212,9 @@ def _check_thresholds(model: Mapping[str, Any]) -> None:
 
 def _check_sections(model: Mapping[str, Any]) -> None:
     """Two-stage detectors read sections of ``train_cfg`` and ``test_cfg``, which may be None but must be there."""
+    for name, part in model.items():
+        if isinstance(part, list | tuple) and not part and name.endswith(('backbone', 'neck', 'head')):
+            raise ConfigTypeError(f"model.{name}: expected a dict with 'type', got {part!r}")
     kind = DETECTORS.get(str(model.get('type')))
     if kind is None or not issubclass(kind, TwoStageDetector):
         return

@@ -92,6 +92,12 @@ def test_right_values_pass():
             r'^model.train_cfg.rcnn.assigner.neg_iou_thr: expected a number from 0',
         ),
         ('model.train_cfg.rcnn.assigner.min_pos_iou', [-1, 2, '0.3'], r'min_pos_iou: expected a number from 0 to 1'),
+        ('model.roi_head', [[], ()], "model.roi_head: expected a dict with 'type', got"),
+        (
+            'model.test_cfg.rcnn.0.local_maximum_kernel',
+            [4, 0, '3'],
+            'local_maximum_kernel: expected an odd whole number',
+        ),
         ('model.test_cfg.rcnn.0.score_thr', [[0.5]], 'score_thr: expected a number, got'),
         (
             'model.roi_head.bbox_head.fc_out_channels',
