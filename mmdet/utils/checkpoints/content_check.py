@@ -90,9 +90,7 @@ def check_progress(content: Mapping[str, Any], file: str) -> None:
     """
     meta = content.get('meta', {})
     if 'epoch' not in meta or 'iter' not in meta:
-        raise DamagedCheckpointError(
-            f'{file} has weights only, no epoch and iter; use load_from instead of resume_from'
-        )
+        raise DamagedCheckpointError(f'{file} has weights only, no epoch and iter; use load_from, not resume_from')
     for key in ('epoch', 'iter'):
         if not isinstance(meta[key], int) or isinstance(meta[key], bool) or meta[key] < 0:
             raise DamagedCheckpointError(
