@@ -73,8 +73,8 @@ def check_numbers(weights: Mapping[str, Any], names: list[str], file: str) -> No
     if wrong:
         listed = ', '.join(wrong[:SHOWN]) + (', ...' if len(wrong) > SHOWN else '')
         raise DamagedCheckpointError(
-            f'{file}: {len(wrong)} of {len(names)} tensors are infinite or NaN in places ({listed}): the run that wrote '
-            'it had diverged, or the file has changed since; take an earlier checkpoint'
+            f'{file}: {len(wrong)} of {len(names)} tensors are infinite or NaN in places ({listed}): the run that '
+            'wrote it had diverged, or the file has changed since; take an earlier checkpoint'
         )
 
 
