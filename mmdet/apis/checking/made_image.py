@@ -22,7 +22,7 @@ KINDS = (
 )
 # what is said of an image that lacks something, of devices, and of numbers of weights that nobody has trained
 ABOUT_IMAGE = re.compile(
-    r'made image|img_metas|\bgt_\w+|Collect\b|\bcpu\b|\bcuda\b|\bdevice\b|not implemented|memory|'
+    r'made image|img_metas have|\bgt_\w+|Collect\b|\bcpu\b|\bcuda\b|\bdevice\b|not implemented|memory|'
     r'max_size|infeasible|numeric|\bnan\b|\binf\b|singular',
     re.IGNORECASE,
 )
