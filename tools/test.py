@@ -165,16 +165,15 @@ def run(model: nn.Module, loader: DataLoader, cfg: Config, args: argparse.Namesp
     model = model.to(cfg.device)
     if cfg.get('fp16'):
         enable_autocast(model, amp_dtype(cfg.fp16.get('dtype', 'float16'), module_device(model)))
-    if distributed:
-        wrapped = build_ddp(model, cfg.device, broadcast_buffers=False)
-        tmpdir = args.tmpdir or cfg.get('evaluation', {}).get('tmpdir')
-        return multi_gpu_test(
-            wrapped, loader, tmpdir, args.gpu_collect or cfg.get('evaluation', {}).get('gpu_collect', False)
-        )
-    wrapped = build_dp(model, cfg.device, device_ids=cfg.gpu_ids)
     results: list = []
     with kept_part(results, len(loader.dataset), args.work_dir or tempfile.gettempdir()):
-        return single_gpu_test(wrapped, loader, args.show, args.show_dir, args.show_score_thr, results)
+        if not distributed:
+            wrapped = build_dp(model, cfg.device, device_ids=cfg.gpu_ids)
+            return single_gpu_test(wrapped, loader, args.show, args.show_dir, args.show_score_thr, results)
+        settings = cfg.get('evaluation', {})
+        tmpdir, by_messages = args.tmpdir or settings.get('tmpdir'), args.gpu_collect or settings.get('gpu_collect')
+        wrapped = build_ddp(model, cfg.device, broadcast_buffers=False)
+        return multi_gpu_test(wrapped, loader, tmpdir, bool(by_messages), results)
 
 
 def check_evaluation_options(cfg: Config, args: argparse.Namespace) -> None:

@@ -3,12 +3,16 @@
 import errno
 import os
 import re
+import sys
+import traceback
 
 from mmdet.apis.stage_plan import StagePlanError
 from mmdet.datasets.audit.audit import AuditError
 from mmdet.utils.checkpoints.checkpoint import UnsafeCheckpointError
+from mmdet.utils.configs.assertions import asserted
 from mmdet.utils.configs.config_error import ConfigError, is_placed
 from mmdet.utils.errors import ReportedError
+from mmdet.utils.registry import __name__ as REGISTRY
 from mmdet.utils.running.group_failure import is_grouped
 
 # the disk takes no more, or may not be written
@@ -42,6 +46,9 @@ CONNECTION_ENDED = (
     'the connection to another process has ended, and it gave no reason: it was killed, or has crashed; its own output '
     'may say more'
 )
+# kinds of errors beside those that parts raise on purpose, which torch and Python raise for values that cannot be
+BUILDING_KINDS = (ArithmeticError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+KNOWN_PARTS = {'mmdet', 'mmcv', 'torch', 'torchvision', 'numpy', *sys.stdlib_module_names}
 MISSING_KEY = re.compile(r"'(?:ConfigDict|Config)' object has no attribute '(\w+)'")
 LOST_CONNECTION = re.compile(
     r'gloo/|NCCL|Connection (closed|reset)|Broken pipe|Socket (T|t)imeout|ncclInternalError|Timed out waiting'
@@ -63,6 +70,10 @@ def shown_text(error: Exception) -> str | None:
         return system_error
     if isinstance(error, (KeyError, OSError, TypeError, ValueError)) and _is_about_config(error):
         return f'{error.args[0] if isinstance(error, KeyError) else error} (MMDET_TRACEBACK=1 shows the calls)'
+    if isinstance(error, AssertionError) and _is_about_config(error):
+        return _of_assertion(error)
+    if isinstance(error, BUILDING_KINDS) and is_placed(error) and _is_of_known_parts(error):
+        return f'{type(error).__name__}: {error} (MMDET_TRACEBACK=1 shows the calls)'
     missing = MISSING_KEY.search(str(error)) if isinstance(error, AttributeError) else None
     if missing:
         return f'the config has no {missing[1]!r} where it is needed (MMDET_TRACEBACK=1 shows the calls)'
@@ -108,6 +119,24 @@ def _is_about_config(error: Exception) -> bool:
         origin = origin.tb_next
     raised_in = origin.tb_frame.f_globals.get('__name__', '') if origin else ''
     return is_placed(error) and raised_in.partition('.')[0] in ('mmdet', 'mmcv')
+
+
+def _is_of_known_parts(error: Exception) -> bool:
+    """Whether an error arose in code of this package, mmcv or torch alone, from the first registry on."""
+    modules = [frame.f_globals.get('__name__', '') for frame, _ in traceback.walk_tb(error.__traceback__)]
+    start = next((i for i, name in enumerate(modules) if name == REGISTRY), None)
+    return start is not None and all(name.partition('.')[0] in KNOWN_PARTS for name in modules[start:])
+
+
+def _of_assertion(error: AssertionError) -> str:
+    """What a part of mmcv says of its arguments, with the condition where it says nothing but the names of parts."""
+    said = str(error.args[0]) if error.args else ''
+    text, bracket, place = said.rpartition(' [in ')
+    text, place = (text, bracket + place) if bracket else (said, '')
+    condition = asserted(error)
+    if text.strip().endswith(':') or not text:
+        text = f'{text.strip()} needs {condition or "something else"}'.strip()
+    return f'{text}{place} (MMDET_TRACEBACK=1 shows the calls)'
 
 
 def _of_machine(error: Exception) -> str | None:

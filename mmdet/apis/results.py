@@ -4,12 +4,14 @@ import contextlib
 import copy
 import inspect
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mmcv import Config
+from mmcv.runner import get_dist_info
 
 from mmdet.apis.launch import UserError
 from mmdet.apis.loaders import innermost
@@ -18,6 +20,7 @@ from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.detection_dataset import DetectionDataset
 from mmdet.utils.compat_config import compat_loader_args
 from mmdet.utils.plain_data import dump_plain, load_plain
+from mmdet.utils.running.group_failure import before_group_ends
 
 # settings of the evaluation hook that a data set's `evaluate` does not take
 HOOK_KEYS = ('interval', 'tmpdir', 'start', 'gpu_collect', 'save_best', 'rule', 'dynamic_intervals', 'by_epoch', 'loss')
@@ -106,28 +109,41 @@ def format_all(dataset: DetectionDataset, results: list[Any], options: dict[str,
 
 @contextlib.contextmanager
 def kept_part(results: list[Any], total: int, folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Write the results so far where an error ends the detection.
+    """Write the results so far where an error ends the detection, be it one of another process.
 
     Args:
-        results: list that is filled within.
+        results: list that is filled within; of several processes, with those of images rank, rank + processes, ...
         total: number of images.
-        folder: gets the file.
+        folder: gets the file, one of each process.
 
     Raises:
         Exception: what is raised within, after the file has been named.
     """
-    try:
-        yield
-    except Exception:
-        if results:
-            path = _results_path(folder, 'part_of_results')
-            dump_plain(results, path)
-            print(f'\nthe results of the first {len(results)} of {total} images are kept: {path}', flush=True)
-        raise
+    rank, processes = get_dist_info()
+    writing = threading.Lock()
+    written: list[Path] = []
+
+    def keep() -> None:
+        with writing:
+            if not results or written:
+                return
+            written.append(_results_path(folder, 'part_of_results', f'_{rank}' if processes > 1 else ''))
+            dump_plain(kept := list(results), written[0])
+            which = f'first {len(kept)} of {total} images'
+            if processes > 1:
+                which = f'images {rank}, {rank + processes}, ... (the {len(kept)} that process {rank} has done)'
+            print(f'\nthe results of the {which} are kept: {written[0]}', flush=True)
+
+    with before_group_ends(keep):
+        try:
+            yield
+        except Exception:
+            keep()
+            raise
 
 
-def _results_path(folder: str | os.PathLike[str], name: str) -> Path:
-    return Path(folder, f'{name}_{time.strftime("%Y%m%d_%H%M%S")}.npz')
+def _results_path(folder: str | os.PathLike[str], name: str, ending: str = '') -> Path:
+    return Path(folder, f'{name}_{time.strftime("%Y%m%d_%H%M%S")}{ending}.npz')
 
 
 @contextlib.contextmanager

@@ -64,7 +64,11 @@ def single_gpu_test(
 
 @torch.no_grad()
 def multi_gpu_test(
-    model: nn.Module, data_loader: DataLoader[Any], tmpdir: str | None = None, gpu_collect: bool = False
+    model: nn.Module,
+    data_loader: DataLoader[Any],
+    tmpdir: str | None = None,
+    gpu_collect: bool = False,
+    results: list[Any] | None = None,
 ) -> list[Any] | None:
     """Detections of every image of a data set, worked out by all processes together.
 
@@ -73,12 +77,14 @@ def multi_gpu_test(
         data_loader: gives this process its part: images rank, rank + processes, ...
         tmpdir: folder that all processes can reach, through which results are collected; None makes one.
         gpu_collect: send the results to one another instead.
+        results: list that is filled with those of this process, for a caller who wants to have them where an error
+            ends this.
 
     Returns:
         On rank 0 one result per image, in the order of the data set; None elsewhere.
     """
     model.eval()
-    results: list[Any] = []
+    results = [] if results is None else results
     rank, world_size = get_dist_info()
     dataset: Any = data_loader.dataset
     size = len(dataset)

@@ -6,6 +6,7 @@ import os.path as osp
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +20,7 @@ from mmdet.core.visualization.dataset_colours import CITYSCAPES_PALETTE
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.metrics.coco_metrics import STEPPED_IOU_THRS
 from mmdet.datasets.registry import DATASETS
+from mmdet.utils.output_paths import OutputPaths
 
 # Ids of the classes in Cityscapes' own files.
 _CITYSCAPES_IDS = dict(person=24, rider=25, car=26, truck=27, bus=28, train=31, motorcycle=32, bicycle=33)
@@ -51,19 +53,17 @@ class CityscapesDataset(CocoDataset):
         Returns:
             The lists' file names.
         """
-        files = []
+        files, paths = [], OutputPaths(outfile_prefix)
         for info, (dets, segms) in zip(self.data_infos, results):
             segms, scores = segms if isinstance(segms, tuple) else (segms, [det[:, -1] for det in dets])
-            name = osp.splitext(osp.basename(info['filename']))[0]
-            lines = []
+            name, lines = Path(info['filename']).stem, []
             for label, masks in enumerate(segms):
                 class_id = _CITYSCAPES_IDS[self.CLASSES[label]]
                 for i, mask in enumerate(masks):
-                    png = f'{name}_{len(lines)}_{self.CLASSES[label]}.png'
-                    mmcv.imwrite(mask_utils.decode(mask) * 255, osp.join(outfile_prefix, png))
-                    lines.append(f'{png} {class_id} {float(scores[label][i])}\n')
-            files.append(osp.join(outfile_prefix, f'{name}_pred.txt'))
-            mmcv.mkdir_or_exist(outfile_prefix)
+                    png = paths(f'{name}_{len(lines)}_{self.CLASSES[label]}.png')
+                    mmcv.imwrite(mask_utils.decode(mask) * 255, str(png))
+                    lines.append(f'{png.name} {class_id} {float(scores[label][i])}\n')
+            files.append(str(paths(f'{name}_pred.txt')))
             with open(files[-1], 'w') as file:
                 file.writelines(lines)
         return files

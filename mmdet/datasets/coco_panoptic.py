@@ -13,6 +13,7 @@ from mmdet.core.evaluation.panoptic_utils import INSTANCE_OFFSET, VOID, id2rgb
 from mmdet.core.visualization.dataset_colours import COCO_PANOPTIC_PALETTE
 from mmdet.datasets.api_wrappers import COCO, COCOPanoptic, pq_compute_multi_core
 from mmdet.datasets.audit.annotation_rules import fill_annotations, format_list, repeated_ids
+from mmdet.datasets.audit.checks import PANOPTIC_COUNTS
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.custom import DISK, under
 from mmdet.datasets.formats.coco_entries import xyxy_of
@@ -25,6 +26,7 @@ from mmdet.datasets.metrics.panoptic_results import (
     write_panoptic_picture,
 )
 from mmdet.datasets.registry import DATASETS
+from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.registry import did_you_mean
 
 METRICS = ('PQ', 'bbox', 'segm', 'proposal')
@@ -117,6 +119,8 @@ class CocoPanopticDataset(CocoDataset):
         """How many classes a head must predict: things, or stuff and one for all things, or both in the fusion."""
         things = sum(map(self._is_thing, self.cat_ids))
         part = head.split('.')[-1]
+        if part in PANOPTIC_COUNTS:
+            return things if part == 'num_things_classes' else len(self.CLASSES) - things
         # '' is the detector itself, and 'module' where it is wrapped
         if part in ('', 'module', 'panoptic_head', 'panoptic_fusion_head'):
             return len(self.CLASSES)
@@ -167,11 +171,12 @@ class CocoPanopticDataset(CocoDataset):
     def _pan2json(self, results: Sequence[np.ndarray], outfile_prefix: str) -> dict[str, list[dict]]:
         """Write the pictures of panoptic maps (h, w) and give the content of the file that lists their segments."""
         folder, label2cat = picture_folder(outfile_prefix), self._label2cat()
-        annotations = []
+        paths, annotations = OutputPaths(folder), []
         for img_id, info, panoptic in zip(self.img_ids, self.data_infos, results):
-            path = osp.join(folder, info['segm_file'])
-            segments = write_panoptic_picture(np.asarray(panoptic), path, label2cat, len(self.CLASSES))
-            annotations.append(dict(image_id=img_id, file_name=info['segm_file'], segments_info=segments))
+            path = paths(info['segm_file'], osp.join(self.seg_prefix or '', info['segm_file']))
+            segments = write_panoptic_picture(np.asarray(panoptic), str(path), label2cat, len(self.CLASSES))
+            name = path.relative_to(folder).as_posix()
+            annotations.append(dict(image_id=img_id, file_name=name, segments_info=segments))
         return dict(annotations=annotations)
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:

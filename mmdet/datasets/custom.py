@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from mmdet.datasets.audit.annotation_rules import drop_unusable
 from mmdet.datasets.audit.broken_images import BROKEN, BrokenImages
+from mmdet.datasets.audit.checks import all_classes
 from mmdet.datasets.audit.files import readable_images
 from mmdet.datasets.audit.usable_samples import first_usable, naming_broken_file
 from mmdet.datasets.formats.class_names import instance_table, read_class_names
@@ -161,9 +162,9 @@ class CustomDataset(Dataset):
         names = (self.source_classes, self.CLASSES, self.rename)
         self.data_infos = relabel_entries(self.data_infos, *names, f'{type(self).__name__}: {self.ann_file}')
 
-    def num_classes_of(self, head: str) -> int:
-        """How many classes a head must predict, by its name in the model; here all of them."""
-        return len(self.CLASSES)
+    def num_classes_of(self, head: str) -> int | None:
+        """How many classes a head must predict, by its name in the model; here all of them. None: not known."""
+        return all_classes(self.CLASSES, head)
 
     def annotated_classes(self) -> list[str] | None:
         """The classes that the annotations know; None: that is not stated, so all are taken to be."""

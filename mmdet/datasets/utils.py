@@ -7,6 +7,7 @@ from typing import Any
 from mmcv.runner.hooks import HOOKS, Hook
 from torch import nn
 
+from mmdet.datasets.audit.checks import PANOPTIC_COUNTS, all_classes
 from mmdet.datasets.pipelines.loading import LoadAnnotations, LoadImageFromFile, LoadPanopticAnnotations
 
 # Steps that load an image or its annotations and leave both as they are.
@@ -54,26 +55,34 @@ def _is_loading_step(name: Any) -> bool:
 
 
 def head_num_classes(model: nn.Module) -> dict[str, int]:
-    """``num_classes`` of every part of a model that predicts the data set's classes, by the part's name."""
+    """``num_classes`` of every part of a model that predicts the data set's classes, by the part's name.
+
+    Of heads that tell things from stuff also these counts, by the names of the part and the argument.
+    """
     counts = {}
     for name, module in model.named_modules():
         kinds = {kind.__name__ for kind in type(module).__mro__}
         other = set(name.split('.')) & _OTHER_CLASSES_PARTS or kinds & _OTHER_CLASSES_TYPES
         if not other and isinstance(getattr(module, 'num_classes', None), int):
             counts[name] = module.num_classes
+        own = {key: getattr(module, key, None) for key in PANOPTIC_COUNTS} if '.' not in name and name else {}
+        counts |= {f'{name}.{key}': count for key, count in own.items() if isinstance(count, int)}
     return counts
 
 
-def expected_num_classes(dataset: Any, head: str) -> int:
+def expected_num_classes(dataset: Any, head: str) -> int | None:
     """How many classes a head of a model must predict to fit a data set, or wrappers around one.
 
     Args:
         dataset: with ``CLASSES``; ``num_classes_of(head)``, where it has one, counts for heads of some of them.
-        head: name of the head in the model, such as ``'roi_head.bbox_head'``.
+        head: name of the head in the model, such as ``'roi_head.bbox_head'``, as :func:`head_num_classes` gives it.
+
+    Returns:
+        None where the data set does not say.
     """
     while not hasattr(dataset, 'num_classes_of') and (hasattr(dataset, 'dataset') or hasattr(dataset, 'datasets')):
         dataset = dataset.datasets[0] if hasattr(dataset, 'datasets') else dataset.dataset
-    return dataset.num_classes_of(head) if hasattr(dataset, 'num_classes_of') else len(dataset.CLASSES)
+    return dataset.num_classes_of(head) if hasattr(dataset, 'num_classes_of') else all_classes(dataset.CLASSES, head)
 
 
 @HOOKS.register_module()
@@ -99,13 +108,13 @@ class NumClassCheckHook(Hook):
                 f"CLASSES of {type(dataset).__name__} is the text {names!r}; for one class write ('{names}',)"
             )
         expected = {name: expected_num_classes(dataset, name) for name in head_num_classes(model)}
-        wrong = {name: num for name, num in head_num_classes(model).items() if num != expected[name]}
+        wrong = {name: num for name, num in head_num_classes(model).items() if expected[name] not in (None, num)}
         if wrong:
             listed = ', '.join(f'{name} ({num})' for name, num in wrong.items())
-            numbers = ', '.join(map(str, dict.fromkeys(expected[name] for name in wrong)))
+            cures = dict.fromkeys(f'{_argument(name)}={expected[name]}' for name in wrong)
             raise ValueError(
                 f'num_classes of {listed} does not fit the {len(names)} CLASSES of {type(dataset).__name__}; '
-                f'set num_classes={numbers} in the config'
+                f'set {", ".join(cures)} in the config'
             )
 
     def before_train_epoch(self, runner) -> None:
@@ -115,3 +124,8 @@ class NumClassCheckHook(Hook):
     def before_val_epoch(self, runner) -> None:
         """Check against the validation data."""
         self._check_head(runner)
+
+
+def _argument(name: str) -> str:
+    """The argument of a head that a count of :func:`head_num_classes` stands for."""
+    return name.rpartition('.')[2] if name.endswith(PANOPTIC_COUNTS) else 'num_classes'

@@ -79,7 +79,7 @@ class OutputPaths:
         self._given.add(target)
         real = os.path.realpath(target)
         if real in self._inputs or (source is not None and real == os.path.realpath(source)):
-            raise OutputPathError(f'{target} is an input, which a picture would replace; give another folder')
+            raise OutputPathError(f'{target} is an input, which would be replaced; give another folder')
         return target
 
     def _inside(self, name: str) -> Path:

@@ -52,6 +52,31 @@ def test_error_of_a_class_of_the_user_keeps_its_calls():
         shelf.build(dict(type='Mine'))
 
 
+@pytest.mark.parametrize(
+    ('change', 'text'),
+    [
+        (dict(feat_channels=-1), 'RuntimeError: Trying to create tensor with negative dimension'),
+        (dict(loss_cls=[]), "AttributeError: 'list' object has no attribute 'get'"),
+    ],
+)
+def test_value_that_ends_in_an_error_of_torch_or_python_is_one_line_with_its_place(change, text):
+    head = dict(type='RetinaHead', num_classes=2, in_channels=8, stacked_convs=1)
+    said = shown(lambda: MODELS.build(dict(head, **change)))
+    assert said.startswith(f'error: {text}') and '[in RetinaHead] (MMDET_TRACEBACK=1' in said
+
+
+def test_error_of_torch_in_a_class_of_the_user_keeps_its_calls():
+    shelf = Registry('shelf')
+
+    @shelf.register_module()
+    class Mine:
+        def __init__(self):
+            nn.Conv2d(1, -1, 1)
+
+    with pytest.raises(RuntimeError, match='negative dimension'), reported_errors():
+        shelf.build(dict(type='Mine'))
+
+
 def test_error_outside_a_config_keeps_its_calls():
     with pytest.raises(KeyError), reported_errors():
         {}['a']

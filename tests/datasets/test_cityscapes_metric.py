@@ -38,6 +38,16 @@ def test_without_the_package_it_says_what_to_install(dataset, results, monkeypat
         dataset.evaluate(results, metric='cityscapes', logger='silent')
 
 
+def test_images_of_one_name_in_two_cities_have_files_of_their_own(dataset, results, tmp_path):
+    dataset.data_infos = [dict(filename='ulm/0.png'), dict(filename='../bonn/0.png')]
+    files = dataset.results2txt(results * 2, str(tmp_path / 'out'))
+    assert [Path(file).name for file in files] == ['0_pred.txt', '0_pred_1.txt']
+    assert [Path(file).read_text() for file in files] == ['0_0_car.png 26 0.75\n', '0_0_car_1.png 26 0.75\n']
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {
+        *('0_pred.txt', '0_pred_1.txt', '0_0_car.png', '0_0_car_1.png')
+    }
+
+
 @pytest.fixture
 def scripts(monkeypatch):
     """A stand-in for the package's scripts, which notes what it was given."""

@@ -1,6 +1,7 @@
 """Panoptic data sets."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from mmdet.core.evaluation.panoptic_utils import id2rgb
 from mmdet.datasets import build_dataset
 from mmdet.datasets.api_wrappers import pq_compute_multi_core, pq_compute_single_core
 from mmdet.datasets.coco_panoptic import COCOPanoptic, CocoPanopticDataset
+from mmdet.utils.output_paths import OutputPathError
 
 CATEGORIES = [
     dict(id=4, name='cat', isthing=1),
@@ -110,6 +112,13 @@ def test_perfect_maps_have_quality_100(make):
     assert figures['PQ_copypaste'] == ' '.join(['100.000'] * 9)
 
 
+def test_heads_count_things_stuff_or_both(make):
+    dataset = make(test_mode=True)
+    wanted = {'roi_head.bbox_head': 2, 'semantic_head': 2, 'panoptic_fusion_head': 3, 'panoptic_head': 3, '': 3}
+    wanted |= {'semantic_head.num_things_classes': 2, 'panoptic_fusion_head.num_stuff_classes': 1}
+    assert {name: dataset.num_classes_of(name) for name in wanted} == wanted
+
+
 def test_quality_of_imperfect_maps_and_tables(make, capsys):
     # the cat is 8 of 10 columns, a dog stands where sky is, sky is complete in the second image only
     maps = [columns([(1000, 8), (3, 22), (2, 8), (2001, 24), (3, 2)]), PERFECT[1]]
@@ -128,6 +137,22 @@ def test_unnumbered_label_zero_survives_the_files(make, tmp_path):
     assert list(files) == ['panoptic']
     assert [(s['category_id'], s['area']) for s in first['segments_info']] == [(4, 480), (9, 54 * 48)]
     assert dataset.evaluate_pan_json(files, str(tmp_path / 'out'), 'silent')['PQ_th'] == 100
+
+
+def test_pictures_stay_inside_their_folder_and_never_replace_the_truth(make, tmp_path):
+    dataset = make(test_mode=True)
+    names = (f'{tmp_path}/truth/a.png', '../truth/a.png')
+    dataset.data_infos = [dict(info, segm_file=name) for info, name in zip(dataset.data_infos, names)]
+    files = dataset.results2json(results(PERFECT), str(tmp_path / 'own/out'))
+    listed = [entry['file_name'] for entry in json.loads(Path(files['panoptic']).read_text())['annotations']]
+    assert sorted(str(path) for path in tmp_path.rglob('a.png')) == sorted(
+        str(tmp_path / 'own/panoptic' / name) for name in listed
+    )
+    assert dataset.evaluate_pan_json(files, str(tmp_path / 'own/out'), 'silent')['PQ'] == 100
+    dataset.data_infos[1]['segm_file'] = 'b.png'
+    dataset.seg_prefix = str(tmp_path / 'panoptic')
+    with pytest.raises(OutputPathError, match='panoptic/b.png is an input'):
+        dataset.results2json(results(PERFECT), str(tmp_path / 'out'))
 
 
 def test_objects_are_evaluated_beside(make, tmp_path):

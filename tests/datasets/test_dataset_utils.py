@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
+from mmdet.datasets.audit.checks import check_num_classes
 from mmdet.datasets.utils import (
     NumClassCheckHook,
     expected_num_classes,
@@ -67,6 +68,35 @@ def test_backbones_and_semantic_heads_count_something_else():
     backbone.num_classes = -1
     model = nn.ModuleDict(dict(backbone=backbone, semantic_head=Derived(), bbox_head=head(2)))
     assert head_num_classes(model) == {'bbox_head': 2}
+
+
+def panoptic_head(things, stuff):
+    module = head(things + stuff)
+    module.num_things_classes, module.num_stuff_classes = things, stuff
+    return module
+
+
+def test_counts_of_things_and_stuff_are_compared_where_the_data_say_them():
+    data = SimpleNamespace(CLASSES=('cat', 'dog', 'sky'))
+    model = nn.ModuleDict(dict(fusion=panoptic_head(1, 2)))
+    counts = head_num_classes(model)
+    assert counts == {'fusion': 3, 'fusion.num_things_classes': 1, 'fusion.num_stuff_classes': 2}
+    assert check_num_classes(counts, data.CLASSES) == []  # it is not known which are things
+    of_panoptic = {'num_things_classes': 2, 'num_stuff_classes': 1}
+
+    def expected(name):
+        return of_panoptic.get(name.rpartition('.')[2], 3)
+
+    assert check_num_classes(counts, data.CLASSES, expected) == [
+        'fusion has num_things_classes=1, but the data set has 3 classes (cat, dog, sky). Set num_things_classes=2.',
+        'fusion has num_stuff_classes=2, but the data set has 3 classes (cat, dog, sky). Set num_stuff_classes=1.',
+    ]
+    runner, _ = runner_of(data.CLASSES)
+    runner.model = model
+    NumClassCheckHook().before_train_epoch(runner)
+    runner.data_loader.dataset.num_classes_of = expected
+    with pytest.raises(ValueError, match=r'set num_things_classes=2, num_stuff_classes=1 in the config'):
+        NumClassCheckHook().before_train_epoch(runner)
 
 
 def test_heads_of_panoptic_models_have_numbers_of_their_own():

@@ -20,7 +20,7 @@ CASES = [
     ('model_converters/detectron2pytorch.py', '{empty} {out} 50', 'empty.pth: Ran out of input'),
     ('analysis_tools/coco_error_analysis.py', '{list} {out} --ann {good}', "expected COCO's list of detections"),
     ('analysis_tools/coco_error_analysis.py', '{good} {out} --ann {cut}', 'cut.json is no valid JSON'),
-    ('analysis_tools/get_flops.py', '{cut}', 'cut.json .* cannot be read'),
+    ('analysis_tools/get_flops.py', '{cut}', 'cut.json cannot be read'),
     ('analysis_tools/mixing_report.py', '{list}', 'list.json is no config'),
 ]
 

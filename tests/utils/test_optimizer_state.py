@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmdet.utils.checkpoints.optimizer_state import fit_optimizer_state
+from mmdet.utils.checkpoints.optimizer_state import check_same_kind, fit_optimizer_state
 
 
 class Net(nn.Module):
@@ -46,3 +46,13 @@ def test_state_that_lacks_parameters_says_to_load_weights_only():
     big, big_optimizer = trained(True)
     with pytest.raises(ValueError, match='load_from instead of resume_from'):
         fit_optimizer_state(small_optimizer.state_dict(), small.state_dict(), big, big_optimizer)
+
+
+def test_state_of_another_kind_of_optimizer_is_refused():
+    net, sgd = trained(False)
+    adam = torch.optim.AdamW(net.parameters())
+    check_same_kind(torch.optim.SGD(net.parameters(), 0.5).state_dict(), sgd)
+    with pytest.raises(ValueError, match='it lacks dampening, momentum, nesterov, which SGD has'):
+        check_same_kind(adam.state_dict(), sgd)
+    with pytest.raises(ValueError, match='it lacks amsgrad, betas, eps, which AdamW has'):
+        check_same_kind(sgd.state_dict(), adam)

@@ -12,6 +12,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import mmdet.core.hook  # noqa: F401 - registers the checkpoint hook
+from mmdet.utils.checkpoints.checkpoint import CheckpointMismatchError
+from mmdet.utils.checkpoints.file_check import DamagedCheckpointError
 from mmdet.utils.running.resumable_loader import ResumableLoader
 from mmdet.utils.running.rng import get_rng_state, preserved_rng, set_rng_state
 from mmdet.utils.running.runner import build_runner, resumable
@@ -147,7 +149,7 @@ def test_random_states_survive_a_checkpoint_and_are_preserved():
 def test_checkpoint_without_progress_is_no_point_to_resume_from(tmp_path):
     runner = make_run(tmp_path)
     torch.save({'state_dict': runner.model.state_dict(), 'meta': {}}, tmp_path / 'weights.pth')
-    with pytest.raises(ValueError, match='use load_from'):
+    with pytest.raises(DamagedCheckpointError, match='use load_from'):
         runner.resume(str(tmp_path / 'weights.pth'))
 
 
@@ -185,3 +187,23 @@ def test_runner_of_the_user_keeps_its_own_methods():
 def test_unknown_runner_is_named_with_a_near_one():
     with pytest.raises(KeyError, match="did you mean .*'EpochBasedRunner'"):
         build_runner(dict(type='EpochbasedRuner'))
+
+
+@pytest.mark.parametrize(
+    ('change', 'text'),
+    [
+        (
+            lambda saved: dict(saved, optimizer=dict(state={}, param_groups=[])),
+            'state of its optimizer is not of the one',
+        ),
+        (lambda saved: dict(saved, optimizer={}), "not of the one of the config .'param_groups'"),
+        (lambda saved: dict(saved, optimizer=torch.optim.Adam(Toy().parameters()).state_dict()), 'lacks dampening'),
+    ],
+)
+def test_state_of_another_optimizer_is_told_before_the_first_step(tmp_path, change, text):
+    first = make_run(tmp_path)
+    first.save_checkpoint(str(tmp_path), filename_tmpl='epoch_{}.pth')
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(change(torch.load(path, weights_only=True)), path)
+    with pytest.raises(CheckpointMismatchError, match=f'epoch_1.pth: .*{text}.*load_from'):
+        make_run(tmp_path / 'other').resume(str(path))

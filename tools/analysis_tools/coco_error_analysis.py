@@ -15,6 +15,7 @@ from mmdet.apis.launch import UserError, reported_errors
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.datasets.metrics.coco_errors import AREA_NAMES, CURVES, area_ranges, areas_under, error_curves, mean_curves
 from mmdet.datasets.metrics.coco_metrics import load_results
+from mmdet.utils.output_paths import OutputPaths
 
 import matplotlib
 import numpy as np
@@ -110,7 +111,7 @@ def analyse(metric: str, args: argparse.Namespace) -> np.ndarray:
     """Draw everything for boxes or masks; gives the areas under the curves (7, K + 1, areas), all classes last."""
     coco_gt, coco_dt = load(args, metric)
     folder = Path(args.out_dir, metric)
-    folder.mkdir(parents=True, exist_ok=True)
+    paths = OutputPaths(folder)
     found = error_curves(coco_gt, coco_dt, metric, args.areas)
     everything = np.concatenate([found.precision, mean_curves(found.precision)[:, :, None]], axis=2)
     names = [cat['name'] for cat in coco_gt.load_cats(found.cat_ids)] + [ALL_CLASSES]
@@ -118,13 +119,13 @@ def analyse(metric: str, args: argparse.Namespace) -> np.ndarray:
         for a, area in enumerate(AREA_NAMES):
             if everything[0, 0, k, a] > -1:
                 title = f'{name}, {area} objects'
-                plot_curves(everything[:, :, k, a], found.recalls, title, folder / f'{file_name(name)}-{area}.png')
+                plot_curves(everything[:, :, k, a], found.recalls, title, paths(f'{file_name(name)}-{area}.png'))
     under = areas_under(everything)
     if args.extraplots:
         for k, name in enumerate(names):
-            plot_bars(under[:, k], list(AREA_NAMES), name, folder / f'{file_name(name)}-bars.png')
+            plot_bars(under[:, k], list(AREA_NAMES), name, paths(f'{file_name(name)}-bars.png'))
         anns = [ann for ann in coco_gt.dataset['annotations'] if not ann.get('iscrowd')]
-        plot_sizes(np.array([ann['area'] for ann in anns]), 'all classes', folder / 'sizes.png')
+        plot_sizes(np.array([ann['area'] for ann in anns]), 'all classes', paths('sizes.png'))
     print_table(under[..., 0], names, metric)
     return under
 

@@ -16,7 +16,7 @@ from mmdet.apis.checking.metrics import check_evaluation
 from mmdet.apis.checking.rules import is_whole
 from mmdet.apis.checking.schema import SAVE_KEYS
 from mmdet.apis.checking.unknown_keys import check_known_keys
-from mmdet.apis.checking.values import check_values
+from mmdet.apis.checking.values import check_hook_values, check_values
 from mmdet.core.hook.early_stopping_hook import EarlyStoppingHook
 from mmdet.core.optimizers.builder import check_optimizer
 from mmdet.datasets.builder import DATASETS, PIPELINES
@@ -190,6 +190,7 @@ def _check_hook(name: str, cfg: dict[str, Any]) -> None:
                 f'{did_you_mean(unknown[0], accepted)} It accepts: {", ".join(accepted)}.'
             )
     if accepted is not None:
+        check_hook_values(name, arguments)
         _try_hook(name, cls, arguments)
 
 

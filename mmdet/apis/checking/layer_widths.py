@@ -1,7 +1,6 @@
 """Whether the layers of a model fit each other: one small made image goes through its training before data are read."""
 
 import copy
-import inspect
 import re
 import warnings
 import weakref
@@ -9,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from mmcv.utils import is_seq_of
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from mmdet.core.mask.structures import BitmapMasks
+from mmdet.apis.checking.made_image import detect_on, is_of_config, limit_samples, made_batch, prepare_training
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.utils.configs.config_error import ConfigTypeError, nodes, path_text
 from mmdet.utils.logger import get_root_logger
@@ -24,8 +22,6 @@ from mmdet.utils.running.rng import preserved_rng
 
 SIDE = 128  # px of the made image: a whole number of cells of each stride up to 128
 LARGER_SIDE = 512  # px; of a second image where the first one does not come to the end, as SSD needs it
-MOST_ROIS = 8  # that a head is trained on
-SEMANTIC_STRIDE = 8  # px; of the semantic maps that HTC is given
 # what torch and the heads say of parts that do not fit each other; of numbers that depend on the size of the image
 # another image says other numbers
 MISFIT = re.compile(
@@ -33,6 +29,8 @@ MISFIT = re.compile(
 )
 # how far a stride that a config states may be off the one that the feature maps have, as a factor
 STRIDE_TOLERANCE = 1.5
+# arguments that have an entry for each of a head's feature maps
+PER_LEVEL = ('strides', 'num_grids', 'scale_ranges', 'base_edge_list')
 # arguments that say how wide a part is
 WIDTHS = re.compile(r'(in|out|feat|base|conv_out|fc_out)_channels|embed_dims?|num_feats|roi_feat_size|num_outs')
 
@@ -42,47 +40,33 @@ _checked: 'weakref.WeakSet[nn.Module]' = weakref.WeakSet()  # models that have b
 def check_layers(model: nn.Module, cfg: Mapping[str, Any]) -> None:
     """Pass one made image through a training step of a copy of the model, once for each model.
 
-    What fails for other reasons than layers that do not fit is left to the first step with real data.
-    ``cfg.audit.enable=False`` leaves the check out.
+    Then detects on it, as the first evaluation would. What a model with modules from elsewhere meets beside layers that
+    do not fit is left to the first step with real data. ``cfg.audit.enable=False`` leaves the check out.
 
     Args:
         model: detector without wrapper; neither it nor the random state is changed.
         cfg: config of the run; ``cfg.model`` is what the model was built from.
 
     Raises:
-        ConfigTypeError: a part takes another number of channels, levels or strides than it is given; the text begins
-            with its place in the config.
+        ConfigTypeError: a part takes another number of channels, levels or strides than it is given, or the image ends
+            in another error; the text begins with the part's place in the config.
     """
     wanted = isinstance(cfg.get('model'), Mapping) and (cfg.get('audit') or {}).get('enable', True)
     if not wanted or model in _checked or not hasattr(model, 'forward_train'):
         return
     _checked.add(model)
     try:
-        trial = copy.deepcopy(model).train()
+        trial = copy.deepcopy(model)
     except Exception as error:  # a user's own model may hold what cannot be copied
         get_root_logger().debug(f'the layers are not tried, the model cannot be copied: {error}')
         return
     for module in trial.modules():
-        if isinstance(module, _BatchNorm):  # a map of one cell has no variance
-            module.eval()
-        _limit_samples(module)
+        limit_samples(module)
     with preserved_rng(), torch.no_grad(), warnings.catch_warnings(), _Watch(trial, cfg['model']) as watch:
         warnings.simplefilter('ignore')
-        misfit = watch.misfit_at(SIDE)
-        side = SIDE if watch.finished or misfit is not None else LARGER_SIDE
-        if side != SIDE:
-            misfit = watch.misfit_at(side)
-        # what depends on the size of the image is no matter of the config
-        if misfit is not None and (other := watch.misfit_at(2 * side)) and other.problem == misfit.problem:
+        misfit = _misfit(watch)
+        if misfit is not None:
             raise ConfigTypeError(misfit.line)
-
-
-def _limit_samples(module: nn.Module) -> None:
-    """Let a head train on ``MOST_ROIS`` RoIs: their number has no part in the widths, and most in the time."""
-    samplers = getattr(module, 'bbox_sampler', None) or []
-    for sampler in samplers if isinstance(samplers, list) else [samplers]:
-        if isinstance(getattr(sampler, 'num', None), int):
-            sampler.num = min(sampler.num, MOST_ROIS)
 
 
 class Misfit(NamedTuple):
@@ -90,6 +74,22 @@ class Misfit(NamedTuple):
 
     problem: str  # where and what, in words that no size of an image changes
     line: str  # the same with all that helps
+    of_parts: bool = True  # that do not fit each other; else an error of another kind
+
+
+def _misfit(watch: '_Watch') -> Misfit | None:
+    """What does not fit whatever the size of the image."""
+    first = watch.misfit_at(SIDE)
+    if watch.finished:
+        return None
+    # what depends on the size of the image is no matter of the config
+    if first is not None and first.of_parts:
+        second = watch.misfit_at(2 * SIDE)
+    else:
+        first, second = watch.misfit_at(LARGER_SIDE), first
+        if first is not None and first.of_parts:
+            second = watch.misfit_at(2 * LARGER_SIDE)
+    return first if first is not None and second is not None and first.problem == second.problem else None
 
 
 class Place(NamedTuple):
@@ -124,6 +124,7 @@ class _Watch:
         self.inputs: dict[str, list[tuple[int, ...]]] = {}  # of each part that the config has: shapes of its tensors
         self.side = SIDE
         self.finished = False  # whether an image has come to the end
+        self.doing = ''  # what the image passes through
         self._handles: list[Any] = []
 
     def __enter__(self) -> '_Watch':
@@ -137,19 +138,31 @@ class _Watch:
 
     def misfit_at(self, side: int) -> Misfit | None:
         """What does not fit, with an image of that size; None: nothing that could be found out."""
-        self.side = side
+        self.side, self.doing = side, 'a training step'
         try:
-            self.model.forward_train(**made_batch(self.model, self.cfg, side))
+            prepare_training(self.model)
+            batch = made_batch(self.model, self.cfg, side)
+            self.model.forward_train(**batch)
+            self.doing = 'a detection'
+            detect_on(self.model, batch, side)
             self.finished = True
         except _Found as found:
             return found.misfit
         except Exception as error:
             get_root_logger().debug(f'the trial of layers is left at: {type(error).__name__}: {error}')
             text = str(error).strip().splitlines()[-1:]
-            if not text or not MISFIT.search(text[0]):
-                return None
-            return self._told(self._part_of(error.__traceback__), text[0])
+            if text and MISFIT.search(text[0]):
+                return self._told(self._part_of(error.__traceback__), text[0])
+            return self._failure(error) if is_of_config(error, self.model) else None
         return None
+
+    def _failure(self, error: Exception) -> Misfit:
+        """An error of another kind than parts that do not fit each other."""
+        place = self._place(self._part_of(error.__traceback__))
+        kind = f' ({place.node["type"]})' if isinstance(place.node, Mapping) and 'type' in place.node else ''
+        where = f'model{place.path}{kind}: {self.doing} with a made image ends with {type(error).__name__}'
+        text = ' '.join(str(error).split())
+        return Misfit(where, f'{where}: {text} (audit=dict(enable=False) leaves this trial out)', of_parts=False)
 
     def _look(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         name, args = self.names[id(module)], (*args, *kwargs.values())
@@ -157,6 +170,8 @@ class _Watch:
         if not self._place(name).layer:
             self.inputs[name] = [tuple(feature.shape) for feature in maps]
             self._check_strides(name, module, maps)
+            if name.endswith('head') and args and is_seq_of(args[0], Tensor):
+                self._check_levels(name, module, len(maps))
         if maps:
             self._check_width(name, module, maps[0])
 
@@ -167,6 +182,16 @@ class _Watch:
         layer = self._place(name).layer
         what = f'its layer {layer} takes' if layer else 'it takes'
         raise _Found(self._told(name, f'{what} {width}, and is given {given.shape[axis]}', width))
+
+    def _check_levels(self, name: str, module: nn.Module, count: int) -> None:
+        for key in PER_LEVEL:
+            entries = getattr(module, key, None)
+            if isinstance(entries, list | tuple) and len(entries) != count:
+                raise _Found(
+                    self._told(
+                        name, f'{key} has {len(entries)} entries {list(entries)}, and {count} feature maps come in'
+                    )
+                )
 
     def _check_strides(self, name: str, module: nn.Module, maps: Sequence[Tensor]) -> None:
         strides = stated_strides(module)
@@ -287,51 +312,3 @@ def shapes_text(shapes: Sequence[tuple[int, ...]]) -> str:
         _, width, rows, columns = shapes[0]
         return f'{width} channels of {rows} x {columns}'
     return f'{len(shapes)} levels of {[shape[1] for shape in shapes]} channels'
-
-
-def made_batch(model: nn.Module, cfg: Mapping[str, Any], side: int) -> dict[str, Any]:
-    """One image with one object, as :meth:`forward_train` takes it.
-
-    Args:
-        model: says on which device, and whether it takes proposals, keypoints, ....
-        cfg: of the model.
-        side: of the image, px.
-    """
-    parameter = next(model.parameters(), torch.zeros(1))
-    place: dict[str, Any] = dict(device=parameter.device, dtype=torch.float32)
-    channels = (cfg.get('backbone') or {}).get('in_channels', 3)
-    channels = channels if isinstance(channels, int) else 3
-    box = [side / 4, side / 4, side * 3 / 4, side * 3 / 4]
-    mask = np.zeros((1, side, side), np.uint8)
-    mask[:, side // 4 : side * 3 // 4, side // 4 : side * 3 // 4] = 1
-    shape = (side, side, channels)
-    meta = dict(
-        **dict.fromkeys(('filename', 'ori_filename'), 'made image'),
-        **dict.fromkeys(('ori_shape', 'img_shape', 'pad_shape'), shape),
-        **dict(scale_factor=np.ones(4, np.float32), flip=False, flip_direction=None, batch_input_shape=shape[:2]),
-    )
-    batch = dict(
-        img_metas=[meta],
-        gt_bboxes=[torch.tensor([box], **place)],
-        gt_labels=[torch.zeros(1, dtype=torch.long, device=parameter.device)],
-    )
-    batch['img'] = torch.rand((1, channels, side, side), **place)
-    roi_head = getattr(model, 'roi_head', None)
-    forward_train: Any = model.forward_train
-    taken = inspect.signature(forward_train).parameters
-    if getattr(model, 'with_mask', False) or needs(taken, 'gt_masks'):
-        batch['gt_masks'] = [BitmapMasks(mask, side, side)]
-    if getattr(roi_head, 'with_semantic', False) or 'gt_semantic_seg' in taken:
-        cells = side // SEMANTIC_STRIDE if getattr(roi_head, 'with_semantic', False) else side
-        batch['gt_semantic_seg'] = torch.zeros((1, 1, cells, cells), dtype=torch.long, device=parameter.device)
-    points = getattr(getattr(roi_head, 'keypoint_head', None), 'num_keypoints', None)
-    if points is not None:
-        batch['gt_keypoints'] = [torch.tensor([[[side / 2, side / 2, 2]] * points], **place)]
-    if roi_head is not None and 'rpn_head' not in cfg:
-        batch['proposals'] = [torch.tensor([box], **place)]
-    return batch
-
-
-def needs(parameters: Mapping[str, inspect.Parameter], name: str) -> bool:
-    """Whether a function has that parameter, without a default."""
-    return name in parameters and parameters[name].default is inspect.Parameter.empty

@@ -1,11 +1,12 @@
 """Settings of the suppression of overlapping boxes (``nms=dict(type=...)``), read when the first boxes are there."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmdet.apis.checking.rules import FLAG, NUMBER, POSITIVE, Rule, check_rule, one_of, whole
 from mmdet.ops.nms import NMS_OPS, SOFT_METHODS
-from mmdet.utils.configs.config_error import ConfigKeyError
+from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError
 from mmdet.utils.registry import accepted_arguments, did_you_mean
 
 OLD_NAMES = ('iou_thr',)
@@ -27,14 +28,16 @@ def check_suppression(place: str, cfg: Any) -> None:
 
     Args:
         place: its keys, which errors begin with.
-        cfg: what stands there; anything but a dict is left to others.
+        cfg: what stands there; None is left to others.
 
     Raises:
         ConfigKeyError: an unknown type, or an argument that it does not take.
         ConfigTypeError: a value that cannot be.
     """
-    if not isinstance(cfg, Mapping):
+    if cfg is None:
         return
+    if not isinstance(cfg, Mapping):
+        raise ConfigTypeError(f"{place}: expected a dict such as dict(type='nms', iou_threshold=0.5), got {cfg!r}")
     kind = cfg.get('type', 'nms')
     if kind not in NMS_OPS:
         raise ConfigKeyError(
@@ -49,6 +52,9 @@ def check_suppression(place: str, cfg: Any) -> None:
             )
         if key in RULES:
             check_rule(f'{place}.{key}', value, RULES[key])
+    needed = inspect.signature(NMS_OPS[kind]).parameters.get('iou_threshold')
+    if needed is not None and needed.default is needed.empty and not {'iou_threshold', 'iou_thr'} & set(cfg):
+        raise ConfigKeyError(f"{place}: {kind} needs 'iou_threshold', such as 0.5")
 
 
 def _own_arguments(function: Callable[..., Any]) -> list[str]:

@@ -36,6 +36,8 @@ from mmdet.utils.util_distribution import DEVICES
 PRIORITIES = tuple(Priority.__members__)
 LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 
+WARMUP = number('above 0 and up to 1', lambda value: 0 < value <= 1)
+
 
 def _is_steps(value: Any) -> bool:
     if is_whole(value):
@@ -72,7 +74,7 @@ SETTINGS = {
     'lr_config.step': Rule('a whole number above 0, or a list of such in ascending order', _is_steps),
     'lr_config.gamma': POSITIVE,
     'lr_config.warmup_iters': whole(1),
-    'lr_config.warmup_ratio': number('above 0 and up to 1', lambda value: 0 < value <= 1),
+    'lr_config.warmup_ratio': WARMUP,
     'runner': DICT,
     'runner.max_epochs': whole(1),
     'runner.max_iters': whole(1),
@@ -114,19 +116,56 @@ RUNNER_LENGTHS = {'EpochBasedRunner': 'max_epochs', 'IterBasedRunner': 'max_iter
 MODEL_SETTINGS = {
     **dict.fromkeys(('score_thr', 'min_bbox_size', 'mask_thr_binary', 'conf_thr', 'pos_weight'), NUMBER),
     **dict.fromkeys(('iou_threshold', 'iou_thr', 'pos_iou_thr', 'min_pos_iou', 'pos_fraction'), FRACTION),
+    **dict.fromkeys(('pos_ignore_thr', 'neg_ignore_thr'), FRACTION),
     **dict.fromkeys(('nms_pre', 'max_per_img', 'max_per_image', 'num', 'topk', 'top_k'), whole(1, never=True)),
-    **dict.fromkeys(('num_points', 'local_maximum_kernel', 'corner_topk'), whole(1)),
+    **dict.fromkeys(('num_points', 'corner_topk'), whole(1)),
+    'local_maximum_kernel': Rule('an odd whole number', lambda value: is_whole(value) and value % 2 == 1),
     **dict.fromkeys(('mask_overlap', 'importance_sample_ratio'), FRACTION),
     **dict.fromkeys(('sigma', 'neg_pos_ratio', 'oversample_ratio', 'distance_threshold'), POSITIVE),
     **dict.fromkeys(('mask_thr', 'filter_thr', 'update_thr', 'object_mask_thr'), NUMBER),
     'stuff_area_limit': NOT_NEGATIVE,
     'kernel': one_of(('gaussian', 'linear')),
 }
-# arguments of parts of a model, wherever they stand
+# arguments of parts of a model, wherever they stand: a value, or a list of such
 MODEL_ARGUMENTS = {
-    'loss_weight': NOT_NEGATIVE,
+    **dict.fromkeys(('loss_weight', 'alpha', 'beta', 'gamma', 'ctr_clamp'), NOT_NEGATIVE),
     **dict.fromkeys(('num_queries', 'num_query', 'num_proposals'), whole(1)),
+    **dict.fromkeys(('num_classes', 'num_heads', 'num_points', 'num_levels', 'num_layers', 'roi_feat_size'), whole(1)),
+    **dict.fromkeys(('embed_dims', 'embed_dim', 'feedforward_channels', 'num_feats', 'num_outs'), whole(1)),
+    **dict.fromkeys(('stacked_convs', 'num_csp_blocks', 'num_convs'), whole(0)),
+    **dict.fromkeys(('num_fcs', 'num_cls_fcs', 'num_reg_fcs', 'num_shared_fcs', 'num_shared_convs'), whole(0)),
+    **dict.fromkeys(('widen_factor', 'deepen_factor', 'center_radius', 'octave_base_scale'), POSITIVE),
+    **dict.fromkeys(('dropout', 'attn_drop', 'ffn_drop'), FRACTION),
 }
+CHANNELS = whole(1)  # of arguments that end so: in_channels, feat_channels, ...
+# arguments of hooks, of whichever hook
+HOOK_ARGUMENTS = {
+    **dict.fromkeys(('interval', 'table_interval', 'interval_exp_name'), whole(1, never=True)),
+    **dict.fromkeys(('cumulative_iters', 'cyclic_times', 'num_batches', 'num_images', 'total_iter'), whole(1)),
+    **dict.fromkeys(('patience', 'max_rois', 'profile_iters', 'total_steps'), whole(1)),
+    **dict.fromkeys(('warm_up', 'warmup_iters', 'num_last_epochs', 'num_eval_images'), whole(0)),
+    **dict.fromkeys(('max_keep_ckpts', 'bucket_size_mb'), whole(1, never=True)),
+    **dict.fromkeys(('momentum', 'pct_start', 'step_ratio_up', 'start_percent'), FRACTION),
+    **dict.fromkeys(('bbox_score_thr', 'score_thr'), FRACTION),
+    **dict.fromkeys(('min_lr', 'min_lr_ratio', 'min_momentum', 'min_momentum_ratio', 'min_delta'), NOT_NEGATIVE),
+    **dict.fromkeys(('power', 'div_factor', 'final_div_factor', 'gamma'), POSITIVE),
+    'warmup_ratio': WARMUP,
+}
+
+
+def check_hook_values(place: str, arguments: Mapping[str, Any]) -> None:
+    """Check the arguments of a hook of this package or of mmcv.
+
+    Args:
+        place: of the hook in the config, which errors begin with.
+        arguments: those that the config gives.
+
+    Raises:
+        ConfigTypeError: one has a value that no hook can have.
+    """
+    for key, value in arguments.items():
+        if key in HOOK_ARGUMENTS:
+            check_rule(f'{place}.{key}', value, HOOK_ARGUMENTS[key])
 
 
 def check_values(cfg: Config) -> None:
@@ -150,9 +189,9 @@ def check_values(cfg: Config) -> None:
         for place, key, value in _leaves((cfg.get('model') or {}).get(mode), f'model.{mode}'):
             if key in MODEL_SETTINGS:
                 check_rule(place, value, MODEL_SETTINGS[key])
-    for place, key, value in _leaves(cfg.get('model'), 'model'):
-        if key in MODEL_ARGUMENTS:
-            check_rule(place, value, MODEL_ARGUMENTS[key])
+    for place, key, value in _named_values(cfg.get('model'), 'model'):
+        if key in MODEL_ARGUMENTS or key.endswith('_channels'):
+            check_rule(place, value, MODEL_ARGUMENTS.get(key, CHANNELS))
     _check_thresholds(cfg.get('model') or {})
 
 
@@ -174,6 +213,9 @@ def _check_thresholds(model: Mapping[str, Any]) -> None:
 
 def _check_sections(model: Mapping[str, Any]) -> None:
     """Two-stage detectors read sections of ``train_cfg`` and ``test_cfg``, which may be None but must be there."""
+    for name, part in model.items():
+        if isinstance(part, list | tuple) and not part and name.endswith(('backbone', 'neck', 'head')):
+            raise ConfigTypeError(f"model.{name}: expected a dict with 'type', got {part!r}")
     kind = DETECTORS.get(str(model.get('type')))
     if kind is None or not issubclass(kind, TwoStageDetector):
         return
@@ -199,11 +241,27 @@ def _found(node: Any, keys: list[str], place: str = '') -> Iterator[tuple[str, A
 
 
 def _leaves(node: Any, place: str) -> Iterator[tuple[str, str, Any]]:
-    """Every value of nested dicts and lists that is neither, with its place and its key."""
+    """Every value of nested dicts, and of dicts in lists, with its place and its key."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
     for key, value in items:
         inner = f'{place}[{key}]' if isinstance(key, int) else f'{place}.{key}'
-        if isinstance(value, dict | list | tuple):
+        if isinstance(value, dict) or (isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value)):
             yield from _leaves(value, inner)
-        else:
+        elif not isinstance(key, int):
             yield inner, str(key), value
+
+
+def _named_values(node: Any, place: str) -> Iterator[tuple[str, str, Any]]:
+    """The same, with the entries of lists, to any depth, in the place of lists."""
+    for inner, key, value in _leaves(node, place):
+        for path, part in _entries(value):
+            yield inner + path, key, part
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, list | tuple):
+        yield '', value
+        return
+    for i, part in enumerate(value):
+        for path, inner in _entries(part):
+            yield f'[{i}]{path}', inner

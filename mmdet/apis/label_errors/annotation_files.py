@@ -133,13 +133,7 @@ def mended(source: Source, reports: Sequence[Report], accepted: Collection[str])
     return {**content, 'annotations': list(rows.values())}, counts
 
 
-def write_annotations(content: Mapping[str, Any], path: Path, source: Source) -> None:
-    """Write an annotation file.
-
-    Raises:
-        UserError: it would take the place of the original.
-    """
-    if path.resolve() == source.ann_file.resolve():
-        raise UserError(f'{path} is the original annotation file; give another --out-dir')
+def write_annotations(content: Mapping[str, Any], path: Path) -> None:
+    """Write an annotation file."""
     with atomic_write(path, encoding='utf-8') as file:
         json.dump(content, file)

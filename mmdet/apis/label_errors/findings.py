@@ -12,6 +12,7 @@ from mmdet.apis.label_errors.missing_rate import Rate, estimate_missing_rates
 from mmdet.apis.label_errors.scoring import LEAST, score_images
 from mmdet.apis.label_errors.suggestions import Report, reports_of
 from mmdet.utils import atomic_write
+from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.progress import tracked
 
 DIRECTIVES = 'directives'  # what `apply_findings` is asked for beside suggestions
@@ -62,8 +63,12 @@ def write_findings(findings: Findings, folder: Path, crops: int = 500) -> list[P
         findings: what to write.
         folder: is made where it is not there.
         crops: most pictures on the page.
+
+    Raises:
+        OutputPathError: a file would take the place of an original.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    own_paths = _annotation_paths(findings, folder, 'suggestions')
     rows = tables.image_rows(findings.reports)
     tables.write_csv(tables.IMAGE_COLUMNS, rows, folder / 'images.csv')
     suggested = tables.suggestion_rows(findings.reports, findings.classes)
@@ -77,11 +82,19 @@ def write_findings(findings: Findings, folder: Path, crops: int = 500) -> list[P
     paths = [
         folder / name for name in ('images.csv', 'images.md', 'suggestions.csv', 'missing_rates.json', 'page.html')
     ]
-    for source in findings.sources:
-        path = folder / f'suggestions_{source.name}.json'
-        annotation_files.write_annotations(annotation_files.marked(source, findings.reports), path, source)
-        paths.append(path)
-    return paths
+    for source, path in zip(findings.sources, own_paths):
+        annotation_files.write_annotations(annotation_files.marked(source, findings.reports), path)
+    return paths + own_paths
+
+
+def _annotation_paths(findings: Findings, folder: Path, kind: str) -> list[Path]:
+    """A file of each data set inside ``folder``.
+
+    Raises:
+        OutputPathError: it would take the place of an annotation file that was read.
+    """
+    paths = OutputPaths(folder, inputs=[source.ann_file for source in findings.sources])
+    return [paths(f'{kind}_{source.name}.json') for source in findings.sources]
 
 
 def apply_findings(findings: Findings, folder: Path, what: Sequence[str], least: float = LEAST) -> list[str]:
@@ -98,21 +111,22 @@ def apply_findings(findings: Findings, folder: Path, what: Sequence[str], least:
         A line for each file that says what is in it.
 
     Raises:
-        UserError: there is no such suggestion, or a file would take the place of an original.
+        UserError: there is no such suggestion.
+        OutputPathError: a file would take the place of an original.
     """
     directives = DIRECTIVES in what
     chosen = [entry for entry in what if entry != DIRECTIVES]
     accepted = annotation_files.accepted_names(annotation_files.numbered(findings.reports), chosen, least, [DIRECTIVES])
     advised = advice.advise(findings.rates) if directives else {}
     lines = []
-    for source in findings.sources:
+    paths = _annotation_paths(findings, folder, 'annotations')
+    for source, path in zip(findings.sources, paths):
         content, counts = annotation_files.mended(source, findings.reports, accepted)
         done = [f'{number} {kind}' for kind, number in counts.items()]
         if directives:
             own = advised.get(source.name, {})
             content, given = advice.directed(content, source, findings.reports, own)
             done += [f'{key} of {number} images' for key, number in given.items()]
-        path = folder / f'annotations_{source.name}.json'
-        annotation_files.write_annotations(content, path, source)
+        annotation_files.write_annotations(content, path)
         lines.append(f'{path}: {", ".join(done) or "nothing to change"}')
     return lines

@@ -19,13 +19,13 @@ class BaseEMAHook(Hook):
 
     Args:
         momentum: of the newest weights, in (0, 1).
-        interval: iterations between two updates.
+        interval: iterations between two updates, from 1 on.
         skip_buffers: average parameters only, not buffers.
         resume_from: checkpoint with averages; default: the one that the run was resumed from.
         momentum_fun: iteration -> momentum, in the place of the constant.
 
     Raises:
-        ValueError: ``momentum`` is not in (0, 1).
+        ValueError: ``momentum`` is not in (0, 1), or ``interval`` below 1.
     """
 
     def __init__(
@@ -38,6 +38,8 @@ class BaseEMAHook(Hook):
     ) -> None:
         if not 0 < momentum < 1:
             raise ValueError(f'momentum: expected a number between 0 and 1, got {momentum}')
+        if interval < 1:
+            raise ValueError(f'interval: expected a whole number from 1 on, got {interval} (no hook: never)')
         self.momentum = momentum
         self.interval = interval
         self.skip_buffers = skip_buffers

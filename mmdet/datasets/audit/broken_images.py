@@ -2,6 +2,7 @@
 
 import logging
 import os
+import stat
 
 import torch
 
@@ -22,6 +23,23 @@ class MissingImageError(BrokenImageError, FileNotFoundError):
 def join_prefix(prefix: str | None, filename: str) -> str:
     """Where the image lies: under the prefix, if there is one."""
     return os.path.join(prefix, filename) if prefix else filename
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse what has no end, or waits for somebody to write: pipes and devices, and folders.
+
+    Raises:
+        FileNotFoundError: there is nothing of that name.
+        BrokenImageError: there is something else than a file.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # links that lead round in a circle
+        raise BrokenImageError(f'{path}: {error.strerror}') from error
+    if not stat.S_ISREG(mode):
+        raise BrokenImageError(f'{path} is {"a folder" if stat.S_ISDIR(mode) else "a pipe or a device"}, not a file')
 
 
 class BrokenImages:

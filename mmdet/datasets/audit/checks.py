@@ -11,6 +11,8 @@ from mmdet.utils.registry import did_you_mean
 WITHOUT_IMAGE = 'of images that the file does not have'
 MOSTLY = 0.95  # fraction of boxes that must agree before they are taken for corners
 AREA_TOLERANCE = 0.02  # of a stated area
+# counts beside num_classes, of heads that tell things from stuff
+PANOPTIC_COUNTS = ('num_things_classes', 'num_stuff_classes')
 
 
 class BoxTable(NamedTuple):
@@ -74,28 +76,43 @@ def check_images_left(kept: int, total: int, filtered: Mapping[str, int]) -> lis
     return [f'0 of {total} images are left{": " + reasons if reasons else ""}. Check classes and annotation file.']
 
 
+def all_classes(classes: Sequence[str], head: str) -> int | None:
+    """How many classes a head predicts where data do not tell things from stuff; None of a count that does.
+
+    Args:
+        classes: of the data.
+        head: its name in the model, or that of a count of ``PANOPTIC_COUNTS`` behind it.
+    """
+    return None if head.endswith(PANOPTIC_COUNTS) else len(classes)
+
+
 def check_num_classes(
     num_classes: int | Mapping[str, int] | None,
     classes: Sequence[str] | None,
-    expected: Callable[[str], int] | None = None,
+    expected: Callable[[str], int | None] | None = None,
 ) -> list[str]:
     """Heads (or one number for all) that predict another number of classes than there are.
 
     Args:
         num_classes: of each head, by its name; None: not known.
         classes: of the data set; None: not known.
-        expected: how many classes the head of a name must predict; None: all.
+        expected: how many classes the head of a name must predict, None where that is not known; None: all.
     """
     if num_classes is None or classes is None:
         return []
     heads = num_classes if isinstance(num_classes, Mapping) else {'the head': num_classes}
-    needed = {head: expected(head) if expected else len(classes) for head in heads}
-    return [
-        f'{head} has num_classes={count}, but the data set has {len(classes)} classes ({format_list(classes)}). '
-        f'Set num_classes={needed[head]}.'
-        for head, count in heads.items()
-        if count != needed[head]
-    ]
+    problems = []
+    for head, count in heads.items():
+        part, _, argument = head.rpartition('.')
+        panoptic = argument in PANOPTIC_COUNTS
+        needed = expected(head) if expected else all_classes(classes, head)
+        if needed not in (None, count):
+            part, argument = (part, argument) if panoptic else (head, 'num_classes')
+            problems.append(
+                f'{part} has {argument}={count}, but the data set has {len(classes)} classes ({format_list(classes)}). '
+                f'Set {argument}={needed}.'
+            )
+    return problems
 
 
 def find_unusable_boxes(boxes: BoxTable) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmdet.datasets.audit.annotation_rules import format_list
-from mmdet.datasets.audit.broken_images import BROKEN, BrokenImageError, join_prefix
+from mmdet.datasets.audit.broken_images import BROKEN, BrokenImageError, check_regular, join_prefix
 from mmdet.datasets.audit.image_check import find_loader, load_image, read_image_size
 from mmdet.datasets.pipelines.image_loading import IGNORE_ROTATION, LoadImageFromFile
 from mmdet.utils.running.progress import tracked
@@ -89,14 +89,17 @@ def header_size(path: str, rotating: bool) -> tuple[int, int] | None:
         rotating: follow the orientation that is stored in the file.
 
     Raises:
-        BrokenImageError: there is no such file, or it is empty.
+        BrokenImageError: there is no such file, or it is none of bytes on a disk.
     """
     try:
+        check_regular(path)
         with Image.open(path) as image:
             turned = rotating and image.getexif().get(ORIENTATION) in TURNED
             return image.size[::-1] if turned else image.size
     except FileNotFoundError as err:
         raise BrokenImageError(f'image file not found: {path}') from err
+    except BrokenImageError:
+        raise
     except Exception:  # formats that only OpenCV knows, and files that are broken: who reads them whole says what it is
         return None
 

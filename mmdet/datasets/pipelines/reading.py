@@ -6,7 +6,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from mmdet.datasets.audit.broken_images import BrokenImageError, MissingImageError
+from mmdet.datasets.audit.broken_images import BrokenImageError, MissingImageError, check_regular
 from mmdet.datasets.memory.image_cache import ImageCache
 
 _LOGGER = logging.getLogger('mmdet')
@@ -35,6 +35,7 @@ class FileReader:
 
         Raises:
             MissingImageError: there is no such file.
+            BrokenImageError: it is a folder, a pipe or a device.
         """
         cached = self.cache.get(filename) if self.cache is not None and self.cache.kind == 'encoded' else None
         if cached is not None:
@@ -48,6 +49,8 @@ class FileReader:
         if self._client is None:
             self._client = mmcv.FileClient(**self.file_client_args)
         try:
+            if self.file_client_args.get('backend') == 'disk':
+                check_regular(filename)
             return self._client.get(filename)
         except FileNotFoundError:
             raise MissingImageError(f'image file not found: {filename}') from None

@@ -27,6 +27,7 @@ from mmdet.utils.checkpoints.checkpoint_io import (
     trust_checkpoints,
     write_file,
 )
+from mmdet.utils.checkpoints.content_check import check_numbers, usable_content
 from mmdet.utils.checkpoints.finite import check_finite
 from mmdet.utils.checkpoints.foreign_names import converter_advice
 from mmdet.utils.checkpoints.weight_sources import register_schemes
@@ -78,7 +79,7 @@ class LoadReport(NamedTuple):
         for title, names in (
             ('missing in the file (they keep their initial values)', self.missing),
             ('unexpected in the file (ignored)', self.unexpected),
-            ('of another shape (ignored)', self.mismatched),
+            ('of another shape or kind (ignored)', self.mismatched),
         ):
             if names:
                 more = f' and {len(names) - SHOWN_NAMES} more' if len(names) > SHOWN_NAMES else ''
@@ -86,6 +87,10 @@ class LoadReport(NamedTuple):
         advice = converter_advice(self.unexpected, source)
         lines += [f'  {advice}'] if advice else []
         return '\n'.join(lines)
+
+
+class CheckpointTypeError(ReportedError, TypeError):
+    """A file holds something else than a dict."""
 
 
 class CheckpointMismatchError(ReportedError, RuntimeError):
@@ -108,14 +113,10 @@ def load_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> LoadRepo
     # Files made before torch counted batches lack this buffer, which no detector uses, and those of one part lack that
     # of the others. It stays; torch before 2.2 would set it to 0.
     state_dict.update({k: own[k] for k in own if k.endswith('num_batches_tracked') and k not in state_dict})
-    shapes = {name: tensor.shape for name, tensor in own.items()}
-    mismatched = [
-        f'{name}: file {tuple(tensor.shape)}, model {tuple(shapes[name])}'
-        for name, tensor in state_dict.items()
-        if name in shapes and tensor.shape != shapes[name]
-    ]
+    misfits = {name: misfit(tensor, own[name]) for name, tensor in state_dict.items() if name in own}
+    mismatched = [f'{name}: {text}' for name, text in misfits.items() if text]
     if mismatched:
-        kept = OrderedDict((k, v) for k, v in state_dict.items() if k not in shapes or v.shape == shapes[k])
+        kept = OrderedDict((k, v) for k, v in state_dict.items() if not misfits.get(k))
         kept._metadata = getattr(state_dict, '_metadata', None)  # type: ignore[attr-defined]
         state_dict = kept
     result = model.load_state_dict(state_dict, strict=False)
@@ -124,6 +125,17 @@ def load_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> LoadRepo
     unexpected = list(result.unexpected_keys)
     loaded = [name for name in given if name in state_dict and name not in set(unexpected)]
     return LoadReport(loaded, missing, unexpected, mismatched)
+
+
+def misfit(tensor: Any, own: Any) -> str:
+    """Why a tensor of a file cannot be copied into one of a model; empty: it can."""
+    if not isinstance(tensor, Tensor) or not isinstance(own, Tensor):
+        return '' if isinstance(tensor, Tensor) == isinstance(own, Tensor) else f'file a {type(tensor).__name__}'
+    if tensor.shape != own.shape:
+        return f'file {tuple(tensor.shape)}, model {tuple(own.shape)}'
+    if own.is_floating_point() != tensor.is_floating_point():
+        return f'file {tensor.dtype}, model {own.dtype}'
+    return ''
 
 
 def upgraded(model: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -153,13 +165,16 @@ def read_checkpoint(
     Raises:
         FileNotFoundError, ConnectionError: there is no such file.
         UnsafeCheckpointError: see :func:`mmdet.utils.checkpoints.checkpoint_io.read_file`.
-        TypeError: the file holds no dict.
+        CheckpointTypeError: the file holds no dict.
+        DamagedCheckpointError: it is damaged, or holds something else than weights by their names.
     """
     with trust_checkpoints(trusted):
         content = CheckpointLoader.load_checkpoint(os.fspath(filename), map_location, logger or get_root_logger())
     if not isinstance(content, dict):
-        raise TypeError(f'{filename}: expected a dict with weights, the file holds a {type(content).__name__}')
-    return content
+        raise CheckpointTypeError(
+            f'{filename}: expected a dict with weights, the file holds a {type(content).__name__}'
+        )
+    return usable_content(content, os.fspath(filename))
 
 
 def load_checkpoint(
@@ -217,7 +232,9 @@ def load_with_report(
     """Load what fits; gives the content of the file and how it fitted. Arguments as of :func:`load_checkpoint`."""
     checkpoint = read_checkpoint(filename, map_location, logger, trusted)
     state_dict = checkpoint.get('state_dict', checkpoint)
-    report = load_state_dict(model, _renamed(state_dict, revise_keys))
+    state_dict = _renamed(state_dict, revise_keys)
+    report = load_state_dict(model, state_dict)
+    check_numbers(state_dict, report.loaded, os.fspath(filename))
     # averages that a hook keeps in the model begin as the weights where a file has none
     return checkpoint, report._replace(missing=[name for name in report.missing if not name.startswith('ema_')])
 
@@ -247,6 +264,8 @@ def check_classes(saved: Any, wanted: Any, filename: str | os.PathLike[str], adv
 def _renamed(state_dict: dict[str, Tensor], revise_keys: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
     renamed = OrderedDict()
     for name, tensor in state_dict.items():
+        if not isinstance(name, str):  # of a file that is no state dict
+            continue
         for pattern, replacement in revise_keys:
             name = re.sub(pattern, replacement, name)
         renamed[name] = tensor

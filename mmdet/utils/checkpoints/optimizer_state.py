@@ -5,6 +5,16 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+# settings that releases of torch or schedules have added to all kinds
+LATER_SETTINGS = {
+    'foreach',
+    'maximize',
+    'capturable',
+    'differentiable',
+    'fused',
+    'decoupled_weight_decay',
+    'initial_lr',
+}
 BUFFER_SUFFIXES = ('running_mean', 'running_var', 'num_batches_tracked')
 
 
@@ -47,6 +57,18 @@ def fit_optimizer_state(
         'state': {renumber[number]: value for number, value in saved['state'].items() if number not in gone},
         'param_groups': [group for group in groups if group['params']],
     }
+
+
+def check_same_kind(saved: dict[str, Any], optimizer: Optimizer) -> None:
+    """Refuse the state of an optimizer of another kind, which torch takes, and which fails at the first step.
+
+    Raises:
+        ValueError: settings of the optimizer are missing in the state.
+    """
+    own = {key for group in optimizer.param_groups for key in group} - LATER_SETTINGS
+    missing = sorted(own - {key for group in saved['param_groups'] for key in group})
+    if missing:
+        raise ValueError(f'it lacks {", ".join(missing)}, which {type(optimizer).__name__} has')
 
 
 def _same_shapes(state: dict[int, dict[str, Any]], names: dict[int, str], state_dict: dict[str, Tensor]) -> bool:

@@ -4,10 +4,12 @@ Both go through the key-value store that the processes met at, so no collective 
 backend (ten minutes with NCCL) ends a process that waits for another.
 """
 
+import contextlib
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import _get_default_store
@@ -15,6 +17,7 @@ from torch.distributed.distributed_c10d import _get_default_store
 FAILURE, FAILURES = 'mmdet/failure', 'mmdet/failures'  # the first reason, and how many there are
 INTERVAL = 0.5  # seconds from one look at the store to the next
 GRACE = 4 * INTERVAL  # seconds for the others to read why, before the store may end with its process
+_last_actions: list[Callable[[], None]] = []  # of this process, before the failure of another ends it
 
 
 def is_grouped() -> bool:
@@ -70,9 +73,26 @@ def _watch() -> None:
     while is_grouped():
         reason = failure_of_another()
         if reason is not None:
+            for action in _last_actions:
+                with contextlib.suppress(OSError):  # a disk that is full must not keep this process
+                    action()
             print(f'error: the run ends, since another process has failed: {reason}', file=sys.stderr, flush=True)
             os._exit(1)
         time.sleep(INTERVAL)
+
+
+@contextlib.contextmanager
+def before_group_ends(action: Callable[[], None]) -> Iterator[None]:
+    """Do something before the failure of another process ends this one, if that comes within.
+
+    Args:
+        action: is called in the thread that looks for failures, beside what the main thread does.
+    """
+    _last_actions.append(action)
+    try:
+        yield
+    finally:
+        _last_actions.remove(action)
 
 
 def wait_for_first(name: str) -> None:

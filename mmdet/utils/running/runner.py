@@ -15,9 +15,10 @@ from torch import distributed as dist
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from mmdet.utils.checkpoints.checkpoint import load_checkpoint, save_checkpoint, unwrap_model
+from mmdet.utils.checkpoints.checkpoint import CheckpointMismatchError, load_checkpoint, save_checkpoint, unwrap_model
 from mmdet.utils.checkpoints.checkpoint_io import MapLocation, point_latest
-from mmdet.utils.checkpoints.optimizer_state import fit_optimizer_state
+from mmdet.utils.checkpoints.content_check import check_progress
+from mmdet.utils.checkpoints.optimizer_state import check_same_kind, fit_optimizer_state
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.running.log_buffer import DeviceLogBuffer
 from mmdet.utils.running.resumable_loader import ResumableLoader
@@ -169,16 +170,23 @@ class ResumableRunner(_Mixin):
         # tensors go to the model's device when they are copied, whatever device they were saved from
         advice = 'A run goes on only with the same model; to start from these weights use load_from.'
         content = load_checkpoint(self.model, checkpoint, 'cpu', logger=self.logger, complete=advice)
-        meta = content.get('meta', {})
-        if 'epoch' not in meta or 'iter' not in meta:
-            raise ValueError(f'{checkpoint} has weights only, no epoch and iter; use load_from instead of resume_from')
+        check_progress(content, checkpoint)
+        meta = content['meta']
         state = content.get('runner_state') or {}
         self._epoch, self._iter = meta['epoch'], self._rescaled_iter(meta['iter'], state)
         if self._by_iter:
             self._inner_iter = self._iter
         self._resume_meta(meta)
-        if resume_optimizer and 'optimizer' in content:
-            self._resume_optimizer(content)
+        if resume_optimizer and content.get('optimizer') is None:
+            self.logger.warning(f'{checkpoint} has no state of the optimizer: momentum and the like begin anew')
+        elif resume_optimizer:
+            try:
+                self._resume_optimizer(content)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+                raise CheckpointMismatchError(
+                    f'{checkpoint}: the state of its optimizer is not of the one of the config ({error}); a run goes '
+                    'on only with the same optimizer; to start from these weights use load_from'
+                ) from error
         waiting = state.get('gradients') or {}
         for name, parameter in unwrap_model(self.model).named_parameters():
             if name in waiting:
@@ -230,16 +238,18 @@ class ResumableRunner(_Mixin):
     def _resume_meta(self, meta: dict[str, Any]) -> None:
         """What hooks have left (best score, loss scale) comes from the file, what is said of this run stays."""
         own = dict(self.meta or {})
-        messages = {**own.pop('hook_msgs', {}), **meta.get('hook_msgs', {})}
+        messages = {**own.pop('hook_msgs', {}), **(meta.get('hook_msgs') or {})}
         self.meta = {**meta, **own, 'hook_msgs': messages}
 
     def _resume_optimizer(self, content: dict[str, Any]) -> None:
         saved, model = content['optimizer'], unwrap_model(self.model)
         if isinstance(self.optimizer, Optimizer):
+            check_same_kind(saved, self.optimizer)
             saved = fit_optimizer_state(saved, content['state_dict'], model, self.optimizer)
             self.optimizer.load_state_dict(saved)
         else:
             for key, optimizer in self.optimizer.items():
+                check_same_kind(saved[key], optimizer)
                 optimizer.load_state_dict(saved[key])
 
     def _resume_loader(self, loader: ResumableLoader) -> None:

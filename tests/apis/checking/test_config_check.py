@@ -8,10 +8,13 @@ from mmcv import Config
 from mmcv.runner import HOOKS, Hook
 
 from mmdet.apis.checking.config_check import check_config, check_pipeline
+from mmdet.apis.checking.values import HOOK_ARGUMENTS
 from mmdet.core.optimizers.builder import build_optimizer, check_optimizer
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import compat_cfg
+from mmdet.utils.configs.config_error import ConfigTypeError
+from mmdet.utils.configs.kinds import argument_hints
 
 ROOT = Path(__file__).resolve().parents[3]
 PIPELINE = [
@@ -77,6 +80,43 @@ def test_a_right_config_passes_and_stays_as_it_is():
 def test_mistake_is_reported_with_its_place(edits, text):
     with pytest.raises((KeyError, TypeError), match=text):
         check_config(config(**edits))
+
+
+COUNTED = [
+    ('NumClassCheckHook', {}),
+    ('ExpMomentumEMAHook', dict(interval=0)),
+    ('ExpMomentumEMAHook', dict(interval=-1)),
+    ('ExpMomentumEMAHook', dict(total_iter=0)),
+    ('LinearMomentumEMAHook', dict(warm_up=-1)),
+    ('EarlyStoppingHook', dict(patience=0)),
+    ('EarlyStoppingHook', dict(min_delta=-0.1)),
+    ('CheckInvalidLossHook', dict(interval=0)),
+    ('MemoryProfilerHook', dict(interval=0)),
+    ('FeatureMapHook', dict(num_images=0)),
+    ('SyncNormHook', dict(num_last_epochs=-3)),
+    ('YOLOXModeSwitchHook', dict(num_last_epochs=-1)),
+    ('EmbeddingProjectionHook', dict(score_thr=3)),
+]
+
+
+@pytest.mark.parametrize(('name', 'arguments'), COUNTED)
+def test_arguments_of_hooks_have_ranges(name, arguments):
+    hooks = [dict(type='TextLoggerHook')], [dict(type=name, **arguments)]
+    if not arguments:
+        check_config(config(custom_hooks=hooks[1]))
+        return
+    (key,) = arguments
+    with pytest.raises(ConfigTypeError, match=rf'^custom_hooks\[0\].*{key}: expected a (whole )?number from [01]'):
+        check_config(config(custom_hooks=hooks[1]))
+
+
+def test_every_whole_number_of_a_hook_has_a_range():
+    missing = []
+    for name, cls in HOOKS.module_dict.items():
+        if cls.__module__.startswith(('mmdet.', 'mmcv.')):
+            hints = argument_hints(cls)
+            missing += [(name, key) for key, hint in hints.items() if hint is int and key not in HOOK_ARGUMENTS]
+    assert not missing
 
 
 def test_list_of_annotation_files_may_have_separate_eval():

@@ -7,7 +7,8 @@ import torch
 from mmcv import Config
 from tiny import ROOT, write_config
 
-from mmdet.apis.checking.layer_widths import check_layers, made_batch
+from mmdet.apis.checking.layer_widths import check_layers
+from mmdet.apis.checking.made_image import made_batch
 from mmdet.models import build_detector
 from mmdet.utils.configs.config_error import ConfigError
 
@@ -26,6 +27,7 @@ def mask_rcnn(tiny):
         type='FCNMaskHead', num_convs=1, in_channels=16, conv_out_channels=16, num_classes=2
     )
     cfg['train_cfg']['rcnn']['mask_size'] = 28
+    cfg['test_cfg']['rcnn']['mask_thr_binary'] = 0.5
     return cfg
 
 
@@ -58,7 +60,20 @@ def detr(_):
     return dict(cfg, backbone=dict(RESNET, out_indices=(3,)))
 
 
-MODELS = dict(faster_rcnn=copy.deepcopy, mask_rcnn=mask_rcnn, retinanet=retinanet, yolox=yolox, detr=detr)
+def solo(_):
+    head = dict(
+        type='SOLOHead', num_classes=2, in_channels=16, feat_channels=16, stacked_convs=1, num_grids=[8, 7, 6, 5, 4],
+        strides=[8, 8, 16, 32, 32], scale_ranges=((1, 96), (48, 192), (96, 384), (192, 768), (384, 2048)),
+        norm_cfg=dict(type='GN', num_groups=4), loss_mask=dict(type='DiceLoss', use_sigmoid=True),
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True),
+    )  # fmt: skip
+    test_cfg = dict(
+        nms_pre=9, score_thr=0.1, mask_thr=0.5, filter_thr=0.05, kernel='gaussian', sigma=2.0, max_per_img=9
+    )
+    return dict(type='SOLO', backbone=RESNET, neck=dict(FPN, num_outs=5), mask_head=head, test_cfg=test_cfg)
+
+
+MODELS = dict(solo=solo, faster_rcnn=copy.deepcopy, mask_rcnn=mask_rcnn, retinanet=retinanet, yolox=yolox, detr=detr)
 
 
 @pytest.fixture(scope='module')
@@ -107,6 +122,11 @@ MISFITS = [
     ('yolox', 'neck.in_channels', [32, 64, 96], r'^model.neck .*in_channels=\[32, 64, 128\] would fit'),
     ('yolox', 'bbox_head.in_channels', 48, r'^model.bbox_head .*in_channels=32 would fit'),
     ('yolox', 'bbox_head.strides', [8, 16], r'^model.bbox_head .*has 2 strides \[8, 16\], and 3 feature maps'),
+    ('solo', 'mask_head.num_grids', [8, 7, 6, 5],
+     r'^model.mask_head \(SOLOHead\): num_grids has 4 entries \[8, 7, 6, 5\], and 5 feature maps come in'),
+    ('solo', 'mask_head.strides', [8, 8, 16, 32], r'^model.mask_head .* strides has 4 entries .* 5 feature maps come'),
+    ('solo', 'mask_head.scale_ranges', [(1, 96), (48, 2048)], r'^model.mask_head .* scale_ranges has 2 entries'),
+    ('solo', 'neck.num_outs', 4, r'^model.mask_head .*and 4 feature maps come in'),
     ('detr', 'bbox_head.in_channels', 65, r'^model.bbox_head .*in_channels=64 would fit'),
     ('detr', 'bbox_head.transformer.decoder.transformerlayers.attn_cfgs.embed_dims', 128, r'^model.bbox_head.transf'),
 ]  # fmt: skip
@@ -130,6 +150,61 @@ def test_what_depends_on_the_size_of_the_image_is_no_misfit(models, monkeypatch)
 
     def fails(img, **_):
         return img.new_zeros(img.shape[-1]) + img.new_zeros(3)
+
+    monkeypatch.setattr(model, 'forward_train', fails)
+    check_layers(model, dict(model=models['retinanet']))
+
+
+FAILURES = [
+    (
+        'mask_rcnn',
+        'test_cfg.rcnn.mask_thr_binary',
+        None,
+        r'^model.roi_head.mask_head \(FCNMaskHead\): a detection with a ',
+    ),
+    (
+        'yolox',
+        'train_cfg',
+        None,
+        r"^model.bbox_head \(YOLOXHead\): a training step with .*AttributeError: .*'assigner'",
+    ),
+    (
+        'yolox',
+        'test_cfg',
+        None,
+        r'^model.bbox_head \(YOLOXHead\): a detection with a made image ends with AttributeError',
+    ),
+    ('retinanet', 'test_cfg.nms', dict(type='nms'), r'^model.bbox_head .* a detection .*TypeError: .*iou_threshold'),
+]
+
+
+@pytest.mark.parametrize(('name', 'key', 'value', 'text'), FAILURES, ids=lambda value: str(value)[:40])
+def test_other_errors_of_training_and_detection_are_told_before_data(models, name, key, value, text):
+    cfg = copy.deepcopy(models[name])
+    *path, last = key.split('.')
+    node = cfg
+    for part in path:
+        node = node[part]
+    node[last] = value
+    with pytest.raises(ConfigError, match=f'{text}.*audit=dict.enable=False. leaves this trial out.$'):
+        check_layers(build_detector(copy.deepcopy(cfg)), dict(model=cfg))
+
+
+class Elsewhere(torch.nn.Module):
+    """A module that is not of this package."""
+
+
+@pytest.mark.parametrize(
+    ('error', 'own'),
+    [(KeyError('domain of the made image'), True), (RuntimeError('no kernel for cpu'), True), (KeyError('x'), False)],
+)
+def test_errors_of_images_devices_and_modules_from_elsewhere_are_left(models, monkeypatch, error, own):
+    model = build_detector(copy.deepcopy(models['retinanet']))
+    if not own:
+        model.extra = Elsewhere()
+
+    def fails(img, **_):
+        raise error
 
     monkeypatch.setattr(model, 'forward_train', fails)
     check_layers(model, dict(model=models['retinanet']))

@@ -11,7 +11,12 @@ from mmdet.utils.configs.config_error import ConfigError
 CONFIG = dict(
     model=dict(
         type='FasterRCNN',
-        roi_head=dict(type='StandardRoIHead', bbox_head=dict(loss_cls=dict(loss_weight=1.0))),
+        roi_head=dict(
+            type='StandardRoIHead',
+            in_channels=[8, [16]],
+            loss_cls=dict(gamma=0),
+            bbox_head=dict(loss_cls=dict(loss_weight=1.0)),
+        ),
         train_cfg=dict(
             rcnn=dict(
                 assigner=dict(pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5),
@@ -87,6 +92,26 @@ def test_right_values_pass():
             r'^model.train_cfg.rcnn.assigner.neg_iou_thr: expected a number from 0',
         ),
         ('model.train_cfg.rcnn.assigner.min_pos_iou', [-1, 2, '0.3'], r'min_pos_iou: expected a number from 0 to 1'),
+        ('model.roi_head', [[], ()], "model.roi_head: expected a dict with 'type', got"),
+        (
+            'model.test_cfg.rcnn.0.local_maximum_kernel',
+            [4, 0, '3'],
+            'local_maximum_kernel: expected an odd whole number',
+        ),
+        ('model.test_cfg.rcnn.0.score_thr', [[0.5]], 'score_thr: expected a number, got'),
+        (
+            'model.roi_head.bbox_head.fc_out_channels',
+            [0, -1, '8', 2.5],
+            'fc_out_channels: expected a whole number from 1',
+        ),
+        (
+            'model.roi_head.in_channels',
+            [[8, 0], [[8], ['16']]],
+            r'in_channels\[1\].*: expected a whole number from 1 on',
+        ),
+        ('model.roi_head.num_classes', [0, -1], 'num_classes: expected a whole number from 1 on'),
+        ('model.roi_head.loss_cls.gamma', [-1], 'gamma: expected a number from 0 on'),
+        ('model.roi_head.widen_factor', [0, -0.5], 'widen_factor: expected a number above 0'),
         ('device', ['gpu', 'cuda:0', 3], "device: expected 'cuda' or 'cpu', got "),
         ('model.test_cfg.rcnn.0.kernel', ['gaus', 2], "kernel: expected 'gaussian' or 'linear'"),
         ('model.test_cfg.rcnn.0.topk', [0, -5, '100'], 'topk: expected a whole number from 1 on'),

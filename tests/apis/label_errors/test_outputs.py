@@ -17,6 +17,7 @@ from mmdet.apis.label_errors.missing_rate import Rate
 from mmdet.apis.label_errors.page import SUGGESTED, picture
 from mmdet.apis.launch import UserError
 from mmdet.datasets.builder import build_dataset
+from mmdet.utils.output_paths import OutputPathError
 
 
 @pytest.fixture(scope='module')
@@ -100,14 +101,25 @@ def test_unknown_suggestion_is_refused_with_the_nearest_name(world, tmp_path):
         apply_findings(world.findings, tmp_path, ['directive'])
 
 
-def test_original_is_never_overwritten(world, originals):
-    source = world.findings.sources[0]
-    renamed = world.findings._replace(sources=[source])
-    target = world.folder / 'annotations_real.json'
-    target.symlink_to(world.folder / 'real.json')
-    with pytest.raises(UserError, match='is the original annotation file'):
-        apply_findings(renamed, world.folder, ['all'])
-    target.unlink()
+@pytest.mark.parametrize('original', ['real', 'clean'])
+def test_no_original_is_overwritten_under_any_name(world, originals, tmp_path, original):
+    (tmp_path / 'annotations_clean.json').symlink_to(world.folder / f'{original}.json')
+    (tmp_path / 'suggestions_clean.json').symlink_to(world.folder / f'{original}.json')
+    before = (world.folder / f'{original}.json').read_bytes()
+    with pytest.raises(OutputPathError, match='annotations_clean.json is an input'):
+        apply_findings(world.findings, tmp_path, ['all'])
+    with pytest.raises(OutputPathError, match='suggestions_clean.json is an input'):
+        write_findings(world.findings, tmp_path, crops=1)
+    assert (world.folder / f'{original}.json').read_bytes() == before and len(list(tmp_path.iterdir())) == 2
+
+
+def test_files_of_data_sets_with_paths_as_names_stay_inside_the_folder(world, tmp_path):
+    sources = [s._replace(name=name) for s, name in zip(world.findings.sources, ('/day/real', '../../clean'))]
+    apply_findings(world.findings._replace(sources=sources), tmp_path / 'out', ['directives'])
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*.json')} == {
+        'out/annotations_/day/real.json',
+        'out/annotations_../clean.json',
+    }
 
 
 def test_directives_are_read_by_the_pipeline_that_trains(world, tmp_path, originals):

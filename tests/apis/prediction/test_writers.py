@@ -15,6 +15,7 @@ from mmdet.apis.prediction.predictor import Prediction
 from mmdet.apis.prediction.run import Numbering, Outputs, build_writers
 from mmdet.apis.prediction.sources import Item, Source
 from mmdet.apis.prediction.writers import CocoJson, Csv, Lines, OutputError, Pictures, Video, Window, YoloText
+from mmdet.utils.output_paths import OutputPathError
 
 CLASSES = ('cat', 'dog')
 MASK = np.zeros((50, 100), bool)
@@ -116,6 +117,21 @@ def test_outputs_follow_source_and_options(source, outputs, kinds, tmp_path, mon
     assert [type(writer) for writer in writers] == kinds
     for writer in writers:
         writer.close()
+
+
+def test_video_in_the_folder_of_its_source_does_not_replace_it(tmp_path):
+    clip = tmp_path / 'clip.mp4'
+    clip.write_bytes(b'a video')
+    frames = FRAMES._replace(title='clip', video=clip)
+    with pytest.raises(OutputPathError, match='clip.mp4 is an input'):
+        build_writers(Model(), frames, Outputs(out_dir=str(tmp_path), kinds=('video',)), Numbering(CLASSES))
+    (video,) = build_writers(
+        Model(), frames, Outputs(out_dir=str(tmp_path / 'a'), kinds=('video',)), Numbering(CLASSES)
+    )
+    assert video.path == tmp_path / 'a/clip.mp4' and clip.read_bytes() == b'a video'
+    outside = frames._replace(title='../../b')
+    (video,) = build_writers(Model(), outside, Outputs(out_dir=str(tmp_path), kinds=('video',)), Numbering(CLASSES))
+    assert video.path == tmp_path / 'b.mp4'
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from mmcv import Config
 
 from mmdet.apis.report import Settings, collect, page, write_page
 from mmdet.apis.report.page import confusions, difference, number
+from mmdet.utils.output_paths import OutputPathError
 
 
 def read(path):
@@ -54,6 +55,18 @@ def test_page_with_pictures_as_files_links_them(run, tmp_path):
     links = [image['src'] for image in data['images'].values()]
     assert len(set(links)) == len(links) and all(link.startswith('some%20pictures/') for link in links)
     assert all((tmp_path / link.replace('%20', ' ')).stat().st_size for link in links)
+
+
+def test_page_whose_pictures_would_replace_photos_is_refused(run, tmp_path):
+    photo = tmp_path / 'photos/day/a.jpg'
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b'a photo')
+    image = np.zeros((8, 8, 3), np.uint8)
+    place = page.Pictures(100, tmp_path / 'photos', tmp_path, [str(photo)])
+    assert place.link(image, '../b.png') == 'photos/b.jpg' and place.link(image, '/b.png') == 'photos/b_1.jpg'
+    with pytest.raises(OutputPathError, match='day/a.jpg is an input'):
+        place.link(image, 'day/a.png')
+    assert photo.read_bytes() == b'a photo'
 
 
 def test_page_of_two_runs_has_both_and_their_differences(run, tmp_path):

@@ -1,5 +1,7 @@
 """Headers of image files: all of them, with the orientation as training sees it."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -59,3 +61,24 @@ def test_size_is_compared_whenever_an_image_is_loaded(tmp_path):
     results['img_info']['width'] = 65
     with pytest.raises(BrokenImageError, match='do not fit$'):
         LoadImageFromFile(color_type='color_ignore_orientation')(dict(results))
+
+
+def make_fifo(path):
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ('make', 'text'),
+    [
+        (make_fifo, 'is a pipe or a device, not a file'),
+        (lambda path: path.symlink_to('/dev/zero'), 'is a pipe or a device, not a file'),
+        (lambda path: path.mkdir(), 'is a folder, not a file'),
+        (lambda path: path.symlink_to(path), 'Too many levels of symbolic links'),
+    ],
+)
+def test_what_is_no_file_neither_hangs_nor_fills_the_memory(tmp_path, make, text):
+    make(tmp_path / 'a.jpg')
+    with pytest.raises(BrokenImageError, match=f'a.jpg:? {text}'):
+        header_size(str(tmp_path / 'a.jpg'), True)
+    with pytest.raises(BrokenImageError, match=f'a.jpg:? {text}'):
+        LoadImageFromFile()(dict(img_info=dict(filename='a.jpg'), img_prefix=str(tmp_path)))

@@ -22,9 +22,21 @@ def rotten(content):
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
+def in_directory(offset, value):
+    """A change of the first entry of the zip file's directory: 8 are its flags, 46 and after its name."""
+
+    def damage(content):
+        place = content.index(b'PK\x01\x02') + offset
+        return content[:place] + value + content[place + len(value) :]
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ('damage', 'text'),
     [
+        (in_directory(50, b'\xe9'), 'is cut off or damaged .*take an earlier checkpoint'),
+        (in_directory(8, b'\x01\x00'), 'is cut off or damaged .*encrypted'),
         (lambda c: c[: len(c) // 2], 'is cut off or damaged .*take an earlier checkpoint'),
         (lambda c: c[:-1], 'is cut off or damaged'),
         (rotten, 'checksum of .*data/0 is wrong'),

@@ -107,6 +107,19 @@ def delta2bbox(
 onnx_delta2bbox = delta2bbox  # the name of its former batched twin
 
 
+def check_statistics(means: Sequence[float], stds: Sequence[float]) -> None:
+    """Refuse means and deviations that are not four each: the others would be left out without a word.
+
+    Raises:
+        ValueError: they are not, or a deviation is 0.
+    """
+    for name, values in (('target_means', means), ('target_stds', stds)):
+        if len(values) != 4:
+            raise ValueError(f'{name}: expected four numbers, of dx, dy, dw and dh, got {list(values)}')
+    if 0 in stds:
+        raise ValueError(f'target_stds: expected numbers other than 0, got {list(stds)}')
+
+
 def check_same_number(bboxes: Tensor, others: Tensor, name: str) -> None:
     """Check that two sets of boxes correspond row by row.
 
@@ -138,6 +151,7 @@ class DeltaXYWHBBoxCoder(BaseBBoxCoder):
         ctr_clamp: int = 32,
     ) -> None:
         super().__init__()
+        check_statistics(target_means, target_stds)
         self.means = target_means
         self.stds = target_stds
         self.clip_border = clip_border

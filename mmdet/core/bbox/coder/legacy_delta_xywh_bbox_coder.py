@@ -12,6 +12,7 @@ from mmdet.core.bbox.coder.delta_xywh_bbox_coder import (
     ZEROS,
     bbox2delta,
     check_same_number,
+    check_statistics,
     delta2bbox,
 )
 
@@ -32,6 +33,7 @@ class LegacyDeltaXYWHBBoxCoder(BaseBBoxCoder):
 
     def __init__(self, target_means: Sequence[float] = ZEROS, target_stds: Sequence[float] = ONES) -> None:
         super().__init__()
+        check_statistics(target_means, target_stds)
         self.means = target_means
         self.stds = target_stds
 

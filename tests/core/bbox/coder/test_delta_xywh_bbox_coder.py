@@ -1,10 +1,11 @@
 import math
 
+import pytest
 import torch
 from bbox_coders_cases import BOX, some_boxes
 from torch.testing import assert_close
 
-from mmdet.core.bbox.coder import DeltaXYWHBBoxCoder
+from mmdet.core.bbox.coder import DeltaXYWHBBoxCoder, LegacyDeltaXYWHBBoxCoder
 from mmdet.core.bbox.coder.delta_xywh_bbox_coder import bbox2delta, delta2bbox, denormalise, normalise
 
 
@@ -56,3 +57,17 @@ def test_delta_decode_empty_keeps_width():
 def test_delta_gradcheck():
     rois, deltas = some_boxes(3).double(), torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda d: delta2bbox(rois, d, max_shape=(20, 20)), deltas)
+
+
+@pytest.mark.parametrize('cls', [DeltaXYWHBBoxCoder, LegacyDeltaXYWHBBoxCoder])
+@pytest.mark.parametrize(
+    ('arguments', 'text'),
+    [
+        (dict(target_means=[0.0, 0.0, 0.0]), r'target_means: expected four numbers, .* got \[0.0, 0.0, 0.0\]'),
+        (dict(target_stds=[0.1] * 5), 'target_stds: expected four numbers'),
+        (dict(target_stds=[0.1, 0.1, 0.0, 0.2]), 'target_stds: expected numbers other than 0'),
+    ],
+)
+def test_delta_coder_refuses_statistics_that_are_not_four(cls, arguments, text):
+    with pytest.raises(ValueError, match=text):
+        cls(**arguments)
