@@ -43,6 +43,7 @@ BOX_TOLERANCE, SCORE_TOLERANCE = 0.01, 1e-4  # px, and of scores in [0, 1]
 BATCHES = ((1, (256, 320)), (3, (320, 192)))  # images, height and width px
 HIGH_SCORE = 0.75  # where a config keeps all that it finds, which a file cannot do: random weights find thousands
 ROUNDING = 1e-6  # by which images are multiplied, to see how much random weights make of it
+LEAST_EPS = 1e-5  # of batch normalisation, torch's default
 LOGITS = -3.0, 1.5  # mean and standard deviation of the class scores, so that random weights find something
 OFFSETS = 0.5  # standard deviation of what shifts boxes, at most: larger ones make results hang on rounding
 OFFSET_LAYER = re.compile(r'(_reg|bbox_pred)(\.\d+)?$')
@@ -94,6 +95,7 @@ def settle_norms(detector: nn.Module, size: tuple[int, int]) -> None:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # averages of all that they see
+        norm.eps = norm.eps or LEAST_EPS  # of converted layers 0, which random features without variance do not bear
         norm.train()
     detector(return_loss=False, **batch(2, size))
     for norm in norms:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mmdet.apis.launch import UserError, config_from_args, reported_errors
 from mmdet.apis.report import Run, Settings, collect, write_page, write_thresholds
+from mmdet.apis.report.class_scores import check_thresholds_name
 from mmdet.apis.report.samples import ResultsError
 from mmdet.apis.report.training import NAME
 from mmdet.utils.configs.read_config import read_config
@@ -42,11 +43,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.examples < 1 or args.picture_side < 16:
         parser.error('--examples must be 1 or more, --picture-side 16 or more')
+    if args.score_thr is not None and not 0 <= args.score_thr <= 1:
+        parser.error(f'--score-thr: expected a score from 0 to 1, got {args.score_thr}')
     return args
 
 
 def other_run(args: argparse.Namespace, settings: Settings) -> Run:
     """The run of ``--compare``."""
+    if not args.compare.is_dir():
+        raise UserError(f'--compare: there is no folder {args.compare}')
     config = args.compare_config
     if config is None:
         found = sorted(args.compare.glob('*.py'), key=lambda path: path.stat().st_mtime)
@@ -61,6 +66,8 @@ def main(argv: list[str] | None = None) -> Path:
     args = parse_args(argv)
     if not args.work_dir.is_dir():
         raise UserError(f'there is no folder {args.work_dir}')
+    if args.export_thresholds:
+        check_thresholds_name(args.export_thresholds)  # before all is looked at
     settings = Settings(args.score_thr, args.examples, args.picture_side)
     path = args.out or args.work_dir / NAME
     try:
@@ -74,8 +81,9 @@ def main(argv: list[str] | None = None) -> Path:
     if args.export_thresholds:
         write_thresholds(run.detections.scores, args.export_thresholds)
         print(f'thresholds: {args.export_thresholds}')
-    for note in run.notes:
-        print(note)
+    for one in [run] if other is None else [run, other]:
+        for note in one.notes:
+            print(note)
     print(f'report: {path}')
     return path
 
