@@ -81,7 +81,7 @@ def test_report_of_wrong_input_says_so(mixed, tmp_path):
     done = run_tool(TOOL, mixed / 'mixed.py', mixed, '--compare', tmp_path / 'absent', check=False)
     assert '--compare: there is no folder' in done.error
     done = run_tool(TOOL, mixed / 'mixed.py', mixed, '--score-thr', 'nan', check=False)
-    assert '--score-thr: expected a score from 0 to 1, got nan' in done.error
+    assert '--score-thr: expected a number from 0 to 1, got nan' in done.error
     three = [[np.zeros((0, 5), np.float32)] * 3] * 16
     (tmp_path / 'three.pkl').write_bytes(pickle.dumps(three))
     done = run_tool(TOOL, mixed / 'mixed.py', mixed, '--results', tmp_path / 'three.pkl', check=False)

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet.apis.launch import UserError, config_from_args, reported_errors
+from mmdet.apis.launch import UserError, config_from_args, fraction, reported_errors
 from mmdet.apis.report import Run, Settings, collect, write_page, write_thresholds
 from mmdet.apis.report.class_scores import check_thresholds_name
 from mmdet.apis.report.samples import ResultsError
@@ -35,7 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--compare', type=Path, metavar='WORK_DIR', help='folder of another run, shown beside this one')
     parser.add_argument('--compare-config', help='its config; default: the one that its training left in the folder')
     parser.add_argument('--compare-results', type=Path, nargs='+', default=[], help='its results')
-    parser.add_argument('--score-thr', type=float, help='look at detections from this score on; default: best F1')
+    parser.add_argument('--score-thr', type=fraction, help='look at detections from this score on; default: best F1')
     parser.add_argument('--examples', type=int, default=default.examples, help='pictures of each group at most')
     parser.add_argument('--picture-side', type=int, default=default.picture_side, help='px of their longer side')
     parser.add_argument('--export-thresholds', type=Path, metavar='FILE', help='best thresholds, as .json or .csv')
@@ -43,8 +43,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.examples < 1 or args.picture_side < 16:
         parser.error('--examples must be 1 or more, --picture-side 16 or more')
-    if args.score_thr is not None and not 0 <= args.score_thr <= 1:
-        parser.error(f'--score-thr: expected a score from 0 to 1, got {args.score_thr}')
     return args
 
 
