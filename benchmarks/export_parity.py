@@ -146,7 +146,14 @@ def batch(num: int, size: tuple[int, int]) -> dict[str, list]:
     for i in range(num):
         shape = (height - 9 * i, width - 30 * i, 3)
         metas.append(
-            dict(img_shape=shape, ori_shape=shape, pad_shape=(height, width, 3), scale_factor=np.ones(4), flip=False)
+            dict(
+                img_shape=shape,
+                ori_shape=shape,
+                pad_shape=(height, width, 3),
+                scale_factor=np.ones(4),
+                flip=False,
+                border=np.zeros(4),  # of CenterNet and CornerNet
+            )
         )
     return dict(img=[torch.randn(num, 3, height, width)], img_metas=[metas])
 

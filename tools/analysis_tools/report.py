@@ -15,7 +15,6 @@ from pathlib import Path
 from mmdet.apis.launch import UserError, config_from_args, fraction, reported_errors
 from mmdet.apis.report import Run, Settings, collect, write_page, write_thresholds
 from mmdet.apis.report.class_scores import check_thresholds_name
-from mmdet.apis.report.samples import ResultsError
 from mmdet.apis.report.training import NAME
 from mmdet.utils.configs.read_config import read_config
 
@@ -68,11 +67,8 @@ def main(argv: list[str] | None = None) -> Path:
         check_thresholds_name(args.export_thresholds)  # before all is looked at
     settings = Settings(args.score_thr, args.examples, args.picture_side)
     path = args.out or args.work_dir / NAME
-    try:
-        run = collect(config_from_args(args), args.work_dir, args.results, args.split, settings)
-        other = other_run(args, settings) if args.compare else None
-    except ResultsError as error:
-        raise UserError(f'results: {error}') from error
+    run = collect(config_from_args(args), args.work_dir, args.results, args.split, settings)
+    other = other_run(args, settings) if args.compare else None
     if args.export_thresholds and run.detections is None:
         raise UserError('--export-thresholds needs --results')
     write_page(run, path, other, settings, args.pictures_dir)

@@ -11,7 +11,9 @@ from mmdet.apis.label_errors.matching import match_image
 from mmdet.apis.label_errors.missing_rate import Rate, estimate_missing_rates
 from mmdet.apis.label_errors.scoring import LEAST, score_images
 from mmdet.apis.label_errors.suggestions import Report, reports_of
+from mmdet.apis.report.samples import centres_outside, foreign_note, placed
 from mmdet.utils import atomic_write
+from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.progress import tracked
 
 DIRECTIVES = 'directives'  # what `apply_findings` is asked for beside suggestions
@@ -23,6 +25,7 @@ class Findings(NamedTuple):
     sources: list[Source]
     rates: list[Rate]
     reports: list[Report]  # of all images, the worst first
+    notes: Sequence[str] = ()  # what is odd in the results
 
     @property
     def classes(self) -> Sequence[str]:
@@ -43,16 +46,23 @@ def look_at_labels(
 
     Raises:
         MissingPackageError: cleanlab is not installed.
+        ResultsError: what there is of an image is no result.
     """
     classes = sources[0].dataset.CLASSES
     images = [image for source in sources for image in source.images]
-    found = [detections_of(result) for of_source in results for result in of_source]
+    found = []
+    for image, result in zip(images, (result for of_source in results for result in of_source), strict=True):
+        with placed(image.path):
+            found.append(detections_of(result))
     pairs = list(zip(images, found, strict=True))
     matches = [match_image(image, one) for image, one in tracked(pairs, 'comparing detections with annotations')]
     rates = estimate_missing_rates(images, matches, classes, seed)
     probable = calibrate(images, matches, rates, len(classes))
     scores = score_images(images, probable, len(classes), least)
-    return Findings(list(sources), rates, reports_of(images, matches, probable, scores, least))
+    infos = [info for source in sources for info in source.dataset.data_infos]
+    outside = sum(centres_outside(one.boxes, info) for one, info in zip(found, infos))
+    notes = foreign_note(outside, sum(len(one.scores) for one in found))
+    return Findings(list(sources), rates, reports_of(images, matches, probable, scores, least), notes)
 
 
 def write_findings(findings: Findings, folder: Path, crops: int = 500) -> list[Path]:
@@ -77,8 +87,9 @@ def write_findings(findings: Findings, folder: Path, crops: int = 500) -> list[P
     paths = [
         folder / name for name in ('images.csv', 'images.md', 'suggestions.csv', 'missing_rates.json', 'page.html')
     ]
+    own_paths = OutputPaths(folder)  # a name may lead elsewhere
     for source in findings.sources:
-        path = folder / f'suggestions_{source.name}.json'
+        path = own_paths(f'suggestions_{source.name}.json')
         annotation_files.write_annotations(annotation_files.marked(source, findings.reports), path, source)
         paths.append(path)
     return paths
@@ -104,7 +115,7 @@ def apply_findings(findings: Findings, folder: Path, what: Sequence[str], least:
     chosen = [entry for entry in what if entry != DIRECTIVES]
     accepted = annotation_files.accepted_names(annotation_files.numbered(findings.reports), chosen, least, [DIRECTIVES])
     advised = advice.advise(findings.rates) if directives else {}
-    lines = []
+    lines, own_paths = [], OutputPaths(folder)
     for source in findings.sources:
         content, counts = annotation_files.mended(source, findings.reports, accepted)
         done = [f'{number} {kind}' for kind, number in counts.items()]
@@ -112,7 +123,7 @@ def apply_findings(findings: Findings, folder: Path, what: Sequence[str], least:
             own = advised.get(source.name, {})
             content, given = advice.directed(content, source, findings.reports, own)
             done += [f'{key} of {number} images' for key, number in given.items()]
-        path = folder / f'annotations_{source.name}.json'
+        path = own_paths(f'annotations_{source.name}.json')
         annotation_files.write_annotations(content, path, source)
         lines.append(f'{path}: {", ".join(done) or "nothing to change"}')
     return lines

@@ -16,7 +16,7 @@ from mmdet.apis.report.class_scores import ClassScores, class_scores, thresholds
 from mmdet.apis.report.history import History, read_history
 from mmdet.apis.report.mistakes import Detected, Example, confusion, count_kinds, detect, examples
 from mmdet.apis.report.results_files import find_results, read_results
-from mmdet.apis.report.samples import lies_outside, samples, source_labels
+from mmdet.apis.report.samples import foreign_note, lies_outside, samples, source_labels
 from mmdet.apis.results import build_split, evaluation_settings
 from mmdet.datasets.audit.audit import PartReport, audit_part, flatten
 from mmdet.datasets.builder import build_dataset
@@ -88,7 +88,8 @@ def collect(
         given = read_results(found, dataset)
         figures, problem = _figures(dataset, given, cfg)
         detections = judge(dataset, given, settings)._replace(figures=figures)
-        notes += problem + _foreign_results(detections)
+        outside = sum(lies_outside(image.sample) for image in detections.images)
+        notes += problem + foreign_note(outside, sum(own.detections for own in detections.scores))
     else:
         notes.append(f'There are no results in {work_dir}: tools/test.py --out {work_dir}/results.npz writes them.')
     data, problems = _audit(cfg, split, dataset)
@@ -138,15 +139,6 @@ def _figures(dataset: Any, results: Sequence[Any], cfg: Config) -> tuple[dict[st
         if isinstance(value, (int, float, np.number)) and MARK not in name  # the page has a table of the classes
     }
     return figures, []
-
-
-def _foreign_results(found: Detections) -> list[str]:
-    """A note where detections lie outside their images, as those of other data do."""
-    outside = sum(lies_outside(image.sample) for image in found.images)
-    count = sum(len(rows) for image in found.images for rows in image.sample.boxes)
-    if not outside:
-        return []
-    return [f'{outside} of {count} detections lie outside their images: are these the results of this data set?']
 
 
 def _audit(cfg: Config, split: str, tested: Any) -> tuple[list[tuple[str, PartReport]], list[str]]:

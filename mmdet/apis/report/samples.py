@@ -2,7 +2,7 @@
 
 import bisect
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +13,12 @@ from pycocotools import mask as mask_coding
 from mmdet.core.visualization.instances import to_masks
 from mmdet.core.visualization.reading import read_image
 from mmdet.datasets.mixing.sources import image_path, leaves_of, own_name
+from mmdet.utils.errors import ReportedError
 
 PROPOSALS = ('object',)  # the class of what an RPN finds
 
 
-class ResultsError(ValueError):
+class ResultsError(ReportedError, ValueError):
     """The results cannot be compared with ground truth as boxes."""
 
 
@@ -90,7 +91,7 @@ def samples(dataset: Any, results: Sequence[Any]) -> Iterator[Sample]:
         leaf, own_index = locate(dataset, index)
         annotation = dict(leaf.get_ann_info(own_index))
         name = str(leaf.data_infos[own_index]['filename'])
-        with _placed(f'image {index} ({name})'):
+        with placed(f'image {index} ({name})'):
             boxes = boxes_by_class(result)
         classes: Sequence[str] = leaf.CLASSES or [str(i) for i in range(len(boxes))]
         if isinstance(result, np.ndarray):
@@ -105,7 +106,7 @@ def samples(dataset: Any, results: Sequence[Any]) -> Iterator[Sample]:
 
 
 @contextlib.contextmanager
-def _placed(where: str) -> Iterator[None]:
+def placed(where: str) -> Iterator[None]:
     """Put the place in front of what is wrong with a result."""
     try:
         yield
@@ -133,13 +134,23 @@ def _check_labels(labels: NDArray[Any], classes: Sequence[str], name: str) -> No
 
 def lies_outside(sample: Sample) -> int:
     """How many detections have their centre outside the image, where the data set knows its size."""
-    info = sample.dataset.data_infos[sample.own_index]
+    return centres_outside(np.concatenate(sample.boxes), sample.dataset.data_infos[sample.own_index])
+
+
+def centres_outside(rows: NDArray[Any], info: Mapping[str, Any]) -> int:
+    """How many boxes (n, 4+) xyxy px have their centre outside the image of an entry with ``width`` and ``height``."""
     size_wh = info.get('width'), info.get('height')
     if None in size_wh:
         return 0
-    rows = np.concatenate(sample.boxes)
     centres = (rows[:, :2] + rows[:, 2:4]) / 2
     return int(((centres < 0) | (centres > np.array(size_wh))).any(1).sum())
+
+
+def foreign_note(outside: int, count: int) -> list[str]:
+    """A note where detections lie outside their images, as those of other data do."""
+    if not outside:
+        return []
+    return [f'{outside} of {count} detections lie outside their images: are these the results of this data set?']
 
 
 def boxes_by_class(result: Any) -> list[NDArray[Any]]:
@@ -167,7 +178,10 @@ def boxes_by_class(result: Any) -> list[NDArray[Any]]:
 
 def _rows(dets: Any) -> NDArray[Any]:
     """Detections of one class (n, 5) as float32."""
-    rows = np.asarray(dets, dtype=np.float32)
+    try:
+        rows = np.asarray(dets, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ResultsError(f'expected arrays (n, 5) of x1, y1, x2, y2 and score: {error}') from error
     if rows.size % 5 or (rows.size and rows.shape[-1] != 5):
         raise ResultsError(f'expected arrays (n, 5) of x1, y1, x2, y2 and score, got one of shape {rows.shape}')
     rows = rows.reshape(-1, 5)
