@@ -117,5 +117,10 @@ def test_log_missing_says_what_to_configure(tmp_path):
         latest_json_log(tmp_path)
 
 
-def test_make_demo_ends_with_the_report():
-    assert f'$(PY) {TOOL} $(DEMO_CONFIG) $(WORK) --results' in (ROOT / 'Makefile').read_text()
+def test_make_demo_ends_with_the_report_and_three_commands_to_go_on_with():
+    recipe = (ROOT / 'Makefile').read_text().split('\ndemo:')[1].split('\n\n')[0]
+    report, _, commands = recipe.partition('next, with data of your own')
+    assert f'$(PY) {TOOL} $(DEMO_CONFIG) $(WORK) --results' in report.splitlines()[-2]
+    named = re.findall(r'(tools/\w+\.py)', commands)
+    assert named == ['tools/make_config.py', 'tools/train.py', 'tools/predict.py']
+    assert all((ROOT / name).is_file() for name in named)
