@@ -153,6 +153,12 @@ def test_lists_of_coco_give_the_same_results(mixed, tmp_path):
         read_results(paths, dataset)
 
 
+def test_config_without_the_data_is_named():
+    for cfg in (dict(data=None), dict(data=dict(val=None))):
+        with pytest.raises(UserError, match='the config has no data.val'):
+            build_split(Config(cfg), 'val')
+
+
 def test_results_of_the_test_data_come_before_those_that_training_left(tmp_path):
     assert find_results(tmp_path, None) == ([], 'test')
     (tmp_path / 'results_val.npz').touch()
