@@ -20,6 +20,8 @@ TESTS = ('simple_test', 'simple_test_bboxes', 'simple_test_mask', '_simple_test_
 NO_GRAPH = {
     'CornerPool': 'corner pooling has no operator in ONNX',
     'MaskedConv2d': 'the masked convolution has no operator in ONNX',
+    'CARAFE': 'CARAFE has no operator in ONNX',
+    'CARAFEPack': 'CARAFE has no operator in ONNX',
     'DeformRoIPool': 'deformable RoI pooling has no operator in ONNX',
     'DeformRoIPoolPack': 'deformable RoI pooling has no operator in ONNX',
     'ModulatedDeformRoIPoolPack': 'deformable RoI pooling has no operator in ONNX',

@@ -116,8 +116,9 @@ def placed(where: str) -> Iterator[None]:
 
 def _check_one_label_space(dataset: Any, names: dict[int, str]) -> None:
     """Raise a ResultsError where joined data sets have different classes, so that a label means two things."""
-    first, *others = leaves_of(dataset)
-    for leaf in others:
+    leaves: list[Any] = list(leaves_of(dataset))
+    first = leaves[0]
+    for leaf in leaves[1:]:
         if leaf.CLASSES != first.CLASSES:
             raise ResultsError(
                 f'a label means different classes in {names[id(first)]} ({", ".join(first.CLASSES or ())}) and '
