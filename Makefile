@@ -106,6 +106,10 @@ demo: $(STAMP)
 	$(PY) tools/train.py $(DEMO_CONFIG) --work-dir $(WORK) $(DEMO_OPTIONS)
 	$(PY) tools/test.py $(DEMO_CONFIG) $(WORK)/latest.pth --work-dir $(WORK) --eval bbox --out $(WORK)/results.pkl
 	$(PY) tools/analysis_tools/report.py $(DEMO_CONFIG) $(WORK) --results $(WORK)/results.pkl
+	@printf '%s\n' 'next, with data of your own (docs/first_hour.md):' \
+	  '  $(PY) tools/make_config.py --train ANNOTATIONS --out mine.py' \
+	  '  $(PY) tools/train.py mine.py' \
+	  '  $(PY) tools/predict.py PHOTO mine.py work_dirs/mine/latest.pth --out-file found.jpg'
 
 bench: $(STAMP)
 	$(PY) benchmarks/speed.py

@@ -60,7 +60,7 @@ FAMILIES = {
     'PISA': Family('pisa/pisa_faster_rcnn_r50_fpn_1x_coco.py'),
     'Guided anchoring': Family('guided_anchoring/ga_faster_r50_caffe_fpn_1x_coco.py'),
     'Cascade RPN': Family('cascade_rpn/crpn_faster_rcnn_r50_caffe_fpn_1x_coco.py'),
-    'Libra R-CNN': Family('libra_rcnn/libra_faster_rcnn_r50_fpn_1x_coco.py'),
+    'Libra R-CNN': Family('libra_rcnn/libra_faster_rcnn_r50_fpn_1x_coco.py', size=(256, 320)),
     'Dynamic R-CNN': Family('dynamic_rcnn/dynamic_rcnn_r50_fpn_1x_coco.py'),
     'Double-Head R-CNN': Family('double_heads/dh_faster_rcnn_r50_fpn_1x_coco.py'),
     'GRoIE': Family('groie/faster_rcnn_r50_fpn_groie_1x_coco.py'),

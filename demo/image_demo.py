@@ -7,7 +7,7 @@ import argparse
 import asyncio
 import sys
 
-from mmdet.apis.launch import reported_errors
+from mmdet.apis.launch import fraction, reported_errors
 from mmdet.apis.prediction import can_show
 from mmdet.apis.prediction.command import main as predict
 
@@ -22,7 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out-file', help='write the picture of a single image to this file')
     parser.add_argument('--device', default='cuda:0', help='device; the CPU takes the place of a GPU that is missing')
     parser.add_argument('--palette', default='coco', choices=['coco', 'voc', 'citys', 'random'], help='colours')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='leave out detections with lower scores')
+    parser.add_argument('--score-thr', type=fraction, default=0.3, help='leave out detections with lower scores')
     parser.add_argument('--batch-size', type=int, default=1, help='images that go through the model together')
     parser.add_argument('--async-test', action='store_true', help='detect in a thread of its own')
     parser.add_argument(

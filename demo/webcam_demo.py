@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from mmdet.apis.launch import reported_errors
+from mmdet.apis.launch import fraction, reported_errors
 from mmdet.apis.prediction.command import main as predict
 
 
@@ -14,7 +14,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--device', default='cuda:0', help='device; the CPU takes the place of a GPU that is missing')
     parser.add_argument('--camera-id', type=int, default=0, help='number of the camera')
-    parser.add_argument('--score-thr', type=float, default=0.5, help='leave out detections with lower scores')
+    parser.add_argument('--score-thr', type=fraction, default=0.5, help='leave out detections with lower scores')
     return parser.parse_args(argv)
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from mmdet.apis.launch import reported_errors
+from mmdet.apis.launch import fraction, reported_errors
 from mmdet.apis.prediction.command import add_model_options, check_model_files, load_model
 from mmdet.apis.prediction.page import build_page
 
@@ -20,7 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--host', default='127.0.0.1', help='address; the default is for this machine only')
     parser.add_argument('--port', type=int, default=7860, help='port')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='threshold at the start')
+    parser.add_argument('--score-thr', type=fraction, default=0.3, help='threshold at the start')
     add_model_options(parser)
     return parser.parse_args(argv)
 

@@ -19,6 +19,7 @@ from mmdet.apis.launch import (
     add_common_arguments,
     config_from_args,
     device_of_run,
+    fraction,
     newer_option,
     one_gpu_id,
     reported_errors,
@@ -80,7 +81,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--eval', type=str, nargs='+', help='metrics, e.g. bbox segm proposal (COCO), mAP recall (VOC)')
     parser.add_argument('--show', action='store_true', help='open a window for each image')
     parser.add_argument('--show-dir', help='write a picture for each image there')
-    parser.add_argument('--show-score-thr', type=float, default=0.3, help='draw detections from this score on')
+    parser.add_argument('--show-score-thr', type=fraction, default=0.3, help='draw detections from this score on')
     parser.add_argument('--gpu-collect', action='store_true', help='collect results by messages instead of files')
     parser.add_argument('--tmpdir', help='folder for collecting results by files')
     parser.add_argument('--options', nargs='+', action=DictAction, help='deprecated name of --eval-options')

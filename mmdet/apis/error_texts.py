@@ -100,7 +100,7 @@ def _of_system(error: Exception) -> str | None:
         error = inner
     if not isinstance(error, OSError) or not error.strerror:
         return None
-    file, reason = error.filename, error.strerror
+    file, reason = error.filename2 or error.filename, error.strerror  # of a file that was to be renamed the new name
     if error.errno in DISK_ERRORS:
         return f'{file or "a file that was written"}: {reason}; checkpoints that were whole before stay'
     if file is None:

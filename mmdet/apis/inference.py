@@ -16,6 +16,7 @@ from mmcv.parallel import collate
 from torch import nn
 
 from mmdet.apis.checking.unknown_keys import check_model_settings
+from mmdet.apis.error_texts import UserError
 from mmdet.apis.export.detector import ONNXDetector, is_onnx
 from mmdet.apis.image_input import Image, ImagePipeline, as_bgr, images_below
 from mmdet.core.evaluation.class_names import get_classes
@@ -215,7 +216,10 @@ def _classes_of(config: Config) -> Sequence[str]:
 
 
 def _usable_device(device: str | torch.device) -> torch.device:
-    device = torch.device(device)
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f'device {device!r}: expected cpu, cuda or cuda:NUMBER') from error
     if device.type == 'cuda' and not torch.cuda.is_available():
         get_root_logger().info(f'{device} is not there: the detector runs on the CPU')
         return torch.device('cpu')

@@ -84,6 +84,21 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by launchers')
 
 
+def fraction(text: str) -> float:
+    """A score or an overlap of a command line, for ``argparse``.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no number from 0 to 1.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = float('nan')
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'expected a number from 0 to 1, got {text}')
+    return value
+
+
 def newer_option(args: argparse.Namespace, name: str) -> None:
     """Let ``--options`` of old command lines mean the option ``name``.
 

@@ -42,7 +42,7 @@ def build_split(cfg: Config, split: str, **changes: Any) -> DetectionDataset:
     Raises:
         UserError: the config has no such data.
     """
-    data = compat_loader_args(copy.deepcopy(cfg)).data
+    data = compat_loader_args(copy.deepcopy(cfg)).data if cfg.get('data') else {}
     if data.get(split) is None:
         raise UserError(f'the config has no data.{split}')
     for part in innermost(data[split]):

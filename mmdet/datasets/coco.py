@@ -31,6 +31,7 @@ from mmdet.datasets.metrics.coco_results import (
     detections_to_json,
     proposals_to_json,
     segmentations_to_json,
+    without_keypoints,
     write_result_files,
 )
 from mmdet.datasets.metrics.proposal_recall import average_recalls, recall_figures
@@ -216,7 +217,8 @@ class CocoDataset(CustomDataset):
         """Write results as COCO's JSON files, with xywh boxes.
 
         Args:
-            results: for each image detections of each class, a pair of detections and masks, or proposals (n, 5).
+            results: for each image detections of each class, a pair of detections and masks, with keypoints as a
+                third (not written), or proposals (n, 5).
             outfile_prefix: the files are ``<prefix>.bbox.json``, ``.segm.json``, ``.proposal.json``.
 
         Returns:
@@ -228,6 +230,8 @@ class CocoDataset(CustomDataset):
         first = results[0] if len(results) else []
         if isinstance(first, np.ndarray):
             return write_result_files(outfile_prefix, proposal=self._proposal2json(results))
+        if isinstance(first, tuple) and len(first) == 3:
+            return self.results2json([without_keypoints(result) for result in results], outfile_prefix)
         if isinstance(first, tuple):
             boxes, masks = self._segm2json(results)
             return write_result_files(outfile_prefix, bbox=boxes, segm=masks)

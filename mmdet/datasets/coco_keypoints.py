@@ -10,7 +10,7 @@ from mmcv.utils import print_log
 from mmdet.core.keypoint import get_skeleton
 from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.metrics import coco_keypoint_metrics as metrics_of_keypoints
-from mmdet.datasets.metrics.coco_results import keypoints_to_json, without_keypoints, write_result_files
+from mmdet.datasets.metrics.coco_results import keypoints_to_json, write_result_files
 from mmdet.datasets.registry import DATASETS
 
 
@@ -93,9 +93,9 @@ class CocoKeypointDataset(CocoDataset):
             results: for each image boxes, masks or None, and keypoints, each by class; or what the parent takes.
             outfile_prefix: path and beginning of the files' names.
         """
+        files = super().results2json(results, outfile_prefix)
         if not len(results) or not (isinstance(results[0], tuple) and len(results[0]) == 3):
-            return super().results2json(results, outfile_prefix)
-        files = super().results2json([without_keypoints(result) for result in results], outfile_prefix)
+            return files
         entries = keypoints_to_json(self.img_ids, results, self._label2cat(), self.keypoint_offset)
         files.update(write_result_files(outfile_prefix, keypoints=entries))
         return files

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.modules.utils import _pair
 
 from mmdet.ops.compiled import mmcv_class
+from mmdet.utils.running.replaceable import replaceable
 
 
 def points_in_image(rois: Tensor, rel_points: Tensor) -> Tensor:
@@ -27,6 +28,7 @@ def points_in_image(rois: Tensor, rel_points: Tensor) -> Tensor:
     return low + rel_points * (high - low)
 
 
+@replaceable
 def read_at_points(
     maps: Tensor, images: Tensor, points: Tensor, spatial_scale: float = 1.0, align_corners: bool = False
 ) -> Tensor:
@@ -46,7 +48,7 @@ def read_at_points(
     dtype = torch.promote_types(maps.dtype, torch.float32)
     size = torch.tensor([maps.size(3), maps.size(2)], dtype=dtype, device=maps.device)
     grid = points.to(dtype) * spatial_scale / size * 2 - 1
-    out = torch.zeros(len(points), maps.size(1), points.size(1), dtype=dtype, device=maps.device)
+    out = torch.zeros(points.size(0), maps.size(1), points.size(1), dtype=dtype, device=maps.device)
     for i, feature in enumerate(maps):  # one sampling grid for each image: its map is not copied for each RoI
         rows = (images == i).nonzero().squeeze(1)
         values = F.grid_sample(feature[None].to(dtype), grid[None, rows], align_corners=align_corners)[0]
@@ -132,7 +134,7 @@ class SimpleRoIAlign(mmcv_class('SimpleRoIAlign')):
 
     def forward(self, features: Tensor, rois: Tensor) -> Tensor:
         """Features (N, C, H, W) and RoIs (n, 5) -> (n, C, h, w)."""
-        points = points_in_image(rois, bin_centres(self.output_size, rois).expand(len(rois), -1, -1))
+        points = points_in_image(rois, bin_centres(self.output_size, rois).expand(rois.size(0), -1, -1))
         values = read_at_points(features, rois[:, 0].long(), points, self.spatial_scale, align_corners=not self.aligned)
         return values.unflatten(2, self.output_size)
 

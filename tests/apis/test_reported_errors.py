@@ -14,6 +14,7 @@ from mmdet.core.hook import TextLoggerHook
 from mmdet.datasets import build_dataset
 from mmdet.datasets.audit.broken_images import BrokenImageError
 from mmdet.models.builder import MODELS
+from mmdet.utils.atomic_write import atomic_write
 from mmdet.utils.configs.read_config import read_config
 from mmdet.utils.registry import Registry
 from mmdet.utils.running.run_lock import run_lock
@@ -38,6 +39,16 @@ def test_refusal_of_a_part_of_the_tree_is_one_line_with_its_place():
 def test_missing_annotation_file_is_one_line_with_its_place():
     text = shown(lambda: build_dataset(dict(type='CocoDataset', ann_file='nowhere.json', pipeline=[])))
     assert text.startswith("error: CocoDataset: ann_file 'nowhere.json' is not there")
+
+
+def test_file_whose_name_a_folder_has_is_named_and_not_its_temporary_one(tmp_path):
+    (tmp_path / 'report.html').mkdir()
+
+    def write():
+        with atomic_write(tmp_path / 'report.html') as file:
+            file.write('text')
+
+    assert shown(write) == f'error: {tmp_path}/report.html is a folder, and a file is wanted there'
 
 
 def test_error_of_a_class_of_the_user_keeps_its_calls():

@@ -49,6 +49,16 @@ def test_row_says_equal_only_within_the_tolerances(load, found, text):
     assert '| cannot be told: rounding alone changes' in row
 
 
+def test_detections_beside_a_threshold_are_left_out(load):
+    parity = load('export_parity')
+    torch_has = np.array([[0, 0, 9, 9, 0.7501], [5, 5, 20, 20, 0.7502], [1, 1, 4, 4, 0.76], [2, 2, 8, 8, 0.9]])
+    file_has = torch_has[1:]  # the first fell below the threshold by rounding
+    assert parity.differences([torch_has], [file_has])['box'] == np.inf
+    same = parity.compare_above_a_gap([torch_has], [file_has], 0.75)
+    assert (same['number'], same['box'], same['score']) == (2, 0, 0)
+    assert parity.compare_above_a_gap([torch_has[3:]], [torch_has[3:]], 0.75)['number'] == 1
+
+
 def test_detections_of_equal_score_are_compared_in_any_order(load):
     parity = load('export_parity')
     boxes = np.array([[0, 0, 9, 9, 0.5], [5, 5, 20, 20, 0.5], [1, 1, 4, 4, 0.25]])
@@ -62,8 +72,8 @@ def test_detections_of_equal_score_are_compared_in_any_order(load):
 
 def test_models_are_refused_before_they_are_traced_or_have_scores_and_offsets_that_are_spread(load):
     parity = load('export_parity')
-    with pytest.raises(parity.ExportError, match='GridRoIHead has a simple_test of its own'):
-        parity.narrow_detector(parity.FAMILIES['Grid R-CNN'])
+    with pytest.raises(parity.ExportError, match='MaskScoringRoIHead has a simple_test_mask of its own'):
+        parity.narrow_detector(parity.FAMILIES['Mask Scoring R-CNN'])
     detector = parity.narrow_detector(parity.FAMILIES['GHM'])
     outputs = []
     detector.bbox_head.retina_cls.register_forward_hook(lambda *call: outputs.append(call[2].flatten()))

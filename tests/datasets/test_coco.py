@@ -260,3 +260,15 @@ def test_masks_use_their_own_area(write_coco):
     assert metrics['segm_mAP_s'] == 1.0
     assert metrics['bbox_mAP'] == 1.0
     assert dataset._segm2json([(dets, (segms, [[0.3], []]))])[1][0]['score'] == 0.3
+
+
+def test_masks_as_arrays_and_results_with_keypoints_are_evaluated(write_coco):
+    content = coco_content([[(5, 0, 0, 10, 10)]])
+    content['annotations'][0].update(segmentation=[[0, 0, 10, 0, 10, 10, 0, 10]], area=100)
+    dataset = build(write_coco(content))
+    mask = np.zeros((48, 64), bool)
+    mask[:10, :10] = True
+    dets, points = [np.asarray([[0, 0, 10, 10, 0.9]], np.float32), np.zeros((0, 5), np.float32)], np.zeros((1, 3, 3))
+    metrics = dataset.evaluate([(dets, [[mask], []], [points, points[:0]])], ['bbox', 'segm'], logger='silent')
+    assert (metrics['segm_mAP'], metrics['bbox_mAP']) == (1.0, 1.0)
+    assert dataset.evaluate([(dets, None, [points, points[:0]])], logger='silent')['bbox_mAP'] == 1.0

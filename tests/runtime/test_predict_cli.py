@@ -10,6 +10,7 @@ from PIL import Image
 from tiny import CLASSES, ROOT
 
 from mmdet.apis import inference_detector, init_detector
+from mmdet.apis.error_texts import UserError
 from mmdet.apis.prediction import Item, Predictor, Tiling, flatten_result, merge_tiles, open_source, tile_windows
 from mmdet.apis.prediction.command import main as predict
 
@@ -94,6 +95,20 @@ def test_video_demo_writes_a_video_and_keeps_its_options(folder, model_files, tm
 def test_nothing_that_can_be_read_is_an_error(folder, model_files, tmp_path):
     with pytest.raises(ValueError, match=r'no image could be read \(of 1\): cannot decode'):
         predict([str(folder / 'broken.png'), *model_files, '--out-dir', str(tmp_path)])
+
+
+@pytest.mark.parametrize(('option', 'value'), [('--score-thr', 'nan'), ('--score-thr', '2'), ('--tile-iou-thr', 'x')])
+def test_scores_and_overlaps_are_fractions(folder, model_files, option, value, capsys):
+    with pytest.raises(SystemExit):
+        predict([str(folder / '0.png'), *model_files, option, value])
+    assert f'argument {option}: expected a number from 0 to 1, got {value}' in capsys.readouterr().err
+
+
+def test_unknown_device_and_negative_time_are_named(folder, model_files):
+    with pytest.raises(UserError, match=r"device 'cuba:0': expected cpu, cuda or cuda:NUMBER"):
+        predict([str(folder / '0.png'), *model_files, '--device', 'cuba:0'])
+    with pytest.raises(UserError, match='--wait-time must be 0 or more, got -1.0'):
+        predict([str(folder / '0.png'), *model_files, '--wait-time', '-1'])
 
 
 def test_video_must_not_replace_itself(folder, model_files):

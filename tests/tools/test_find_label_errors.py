@@ -64,7 +64,7 @@ def test_results_lead_to_rates_directives_and_new_files(data, tmp_path, capsys):
         run(*report, '--cfg-options', 'data.train.datasets.0.name=third')
 
 
-def test_wrong_options_are_refused(data, tmp_path):
+def test_wrong_options_are_refused(data, tmp_path, capsys):
     config, results = data
     few = tmp_path / 'few.npz'
     dump_plain([[np.zeros((0, 5))] * 3], few)
@@ -77,3 +77,11 @@ def test_wrong_options_are_refused(data, tmp_path):
     for options, message in cases.items():
         with pytest.raises(UserError, match=message):
             run('find_label_errors', config, *options, '--work-dir', tmp_path / 'work')
+    with pytest.raises(SystemExit):
+        run('find_label_errors', config, results, '--crops', -1)
+    with pytest.raises(SystemExit):
+        run('mixing_report', config, '--processes', 0)
+    text = capsys.readouterr().err
+    assert '--crops: expected 0 or more, got -1' in text and '--processes: expected 1 or more, got 0' in text
+    with pytest.raises(UserError, match='few.npz holds no missing rates'):
+        run('mixing_report', config, '--missing-rates', few)

@@ -100,6 +100,17 @@ def tool():
     return module
 
 
+def test_sources_whose_labels_mean_different_classes_are_named(tmp_path):
+    draw_data(tmp_path)
+    extra = (
+        "\ndel data['train']['classes'], data['train']['rename']\n"
+        "data['train']['datasets'][0]['classes'] = ('red', 'green')\n"
+        "data['train']['datasets'][1]['classes'] = ('green', 'crimson')\n"
+    )
+    done = run_tool(SCRIPT, write_mixture(tmp_path, extra=extra))
+    assert 'WARNING synthetic has other classes than real, so that their labels do not mean the same' in done.text
+
+
 def test_a_ratio_that_does_not_fit_is_one_line(tmp_path):
     draw_data(tmp_path)
     done = run_tool(SCRIPT, write_mixture(tmp_path, 'source_ratio=[1, 2, 3]'), check=False)

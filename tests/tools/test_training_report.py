@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tool_process import ROOT, run_tool
 
-from mmdet.utils.running.json_log import global_iterations, latest_json_log, read_json_log
+from mmdet.utils.running.json_log import LogError, global_iterations, latest_json_log, read_json_log
 
 TOOL = 'tools/analysis_tools/report.py'
 MIXED = """
@@ -78,6 +78,10 @@ def test_report_of_wrong_input_says_so(mixed, tmp_path):
     assert '0 results for the 16 images' in done.error
     done = run_tool(TOOL, mixed / 'mixed.py', tmp_path / 'absent', check=False)
     assert 'there is no folder' in done.error
+    done = run_tool(TOOL, mixed / 'mixed.py', mixed, '--compare', tmp_path / 'absent', check=False)
+    assert '--compare: there is no folder' in done.error
+    done = run_tool(TOOL, mixed / 'mixed.py', mixed, '--score-thr', 'nan', check=False)
+    assert '--score-thr: expected a number from 0 to 1, got nan' in done.error
     three = [[np.zeros((0, 5), np.float32)] * 3] * 16
     (tmp_path / 'three.pkl').write_bytes(pickle.dumps(three))
     done = run_tool(TOOL, mixed / 'mixed.py', mixed, '--results', tmp_path / 'three.pkl', check=False)
@@ -100,8 +104,12 @@ def test_log_iterations_go_on_over_epochs_and_a_torn_last_line_is_passed_over(mi
 
 def test_log_with_a_broken_line_in_the_middle_names_it(tmp_path):
     (tmp_path / 'a.log.json').write_text('{}\nnot json\n{}\n')
-    with pytest.raises(ValueError, match='line 2'):
+    with pytest.raises(LogError, match='line 2'):
         read_json_log(latest_json_log(tmp_path))
+    for line, message in (('[1]', 'expected an object'), ('{"mode": "train", "epoch": 1}', 'no number for iter')):
+        (tmp_path / 'a.log.json').write_text(f'{line}\n')
+        with pytest.raises(LogError, match=message):
+            read_json_log(latest_json_log(tmp_path))
 
 
 def test_log_missing_says_what_to_configure(tmp_path):
@@ -109,5 +117,10 @@ def test_log_missing_says_what_to_configure(tmp_path):
         latest_json_log(tmp_path)
 
 
-def test_make_demo_ends_with_the_report():
-    assert f'$(PY) {TOOL} $(DEMO_CONFIG) $(WORK) --results' in (ROOT / 'Makefile').read_text()
+def test_make_demo_ends_with_the_report_and_three_commands_to_go_on_with():
+    recipe = (ROOT / 'Makefile').read_text().split('\ndemo:')[1].split('\n\n')[0]
+    report, _, commands = recipe.partition('next, with data of your own')
+    assert f'$(PY) {TOOL} $(DEMO_CONFIG) $(WORK) --results' in report.splitlines()[-2]
+    named = re.findall(r'(tools/\w+\.py)', commands)
+    assert named == ['tools/make_config.py', 'tools/train.py', 'tools/predict.py']
+    assert all((ROOT / name).is_file() for name in named)

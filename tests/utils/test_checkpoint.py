@@ -20,7 +20,8 @@ from mmdet.utils.checkpoints.checkpoint import (
     trust_checkpoints,
 )
 from mmdet.utils.checkpoints.checkpoint_io import plain, point_latest, write_file
-from mmdet.utils.checkpoints.weight_sources import cached_file, torchvision_url
+from mmdet.utils.checkpoints.weight_sources import DownloadError, cached_file, torchvision_url
+from mmdet.utils.errors import ReportedError
 
 
 class Odd:
@@ -176,9 +177,10 @@ def test_missing_network_and_gone_host_say_what_to_do(tmp_path, monkeypatch):
         raise OSError('no route')
 
     monkeypatch.setattr(torch.hub, 'download_url_to_file', no_network)
-    with pytest.raises(ConnectionError, match='no route.*put the file at .*resnet18'):
+    with pytest.raises(DownloadError, match='no route.*put the file at .*resnet18'):
         load_checkpoint(two_layers(), 'torchvision://resnet18')
-    with pytest.raises(ConnectionError, match='host of open-mmlab:// weights .* is gone.*resnet50_msra-5891d200.pth'):
+    assert issubclass(DownloadError, ConnectionError) and issubclass(DownloadError, ReportedError)
+    with pytest.raises(DownloadError, match='host of open-mmlab:// weights .* is gone.*resnet50_msra-5891d200.pth'):
         load_checkpoint(two_layers(), 'open-mmlab://detectron2/resnet50_caffe')
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmdet.apis.launch import UserError, config_from_args, reported_errors
+from mmdet.apis.launch import UserError, config_from_args, fraction, reported_errors
 from mmdet.apis.loaders import train_pipeline
 from mmdet.apis.report.samples import Sample, locate, samples
 from mmdet.apis.results import build_test_dataset, load_results
@@ -38,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='open a window for each picture as well')
     parser.add_argument('--wait-time', type=float, default=0, help='seconds that it stays; 0: until it is closed')
     parser.add_argument('--topk', default=20, type=int, help='so many best and so many worst images')
-    parser.add_argument('--show-score-thr', type=float, default=0, help='draw detections that score more')
+    parser.add_argument('--show-score-thr', type=fraction, default=0, help='draw detections that score more')
     parser.add_argument('--overlay-gt-pred', action='store_true', help='one picture instead of two side by side')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value')
     return parser.parse_args(argv)

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet.apis.launch import UserError, reported_errors
+from mmdet.apis.launch import UserError, fraction, reported_errors
 from mmdet.apis.results import load_results
 from mmdet.datasets import build_dataset
 
@@ -22,8 +22,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('result', help='results.pkl')
     parser.add_argument('--out', help='write the figures there, .json, .yml or .pkl')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='leave out detections that score less')
-    parser.add_argument('--iou-thr', type=float, default=0.75, help='overlap of masks from which on an object is found')
+    parser.add_argument('--score-thr', type=fraction, default=0.3, help='leave out detections that score less')
+    parser.add_argument(
+        '--iou-thr', type=fraction, default=0.75, help='overlap of masks from which on an object is found'
+    )
     parser.add_argument('--ann', default='data/coco/annotations/instances_val2017.json', help='annotation file')
     parser.add_argument('--occluded-ann', help='file of the occluded objects')
     parser.add_argument('--separated-ann', help='file of the separated objects')

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmdet.apis.launch import UserError, config_from_args, reported_errors
+from mmdet.apis.launch import UserError, config_from_args, fraction, reported_errors
 from mmdet.apis.report.samples import samples
 from mmdet.apis.results import build_test_dataset, load_results
 from mmdet.core.evaluation.confusion_matrix import NORMALISATIONS, confusion_matrix, normalised
@@ -34,10 +34,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('save_dir', help='folder for the picture and the table')
     parser.add_argument('--show', action='store_true', help='open a window')
     parser.add_argument('--color-theme', default='plasma', help="one of matplotlib's colour maps")
-    parser.add_argument('--score-thr', type=float, default=0.3, help='leave out detections that score less')
-    parser.add_argument('--tp-iou-thr', type=float, default=0.5, help='overlap of a detection with its object')
+    parser.add_argument('--score-thr', type=fraction, default=0.3, help='leave out detections that score less')
+    parser.add_argument('--tp-iou-thr', type=fraction, default=0.5, help='overlap of a detection with its object')
     parser.add_argument(
-        '--nms-iou-thr', type=float, default=None, help='suppress detections once more, at this overlap'
+        '--nms-iou-thr', type=fraction, default=None, help='suppress detections once more, at this overlap'
     )
     parser.add_argument('--normalise', choices=NORMALISATIONS, default='row', help='what the picture shows shares of')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value')

@@ -63,6 +63,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not 0 < args.min_probability <= 1:
         parser.error(f'--min-probability: expected more than 0, at most 1, got {args.min_probability}')
+    if args.crops < 0:
+        parser.error(f'--crops: expected 0 or more, got {args.crops}')
     return args
 
 
@@ -98,7 +100,7 @@ def main(argv: list[str] | None = None) -> Findings:
     set_checkpoint_trust(cfg.get('trust_checkpoint', False))
     sources = sources_of(cfg)
     findings = look_at_labels(sources, results_of(args, cfg, sources), args.min_probability, args.seed)
-    for sentence in sentences(findings.rates):
+    for sentence in [*findings.notes, *sentences(findings.rates)]:
         print(sentence)
     for path in write_findings(findings, out, args.crops):
         print(f'wrote {path}')

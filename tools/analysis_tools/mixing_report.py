@@ -31,7 +31,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--processes', type=int, default=1, help='number of processes (GPUs) of the training')
     parser.add_argument('--missing-rates', metavar='FILE', help='missing_rates.json of find_label_errors.py')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.processes < 1:
+        parser.error(f'--processes: expected 1 or more, got {args.processes}')
+    return args
 
 
 def heads_of(cfg: Config) -> dict[str, HeadDirectives]:

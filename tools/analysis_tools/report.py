@@ -12,9 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet.apis.launch import UserError, config_from_args, reported_errors
+from mmdet.apis.launch import UserError, config_from_args, fraction, reported_errors
 from mmdet.apis.report import Run, Settings, collect, write_page, write_thresholds
-from mmdet.apis.report.samples import ResultsError
+from mmdet.apis.report.class_scores import check_thresholds_name
 from mmdet.apis.report.training import NAME
 from mmdet.utils.configs.read_config import read_config
 
@@ -34,7 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--compare', type=Path, metavar='WORK_DIR', help='folder of another run, shown beside this one')
     parser.add_argument('--compare-config', help='its config; default: the one that its training left in the folder')
     parser.add_argument('--compare-results', type=Path, nargs='+', default=[], help='its results')
-    parser.add_argument('--score-thr', type=float, help='look at detections from this score on; default: best F1')
+    parser.add_argument('--score-thr', type=fraction, help='look at detections from this score on; default: best F1')
     parser.add_argument('--examples', type=int, default=default.examples, help='pictures of each group at most')
     parser.add_argument('--picture-side', type=int, default=default.picture_side, help='px of their longer side')
     parser.add_argument('--export-thresholds', type=Path, metavar='FILE', help='best thresholds, as .json or .csv')
@@ -47,6 +47,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def other_run(args: argparse.Namespace, settings: Settings) -> Run:
     """The run of ``--compare``."""
+    if not args.compare.is_dir():
+        raise UserError(f'--compare: there is no folder {args.compare}')
     config = args.compare_config
     if config is None:
         found = sorted(args.compare.glob('*.py'), key=lambda path: path.stat().st_mtime)
@@ -61,21 +63,21 @@ def main(argv: list[str] | None = None) -> Path:
     args = parse_args(argv)
     if not args.work_dir.is_dir():
         raise UserError(f'there is no folder {args.work_dir}')
+    if args.export_thresholds:
+        check_thresholds_name(args.export_thresholds)  # before all is looked at
     settings = Settings(args.score_thr, args.examples, args.picture_side)
     path = args.out or args.work_dir / NAME
-    try:
-        run = collect(config_from_args(args), args.work_dir, args.results, args.split, settings)
-        other = other_run(args, settings) if args.compare else None
-    except ResultsError as error:
-        raise UserError(f'results: {error}') from error
+    run = collect(config_from_args(args), args.work_dir, args.results, args.split, settings)
+    other = other_run(args, settings) if args.compare else None
     if args.export_thresholds and run.detections is None:
         raise UserError('--export-thresholds needs --results')
     write_page(run, path, other, settings, args.pictures_dir)
     if args.export_thresholds:
         write_thresholds(run.detections.scores, args.export_thresholds)
         print(f'thresholds: {args.export_thresholds}')
-    for note in run.notes:
-        print(note)
+    for one in [run] if other is None else [run, other]:
+        for note in one.notes:
+            print(note)
     print(f'report: {path}')
     return path
 

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from mmdet.apis import init_detector, multi_gpu_test, set_random_seed, single_gpu_test
-from mmdet.apis.launch import UserError, add_common_arguments, config_from_args, reported_errors, start_processes
+from mmdet.apis.launch import (
+    UserError,
+    add_common_arguments,
+    config_from_args,
+    fraction,
+    reported_errors,
+    start_processes,
+)
 from mmdet.apis.results import build_test_dataset
 from mmdet.core.evaluation.robustness import (
     ALL,
@@ -60,7 +67,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--eval', type=str, nargs='+', choices=METRICS, help='metrics of COCO')
     add(
         '--iou-thr',
-        type=float,
+        type=fraction,
         default=0.5,
         help='overlap for mAP of data sets that are not evaluated in the way of COCO',
     )
@@ -68,7 +75,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--workers', type=int, default=32, help='loading processes, at most as many as there are processors')
     add('--show', action='store_true', help='open a window for each image')
     add('--show-dir', help='write a picture for each image there')
-    add('--show-score-thr', type=float, default=0.3, help='draw detections from this score on')
+    add('--show-score-thr', type=fraction, default=0.3, help='draw detections from this score on')
     add('--tmpdir', help='folder for collecting the results of several processes')
     add('--seed', type=int, default=None, help='of the damage')
     add('--final-prints', type=str, nargs='+', choices=[*PRINTS], default='mPC', help='what to print last')

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet.apis.launch import config_from_args, reported_errors
+from mmdet.apis.launch import config_from_args, fraction, reported_errors
 from mmdet.apis.report import Settings, collect, write_page
 from mmdet.apis.report.training import NAME
 
@@ -23,7 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--results', type=Path, required=True, help='results.pkl of tools/test.py --out')
     parser.add_argument('--metric', choices=['bbox', 'segm'], help='metric of the figures; default: that of the config')
     parser.add_argument('--pictures', type=int, default=10, help='pictures of each kind of example at most')
-    parser.add_argument('--score-thr', type=float, default=0.5, help='look at detections with at least this score')
+    parser.add_argument('--score-thr', type=fraction, default=0.5, help='look at detections with at least this score')
     return parser.parse_args(argv)
 
 

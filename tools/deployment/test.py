@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from mmdet.apis.export import ExportError, is_onnx
-from mmdet.apis.launch import reported_errors
+from mmdet.apis.launch import fraction, reported_errors
 
 from mmcv import DictAction
 
@@ -28,7 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--eval', type=str, nargs='+', help='metrics, e.g. bbox segm proposal (COCO), mAP recall (VOC)')
     parser.add_argument('--show', action='store_true', help='open a window for each image')
     parser.add_argument('--show-dir', help='write a picture for each image there')
-    parser.add_argument('--show-score-thr', type=float, default=0.3, help='draw detections from this score on')
+    parser.add_argument('--show-score-thr', type=fraction, default=0.3, help='draw detections from this score on')
     parser.add_argument('--work-dir', help='where the metrics are written as JSON')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='changes to the config, key=value')
     parser.add_argument('--eval-options', nargs='+', action=DictAction, help='arguments of the evaluation, key=value')

@@ -1,5 +1,6 @@
 """From annotations to a config file that trains as it is."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,10 +129,29 @@ def read_all(request: Request, out: Path) -> tuple[list[Source], Annotations, Jo
     joined = join_classes([annotations.names for annotations in read])
     notes += similar_classes(joined.classes)
     val, said = with_classes(val, joined)
-    notes += said
+    notes += said + shared_images(val, read)
     own = [*paths, *([Path(request.val)] if request.val else [])]
     written = [in_file(a, data_dir / f'{name}.json', own) for a, name in zip(read, names)]
     return list(map(Source, names, written)), in_file(val, data_dir / 'val.json', own), joined, notes
+
+
+def shared_images(val: Annotations, train: Sequence[Annotations]) -> list[str]:
+    """A note where images for validation are trained on as well, or images are in two training sets."""
+    files = [
+        {os.path.abspath(annotations.images / str(image['file_name'])) for image in annotations.content['images']}
+        for annotations in (val, *train)
+    ]
+    notes = []
+    trained = files[0] & set().union(*files[1:])
+    if trained:
+        notes.append(
+            f'{len(trained)} of the {len(files[0])} images for validation are trained on as well, such as '
+            f'{min(trained)}: its figures will be better than those of other images'
+        )
+    twice = sum(map(len, files[1:])) - len(set().union(*files[1:]))
+    if twice:
+        notes.append(f'{twice} images are in more than one training set')
+    return notes
 
 
 def with_classes(val: Annotations, joined: Joined) -> tuple[Annotations, list[str]]:

@@ -49,18 +49,19 @@ def read_annotations(path: Path | str, images: Path | str | None = None, split: 
     path = Path(path)
     kind, path = find_format(path)
     files = None
-    if kind == 'yolo' and images is None:
-        folder, files = yolo.yolo_images(yolo.yolo_settings(path), split)
+    settings = yolo.yolo_settings(path) if kind == 'yolo' else None
+    if settings is not None and images is None:
+        folder, files = yolo.yolo_images(settings, split)
     else:
         folder = Path(images) if images is not None else images_of(kind, path)
     if kind == 'coco':
         return Annotations(kind, check_coco(read_json(path), path, folder), folder, path, [])
     finder = ImageFinder(folder, files)
-    found = list(READERS[kind](path, finder))
+    found = list(READERS[kind](path, finder) if settings is None else yolo.read_yolo(settings, finder))
     if not found:
         sought = f'; not there: {listed(finder.missing)}' if finder.missing else ''
         raise AnnotationError(f'{path}: no annotated image was found (format {kind}, images in {folder}{sought})')
-    names = list(yolo.yolo_settings(path)['names'].values()) if kind == 'yolo' else class_names(found)
+    names = class_names(found) if settings is None else list(settings['names'].values())
     notes = [f'{path}: {remark}' for remark in finder.remarks]
     notes += [f'{path}: left out: {count} {what}' for what, count in finder.left_out.items()]
     if finder.missing:
@@ -80,7 +81,6 @@ def listed(names: Sequence[str]) -> str:
 
 READERS: dict[str, formats.Reader] = dict(
     voc=formats.read_voc,
-    yolo=yolo.read_yolo,
     labelme=formats.read_labelme,
     cvat=formats.read_cvat,
     label_studio=read_label_studio,
@@ -89,7 +89,7 @@ READERS: dict[str, formats.Reader] = dict(
 
 
 def find_format(path: Path) -> tuple[str, Path]:
-    """``'coco'`` or a key of :data:`READERS`; and the path, of a folder with a single COCO file that file.
+    """``'coco'``, ``'yolo'`` or a key of :data:`READERS`; and the path, of a folder with a single COCO file that file.
 
     Raises:
         AnnotationError: none fits.

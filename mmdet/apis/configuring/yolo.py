@@ -118,19 +118,24 @@ def yolo_label_file(images: Path, name: str) -> Path:
     return (images / name).with_suffix('.txt')
 
 
-def read_yolo(path: Path, finder: ImageFinder) -> Iterator[AnnotatedImage]:
+def read_yolo(settings: Mapping[str, Any], finder: ImageFinder) -> Iterator[AnnotatedImage]:
     """YOLO's text files: ``class x y w h``, or ``class x y x y ...`` of a polygon, as fractions of the image.
 
     Every image of the folder counts; one without a file, or with an empty one, has no objects.
 
+    Args:
+        settings: of :func:`yolo_settings`.
+        finder: of the images.
+
     Raises:
         AnnotationError: a line is no object, or no image has a file.
     """
-    settings = yolo_settings(path)
     names, with_points = settings['names'], 'kpt_shape' in settings
     files = [yolo_label_file(finder.folder, image) for image in finder.files]
     if not any(file.is_file() for file in files):
-        raise AnnotationError(f'{path}: none of the {len(files)} images has a file of labels, such as {files[0]}')
+        raise AnnotationError(
+            f'{settings["file"]}: none of {len(files)} images has a file of labels, such as {files[0]}'
+        )
     for image, file in zip(tracked(finder.files, 'reading annotations'), files):
         size, boxes = finder.size(image), []
         for number, line in enumerate(read_text(file).splitlines() if file.is_file() else (), 1):

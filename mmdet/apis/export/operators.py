@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
 from mmdet.core.utils.misc import filter_scores_and_topk
-from mmdet.ops import batched_nms, nms, roi_align
+from mmdet.ops import batched_nms, nms, read_at_points, roi_align
 from mmdet.ops.roi import pool_from_levels
 from mmdet.utils.running.device_copy import to_device
 from mmdet.utils.running.replaceable import as_written
@@ -127,11 +127,32 @@ def pool_in_graph(
     return torch.cat(pooled)[torch.cat(rows).argsort()]
 
 
+def read_in_graph(
+    maps: Tensor, images: Tensor, points: Tensor, spatial_scale: float = 1.0, align_corners: bool = False
+) -> Tensor:
+    """As :func:`mmdet.ops.read_at_points`, for any number of images: each point takes the cells around it."""
+    height, width = maps.shape[-2:]
+    cells = maps.permute(0, 2, 3, 1).flatten(0, 2)  # (N, C, H, W) -> (N * H * W, C)
+    x, y = (points * spatial_scale).unbind(2)
+    x, y = (x * (width - 1) / width, y * (height - 1) / height) if align_corners else (x - 0.5, y - 0.5)
+    left, top = x.floor(), y.floor()
+    total: Any = 0
+    for row, row_share in ((top, 1 - (y - top)), (top + 1, y - top)):
+        for column, column_share in ((left, 1 - (x - left)), (left + 1, x - left)):
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            clamped = row.long().clamp(min=0).minimum(height - 1 + torch.zeros_like(row, dtype=torch.long))
+            across = column.long().clamp(min=0).minimum(width - 1 + torch.zeros_like(row, dtype=torch.long))
+            places = (images[:, None] * height + clamped) * width + across
+            total = total + cells[places] * (inside * row_share * column_share)[..., None]
+    return total.transpose(1, 2)  # (n, P, C) -> (n, C, P)
+
+
 IN_GRAPH: dict[Callable[..., Any], Callable[..., Any]] = {
     batched_nms: batched_nms_in_graph,
     filter_scores_and_topk: best_in_graph,
     nms: nms_in_graph,
     pool_from_levels: pool_in_graph,
+    read_at_points: read_in_graph,
     roi_align: roi_align_in_graph,
     to_device: numbers_in_graph,
 }

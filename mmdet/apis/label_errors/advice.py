@@ -143,7 +143,7 @@ def read_rates(path: str | Path) -> list[Rate]:
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
         return read_rows(content['missing_rates'])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f'{path} holds no missing rates ({type(error).__name__}: {error}); expected missing_rates.json of '
             'tools/analysis_tools/find_label_errors.py'

@@ -97,8 +97,8 @@ def accepted_names(
         else:
             words = [*others, 'all', MISSING, SWAPPED, MISPLACED]
             raise UserError(
-                f'--apply {entry}: there is no such suggestion, kind or file{did_you_mean(entry, [*named, *words])}; '
-                f'accepted are {", ".join(words)}, names from the table, and files with a name a line'
+                f'--apply {entry}: there is no such suggestion, kind or file{did_you_mean(entry, [*named, *words])} '
+                f'Accepted are {", ".join(words)}, names from the table, and files with a name a line'
             )
     return chosen
 

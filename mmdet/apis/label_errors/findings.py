@@ -11,6 +11,7 @@ from mmdet.apis.label_errors.matching import match_image
 from mmdet.apis.label_errors.missing_rate import Rate, estimate_missing_rates
 from mmdet.apis.label_errors.scoring import LEAST, score_images
 from mmdet.apis.label_errors.suggestions import Report, reports_of
+from mmdet.apis.report.samples import centres_outside, foreign_note, placed
 from mmdet.utils import atomic_write
 from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.progress import tracked
@@ -24,6 +25,7 @@ class Findings(NamedTuple):
     sources: list[Source]
     rates: list[Rate]
     reports: list[Report]  # of all images, the worst first
+    notes: Sequence[str] = ()  # what is odd in the results
 
     @property
     def classes(self) -> Sequence[str]:
@@ -44,16 +46,23 @@ def look_at_labels(
 
     Raises:
         MissingPackageError: cleanlab is not installed.
+        ResultsError: what there is of an image is no result.
     """
     classes = sources[0].dataset.CLASSES
     images = [image for source in sources for image in source.images]
-    found = [detections_of(result) for of_source in results for result in of_source]
+    found = []
+    for image, result in zip(images, (result for of_source in results for result in of_source), strict=True):
+        with placed(image.path):
+            found.append(detections_of(result))
     pairs = list(zip(images, found, strict=True))
     matches = [match_image(image, one) for image, one in tracked(pairs, 'comparing detections with annotations')]
     rates = estimate_missing_rates(images, matches, classes, seed)
     probable = calibrate(images, matches, rates, len(classes))
     scores = score_images(images, probable, len(classes), least)
-    return Findings(list(sources), rates, reports_of(images, matches, probable, scores, least))
+    infos = [info for source in sources for info in source.dataset.data_infos]
+    outside = sum(centres_outside(one.boxes, info) for one, info in zip(found, infos))
+    notes = foreign_note(outside, sum(len(one.scores) for one in found))
+    return Findings(list(sources), rates, reports_of(images, matches, probable, scores, least), notes)
 
 
 def write_findings(findings: Findings, folder: Path, crops: int = 500) -> list[Path]:

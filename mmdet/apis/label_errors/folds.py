@@ -23,6 +23,7 @@ from mmdet.apis.train import set_random_seed, train_detector
 from mmdet.datasets.builder import build_dataloader, build_dataset
 from mmdet.models import build_detector
 from mmdet.utils import atomic_write, build_dp, compat_cfg
+from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.plain_data import dump_plain, load_plain
 
 CHECKPOINT_ENDS = ('.pth', '.pt')
@@ -56,7 +57,7 @@ def write_fold(sources: Sequence[Source], chosen: Sequence[np.ndarray], folder: 
         ids = {image.image_id for image, chosen_one in zip(source.images, mask) if chosen_one}
         content['images'] = [entry for entry in content['images'] if entry['id'] in ids]
         content['annotations'] = [row for row in content.get('annotations', []) if row['image_id'] in ids]
-        path = (folder / f'{number}_{source.name}.json').resolve()
+        path = OutputPaths(folder)(f'{number}_{source.name}.json').resolve()
         with atomic_write(path, encoding='utf-8') as file:
             json.dump(content, file)
         paths.append(str(path))

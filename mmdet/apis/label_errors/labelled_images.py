@@ -11,6 +11,7 @@ from mmcv import Config
 
 from mmdet.apis.launch import UserError
 from mmdet.apis.loaders import train_pipeline
+from mmdet.apis.report.samples import boxes_by_class
 from mmdet.apis.stage_configs import leaf_datasets
 from mmdet.datasets.audit.annotation_rules import is_ignored
 from mmdet.datasets.builder import build_dataset
@@ -55,8 +56,12 @@ def sources_of(cfg: Config) -> list[Source]:
     """The data sets that ``cfg.data.train`` joins, each once, with the pipeline of ``cfg.data.test``.
 
     Raises:
-        UserError: a data set is not in COCO's format, or two have different classes.
+        UserError: there are no images, a data set is not in COCO's format, or two have different classes.
     """
+    if not cfg.get('data') or not cfg.data.get('train') or not cfg.data.get('test'):
+        raise UserError(
+            'label errors need data.train, whose images are looked at, and data.test, whose pipeline does so'
+        )
     pipeline = train_pipeline(cfg.data.test)
     datasets: list[CocoDataset] = []
     for leaf in leaf_datasets(cfg.data.train):
@@ -73,7 +78,10 @@ def sources_of(cfg: Config) -> list[Source]:
             raise UserError(
                 f'the data sets of data.train have different classes: {datasets[0].CLASSES} and {dataset.CLASSES}'
             )
-    return [Source(name, part, images_of(name, part)) for name, part in zip(source_names(datasets), datasets)]
+    found = [Source(name, part, images_of(name, part)) for name, part in zip(source_names(datasets), datasets)]
+    if not any(source.images for source in found):
+        raise UserError('data.train has no images')
+    return found
 
 
 def images_of(name: str, dataset: CocoDataset) -> list[LabelledImage]:
@@ -97,17 +105,14 @@ def detections_of(result: Any) -> Detections:
 
     Raises:
         UserError: proposals without classes.
+        ResultsError: it is no result.
     """
-    if isinstance(result, dict):
-        result = result['ins_results']
-    if isinstance(result, tuple):
-        result = result[0]
     if isinstance(result, np.ndarray):
         raise UserError('the results are proposals without classes; label errors need the results of a whole detector')
-    counts = [len(rows) for rows in result]
-    rows = np.concatenate([np.asarray(r, np.float32).reshape(-1, 5) for r in result])
+    per_class = boxes_by_class(result)
+    rows = np.concatenate(per_class)
     order = np.argsort(-rows[:, 4], kind='stable')
-    labels = np.repeat(np.arange(len(result)), counts)
+    labels = np.repeat(np.arange(len(per_class)), [len(own) for own in per_class])
     return Detections(rows[order, :4], labels[order], rows[order, 4])
 
 

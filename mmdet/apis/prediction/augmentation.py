@@ -1,6 +1,7 @@
 """Test-time augmentation as an option: the test pipeline of a config with more scales, and flipped."""
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,11 +20,11 @@ def with_augmentation(steps: Sequence[dict[str, Any]], scales: Sequence[float] =
         scales: factors on each of its scales.
 
     Raises:
-        AugmentationError: there is no such step, or a factor is not positive.
+        AugmentationError: there is no such step, or a factor is not positive and finite.
     """
     changed: list[dict[str, Any]] = copy.deepcopy(list(steps))
     found = [step for step in changed if step['type'] == 'MultiScaleFlipAug']
-    if not found or not scales or min(scales) <= 0:
+    if not found or not scales or not all(0 < scale < math.inf for scale in scales):
         raise AugmentationError(
             'test-time augmentation needs a MultiScaleFlipAug in the test pipeline, and positive factors of scale; '
             f'got the steps {", ".join(step["type"] for step in steps)} and the factors {list(scales)}'

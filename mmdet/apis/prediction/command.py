@@ -7,7 +7,7 @@ from typing import Any
 from mmcv import DictAction
 
 from mmdet.apis.inference import init_detector
-from mmdet.apis.launch import UserError
+from mmdet.apis.launch import UserError, fraction
 from mmdet.apis.prediction.predictor import Predictor
 from mmdet.apis.prediction.run import KINDS, Outputs, run
 from mmdet.apis.prediction.sources import open_source
@@ -60,11 +60,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='open a window; q ends it')
     parser.add_argument('--wait-time', type=float, default=0, help='seconds a picture is shown; 0: until a key')
     parser.add_argument('--ann', help='COCO file whose ids of images and categories detections.json takes')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='leave out detections with lower scores')
+    parser.add_argument('--score-thr', type=fraction, default=0.3, help='leave out detections with lower scores')
     parser.add_argument('--batch-size', type=int, default=1, help='images or tiles that go through the model together')
     parser.add_argument('--tile', type=int, help='cut larger images into tiles of so many pixels')
     parser.add_argument('--overlap', type=float, default=0.2, help='fraction that neighbouring tiles have in common')
-    parser.add_argument('--tile-iou-thr', type=float, default=0.5, help='from which boxes of two tiles are one object')
+    parser.add_argument('--tile-iou-thr', type=fraction, default=0.5, help='from which boxes of tiles are one object')
     parser.add_argument(
         '--tta',
         type=float,
@@ -89,6 +89,8 @@ def check_args(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise UserError(f'--{name.replace("_", "-")} must be at least 1, got {value}')
+    if not args.wait_time >= 0:
+        raise UserError(f'--wait-time must be 0 or more, got {args.wait_time}')
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from mmdet.apis.image_input import as_bgr
 from mmdet.apis.prediction.detections import like_result
 from mmdet.apis.prediction.predictor import Prediction, Predictor
 from mmdet.apis.prediction.sources import Item
@@ -31,14 +32,14 @@ class Page:
         self._palette = palette
 
     def detect(self, image: np.ndarray | None) -> Prediction | None:
-        """All detections of an image, (H, W, 3) uint8 RGB as browsers give it; None for None.
+        """All detections of an image, (H, W, 3) uint8 RGB as browsers give it, grey or RGBA; None for None.
 
         Raises:
             ImageSourceError: it is no image.
         """
         if image is None:
             return None
-        (prediction,) = self._predictor([Item('image', np.ascontiguousarray(image[..., ::-1]))])
+        (prediction,) = self._predictor([Item('image', np.ascontiguousarray(as_bgr(image)[..., ::-1]))])
         if prediction.error is not None:
             raise prediction.error
         return prediction

@@ -23,6 +23,7 @@ from mmdet.apis.prediction.writers import (
     Window,
     Writer,
     YoloText,
+    can_write_image,
 )
 from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.progress import progress_bar
@@ -194,6 +195,8 @@ def _check_outputs(source: Source, outputs: Outputs) -> None:
         raise OutputError('there are several images: say with --out-dir where their detections go, or give --show')
     if source.fps is None and several and outputs.out_file and not _is_video(outputs.out_file):
         raise OutputError(f'--out-file takes one image, there are {source.length}; use --out-dir')
+    if outputs.out_file and not _is_video(outputs.out_file) and not can_write_image(outputs.out_file):
+        raise OutputError(f'--out-file {outputs.out_file}: expected the name of an image (.png, .jpg) or of a video')
 
 
 def _is_video(name: str | Path) -> bool:

@@ -93,7 +93,11 @@ def _files(paths: list[Path], root: Path) -> Source:
 
 def _listed(path: Path) -> Source:
     """Images of a list; names are relative to the innermost folder that holds them all."""
-    lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
+    try:
+        text = path.read_text(encoding='utf-8-sig')  # editors of Windows begin files with a mark
+    except UnicodeDecodeError as error:
+        raise ImageSourceError(f'{path} is no text in UTF-8: {error}') from error
+    lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith('#')]
     if not lines:
         raise ImageSourceError(f'{path} lists no image; it takes one a line')

@@ -142,8 +142,13 @@ class YoloText:
         """Nothing is left to do."""
 
 
+def can_write_image(name: str | Path) -> bool:
+    """Whether OpenCV writes the kind of image that a name's ending says."""
+    return bool(Path(name).suffix) and cv2.haveImageWriter(str(name))
+
+
 class Pictures:
-    """A picture with detections for each image, under its name.
+    """A picture with detections for each image, under its name; ``.png`` where its ending says no kind of image.
 
     Args:
         paths: a function of name and source, such as ``OutputPaths``.
@@ -156,7 +161,9 @@ class Pictures:
 
     def write(self, prediction: Prediction, image_id: int) -> None:
         """Write one."""
-        mmcv.imwrite(self._draw(prediction), str(self._paths(prediction.item.name, file_of(prediction.item))))
+        path = self._paths(prediction.item.name, file_of(prediction.item))
+        path = path if can_write_image(path) else path.with_name(f'{path.name}.png')
+        mmcv.imwrite(self._draw(prediction), str(path))
 
     def close(self) -> None:
         """Nothing is left to do."""

@@ -129,14 +129,19 @@ def thresholds_by_class(scores: Sequence[ClassScores], score_thr: float | None) 
     return [0.5 if own.threshold is None else own.threshold for own in scores]
 
 
+def check_thresholds_name(path: Path) -> None:
+    """Raise a ThresholdFileError where the ending says no format that :func:`write_thresholds` knows."""
+    if path.suffix not in ('.json', '.csv'):
+        raise ThresholdFileError(f'thresholds are written as .json or .csv, not {path.name}')
+
+
 def write_thresholds(scores: Sequence[ClassScores], path: Path) -> None:
     """Write thresholds and figures of each class, as JSON (by class) or CSV, as the ending says.
 
     Raises:
         ThresholdFileError: another ending.
     """
-    if path.suffix not in ('.json', '.csv'):
-        raise ThresholdFileError(f'thresholds are written as .json or .csv, not {path.name}')
+    check_thresholds_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, encoding='utf-8') as file:
         if path.suffix == '.json':

@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,9 @@ def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pict
         settings: of the pictures.
         pictures: folder for pictures as files; None: they are in the page.
     """
+    if other is not None:
+        run, other = _distinct_names(run, other)
+        run.notes.extend(_other_data(run, other))
     runs = [run] if other is None else [run, other]
     inputs = [image.sample.path for one in runs if one.detections for image in one.detections.images]
     place = Pictures(settings.picture_side, pictures, path.parent, inputs)
@@ -86,6 +89,7 @@ def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pict
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(number=number, percent=percent, share=share)
+    data = _as_json(page_data(run, other, place))
     text = environment.get_template('report.html').render(
         runs=runs,
         fact_names=list(dict.fromkeys(name for one in runs for name in one.facts)),
@@ -95,13 +99,34 @@ def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pict
         confusions=confusions(run.detections),
         max_matrix=MAX_MATRIX,
         curves_csv=_csv_link(run.detections),
-        data=_as_json(page_data(run, other, place)),
+        data=data,
         file=partial(_source, environment),
         difference=difference,
         short_counts=short_counts,
     )
     with atomic_write(path, encoding='utf-8') as file:
         file.write(text)
+
+
+def _distinct_names(run: Run, other: Run) -> tuple[Run, Run]:
+    """Runs whose folders have one name are called by their paths."""
+    if run.name != other.name:
+        return run, other
+    first, second = (one._replace(name=one.facts['work folder']) for one in (run, other))
+    return first, second
+
+
+def _other_data(run: Run, other: Run) -> list[str]:
+    """A note where two runs were not evaluated on the same images."""
+    if run.detections is None or other.detections is None:
+        return []
+    own, others = (_by_file(one.detections.images).keys() for one in (run, other) if one.detections)
+    if own == others:
+        return []
+    return [
+        f'The runs were evaluated on different images ({len(own)} and {len(others)}, {len(own & others)} in common): '
+        'their figures cannot be compared.'
+    ]
 
 
 def number(value: float | None) -> str:
@@ -173,7 +198,7 @@ def page_data(run: Run, other: Run | None, pictures: Pictures) -> dict[str, Any]
             for h in (one.history for one in runs)
         ],
         curves=[_curve_data(one.detections) for one in runs],
-        classes=[scores.name for scores in found.scores] if found else [],
+        classes=_all_classes(runs),
         examples=[],
         images={},
     )
@@ -183,8 +208,19 @@ def page_data(run: Run, other: Run | None, pictures: Pictures) -> dict[str, Any]
         wanted = {example.image for example in found.examples}
         shown = [image for image in found.images if image.sample.number in wanted]
         for image in tracked(shown, 'pictures of the report'):
-            data['images'][image.sample.number] = _image_data(image, others.get(_key(image)), pictures)
+            try:
+                content = _image_data(image, others.get(_key(image)), pictures, data['classes'])
+            except (OSError, ValueError) as error:
+                run.notes.append(f'A picture is left out: {error}')
+                continue
+            data['images'][image.sample.number] = content
+        data['examples'] = [example for example in data['examples'] if example['image'] in data['images']]
     return data
+
+
+def _all_classes(runs: Iterable[Run]) -> list[str]:
+    """The classes of the first run, and what others have besides."""
+    return list(dict.fromkeys(own.name for one in runs if one.detections for own in one.detections.scores))
 
 
 def _curve_data(found: Detections | None) -> list[dict[str, Any]]:
@@ -198,7 +234,7 @@ def _curve_data(found: Detections | None) -> list[dict[str, Any]]:
     ]
 
 
-def _image_data(image: Detected, other: Detected | None, pictures: Pictures) -> dict[str, Any]:
+def _image_data(image: Detected, other: Detected | None, pictures: Pictures, classes: Sequence[str]) -> dict[str, Any]:
     img = image.sample.read_image()
     annotation = image.sample.annotation
     boxes = np.asarray(annotation['bboxes'], np.float32).reshape(-1, 4)
@@ -214,15 +250,18 @@ def _image_data(image: Detected, other: Detected | None, pictures: Pictures) -> 
             for box, label, missed in zip(boxes, annotation['labels'], image.missed)
         ],
         ignored=[] if ignored is None else [_rounded(box) for box in ignored],
-        detections=_detection_data(image),
-        other=None if other is None else _detection_data(other),
+        detections=_detection_data(image, classes),
+        other=None if other is None else _detection_data(other, classes),
     )
 
 
-def _detection_data(image: Detected) -> list[dict[str, Any]]:
+def _detection_data(image: Detected, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Boxes with labels that are numbers in ``classes``, which another run may count otherwise."""
+    names = image.sample.class_names
     rows = zip(image.dets[:MAX_DRAWN], image.labels.tolist(), image.kinds)
     return [
-        dict(box=_rounded(det[:4]), label=label, score=round(float(det[4]), 3), kind=kind) for det, label, kind in rows
+        dict(box=_rounded(det[:4]), label=classes.index(names[label]), score=round(float(det[4]), 3), kind=kind)
+        for det, label, kind in rows
     ]
 
 

@@ -16,6 +16,7 @@ from mmdet.datasets.mixing.sources import leaves_of
 STEM = 'results'
 VAL_STEM = 'results_val'  # of what the end of a training leaves
 ENDINGS = ('.npz', '.pkl')
+COCO_KEYS = ('image_id', 'category_id', 'bbox', 'score')
 
 
 def find_results(work_dir: Path, split: str | None) -> tuple[list[Path], str]:
@@ -63,7 +64,7 @@ def _from_coco(path: Path, leaf: Any) -> list[list[np.ndarray[Any, Any]]]:
         raise UserError(f'there are no results at {path}')
     if not isinstance(leaf, CocoDataset):
         raise UserError(f'{path}: lists in COCO format are of a CocoDataset, not of a {type(leaf).__name__}')
-    entries = json.loads(path.read_text(encoding='utf-8'))
+    entries = _coco_entries(path)
     place = {img_id: i for i, img_id in enumerate(leaf.img_ids)}
     num_classes = len(leaf.CLASSES or ())
     rows: list[list[list[Any]]] = [[[] for _ in range(num_classes)] for _ in leaf.img_ids]
@@ -76,3 +77,19 @@ def _from_coco(path: Path, leaf: Any) -> list[list[np.ndarray[Any, Any]]]:
         x, y, width, height = entry['bbox']
         rows[place[entry['image_id']]][label].append([x, y, x + width, y + height, entry['score']])
     return [[np.asarray(own, np.float32).reshape(-1, 5) for own in image] for image in rows]
+
+
+def _coco_entries(path: Path) -> list[dict[str, Any]]:
+    """The entries of a list in COCO's form, each with the keys that are read."""
+    try:
+        entries = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise UserError(f'{path} is no JSON: {error}') from error
+    if not isinstance(entries, list):
+        raise UserError(f'{path}: expected a list of detections, got {type(entries).__name__}')
+    for number, entry in enumerate(entries):
+        lacking = [key for key in COCO_KEYS if not isinstance(entry, dict) or key not in entry]
+        if lacking or np.shape(entry['bbox']) != (4,):
+            what = f'lacks {", ".join(lacking)}' if lacking else f'has the bbox {entry["bbox"]}, not [x, y, w, h]'
+            raise UserError(f'{path}, entry {number} {what}; expected {", ".join(COCO_KEYS)}')
+    return entries

@@ -16,7 +16,7 @@ from mmdet.apis.report.class_scores import ClassScores, class_scores, thresholds
 from mmdet.apis.report.history import History, read_history
 from mmdet.apis.report.mistakes import Detected, Example, confusion, count_kinds, detect, examples
 from mmdet.apis.report.results_files import find_results, read_results
-from mmdet.apis.report.samples import samples, source_labels
+from mmdet.apis.report.samples import foreign_note, lies_outside, samples, source_labels
 from mmdet.apis.results import build_split, evaluation_settings
 from mmdet.datasets.audit.audit import PartReport, audit_part, flatten
 from mmdet.datasets.builder import build_dataset
@@ -55,7 +55,7 @@ class Run(NamedTuple):
     facts: dict[str, str]
     history: History
     data: list[tuple[str, PartReport]]  # 'train', 'val' or 'test', and what the audit found
-    notes: list[str]
+    notes: list[str]  # what is missing or odd; a page adds pictures that cannot be read
     detections: Detections | None  # None without results
 
 
@@ -85,7 +85,11 @@ def collect(
     detections = None
     notes = []
     if found:
-        detections = judge(dataset, read_results(found, dataset), cfg, settings)
+        given = read_results(found, dataset)
+        figures, problem = _figures(dataset, given, cfg)
+        detections = judge(dataset, given, settings)._replace(figures=figures)
+        outside = sum(lies_outside(image.sample) for image in detections.images)
+        notes += problem + foreign_note(outside, sum(own.detections for own in detections.scores))
     else:
         notes.append(f'There are no results in {work_dir}: tools/test.py --out {work_dir}/results.npz writes them.')
     data, problems = _audit(cfg, split, dataset)
@@ -102,20 +106,14 @@ def collect(
     return Run(work_dir.resolve().name, facts, history, data, notes + problems, detections)
 
 
-def judge(dataset: Any, results: Sequence[Any], cfg: Config, settings: Settings) -> Detections:
-    """Evaluate results in every way that a report shows."""
+def judge(dataset: Any, results: Sequence[Any], settings: Settings) -> Detections:
+    """Look at results in every way that a report shows, but for the figures of the data set's own evaluation."""
     images = list(samples(dataset, results))
     scores = class_scores(images)
     thresholds = thresholds_by_class(scores, settings.score_thr)
     detected = [detect(image, thresholds) for image in tracked(images, 'comparing detections with annotations')]
-    metric = (cfg.get('evaluation') or {}).get('metric', DEFAULT_METRIC)
-    figures = dataset.evaluate(list(results), logger='silent', **evaluation_settings(cfg, metric, None))
     return Detections(
-        {
-            name: float(value)
-            for name, value in figures.items()
-            if isinstance(value, (int, float, np.number)) and MARK not in name  # the page has a table of the classes
-        },
+        {},
         scores,
         thresholds,
         count_kinds(detected, len(scores)),
@@ -123,6 +121,24 @@ def judge(dataset: Any, results: Sequence[Any], cfg: Config, settings: Settings)
         detected,
         examples(detected, settings.examples),
     )
+
+
+def _figures(dataset: Any, results: Sequence[Any], cfg: Config) -> tuple[dict[str, float], list[str]]:
+    """Figures of the data set's own evaluation, and a note where it gave none: the rest of a page needs none."""
+    metric = (cfg.get('evaluation') or {}).get('metric', DEFAULT_METRIC)
+    if not hasattr(dataset, 'evaluate'):
+        return {}, [f'There are no figures of the evaluation: a {type(dataset).__name__} has none of its own.']
+    try:
+        found = dataset.evaluate(list(results), logger='silent', **evaluation_settings(cfg, metric, None))
+    except Exception as error:  # a data set of the user's own may raise any
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        return {}, [f'There are no figures of the evaluation: {type(error).__name__}: {text}']
+    figures = {
+        name: float(value)
+        for name, value in found.items()
+        if isinstance(value, (int, float, np.number)) and MARK not in name  # the page has a table of the classes
+    }
+    return figures, []
 
 
 def _audit(cfg: Config, split: str, tested: Any) -> tuple[list[tuple[str, PartReport]], list[str]]:

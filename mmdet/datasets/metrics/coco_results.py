@@ -5,6 +5,7 @@ from typing import Any
 
 import mmcv
 import numpy as np
+from pycocotools import mask as mask_coding
 
 
 def boxes_to_xywh(boxes: np.ndarray) -> list[list[float]]:
@@ -71,9 +72,11 @@ def segmentations_to_json(
     return boxes, masks
 
 
-def _with_masks(entries: list[dict], segms: Sequence[dict], scores: Sequence[float] | None) -> list[dict]:
+def _with_masks(entries: list[dict], segms: Sequence[dict | np.ndarray], scores: Sequence[float] | None) -> list[dict]:
     """Put masks, and their scores if they have their own, into the entries of one image and class."""
     for i, (entry, segm) in enumerate(zip(entries, segms)):
+        if isinstance(segm, np.ndarray):  # as a detector gives it
+            segm = mask_coding.encode(np.asfortranarray(segm, np.uint8))
         counts = segm['counts']
         entry['segmentation'] = dict(segm, counts=counts.decode() if isinstance(counts, bytes) else counts)
         if scores is not None:

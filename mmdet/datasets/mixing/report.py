@@ -17,6 +17,7 @@ from mmdet.core.directives import (
 )
 from mmdet.datasets.audit.annotation_rules import format_list
 from mmdet.datasets.audit.audit import flatten
+from mmdet.datasets.audit.checks import check_same_classes
 from mmdet.datasets.builder import build_dataloader
 from mmdet.datasets.mixing.advice import NO_ENTRIES, SourceFacts, policy_in_head, policy_of_image, recommend
 from mmdet.datasets.mixing.image_fields import directive_steps, fields_of_image
@@ -117,7 +118,8 @@ def report_mixture(
         report_source(name, part, int(count), heads)
         for name, part, count in zip(sources.names, parts_of(dataset), counts)
     ]
-    return MixtureReport(reports, epoch, warnings_of(reports, heads))
+    classes = dict(zip(sources.names, (part.CLASSES for part in parts_of(dataset))))
+    return MixtureReport(reports, epoch, [*check_same_classes(classes), *warnings_of(reports, heads)])
 
 
 def parts_of(dataset: Dataset) -> list[Dataset]:

@@ -339,7 +339,7 @@ class PAAHead(ATSSHead):
         scores = scores.sqrt()
         padded = torch.cat([scores, scores.new_zeros(len(scores), 1)], dim=1)  # a column for background
         dets, labels = multiclass_nms(bboxes, padded, cfg.score_thr, cfg.nms, cfg.max_per_img)
-        if self.with_score_voting and len(dets):
+        if self.with_score_voting:
             dets, labels = self.score_voting(dets, labels, bboxes, scores, cfg.score_thr)
         return dets, labels
 

@@ -55,6 +55,16 @@ class TridentFasterRCNN(FasterRCNN):
             proposals = list(proposals) * self.num_test_branches
         return self.roi_head.simple_test(feats, proposals, trident_metas, rescale=rescale)
 
+    def onnx_export(self, img: Tensor, img_metas: list[ImgMeta]) -> tuple[Tensor, ...]:
+        """As of :meth:`TwoStageDetector.onnx_export`, by the one branch that a test uses.
+
+        Raises:
+            NotImplementedError: a test uses several.
+        """
+        if self.num_test_branches > 1:
+            raise NotImplementedError('several branches cannot be exported; set test_branch_idx to one of them')
+        return super().onnx_export(img, img_metas)
+
     def aug_test(self, imgs: list[Tensor], img_metas: list[list[ImgMeta]], rescale: bool = False) -> list:
         """Detections of one image, merged over its versions; see :meth:`TwoStageDetector.aug_test`."""
         feats = self.extract_feats(imgs)

@@ -14,6 +14,7 @@ from mmdet.models.base_head import weights_of_either
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
 from mmdet.models.roi_heads.test_mixins import Features, scale_tensor, view_boxes
+from mmdet.models.utils.export import found_rois, in_their_rows
 
 MAX_NUM_GRID = 192  # RoIs of a batch that the grid head is trained on, where train_cfg does not say
 
@@ -118,6 +119,18 @@ class GridRoIHead(StandardRoIHead):
         if not self.with_mask:
             return results
         return list(zip(results, self.simple_test_mask(x, img_metas, dets, labels, rescale=rescale)))
+
+    def onnx_export(
+        self, x: Features, proposals: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
+    ) -> tuple[Tensor, ...]:
+        """As of :meth:`StandardRoIHead.onnx_export`, with the boxes that the grid points say."""
+        dets, labels = self.bbox_onnx_export(x, img_metas, proposals, self.test_cfg)
+        rows, rois, _ = found_rois(dets, labels)
+        heatmaps = self._grid_forward(x, rois)['fused']
+        dets = in_their_rows(self.grid_head.get_bboxes(dets.flatten(0, 1)[rows], heatmaps, img_metas), rows, labels)
+        if not self.with_mask:
+            return dets, labels
+        return dets, labels, self.mask_onnx_export(x, img_metas, dets, labels)
 
     def aug_test_bboxes(
         self, feats: Sequence[Features], img_metas: list[list[ImgMeta]], proposal_list: list[Tensor], rcnn_test_cfg: Any

@@ -1,5 +1,6 @@
 """The RoI head of TridentNet (https://arxiv.org/abs/1901.01892)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -79,6 +80,18 @@ class TridentRoIHead(StandardRoIHead):
             merged = self.merge_trident_bboxes(torch.cat(dets[i::num_images]), torch.cat(labels[i::num_images]))
             results.append(bbox2result(*merged, self.bbox_head.num_classes))
         return results
+
+    def onnx_export(
+        self, x: Features, proposals: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
+    ) -> tuple[Tensor, ...]:
+        """As of :meth:`StandardRoIHead.onnx_export`, by the one branch that a test uses.
+
+        Raises:
+            NotImplementedError: a test uses several.
+        """
+        if self.num_test_branches > 1:
+            raise NotImplementedError('several branches cannot be exported; set test_branch_idx to one of them')
+        return super().onnx_export(x, proposals, img_metas, rescale)
 
     def aug_test_bboxes(
         self,

@@ -21,6 +21,7 @@ from mmcv.runner.dist_utils import get_dist_info
 from torchvision import models
 
 from mmdet.utils.checkpoints.checkpoint_io import MapLocation, read_file
+from mmdet.utils.errors import ReportedError
 from mmdet.utils.registry import did_you_mean
 
 HASH_IN_NAME = re.compile(r'-([a-f0-9]{8,})\.')
@@ -37,11 +38,15 @@ def cached_file(url: str) -> Path:
     return Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(urlparse(url).path))
 
 
+class DownloadError(ReportedError, ConnectionError):
+    """Weights cannot be had from where a config names them."""
+
+
 def fetch(url: str) -> Path:
     """The local file of ``url``, downloaded by rank 0 where the cache lacks it.
 
     Raises:
-        ConnectionError: it is not cached and cannot be downloaded.
+        DownloadError: it is not cached and cannot be downloaded.
     """
     path, (rank, world_size) = cached_file(url), get_dist_info()
     error = None
@@ -55,7 +60,7 @@ def fetch(url: str) -> Path:
     if world_size > 1:
         dist.barrier()
     if not path.is_file():
-        raise ConnectionError(
+        raise DownloadError(
             f'{url} cannot be downloaded ({error or "rank 0 could not"}); without network, put the file at {path}, '
             'give a local path instead (load_from, or checkpoint in init_cfg), or train from scratch (init_cfg=None)'
         ) from error
@@ -112,14 +117,14 @@ def load_from_gone_host(filename: str, map_location: MapLocation = None) -> Any:
     """Schemes whose host is gone: a file that is still in the cache is used.
 
     Raises:
-        ConnectionError: the cache has no such file.
+        DownloadError: the cache has no such file.
     """
     scheme, name = filename.split('://', 1)
     path = _cached_gone_file(scheme, name)
     if path is not None and path.is_file():
         return read_file(path, map_location)
     where = f'put its file at {path}, or ' if path is not None else ''
-    raise ConnectionError(
+    raise DownloadError(
         f'{filename}: the host of {scheme}:// weights ({GONE_HOSTS[scheme]}) is gone. If you have the file, '
         f'{where}give its local path instead (load_from, or checkpoint in init_cfg). Otherwise use '
         "torchvision://resnet50 with style='pytorch' and torchvision's image normalisation, or train from "

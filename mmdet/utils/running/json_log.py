@@ -4,9 +4,14 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmdet.utils.errors import ReportedError
 from mmdet.utils.registry import did_you_mean
 
 ROW_KEYS = ('mode', 'epoch', 'iter')  # where a row belongs; not measured
+
+
+class LogError(ReportedError, ValueError):
+    """A file that is no log of a training."""
 
 
 class Curve(NamedTuple):
@@ -43,7 +48,7 @@ def read_json_log(path: str | Path) -> list[dict[str, Any]]:
     A last line that a killed run left unfinished is passed over.
 
     Raises:
-        ValueError: a line before the last is no JSON.
+        LogError: a line before the last is no JSON, or not what the logger writes.
     """
     lines = Path(path).read_text(encoding='utf-8').splitlines()
     rows = []
@@ -53,8 +58,13 @@ def read_json_log(path: str | Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError as error:
             if number == len(lines):
                 break
-            raise ValueError(f'{path}, line {number}: no JSON ({error})') from error
+            raise LogError(f'{path}, line {number}: no JSON ({error})') from error
+        if not isinstance(row, dict):
+            raise LogError(f'{path}, line {number}: expected an object, got {line.strip()[:40]}')
         if 'mode' in row:
+            lacking = [key for key in ('epoch', 'iter') if not isinstance(row.get(key), int)]
+            if lacking:
+                raise LogError(f'{path}, line {number}: no number for {" and ".join(lacking)}')
             rows.append(row)
     return rows
 

@@ -7,6 +7,8 @@ from mmcv import Config
 from mmdet.apis.configuring import models, plan
 from mmdet.apis.configuring.facts import Facts, covered, find_facts
 from mmdet.apis.configuring.literals import Name, literal
+from mmdet.apis.configuring.make import shared_images
+from mmdet.apis.configuring.read import Annotations
 from mmdet.apis.configuring.sources import join_classes, similar_classes, source_names
 from mmdet.apis.configuring.split import split_content
 
@@ -130,6 +132,17 @@ def test_classes_of_one_set_that_differ_in_spelling_alone_stay_two_and_are_told(
 def test_sources_are_named_by_where_they_differ(tmp_path):
     assert source_names([tmp_path / 'a/train.json', tmp_path / 'b/train.json']) == ['a', 'b']
     assert source_names([tmp_path / 'own.json', tmp_path / 'my-other.json']) == ['own', 'my_other']
+
+
+def test_images_of_two_sets_are_told(tmp_path):
+    def annotations(*names):
+        content = dict(images=[dict(file_name=name) for name in names], categories=[])
+        return Annotations('coco', content, tmp_path, None, [])
+
+    assert shared_images(annotations('a.png'), [annotations('b.png'), annotations('c.png')]) == []
+    val, twice = shared_images(annotations('a.png', 'd.png'), [annotations('a.png', 'b.png'), annotations('./b.png')])
+    assert val.startswith(f'1 of the 2 images for validation are trained on as well, such as {tmp_path}/a.png')
+    assert twice == '1 images are in more than one training set'
 
 
 def test_every_fifth_image_is_for_validation():

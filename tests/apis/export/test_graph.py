@@ -8,7 +8,7 @@ from torch import nn
 from mmdet.apis.export import DetectorGraph, ExportError, check_exportable, operators, requirements
 from mmdet.core.utils.misc import filter_scores_and_topk
 from mmdet.models.detectors.retinanet import RetinaNet
-from mmdet.ops import CornerPool, RoIAlign, batched_nms, nms
+from mmdet.ops import CornerPool, RoIAlign, batched_nms, nms, read_at_points
 from mmdet.ops.roi import pool_from_levels, roi_align
 from mmdet.utils.running.device_copy import to_device
 from mmdet.utils.running.replaceable import as_written, replaceable, replaced
@@ -65,6 +65,18 @@ def test_pooling_in_a_graph_is_that_of_the_levels():
         found = pool_from_levels(layers, feats, rois, levels)
         with pytest.raises(NotImplementedError, match='pool_mode'):
             roi_align(feats[0], rois, 3, pool_mode='max')
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+def test_points_in_a_graph_read_what_is_read_image_by_image(align_corners):
+    generator = torch.Generator().manual_seed(0)
+    maps, images = torch.randn(3, 4, 7, 9, generator=generator), torch.tensor([0, 2, 2, 1, 0])
+    points = torch.rand(5, 6, 2, generator=generator) * 90 - 10  # some lie outside
+    expected = read_at_points(maps, images, points, 0.125, align_corners)
+    with replaced(operators.IN_GRAPH):
+        found = read_at_points(maps, images, points, 0.125, align_corners)
+        assert read_at_points(maps, images[:0], points[:0], 0.125).shape == (0, 4, 6)
     torch.testing.assert_close(found, expected)
 
 

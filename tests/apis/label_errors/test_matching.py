@@ -7,6 +7,7 @@ from incomplete_shapes import detections
 from mmdet.apis.label_errors import LabelledImage, detections_of, match_image
 from mmdet.apis.label_errors.matching import FREE, MATCHED, OTHER
 from mmdet.apis.launch import UserError
+from mmdet.apis.report.samples import ResultsError
 
 
 def image(boxes, labels, ignored=()):
@@ -49,3 +50,6 @@ def test_results_of_all_forms_are_read_best_first():
         assert found.labels.tolist() == [1, 1, 0] and found.scores.tolist() == pytest.approx([0.7, 0.4, 0.2])
     with pytest.raises(UserError, match='proposals without classes'):
         detections_of(np.zeros((3, 5)))
+    for wrong in (None, ['a'], [np.zeros((1, 6))], [np.full((1, 5), np.nan)]):
+        with pytest.raises(ResultsError):
+            detections_of(wrong)

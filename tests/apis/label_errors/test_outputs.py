@@ -11,11 +11,21 @@ import pytest
 from incomplete_shapes import load_config
 from pycocotools.coco import COCO
 
-from mmdet.apis.label_errors import advise, apply_findings, read_rates, sentences, sources_of, write_findings
+from mmdet.apis.label_errors import (
+    advise,
+    apply_findings,
+    look_at_labels,
+    read_rates,
+    sentences,
+    sources_of,
+    write_findings,
+)
 from mmdet.apis.label_errors.annotation_files import numbered
+from mmdet.apis.label_errors.folds import write_fold
 from mmdet.apis.label_errors.missing_rate import Rate
 from mmdet.apis.label_errors.page import SUGGESTED, picture
 from mmdet.apis.launch import UserError
+from mmdet.apis.report.samples import ResultsError
 from mmdet.datasets.builder import build_dataset
 from mmdet.utils.output_paths import OutputPathError
 
@@ -97,7 +107,7 @@ def test_all_missing_boxes_of_enough_probability_are_added(world, tmp_path, orig
 def test_unknown_suggestion_is_refused_with_the_nearest_name(world, tmp_path):
     with pytest.raises(UserError, match="--apply mising.*'missing'"):
         apply_findings(world.findings, tmp_path, ['mising'])
-    with pytest.raises(UserError, match="mean 'directives'.*accepted are directives, all, "):
+    with pytest.raises(UserError, match="mean 'directives'.*Accepted are directives, all, "):
         apply_findings(world.findings, tmp_path, ['directive'])
 
 
@@ -186,11 +196,47 @@ def test_picture_has_the_suggested_box_where_it_is(world):
     assert reds.max(0).tolist() == pytest.approx([48 * 220 / 67] * 2, abs=3)
 
 
+def test_files_of_sources_with_odd_names_stay_in_their_folder(world, tmp_path):
+    names = ['../../up', 'a/b']
+    sources = [source._replace(name=name) for source, name in zip(world.findings.sources, names)]
+    findings = world.findings._replace(sources=sources)
+    write_findings(findings, tmp_path / 'out', crops=0)
+    apply_findings(findings, tmp_path / 'out', ['directives'])
+    written = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*.json')]
+    assert len(written) == 5 and all(path.startswith('out/') for path in written)
+    assert write_fold(sources, [np.ones(len(one.images), bool) for one in sources], tmp_path / 'fold')[0].startswith(
+        str(tmp_path / 'fold')
+    )
+
+
+def test_detections_of_larger_images_and_what_is_no_result_are_reported(world):
+    sources = world.findings.sources[:1]
+    far = np.array([[900, 900, 990, 990, 0.9]], np.float32)
+    nothing = np.zeros((0, 5), np.float32)
+    results = [[[far, nothing, nothing]] + [[nothing] * 3] * (len(sources[0].images) - 1)]
+    assert look_at_labels(sources, results).notes == [
+        '1 of 1 detections lie outside their images: are these the results of this data set?'
+    ]
+    with pytest.raises(ResultsError, match=rf'{sources[0].images[0].path}: expected for each image a list'):
+        look_at_labels(sources, [[None] * len(sources[0].images)])
+
+
 def test_data_sets_of_other_formats_are_refused(world):
     cfg = load_config(world.config)
     cfg.data.train = dict(type='XMLDataset', classes=('disc',), ann_file=str(world.folder / 'ids.txt'), pipeline=[])
     (world.folder / 'ids.txt').write_text('')
     with pytest.raises(UserError, match='XMLDataset.*annotation files of COCO'):
+        sources_of(cfg)
+
+
+def test_config_without_training_images_is_refused(world, tmp_path):
+    cfg = load_config(world.config)
+    (tmp_path / 'none.json').write_text('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "disc"}]}')
+    cfg.data.train = dict(cfg.data.train.datasets[0], ann_file=str(tmp_path / 'none.json'))
+    with pytest.raises(UserError, match='data.train has no images'):
+        sources_of(cfg)
+    cfg.data.train = None
+    with pytest.raises(UserError, match='label errors need data.train'):
         sources_of(cfg)
 
 

@@ -44,6 +44,15 @@ def test_picture_and_rows_follow_the_threshold_without_another_pass(model, image
     assert rows == []
 
 
+def test_grey_images_and_those_with_an_alpha_channel_are_seen_as_they_are(model, image):
+    page, grey = Page(model), image[..., 0]
+    seen = page.detect(np.repeat(grey[..., None], 3, 2)).detections.boxes
+    for same in (grey, grey[..., None], np.dstack([grey, grey, grey, np.full_like(grey, 255)])):
+        np.testing.assert_array_equal(page.detect(same).detections.boxes, seen)
+    coloured = page.detect(np.dstack([image, np.full_like(grey, 255)])).detections.boxes
+    np.testing.assert_array_equal(coloured, page.detect(image).detections.boxes)
+
+
 def test_no_image_shows_nothing(model):
     page = Page(model)
     assert page.show(page.detect(None), 0.3) == (None, [])

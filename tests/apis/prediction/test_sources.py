@@ -75,6 +75,14 @@ def test_what_is_missing_or_broken_is_named(folder, name, says):
         open_source(str(folder / name))
 
 
+def test_list_with_a_mark_is_read_and_one_of_another_encoding_is_refused(folder):
+    (folder / 'marked.txt').write_bytes('a.png\r\n'.encode('utf-8-sig'))
+    assert [item.name for item in open_source(str(folder / 'marked.txt')).items()] == ['a.png']
+    (folder / 'other.txt').write_bytes('bär.png'.encode('latin-1'))
+    with pytest.raises(ImageSourceError, match='other.txt is no text in UTF-8'):
+        open_source(str(folder / 'other.txt'))
+
+
 def test_missing_camera_is_named():
     with pytest.raises(ImageSourceError, match='camera 97 is not there'):
         open_source('97')

@@ -15,7 +15,7 @@ from mmdet.apis.prediction.predictor import Prediction
 from mmdet.apis.prediction.run import Numbering, Outputs, build_writers
 from mmdet.apis.prediction.sources import Item, Source
 from mmdet.apis.prediction.writers import CocoJson, Csv, Lines, OutputError, Pictures, Video, Window, YoloText
-from mmdet.utils.output_paths import OutputPathError
+from mmdet.utils.output_paths import OutputPathError, OutputPaths
 
 CLASSES = ('cat', 'dog')
 MASK = np.zeros((50, 100), bool)
@@ -81,6 +81,13 @@ def test_pictures_of_a_video_have_one_size(tmp_path):
         Video(tmp_path / 'clip.png', 5, len)
 
 
+def test_picture_of_a_file_without_a_known_ending_is_a_png(tmp_path):
+    pictures = Pictures(OutputPaths(tmp_path), lambda prediction: np.zeros((8, 8, 3), np.uint8))
+    for name in ('a', 'b.JPG', 'c.scan'):
+        pictures.write(Prediction(Item(name, Path(name))), 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.png', 'b.JPG', 'c.scan.png']
+
+
 def test_window_without_a_display_is_refused():
     with pytest.raises(OutputError, match='--show: there is no display .matplotlib draws with [aA]gg.; use --out-dir'):
         Window(len, 0)
@@ -139,6 +146,8 @@ def test_video_in_the_folder_of_its_source_does_not_replace_it(tmp_path):
     [
         (MANY, Outputs(), 'say with --out-dir where their detections go'),
         (MANY, Outputs(out_file='a.png'), '--out-file takes one image, there are 3; use --out-dir'),
+        (ONE, Outputs(out_file='a.txt'), '--out-file a.txt: expected the name of an image'),
+        (ONE, Outputs(out_file='a'), '--out-file a: expected the name of an image'),
         (ONE, Outputs(kinds=('csv',)), '--out-dir must say where'),
         (ONE, Outputs(kinds=('xml',), out_dir='out'), '--save xml: expected one of json, csv'),
     ],
@@ -173,5 +182,7 @@ def test_augmentation_adds_flips_and_scales():
     assert with_augmentation([dict(type='MultiScaleFlipAug', scale_factor=[1.0, 2.0])])[0]['scale_factor'] == [1.0, 2.0]
     with pytest.raises(AugmentationError, match='needs a MultiScaleFlipAug .*got the steps LoadImageFromFile'):
         with_augmentation(steps[:1])
+    with pytest.raises(AugmentationError, match='the factors .nan, 1'):
+        with_augmentation(steps, (float('nan'), 1))
     with pytest.raises(AugmentationError, match='the factors .0'):
         with_augmentation(steps, (0,))

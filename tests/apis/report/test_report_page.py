@@ -2,6 +2,7 @@
 
 import base64
 import json
+import pickle
 import re
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from mmcv import Config
 
-from mmdet.apis.report import Settings, collect, page, write_page
+from mmdet.apis.report import Sample, Settings, collect, page, write_page
 from mmdet.apis.report.page import confusions, difference, number
 from mmdet.utils.output_paths import OutputPathError
 
@@ -76,6 +77,71 @@ def test_page_of_two_runs_has_both_and_their_differences(run, tmp_path):
     assert 'compared with other' in text and '<td>+0.500</td>' in text
     assert data['runs'] == ['run', 'other'] and len(data['history']) == len(data['curves']) == 2
     assert all(image['other'] == image['detections'] for image in data['images'].values())
+
+
+def test_page_of_two_runs_knows_their_classes_by_name(run, tmp_path):
+    def renamed(image):
+        return image._replace(sample=image.sample._replace(class_names=('koala', 'raccoon', 'emu')))
+
+    scores = [own._replace(name=name) for own, name in zip(run.detections.scores, ('koala', 'raccoon', 'emu'))]
+    others = run.detections._replace(images=[renamed(image) for image in run.detections.images], scores=scores)
+    write_page(run, tmp_path / 'r.html', run._replace(name='other', detections=others), Settings())
+    _, data = read(tmp_path / 'r.html')
+    assert data['classes'] == ['raccoon', 'kangaroo', 'koala', 'emu']
+    own, other = (data['images']['2'][key] for key in ('detections', 'other'))
+    expected = {0: 2, 1: 0, 2: 3}
+    assert own and [one['label'] for one in other] == [expected[one['label']] for one in own]
+
+
+def test_page_of_two_runs_says_that_their_images_differ_and_tells_equal_names_apart(run, tmp_path):
+    half = run.detections._replace(images=run.detections.images[:5])
+    run = run._replace(notes=[])
+    elsewhere = dict(run.facts, **{'work folder': 'there/run'})
+    write_page(run, tmp_path / 'r.html', run._replace(detections=half, facts=elsewhere), Settings())
+    text, data = read(tmp_path / 'r.html')
+    assert 'different images (12 and 5, 5 in common): their figures cannot be compared' in text
+    assert data['runs'] == [run.facts['work folder'], 'there/run']
+
+
+def test_page_leaves_out_pictures_that_cannot_be_read(run, tmp_path, monkeypatch):
+    run, read_one = run._replace(notes=[]), Sample.read_image
+
+    def read_image(sample):
+        if sample.number == 2:
+            raise FileNotFoundError('image file not found: 2.png')
+        return read_one(sample)
+
+    monkeypatch.setattr(Sample, 'read_image', read_image)
+    write_page(run, tmp_path / 'r.html', None, Settings())
+    text, data = read(tmp_path / 'r.html')
+    assert 'A picture is left out: image file not found: 2.png' in text and '2' not in data['images']
+    assert data['examples'] and 2 not in {example['image'] for example in data['examples']}
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(evaluation=dict(metric='segm')), "KeyError: metric 'segm': the results hold only bbox"),
+        (dict(data=dict(test=dict(type='RepeatDataset', times=1))), 'a RepeatDataset has none of its own'),
+    ],
+)
+def test_run_without_figures_of_the_evaluation_has_the_rest(made, change, message):
+    cfg = Config.fromfile(str(made / 'config.py'))
+    if 'data' in change:
+        change['data']['test']['dataset'] = cfg.data.test.copy()
+        cfg.data.test = change['data']['test']
+    else:
+        cfg.merge_from_dict(change)
+    found = collect(cfg, made / 'run')
+    assert found.detections.figures == {} and found.detections.scores[0].ap50 > 0
+    assert any('There are no figures of the evaluation' in note and message in note for note in found.notes)
+
+
+def test_run_with_detections_outside_of_its_images_says_so(made, tmp_path):
+    results = pickle.loads((made / 'run/results.pkl').read_bytes())
+    (tmp_path / 'results.pkl').write_bytes(pickle.dumps(results[6:] + results[:6]))  # of the other data set's images
+    notes = collect(Config.fromfile(str(made / 'config.py')), tmp_path).notes
+    assert any('detections lie outside their images' in note for note in notes)
 
 
 def test_page_without_results_has_curves_and_data_only(made, tmp_path):

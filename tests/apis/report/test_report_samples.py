@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from pycocotools import mask as mask_coding
 
 from mmdet.apis.launch import UserError
 from mmdet.apis.report.results_files import find_results, read_results
-from mmdet.apis.report.samples import ResultsError, boxes_by_class, locate, samples
+from mmdet.apis.report.samples import ResultsError, boxes_by_class, lies_outside, locate, samples
 from mmdet.apis.results import build_split
 from mmdet.datasets.dataset_wrappers import ClassBalancedDataset, MultiImageMixDataset, RepeatDataset
 
@@ -69,6 +70,41 @@ def test_results_that_are_none_are_refused(mixed):
         next(samples(mixed[0], [[NOTHING, NOTHING]]))
 
 
+@pytest.mark.parametrize(
+    ('rows', 'message'),
+    [
+        ([[0, 0, 5, 5, float('nan')]], r'image 0 \(0\.png\): a detection is not finite: \[0\.0, .*nan\]'),
+        ([[0, 0, 5, 5, 0.5, 1]], r'image 0 \(0\.png\): expected arrays \(n, 5\) .* got one of shape \(1, 6\)'),
+    ],
+)
+def test_results_that_are_no_boxes_are_refused_with_their_image(mixed, rows, message):
+    with pytest.raises(ResultsError, match=message):
+        next(samples(mixed[0], [[np.array(rows), NOTHING, NOTHING]]))
+
+
+def test_joined_data_sets_of_different_classes_are_refused(made):
+    cfg = Config.fromfile(str(made / 'config.py'))
+    cfg.data.test.datasets[1].classes = tuple(reversed(CLASSES))
+    with pytest.raises(ResultsError, match=r'zoo \(raccoon, kangaroo, koala\) and park \(koala, kangaroo, raccoon\)'):
+        next(samples(build_split(cfg, 'test'), [[NOTHING] * 3] * 12))
+
+
+def test_labels_that_no_class_has_are_refused(mixed, monkeypatch):
+    found = dict(bboxes=np.zeros((1, 4)), labels=np.array([7]))
+    monkeypatch.setattr(type(mixed[0].datasets[0]), 'get_ann_info', lambda self, index: found)
+    with pytest.raises(ResultsError, match='annotation of 0.png has the label 7, the data set 3 classes'):
+        next(samples(*mixed))
+
+
+def test_detections_of_larger_images_lie_outside(mixed):
+    sample = next(samples(*mixed))
+    far = np.array([[300, 200, 400, 300, 0.5], [300, 200, 339, 239, 0.5]], np.float32)  # of 320 x 240 px
+    assert lies_outside(sample) == 0
+    assert lies_outside(sample._replace(boxes=[far, NOTHING, NOTHING])) == 1
+    info = [dict(filename='0.png')]
+    assert lies_outside(sample._replace(boxes=[far], dataset=SimpleNamespace(data_infos=info))) == 0  # no size known
+
+
 def test_boxes_as_fractions_become_pixels(tmp_path):
     class Fractions:
         CLASSES, BOXES_ARE_FRACTIONS, img_prefix = ('a',), True, str(tmp_path)
@@ -103,9 +139,24 @@ def test_lists_of_coco_give_the_same_results(mixed, tmp_path):
     with pytest.raises(UserError, match='a .json for each, in the order zoo, park'):
         read_results(paths[:1], dataset)
     entries = json.loads(paths[0].read_text())
+    for content, message in (
+        ('nothing', 'is no JSON'),
+        ('{}', 'expected a list of detections, got dict'),
+        ('[{"image_id": 0, "category_id": 1}]', 'entry 0 lacks bbox, score'),
+        (json.dumps([dict(entries[0], bbox=[1, 2])]), r'entry 0 has the bbox \[1, 2\], not \[x, y, w, h\]'),
+    ):
+        paths[0].write_text(content)
+        with pytest.raises(UserError, match=message):
+            read_results(paths, dataset)
     paths[0].write_text(json.dumps([dict(entries[0], image_id=77)]))
     with pytest.raises(UserError, match=r'zoo\.json, entry 0: image_id 77'):
         read_results(paths, dataset)
+
+
+def test_config_without_the_data_is_named():
+    for cfg in (dict(data=None), dict(data=dict(val=None))):
+        with pytest.raises(UserError, match='the config has no data.val'):
+            build_split(Config(cfg), 'val')
 
 
 def test_results_of_the_test_data_come_before_those_that_training_left(tmp_path):

@@ -1,5 +1,7 @@
 import copy
+from types import MappingProxyType
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,8 +25,8 @@ ROI_HEAD = dict(
 
 @pytest.fixture
 def trident(build):
-    def make(dilations=(1, 2), **head):
-        backbone, roi_head = dict(BACKBONE, trident_dilations=dilations), copy.deepcopy(ROI_HEAD) | head
+    def make(dilations=(1, 2), trunk=MappingProxyType({}), **head):
+        backbone, roi_head = dict(BACKBONE, trident_dilations=dilations, **trunk), copy.deepcopy(ROI_HEAD) | head
         return build('faster_rcnn', type='TridentFasterRCNN', backbone=backbone, rpn_head=RPN_HEAD, roi_head=roi_head)
 
     return make
@@ -61,6 +63,22 @@ def test_views_of_an_image_are_merged(trident, batch):
         (one,) = model.aug_test([img], [metas], rescale=True)
         (two,) = model.aug_test([img, img], [metas, metas], rescale=True)
     torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+
+
+def test_results_as_tensors_are_those_of_the_one_branch_of_a_test(trident, batch):
+    model = trident(trunk=dict(test_branch_idx=1), test_branch_idx=1).eval()
+    with torch.no_grad():
+        results = model.simple_test(batch['img'], batch['img_metas'])
+        dets, labels = model.onnx_export(batch['img'], batch['img_metas'])
+    for result, own_dets, own_labels in zip(results, dets, labels):
+        for label, expected in enumerate(result):
+            np.testing.assert_allclose(own_dets[own_labels == label], expected, rtol=1e-4, atol=1e-4)
+    assert (labels >= 0).sum() == sum(map(len, results[0])) + sum(map(len, results[1])) > 0
+    both = trident()
+    with pytest.raises(NotImplementedError, match='several branches cannot be exported; set test_branch_idx'):
+        both.onnx_export(batch['img'], batch['img_metas'])
+    with pytest.raises(NotImplementedError, match='several branches cannot be exported; set test_branch_idx'):
+        both.roi_head.onnx_export([batch['img']], batch['gt_bboxes'], batch['img_metas'])
 
 
 def test_backbone_and_head_must_agree(trident):

@@ -131,6 +131,21 @@ def one_image(batch, i):
 
 
 @of_family()
+def test_results_as_tensors_are_those_of_a_test(name, make, batch):
+    head = make(name).eval()
+    inputs = batch['x'], batch['proposal_list'], batch['img_metas']
+    with torch.no_grad():
+        results = head.simple_test(*inputs)
+        dets, labels, *_ = head.onnx_export(*inputs)
+    found = 0
+    for result, own_dets, own_labels in zip(results, dets, labels):
+        for label, expected in enumerate(result[0] if isinstance(result, tuple) else result):
+            np.testing.assert_allclose(own_dets[own_labels == label], expected, rtol=1e-4, atol=1e-4)
+            found += len(expected)
+    assert found == (labels >= 0).sum() > 0
+
+
+@of_family()
 def test_training_gives_its_losses_and_reaches_every_parameter(name, make, batch):
     head = make(name)
     losses, total = train(head, batch)

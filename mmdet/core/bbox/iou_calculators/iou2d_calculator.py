@@ -46,7 +46,8 @@ def bbox_overlaps(
         ValueError: unknown mode, last dimension not 4, or shapes that do not fit each other.
     """
     # no boxes may come as an empty tensor of one dimension
-    bboxes1, bboxes2 = (boxes.reshape(0, 4) if boxes.shape == (0,) else boxes for boxes in (bboxes1, bboxes2))
+    one_axis = (boxes.ndim == 1 and not boxes.numel() for boxes in (bboxes1, bboxes2))
+    bboxes1, bboxes2 = (boxes.reshape(0, 4) if one else boxes for one, boxes in zip(one_axis, (bboxes1, bboxes2)))
     check_overlap_arguments(bboxes1, bboxes2, mode, is_aligned)
     area1, area2 = box_area(bboxes1), box_area(bboxes2)
     if not is_aligned:

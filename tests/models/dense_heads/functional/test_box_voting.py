@@ -15,3 +15,4 @@ def test_votes_are_means_weighted_by_overlap_and_score():
     bottom = (weights * torch.tensor([10.0, 5])).sum() / weights.sum()
     voted = vote(dets, torch.tensor([0]), boxes, scores, 0.1)
     torch.testing.assert_close(voted, torch.tensor([[0.0, 0, 10, bottom, 0.9]]))
+    assert vote(dets[:0], torch.zeros(0, dtype=torch.long), boxes, scores, 0.1).shape == (0, 5)
