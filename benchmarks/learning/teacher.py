@@ -239,13 +239,15 @@ def plot(results: dict[str, list[dict[str, float]]], path: Path) -> None:
     """A bar with its deviation, and a point for each seed, for each method; a panel for each setting."""
     names = [method.partition('/') for method in results]
     settings = list(dict.fromkeys(setting for _, _, setting in names if setting))
+    colours = {name: f'C{number}' for number, name in enumerate(dict.fromkeys(name for name, _, _ in names))}
     with panels(len(settings), path, width=max(5.0, 4.0 * len(settings))) as axes:
         for setting, panel in zip(settings, axes):
             shown = sorted((part for part in names if part[2] in ('', setting)), key=lambda part: part[0] == COMPLETE)
             bars = {name: results[name + mark + own] for name, mark, own in shown}
-            for place, runs in enumerate(bars.values()):
+            for place, (name, runs) in enumerate(bars.items()):
                 values = [one['AP'] for one in runs]
-                panel.bar(place, mean(values), 0.6, yerr=deviation(values), capsize=3, alpha=0.7)
+                look = dict(color=colours[name], capsize=3, alpha=0.7)
+                panel.bar(place, mean(values), 0.6, yerr=deviation(values), **look)
                 panel.scatter([place] * len(values), values, s=10, color='black', zorder=3)
             panel.set_xticks(range(len(bars)), [name.replace(' ', '\n') for name in bars], fontsize='small')
             panel.set_title(setting)
