@@ -74,7 +74,7 @@ def sources_of(cfg: Config) -> list[Source]:
                 f'data.train has a {type(dataset).__name__}; label errors are looked for in annotation files of COCO '
                 '(CocoDataset); tools/dataset_converters write them from other formats'
             )
-        if dataset.CLASSES != datasets[0].CLASSES:
+        if tuple(dataset.CLASSES) != tuple(datasets[0].CLASSES):  # one may be a list, as the config has it
             raise UserError(
                 f'the data sets of data.train have different classes: {datasets[0].CLASSES} and {dataset.CLASSES}'
             )

@@ -119,7 +119,7 @@ def _check_one_label_space(dataset: Any, names: dict[int, str]) -> None:
     leaves: list[Any] = list(leaves_of(dataset))
     first = leaves[0]
     for leaf in leaves[1:]:
-        if leaf.CLASSES != first.CLASSES:
+        if tuple(leaf.CLASSES or ()) != tuple(first.CLASSES or ()):  # one may be a list, as the config has it
             raise ResultsError(
                 f'a label means different classes in {names[id(first)]} ({", ".join(first.CLASSES or ())}) and '
                 f'{names[id(leaf)]} ({", ".join(leaf.CLASSES or ())}); give the joined data set classes=(...), or '

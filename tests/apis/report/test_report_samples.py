@@ -87,6 +87,8 @@ def test_joined_data_sets_of_different_classes_are_refused(made):
     cfg.data.test.datasets[1].classes = tuple(reversed(CLASSES))
     with pytest.raises(ResultsError, match=r'zoo \(raccoon, kangaroo, koala\) and park \(koala, kangaroo, raccoon\)'):
         next(samples(build_split(cfg, 'test'), [[NOTHING] * 3] * 12))
+    cfg.data.test.datasets[1].classes = list(CLASSES)  # the same ones
+    assert next(samples(build_split(cfg, 'test'), [[NOTHING] * 3] * 12)).class_names == CLASSES
 
 
 def test_labels_that_no_class_has_are_refused(mixed, monkeypatch):
