@@ -48,6 +48,12 @@ def inherited_arguments(cls: type) -> list[str] | None:
 
     None where the chain of constructors ends with one that takes any name.
     """
+    names, takes_any = _named_arguments(cls)
+    return None if takes_any else names
+
+
+def _named_arguments(cls: type) -> tuple[list[str], bool]:
+    """The names that the chain of constructors knows, and whether it ends with one that takes any."""
     names: dict[str, None] = {}
     for parent in getattr(cls, '__mro__', ()):
         if '__init__' not in vars(parent) or parent is object:
@@ -55,8 +61,22 @@ def inherited_arguments(cls: type) -> list[str] | None:
         params = list(inspect.signature(vars(parent)['__init__']).parameters.values())[1:]
         names.update((p.name, None) for p in params if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
         if not any(p.kind is p.VAR_KEYWORD for p in params):
-            return list(names)
-    return None
+            return list(names), False
+    return list(names), True
+
+
+def refuse_unused(owner: Any, arguments: Iterable[str]) -> None:
+    """Refuse arguments that a constructor takes by its signature (``**kwargs``) and has no use for.
+
+    Args:
+        owner: what is constructed.
+        arguments: their names.
+
+    Raises:
+        TypeError: there are any; Python's own text, to which :func:`build_from_cfg` adds the nearest names.
+    """
+    for name in arguments:
+        raise TypeError(f'{type(owner).__name__}.__init__() got an unexpected keyword argument {name!r}')
 
 
 class Derivation(NamedTuple):
@@ -299,7 +319,7 @@ def _wrong_call(error: TypeError, cls: Any, arguments: dict[str, Any]) -> str | 
     ancestors = {parent.__name__ for parent in getattr(cls, '__mro__', ())}
     unexpected, missing = _UNEXPECTED.search(str(error)), _MISSING.search(str(error))
     if unexpected and unexpected[1] in ancestors and unexpected[2] in arguments:
-        return _unknown_argument(cls, unexpected[2], inherited_arguments(cls))
+        return _unknown_argument(cls, unexpected[2], _named_arguments(cls)[0])
     if missing and missing[1] in ancestors:
         names = re.findall(r"'(\w+)'", missing[2])
         if names and not set(names) & set(arguments):

@@ -128,7 +128,8 @@ MODEL_SETTINGS = {
 }
 # arguments of parts of a model, wherever they stand: a value, or a list of such
 MODEL_ARGUMENTS = {
-    **dict.fromkeys(('loss_weight', 'alpha', 'beta', 'gamma', 'ctr_clamp'), NOT_NEGATIVE),
+    **dict.fromkeys(('loss_weight', 'class_weight', 'bg_cls_weight'), NOT_NEGATIVE),
+    **dict.fromkeys(('alpha', 'beta', 'gamma', 'ctr_clamp'), NOT_NEGATIVE),
     **dict.fromkeys(('num_queries', 'num_query', 'num_proposals'), whole(1)),
     **dict.fromkeys(('num_classes', 'num_heads', 'num_points', 'num_levels', 'num_layers', 'roi_feat_size'), whole(1)),
     **dict.fromkeys(('embed_dims', 'embed_dim', 'feedforward_channels', 'num_feats', 'num_outs'), whole(1)),

@@ -28,6 +28,7 @@ from mmdet.models.utils.builder import build_transformer
 from mmdet.models.utils.export import stack_detections
 from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.registry import refuse_unused
 from mmdet.utils.running.device_copy import tensor_like
 
 
@@ -48,9 +49,10 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         train_cfg: the assigner, and a sampler if another than one that takes all.
         test_cfg: ``max_per_img``.
         init_cfg: must stay None: the transformer initialises itself.
-        kwargs: not used.
+        kwargs: must be empty; the signature of mmdetection 2.x takes any.
 
     Raises:
+        TypeError: an argument has another name.
         ValueError: ``init_cfg`` is given, or the encoding has another number of features.
     """
 
@@ -73,6 +75,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         init_cfg: dict | None = None,
         **kwargs: Any,
     ) -> None:
+        refuse_unused(self, kwargs)
         if init_cfg is not None:
             raise ValueError(f'{type(self).__name__} initialises itself; init_cfg must be None, got {init_cfg!r}')
         super().__init__(init_cfg)

@@ -16,6 +16,7 @@ from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.functional.masks.query_masks import hidden_cells
 from mmdet.models.dense_heads.maskformer_head import MaskFormerHead
 from mmdet.models.utils.point_sample import get_uncertain_point_coords_with_randomness, point_sample
+from mmdet.utils.registry import refuse_unused
 
 # in train_cfg, with what holds where it does not say
 POINT_SETTINGS = dict(num_points=12544, oversample_ratio=3.0, importance_sample_ratio=0.75)
@@ -34,9 +35,10 @@ class Mask2FormerHead(MaskFormerHead):
         num_transformer_feat_level: number of maps that the queries look at.
         train_cfg: the assigner, the sampler, ``num_points`` M, and ``oversample_ratio`` and
             ``importance_sample_ratio`` of the points (see ``get_uncertain_point_coords_with_randomness``).
-        kwargs: not used.
+        kwargs: must be empty; the signature of mmdetection 2.x takes any.
 
     Raises:
+        TypeError: an argument has another name.
         ValueError: the pixel decoder gives fewer maps.
     """
 
@@ -79,6 +81,7 @@ class Mask2FormerHead(MaskFormerHead):
             test_cfg,
             init_cfg,
             num_transformer_feat_level=num_transformer_feat_level,
+            **kwargs,
         )
         self.num_transformer_decoder_layers = len(self.transformer_decoder.layers)
         self.num_heads = self.transformer_decoder.layers[0].attentions[0].num_heads
@@ -96,6 +99,7 @@ class Mask2FormerHead(MaskFormerHead):
         **kwargs: Any,
     ) -> None:
         """See :class:`MaskFormerHead`."""
+        refuse_unused(self, kwargs)
         given = getattr(self.pixel_decoder, 'num_outs', num_transformer_feat_level)
         if given < num_transformer_feat_level:
             raise ValueError(

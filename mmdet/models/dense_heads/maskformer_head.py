@@ -28,6 +28,7 @@ from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.panoptic_gt_processing import preprocess_panoptic_gt
 from mmdet.models.utils.settings import as_config
+from mmdet.utils.registry import refuse_unused
 from mmdet.utils.running.device_copy import tensor_like
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -62,9 +63,10 @@ class MaskFormerHead(BaseDenseHead):
         loss_dice: loss of whole masks.
         train_cfg: the assigner and the sampler; test_cfg: see ``MaskFormerFusionHead``.
         init_cfg: initialisation beside that of :meth:`init_weights`.
-        kwargs: not used.
+        kwargs: must be empty; the signature of mmdetection 2.x takes any.
 
     Raises:
+        TypeError: an argument has another name.
         ValueError: ``class_weight`` is missing or of another length.
     """
 
@@ -116,6 +118,7 @@ class MaskFormerHead(BaseDenseHead):
         self, in_channels: Sequence[int], feat_channels: int, positional_encoding: dict, enforce: bool, **kwargs: Any
     ) -> None:
         """Make the queries, and what stands between the pixel decoder and the transformer."""
+        refuse_unused(self, kwargs)
         self.decoder_pe = build_positional_encoding(positional_encoding)
         # the pixel decoder with an encoder gives feat_channels, the one without the backbone's last map
         memory_channels = feat_channels if hasattr(self.pixel_decoder, 'encoder') else in_channels[-1]

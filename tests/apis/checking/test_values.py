@@ -86,6 +86,7 @@ def test_right_values_pass():
         ('model.train_cfg.rcnn.sampler.num', [0, '32'], 'a whole number from 1 on'),
         ('model.train_cfg.rcnn.sampler.pos_fraction', [2], 'a number from 0 to 1'),
         ('model.roi_head.bbox_head.loss_cls.loss_weight', [-1, '1', float('nan')], r'loss_weight: .* number from 0 on'),
+        ('model.roi_head.bbox_head.loss_cls.class_weight', [-1, [1.0, -0.1]], r'class_weight.*: .* number from 0 on'),
         (
             'model.train_cfg.rcnn.assigner.neg_iou_thr',
             [0.7, (0.3, 0.1), (0.1, 0.6), (0.1, 0.2, 0.3), -0.1, '0.3'],

@@ -233,6 +233,9 @@ def test_wrong_settings_are_named():
         make('detr', positional_encoding=dict(POSITIONS, num_feats=3))
     with pytest.raises(ValueError, match='init_cfg must be None'):
         make('detr', init_cfg=dict(type='Normal'))
+    for name in ('detr', 'deformable'):
+        with pytest.raises(TypeError, match="does not take 'loss_ioux'; did you mean 'loss_iou'"):
+            make(name, loss_ioux=dict(type='GIoULoss'))
     with pytest.raises(ValueError, match='makes no proposals'):
         make('detr').forward_train([], [], [], proposal_cfg=dict())
 

@@ -286,6 +286,12 @@ def test_settings_that_do_not_fit_are_refused(name, changes, message):
 
 
 @HEAD
+def test_misspelt_arguments_are_refused(name):
+    with pytest.raises(TypeError, match="does not take 'num_query'; did you mean 'num_queries'"):
+        make(name, num_query=6)
+
+
+@HEAD
 def test_ignored_regions_are_refused(name):
     with pytest.raises(NotImplementedError, match='gt_bboxes_ignore'):
         make(name).forward_train(maps(), [SHAPE] * 2, BOXES, LABELS, [], None, [torch.zeros(1, 4)] * 2)
