@@ -35,7 +35,7 @@ class Mask2FormerHead(MaskFormerHead):
         num_transformer_feat_level: number of maps that the queries look at.
         train_cfg: the assigner, the sampler, ``num_points`` M, and ``oversample_ratio`` and
             ``importance_sample_ratio`` of the points (see ``get_uncertain_point_coords_with_randomness``).
-        kwargs: must be empty; the signature of mmdetection 2.x takes any.
+        kwargs: ``strides``, which published configs give, has no use; others are refused.
 
     Raises:
         TypeError: an argument has another name.
@@ -99,7 +99,7 @@ class Mask2FormerHead(MaskFormerHead):
         **kwargs: Any,
     ) -> None:
         """See :class:`MaskFormerHead`."""
-        refuse_unused(self, kwargs)
+        refuse_unused(self, kwargs.keys() - {'strides'})  # published configs give them to the head, too
         given = getattr(self.pixel_decoder, 'num_outs', num_transformer_feat_level)
         if given < num_transformer_feat_level:
             raise ValueError(
