@@ -134,6 +134,7 @@ MODEL_ARGUMENTS = {
     **dict.fromkeys(('num_classes', 'num_heads', 'num_points', 'num_levels', 'num_layers', 'roi_feat_size'), whole(1)),
     **dict.fromkeys(('embed_dims', 'embed_dim', 'feedforward_channels', 'num_feats', 'num_outs'), whole(1)),
     **dict.fromkeys(('stacked_convs', 'num_csp_blocks', 'num_convs'), whole(0)),
+    'corner_emb_channels': whole(0),  # 0: pairs by centripetal shifts
     **dict.fromkeys(('num_fcs', 'num_cls_fcs', 'num_reg_fcs', 'num_shared_fcs', 'num_shared_convs'), whole(0)),
     **dict.fromkeys(('widen_factor', 'deepen_factor', 'center_radius', 'octave_base_scale'), POSITIVE),
     **dict.fromkeys(('dropout', 'attn_drop', 'ffn_drop'), FRACTION),

@@ -134,7 +134,7 @@ def read_yolo(settings: Mapping[str, Any], finder: ImageFinder) -> Iterator[Anno
     files = [yolo_label_file(finder.folder, image) for image in finder.files]
     if not any(file.is_file() for file in files):
         raise AnnotationError(
-            f'{settings["file"]}: none of {len(files)} images has a file of labels, such as {files[0]}'
+            f'{settings["file"]}: none of the {len(files)} images has a file of labels, such as {files[0]}'
         )
     for image, file in zip(tracked(finder.files, 'reading annotations'), files):
         size, boxes = finder.size(image), []
