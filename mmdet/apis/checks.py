@@ -17,7 +17,7 @@ from mmdet.datasets.audit.audit import audit_dataset
 from mmdet.datasets.detection_dataset import DetectionDataset
 from mmdet.datasets.utils import head_num_classes
 from mmdet.models.utils.directive_report import describe_readers, directive_readers
-from mmdet.utils.errors import ReportedError
+from mmdet.utils.errors import CALLS, ReportedError
 from mmdet.utils.running.rng import preserved_rng
 
 STEP = re.compile(r'\[in pipeline step \d')  # what Compose adds to an error
@@ -75,7 +75,7 @@ def check_sample(dataset: Any, model: nn.Module, key: str, training: bool = Fals
     except Exception as error:
         if not STEP.search(str(error)):
             raise
-        raise SampleError(f'{key}: {_step_text(error)} (MMDET_TRACEBACK=1 shows the calls)') from error
+        raise SampleError(f'{key}: {_step_text(error)} {CALLS}') from error
     needed = ['img', 'img_metas', *(_needed_annotations(model) if training else ())]
     missing = [name for name in needed if not isinstance(sample, Mapping) or name not in sample]
     if missing:

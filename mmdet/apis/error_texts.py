@@ -11,7 +11,8 @@ from mmdet.datasets.audit.audit import AuditError
 from mmdet.utils.checkpoints.checkpoint import UnsafeCheckpointError
 from mmdet.utils.configs.assertions import asserted
 from mmdet.utils.configs.config_error import ConfigError, is_placed
-from mmdet.utils.errors import ReportedError
+from mmdet.utils.configs.kinds import LIBRARIES
+from mmdet.utils.errors import CALLS, ReportedError
 from mmdet.utils.registry import __name__ as REGISTRY
 from mmdet.utils.running.group_failure import is_grouped
 
@@ -48,7 +49,7 @@ CONNECTION_ENDED = (
 )
 # kinds of errors beside those that parts raise on purpose, which torch and Python raise for values that cannot be
 BUILDING_KINDS = (ArithmeticError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
-KNOWN_PARTS = {'mmdet', 'mmcv', 'torch', 'torchvision', 'numpy', *sys.stdlib_module_names}
+KNOWN_PARTS = {*LIBRARIES, 'numpy', *sys.stdlib_module_names}
 MISSING_KEY = re.compile(r"'(?:ConfigDict|Config)' object has no attribute '(\w+)'")
 LOST_CONNECTION = re.compile(
     r'gloo/|NCCL|Connection (closed|reset)|Broken pipe|Socket (T|t)imeout|ncclInternalError|Timed out waiting'
@@ -69,14 +70,14 @@ def shown_text(error: Exception) -> str | None:
     if system_error is not None:
         return system_error
     if isinstance(error, (KeyError, OSError, TypeError, ValueError)) and _is_about_config(error):
-        return f'{error.args[0] if isinstance(error, KeyError) else error} (MMDET_TRACEBACK=1 shows the calls)'
+        return f'{error.args[0] if isinstance(error, KeyError) else error} {CALLS}'
     if isinstance(error, AssertionError) and _is_about_config(error):
         return _of_assertion(error)
     if isinstance(error, BUILDING_KINDS) and is_placed(error) and _is_of_known_parts(error):
-        return f'{type(error).__name__}: {error} (MMDET_TRACEBACK=1 shows the calls)'
+        return f'{type(error).__name__}: {error} {CALLS}'
     missing = MISSING_KEY.search(str(error)) if isinstance(error, AttributeError) else None
     if missing:
-        return f'the config has no {missing[1]!r} where it is needed (MMDET_TRACEBACK=1 shows the calls)'
+        return f'the config has no {missing[1]!r} where it is needed {CALLS}'
     return _of_machine(error) if isinstance(error, (MemoryError, OSError, RuntimeError)) else None
 
 
@@ -109,7 +110,7 @@ def _of_system(error: Exception) -> str | None:
         return f'{file} is a folder, and a file is wanted there'
     if isinstance(error, FileExistsError):
         return f'{file} is a file, and a folder is wanted there'
-    return f'{file}: {reason} (MMDET_TRACEBACK=1 shows the calls)'
+    return f'{file}: {reason} {CALLS}'
 
 
 def _is_about_config(error: Exception) -> bool:
@@ -136,7 +137,7 @@ def _of_assertion(error: AssertionError) -> str:
     condition = asserted(error)
     if text.strip().endswith(':') or not text:
         text = f'{text.strip()} needs {condition or "something else"}'.strip()
-    return f'{text}{place} (MMDET_TRACEBACK=1 shows the calls)'
+    return f'{text}{place} {CALLS}'
 
 
 def _of_machine(error: Exception) -> str | None:

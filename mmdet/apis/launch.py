@@ -20,7 +20,7 @@ from mmdet.apis.checking.unused_options import options_without_effect
 from mmdet.apis.error_texts import UserError, is_about_connection, shown_text
 from mmdet.utils.configs.custom_imports import import_custom_modules
 from mmdet.utils.configs.read_config import read_config
-from mmdet.utils.errors import RunInterruptedError
+from mmdet.utils.errors import CALLS, RunInterruptedError
 from mmdet.utils.misc import update_data_root
 from mmdet.utils.registry import did_you_mean
 from mmdet.utils.replace_cfg_vals import replace_cfg_vals
@@ -58,7 +58,7 @@ def reported_errors(*also: type[Exception]) -> Iterator[None]:
             sys.exit(f'error: the run ends, since another process has failed: {reason}')
         text = shown_text(error)
         if text is None and also and isinstance(error, also) and os.environ.get('MMDET_TRACEBACK') != '1':
-            text = f'{str(error) or type(error).__name__} (MMDET_TRACEBACK=1 shows the calls)'
+            text = f'{str(error) or type(error).__name__} {CALLS}'
         announce_failure(text or f'{type(error).__name__}: {error}')
         if text is None:
             raise

@@ -1,5 +1,7 @@
 """Errors whose text says what is wrong, where, and what to do."""
 
+CALLS = '(MMDET_TRACEBACK=1 shows the calls)'  # ends the line of an error whose calls may say more
+
 
 class ReportedError(Exception):
     """Command lines show it as one line, without the calls that led there."""

@@ -11,11 +11,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdet.core.mask.structures import BitmapMasks
+from mmdet.utils.configs.kinds import LIBRARIES
 
 SEMANTIC_STRIDE = 8  # px; of the semantic maps that HTC is given
 MOST_ROIS = 8  # that a head is trained on, and finds
 FEWER = ('nms_pre', 'max_per_img')  # settings of `test_cfg` that are limited to that
-OWN = ('mmdet', 'mmcv', 'torch', 'torchvision')  # packages whose modules take what the made image has
 # kinds of errors that the config of a model can cause
 KINDS = (
     *(AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, ZeroDivisionError),
@@ -51,7 +51,7 @@ def is_of_config(error: Exception, model: nn.Module) -> bool:
     """
     if not isinstance(error, KINDS) or isinstance(error, torch.cuda.OutOfMemoryError | NotImplementedError):
         return False
-    own = all(type(module).__module__.partition('.')[0] in OWN for module in model.modules())
+    own = all(type(module).__module__.partition('.')[0] in LIBRARIES for module in model.modules())
     return own and not ABOUT_IMAGE.search(str(error))
 
 

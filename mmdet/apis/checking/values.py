@@ -214,7 +214,10 @@ def _check_thresholds(model: Mapping[str, Any]) -> None:
 
 
 def _check_sections(model: Mapping[str, Any]) -> None:
-    """Two-stage detectors read sections of ``train_cfg`` and ``test_cfg``, which may be None but must be there."""
+    """A part is not an empty list; two-stage detectors need their sections of ``train_cfg`` and ``test_cfg``.
+
+    A section may be None, but must be there.
+    """
     for name, part in model.items():
         if isinstance(part, list | tuple) and not part and name.endswith(('backbone', 'neck', 'head')):
             raise ConfigTypeError(f"model.{name}: expected a dict with 'type', got {part!r}")

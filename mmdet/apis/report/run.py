@@ -87,7 +87,7 @@ def collect(
     if found:
         given = read_results(found, dataset)
         figures, problem = _figures(dataset, given, cfg)
-        detections = judge(dataset, given, settings)._replace(figures=figures)
+        detections = judge(dataset, given, figures, settings)
         outside = sum(lies_outside(image.sample) for image in detections.images)
         notes += problem + foreign_note(outside, sum(own.detections for own in detections.scores))
     else:
@@ -106,14 +106,14 @@ def collect(
     return Run(work_dir.resolve().name, facts, history, data, notes + problems, detections)
 
 
-def judge(dataset: Any, results: Sequence[Any], settings: Settings) -> Detections:
-    """Look at results in every way that a report shows, but for the figures of the data set's own evaluation."""
+def judge(dataset: Any, results: Sequence[Any], figures: dict[str, float], settings: Settings) -> Detections:
+    """Look at results in every way that a report shows, beside the figures of the data set's own evaluation."""
     images = list(samples(dataset, results))
     scores = class_scores(images)
     thresholds = thresholds_by_class(scores, settings.score_thr)
     detected = [detect(image, thresholds) for image in tracked(images, 'comparing detections with annotations')]
     return Detections(
-        {},
+        figures,
         scores,
         thresholds,
         count_kinds(detected, len(scores)),

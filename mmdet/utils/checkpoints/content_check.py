@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mmdet.utils.checkpoints.file_check import DamagedCheckpointError
+from mmdet.utils.checkpoints.finite import nonfinite_names
 
 EXTRA_STATE = '_extra_state'  # what modules keep beside tensors, by torch's convention
 SHOWN = 3  # names in an error
@@ -63,14 +63,7 @@ def check_numbers(weights: Mapping[str, Any], names: list[str], file: str) -> No
     Raises:
         DamagedCheckpointError: some are.
     """
-    wrong = [
-        name
-        for name in names
-        if isinstance(weights.get(name), Tensor)
-        and weights[name].is_floating_point()
-        and not bool(torch.isfinite(weights[name]).all())
-    ]
-    if wrong:
+    if wrong := nonfinite_names({name: weights[name] for name in names if name in weights}):
         listed = ', '.join(wrong[:SHOWN]) + (', ...' if len(wrong) > SHOWN else '')
         raise DamagedCheckpointError(
             f'{file}: {len(wrong)} of {len(names)} tensors are infinite or NaN in places ({listed}): the run that '

@@ -1,4 +1,4 @@
-"""Checkpoints hold finite numbers only."""
+"""Checkpoints hold finite numbers only, written or read."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -21,10 +21,14 @@ def check_finite(content: Any, where: str) -> None:
     Raises:
         NonFiniteError: the text names the tensors.
     """
-    bad = [name for name, tensor in _tensors(content) if not _is_finite(tensor)]
-    if bad:
+    if bad := nonfinite_names(content):
         more = f' and {len(bad) - SHOWN_NAMES} more' if len(bad) > SHOWN_NAMES else ''
         raise NonFiniteError(f'{where} is not written: {", ".join(bad[:SHOWN_NAMES])}{more} hold infinity or NaN')
+
+
+def nonfinite_names(content: Any) -> list[str]:
+    """Names of the tensors in nested dicts, lists and tuples that hold infinity or NaN."""
+    return [name for name, tensor in _tensors(content) if not _is_finite(tensor)]
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 # whose hints say what their constructors take
 CHECKED = ('mmdet', 'mmcv', 'torch')
+LIBRARIES = (*CHECKED, 'torchvision')  # packages of which all parts of a detector are, but for the user's own
 SCALARS = (bool, int, float, str)
 
 

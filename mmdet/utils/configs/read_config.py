@@ -14,11 +14,10 @@ import yaml
 from mmcv import Config
 
 from mmdet.utils.configs.base_references import BASE_KEY, REFERENCE, base_files, reference_problem, references
-from mmdet.utils.errors import ReportedError
+from mmdet.utils.errors import CALLS, ReportedError
 from mmdet.utils.registry import did_you_mean
 
 SUFFIXES = ('.py', '.yaml', '.yml', '.json')
-CALLS = '(MMDET_TRACEBACK=1 shows the calls)'
 
 
 class ConfigFileError(ReportedError, ValueError):

@@ -132,14 +132,20 @@ MISFITS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(('name', 'key', 'value', 'text'), MISFITS, ids=lambda value: str(value)[:40])
-def test_misfit_is_named_with_its_place_and_numbers(models, name, key, value, text):
-    cfg = copy.deepcopy(models[name])
+def changed(model, key, value):
+    """A copy of a model's config with another value at a key with dots."""
+    cfg = copy.deepcopy(model)
     *path, last = [int(part) if part.isdigit() else part for part in key.split('.')]
     node = cfg
     for part in path:
         node = node[part]
     node[last] = value
+    return cfg
+
+
+@pytest.mark.parametrize(('name', 'key', 'value', 'text'), MISFITS, ids=lambda value: str(value)[:40])
+def test_misfit_is_named_with_its_place_and_numbers(models, name, key, value, text):
+    cfg = changed(models[name], key, value)
     with pytest.raises(ConfigError, match=text) as caught:
         check_layers(build_detector(copy.deepcopy(cfg)), dict(model=cfg))
     assert '\n' not in str(caught.value)
@@ -180,12 +186,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(('name', 'key', 'value', 'text'), FAILURES, ids=lambda value: str(value)[:40])
 def test_other_errors_of_training_and_detection_are_told_before_data(models, name, key, value, text):
-    cfg = copy.deepcopy(models[name])
-    *path, last = key.split('.')
-    node = cfg
-    for part in path:
-        node = node[part]
-    node[last] = value
+    cfg = changed(models[name], key, value)
     with pytest.raises(ConfigError, match=f'{text}.*audit=dict.enable=False. leaves this trial out.$'):
         check_layers(build_detector(copy.deepcopy(cfg)), dict(model=cfg))
 
