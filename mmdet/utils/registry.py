@@ -13,7 +13,7 @@ from mmcv.utils import Registry as _MMCVRegistry
 
 from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError, building, is_placed
 from mmdet.utils.configs.custom_imports import where_it_stands
-from mmdet.utils.configs.kinds import kind_problem
+from mmdet.utils.configs.kinds import LIBRARIES, kind_problem
 
 # what is searched for a class that is wanted from another registry
 _registries: 'weakref.WeakSet[_MMCVRegistry]' = weakref.WeakSet()
@@ -294,6 +294,12 @@ def _registries_with(name: str, asked: _MMCVRegistry) -> list[str]:
 
     others = [*_registries, HOOKS, OPTIMIZERS, RUNNERS]
     return sorted({other.name for other in others if other is not asked and name in other.module_dict})
+
+
+def is_from_elsewhere(kind: Any) -> bool:
+    """Whether ``type`` of a config, a class or its name, is of the user's own code or of another package."""
+    found = [kind] if inspect.isclass(kind) else [other.module_dict.get(kind) for other in _registries]
+    return any(cls is not None and cls.__module__.partition('.')[0] not in LIBRARIES for cls in found)
 
 
 def argument_problem(cls: Any, arguments: Iterable[str]) -> str | None:

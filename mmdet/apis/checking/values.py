@@ -31,6 +31,7 @@ from mmdet.apis.checking.rules import (
 from mmdet.models.builder import DETECTORS
 from mmdet.models.detectors.two_stage import TwoStageDetector
 from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError, nodes, path_text
+from mmdet.utils.registry import is_from_elsewhere
 from mmdet.utils.util_distribution import DEVICES
 
 PRIORITIES = tuple(Priority.__members__)
@@ -128,9 +129,12 @@ MODEL_SETTINGS = {
 }
 # arguments of parts of a model, wherever they stand: a value, or a list of such
 MODEL_ARGUMENTS = {
-    **dict.fromkeys(('loss_weight', 'class_weight', 'bg_cls_weight'), NOT_NEGATIVE),
-    **dict.fromkeys(('alpha', 'beta', 'gamma', 'ctr_clamp'), NOT_NEGATIVE),
+    'loss_weight': NOT_NEGATIVE,
     **dict.fromkeys(('num_queries', 'num_query', 'num_proposals'), whole(1)),
+}
+# the same of parts that are not the user's own, which may mean something else by these names
+KNOWN_PARTS_ARGUMENTS = {
+    **dict.fromkeys(('class_weight', 'bg_cls_weight', 'alpha', 'beta', 'gamma', 'ctr_clamp'), NOT_NEGATIVE),
     **dict.fromkeys(('num_classes', 'num_heads', 'num_points', 'num_levels', 'num_layers', 'roi_feat_size'), whole(1)),
     **dict.fromkeys(('embed_dims', 'embed_dim', 'feedforward_channels', 'num_feats', 'num_outs'), whole(1)),
     **dict.fromkeys(('stacked_convs', 'num_csp_blocks', 'num_convs'), whole(0)),
@@ -191,9 +195,12 @@ def check_values(cfg: Config) -> None:
         for place, key, value in _leaves((cfg.get('model') or {}).get(mode), f'model.{mode}'):
             if key in MODEL_SETTINGS:
                 check_rule(place, value, MODEL_SETTINGS[key])
-    for place, key, value in _named_values(cfg.get('model'), 'model'):
-        if key in MODEL_ARGUMENTS or key.endswith('_channels'):
-            check_rule(place, value, MODEL_ARGUMENTS.get(key, CHANNELS))
+    for place, key, value, elsewhere in _arguments(cfg.get('model') or {}, 'model'):
+        accepted = MODEL_ARGUMENTS.get(key)
+        if accepted is None and not elsewhere:
+            accepted = KNOWN_PARTS_ARGUMENTS.get(key, CHANNELS if key.endswith('_channels') else None)
+        if accepted is not None:
+            check_rule(place, value, accepted)
     _check_thresholds(cfg.get('model') or {})
 
 
@@ -256,11 +263,19 @@ def _leaves(node: Any, place: str) -> Iterator[tuple[str, str, Any]]:
             yield inner, str(key), value
 
 
-def _named_values(node: Any, place: str) -> Iterator[tuple[str, str, Any]]:
-    """The same, with the entries of lists, to any depth, in the place of lists."""
-    for inner, key, value in _leaves(node, place):
+def _arguments(node: Mapping[str, Any], place: str, elsewhere: bool = False) -> Iterator[tuple[str, str, Any, bool]]:
+    """Every value of nested dicts with its place, its key and whether its part is the user's own.
+
+    The entries of lists, to any depth, stand in the place of lists.
+    """
+    elsewhere = is_from_elsewhere(node['type']) if 'type' in node else elsewhere
+    for key, value in node.items():
         for path, part in _entries(value):
-            yield inner + path, key, part
+            inner = f'{place}.{key}{path}'
+            if isinstance(part, dict):
+                yield from _arguments(part, inner, elsewhere)
+            else:
+                yield inner, str(key), part, elsewhere
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:

@@ -1,11 +1,14 @@
 """Kinds and ranges of the values of settings."""
 
+import contextlib
 import copy
 
 import pytest
+import torch
 from mmcv import Config
 
 from mmdet.apis.checking.values import check_values
+from mmdet.models.builder import BACKBONES
 from mmdet.utils.configs.config_error import ConfigError
 
 CONFIG = dict(
@@ -43,10 +46,34 @@ CONFIG = dict(
 )
 
 
+@contextlib.contextmanager
+def own_backbone():
+    """A backbone of a user's own, registered as ``OwnBackbone``."""
+    BACKBONES.register_module(name='OwnBackbone', module=type('OwnBackbone', (torch.nn.Module,), {}))
+    try:
+        yield
+    finally:
+        del BACKBONES.module_dict['OwnBackbone']
+
+
 def test_right_values_pass():
     check_values(Config(copy.deepcopy(CONFIG)))
     for step in (3, [1], (2, 5)):
         check_values(Config(dict(copy.deepcopy(CONFIG), lr_config=dict(step=step))))
+
+
+def test_parts_of_the_users_own_may_mean_something_else_by_a_name():
+    own = dict(extra_channels=0, alpha=-1.0, inner=dict(num_points=0, loss=dict(type='GIoULoss', beta=0.1)))
+    cfg = Config(copy.deepcopy(CONFIG))
+    with own_backbone():
+        cfg.model.backbone = dict(type='OwnBackbone', **own)
+        check_values(cfg)
+        cfg.model.backbone['inner']['loss']['beta'] = -0.1
+        with pytest.raises(ConfigError, match='^model.backbone.inner.loss.beta: expected a number from 0 on'):
+            check_values(cfg)
+    cfg.model.backbone = dict(type='ResNet', **own)
+    with pytest.raises(ConfigError, match='^model.backbone.extra_channels: expected a whole number from 1 on, got 0'):
+        check_values(cfg)
 
 
 @pytest.mark.parametrize(
