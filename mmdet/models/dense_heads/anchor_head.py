@@ -114,10 +114,6 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         """One level (N, in_channels, H, W) -> class scores (N, A * C, H, W), box deltas (N, A * 4, H, W)."""
         return self.conv_cls(x), self.conv_reg(x)
 
-    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """L feature maps -> L maps of class scores, L maps of box deltas; see :meth:`forward_single`."""
-        return multi_apply(self.forward_single, feats)
-
     def get_anchors(
         self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: str | torch.device = 'cuda'
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:

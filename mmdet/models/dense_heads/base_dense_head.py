@@ -17,7 +17,7 @@ from torch import Tensor
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, matched_objects
-from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
+from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply, select_single_mlvl
 from mmdet.models.base_head import BaseHead
 from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_images, to_full_precision
 from mmdet.models.utils.export import detection_limit, stack_detections, without_suppression
@@ -29,8 +29,8 @@ from mmdet.utils.running.device_copy import tensor_like
 class BaseDenseHead(BaseHead, metaclass=ABCMeta):
     """Base of the heads that predict at every cell of their feature maps.
 
-    A subclass gives ``forward``, ``loss`` and, for :meth:`get_bboxes`, the attributes ``prior_generator``,
-    ``bbox_coder``, ``cls_out_channels``, ``use_sigmoid_cls``, ``loss_cls`` and ``test_cfg``.
+    A subclass gives ``forward`` or ``forward_single``, ``loss`` and, for :meth:`get_bboxes`, the attributes
+    ``prior_generator``, ``bbox_coder``, ``cls_out_channels``, ``use_sigmoid_cls``, ``loss_cls`` and ``test_cfg``.
 
     Attributes:
         last_objectness: class scores before the sigmoid of the last training pass that also made proposals, L
@@ -53,6 +53,10 @@ class BaseDenseHead(BaseHead, metaclass=ABCMeta):
         for module in self.modules():
             if hasattr(module, 'conv_offset'):
                 constant_init(module.conv_offset, 0)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Any], ...]:
+        """L feature maps -> L maps of each of the kinds that a subclass's ``forward_single`` makes of one."""
+        return multi_apply(self.forward_single, feats)
 
     @abstractmethod
     def loss(self, **kwargs: Any) -> dict:

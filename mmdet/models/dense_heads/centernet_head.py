@@ -7,7 +7,6 @@ from mmcv.cnn import bias_init_with_prob, normal_init
 from torch import Tensor, nn
 
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
@@ -92,10 +91,6 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
             for layer in head.modules():
                 if isinstance(layer, nn.Conv2d):
                     normal_init(layer, std=0.001)
-
-    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Feature maps (there is one) -> lists of each of the three kinds of :meth:`forward_single`."""
-        return multi_apply(self.forward_single, feats)
 
     def forward_single(self, feat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, in_channel, h, w) -> probabilities of centres (N, K, h, w), sizes and offsets (N, 2, h, w), x first."""

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
-from mmdet.core.bbox.coder.bucketing_bbox_coder import split_targets
+from mmdet.core.bbox.coder.bucketing_bbox_coder import joined_targets, split_targets
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, matched_objects, sampled_targets
-from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
+from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
@@ -28,10 +28,8 @@ from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level,
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 from mmdet.models.utils.settings import as_config
 
-# Default arguments, never written to.
-RARE_CLASSES = rare_classes('retina_cls')
-
 # Default arguments; every builder copies them.
+RARE_CLASSES = rare_classes('retina_cls')
 APPROXIMATIONS = dict(
     type='AnchorGenerator',
     octave_base_scale=4,
@@ -147,10 +145,6 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             cls_feat, reg_feat = cls_conv(cls_feat), reg_conv(reg_feat)
         return self.retina_cls(cls_feat), (self.retina_bbox_cls(reg_feat), self.retina_bbox_reg(reg_feat))
 
-    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[BucketMaps]]:
-        """L feature maps -> L maps of class scores, L pairs of maps; see :meth:`forward_single`."""
-        return multi_apply(self.forward_single, feats)
-
     def get_anchors(
         self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: str | torch.device = 'cuda'
     ) -> list[list[Tensor]]:
@@ -227,30 +221,13 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
 
         ``label_channels`` is for subclasses; ``sampling`` is not used, as the sampler decides.
         """
-        sampled, rows, count = sample_squares(
-            flat_approxs,
-            inside_flags,
-            flat_squares,
-            gt_bboxes,
-            gt_bboxes_ignore,
-            img_meta,
-            self.assigner,
-            self.sampler,
-            unmap_outputs,
-        )
-        offsets, offset_weights, buckets, bucket_weights = self.bbox_coder.encode(
-            sampled.pos_bboxes, sampled.pos_gt_bboxes
-        )
-        targets = sampled_targets(
-            count,
-            rows[sampled.pos_inds],
-            rows[sampled.neg_inds],
-            0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds],
-            torch.cat([buckets, offsets], 1),
-            self.num_classes,
-            self.train_cfg.get('pos_weight', -1),
-            torch.cat([bucket_weights, offset_weights], 1),
-        )
+        image = (flat_approxs, inside_flags, flat_squares, gt_bboxes, gt_bboxes_ignore, img_meta)
+        sampled, rows, count = sample_squares(*image, self.assigner, self.sampler, unmap_outputs)
+        values, weights = joined_targets(self.bbox_coder, sampled.pos_bboxes, sampled.pos_gt_bboxes)
+        labels = 0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds]
+        samples = (rows[sampled.pos_inds], rows[sampled.neg_inds], labels, values)
+        pos_weight = self.train_cfg.get('pos_weight', -1)
+        targets = sampled_targets(count, *samples, self.num_classes, pos_weight, weights)
         return (*split_targets(targets), sampled.pos_inds, sampled.neg_inds, sampled)
 
     def loss_single(
@@ -304,25 +281,13 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
         border = self.train_cfg.allowed_border
         approxs, inside = sampled_approxs(self.approx_anchor_generator, sizes, img_metas, border, device)
-        *targets, num_pos, num_neg = self.get_target(
-            approxs,
-            inside,
-            self.get_anchors(sizes, img_metas, device=device),
-            gt_bboxes,
-            img_metas,
-            gt_bboxes_ignore_list=gt_bboxes_ignore,
-            gt_labels_list=gt_labels,
-            label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
-            sampling=self.sampling,
-        )
+        squares = self.get_anchors(sizes, img_metas, device=device)
+        truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
+        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
+        *targets, num_pos, num_neg = self.get_target(approxs, inside, squares, *truth, channels, self.sampling)
         cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
-        losses = multi_apply(
-            self.loss_single,
-            cls_scores,
-            bbox_preds,
-            *targets,
-            num_total_samples=num_pos + num_neg if self.sampling else num_pos,
-        )
+        count = num_pos + num_neg if self.sampling else num_pos
+        losses = multi_apply(self.loss_single, cls_scores, bbox_preds, *targets, num_total_samples=count)
         return dict(zip(('loss_cls', 'loss_bbox_cls', 'loss_bbox_reg'), losses))
 
     def get_bboxes(
@@ -334,15 +299,12 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         rescale: bool = False,
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image: boxes with scores (k, 5), labels (k,); see :meth:`BaseDenseHead.get_bboxes`."""
-        cls_scores, bbox_preds = to_full_precision(cls_scores), [to_full_precision(level) for level in bbox_preds]
-        squares = self.square_anchor_generator.grid_priors(
-            [scores.shape[-2:] for scores in cls_scores], device=cls_scores[0].device
-        )
+        maps = [to_full_precision(levels) for levels in (cls_scores, *zip(*bbox_preds))]
+        sizes = [scores.shape[-2:] for scores in cls_scores]
+        squares = self.square_anchor_generator.grid_priors(sizes, device=cls_scores[0].device)
         return [
             self._get_bboxes_single(
-                [level[i].detach() for level in cls_scores],
-                [buckets[i].detach() for buckets, _ in bbox_preds],
-                [offsets[i].detach() for _, offsets in bbox_preds],
+                *(select_single_mlvl(levels, i) for levels in maps),
                 squares,
                 meta['img_shape'],
                 meta['scale_factor'],

@@ -4,26 +4,30 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
+from mmdet.models.dense_heads.functional.masks.grid_maps import (
+    at_size,
+    only_local_maxima,
+    upsampled,
+    values_of_grids,
+    with_positions,
+)
 from mmdet.models.dense_heads.functional.masks.grid_masks import (
     Grid,
     GridTargets,
     columns_and_rows,
     instances_of_cells,
-    only_local_maxima,
     rows_of_grids,
     summed_mask_losses,
     targets_of_image,
     values_of_cells,
 )
-from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.dense_heads.functional.towers import GROUP_NORM, conv_tower, rare_layers
 from mmdet.models.utils.settings import as_config
 
@@ -115,7 +119,7 @@ class SOLOHead(BaseMaskHead):
         """L feature maps (N, C, H, W), the first in the second's size and the last in that of the one before."""
         sizes = [x.shape[-2:] for x in feats]
         sizes[0], sizes[-1] = sizes[1], sizes[-2]
-        return [self._at_size(x, size) for x, size in zip(feats, sizes)]
+        return [at_size(x, size) for x, size in zip(feats, sizes)]
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """L feature maps (N, in_channels, H, W) -> L maps of masks (N, S * S, h, w) and of class scores (N, K, S, S).
@@ -130,32 +134,19 @@ class SOLOHead(BaseMaskHead):
             masks.append(self._mask_maps(x, level))
             scores.append(self._class_map(x, level))
         if not self.training:
-            masks = [[self._at_size(m.sigmoid(), size) for m in level] for level in masks]
+            masks = [[at_size(m.sigmoid(), size) for m in level] for level in masks]
             scores = [only_local_maxima(level.sigmoid()) for level in scores]
         return (*map(list, zip(*masks)), scores)
 
-    @staticmethod
-    def _at_size(maps: Tensor, size: tuple[int, int]) -> Tensor:
-        if maps.shape[-2:] == size:  # a copy of the masks of all cells would be the largest tensor of an inference
-            return maps
-        return F.interpolate(maps, size=size, mode='bilinear', align_corners=False)
-
     def _mask_maps(self, x: Tensor, level: int) -> tuple[Tensor, ...]:
         """Each kind of mask maps of one level, twice as large as its features."""
-        x = torch.cat([x, generate_coordinate(x.shape, x.device).to(x.dtype)], dim=1)
-        return (self.conv_mask_list[level](self._upsampled(self.mask_convs, x)),)
-
-    @staticmethod
-    def _upsampled(tower: nn.ModuleList, x: Tensor) -> Tensor:
-        for layer in tower:
-            x = layer(x)
-        return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
+        return (self.conv_mask_list[level](upsampled(self.mask_convs, with_positions(x))),)
 
     def _class_map(self, x: Tensor, level: int) -> Tensor:
         """(N, K, S, S) logits of one level."""
         for i, layer in enumerate(self.cls_convs):
             if i == self.cls_down_index:
-                x = F.interpolate(x, size=(self.num_grids[level],) * 2, mode='bilinear', align_corners=False)
+                x = at_size(x, (self.num_grids[level],) * 2)
             x = layer(x)
         return self.conv_cls(x)
 
@@ -191,7 +182,7 @@ class SOLOHead(BaseMaskHead):
     def _losses(
         self,
         masks_of: Callable[[int, Tensor, Tensor], Tensor],
-        sizes: Sequence[tuple[int, int]],
+        sizes: Any,
         mlvl_cls_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
@@ -202,13 +193,13 @@ class SOLOHead(BaseMaskHead):
 
         Args:
             masks_of: gives for a level, images (P,) and cells (P,) the predicted masks (P, h, w).
-            sizes: (h, w) of each level's masks.
+            sizes: (h, w) of each level's masks, as :meth:`_get_targets_single` takes them.
         """
         truth = zip(gt_bboxes, gt_labels, gt_masks)
-        found = [self._targets_of_image(*image, sizes) for image in truth]
+        found = [self._get_targets_single(*image, sizes) for image in truth]
         labels, rows = rows_of_grids(found, self.num_classes)
         rows = self.weigh(rows, img_metas)
-        scores = self._scores_of_cells(mlvl_cls_preds)
+        scores = values_of_grids(mlvl_cls_preds)
         scores, weights = self.scores_for_loss(scores, labels, rows.label_weights, img_metas)
         num_pos = (labels < self.num_classes).sum()
         loss_mask = summed_mask_losses(self.loss_mask, masks_of, found, rows.bbox_weights[..., 0])
@@ -221,21 +212,6 @@ class SOLOHead(BaseMaskHead):
         return [stride / 2 for stride in self.strides]
 
     @torch.no_grad()
-    def _targets_of_image(
-        self, gt_bboxes: Tensor, gt_labels: Tensor, gt_masks: Tensor, featmap_sizes: Sequence[tuple[int, int]]
-    ) -> list[GridTargets]:
-        """Targets of one image, one for each level.
-
-        Args:
-            gt_bboxes: (G, 4).
-            gt_labels: (G,).
-            gt_masks: (G, H, W).
-            featmap_sizes: (h, w) of the masks of each level.
-        """
-        grids = list(map(Grid, self.num_grids, self.scale_ranges, self._mask_strides, featmap_sizes))
-        options = (self.pos_scale, self.num_classes, self.last_object_only)
-        return targets_of_image(gt_bboxes, gt_labels, gt_masks, grids, *options)
-
     def _get_targets_single(
         self,
         gt_bboxes: Tensor,
@@ -243,8 +219,17 @@ class SOLOHead(BaseMaskHead):
         gt_masks: Tensor,
         featmap_sizes: Sequence[tuple[int, int]] | None = None,
     ) -> list[GridTargets]:
-        """Old name of :meth:`_targets_of_image`; ``featmap_sizes`` must be given."""
-        return self._targets_of_image(gt_bboxes, gt_labels, gt_masks, featmap_sizes)
+        """Targets of one image, one for each level.
+
+        Args:
+            gt_bboxes: (G, 4).
+            gt_labels: (G,).
+            gt_masks: (G, H, W).
+            featmap_sizes: (h, w) of the masks of each level; must be given.
+        """
+        grids = list(map(Grid, self.num_grids, self.scale_ranges, self._mask_strides, featmap_sizes))
+        options = (self.pos_scale, self.num_classes, self.last_object_only)
+        return targets_of_image(gt_bboxes, gt_labels, gt_masks, grids, *options)
 
     def get_results(
         self,
@@ -262,13 +247,8 @@ class SOLOHead(BaseMaskHead):
             kwargs: not used.
         """
         masks = torch.cat(to_full_precision(mlvl_mask_preds), dim=1)
-        scores = self._scores_of_cells(mlvl_cls_scores)
+        scores = values_of_grids(mlvl_cls_scores)
         return [self._get_results_single(*image) for image in zip(scores, masks, img_metas)]
-
-    @staticmethod
-    def _scores_of_cells(mlvl_cls_scores: Sequence[Tensor]) -> Tensor:
-        """L maps (N, K, S, S) -> (N, R, K)."""
-        return rows_of_images(to_full_precision(mlvl_cls_scores), mlvl_cls_scores[0].size(1))
 
     def _get_results_single(
         self, cls_scores: Tensor, mask_preds: Tensor, img_meta: ImgMeta, cfg: dict | None = None
@@ -316,9 +296,9 @@ class DecoupledSOLOHead(SOLOHead):
         self.conv_cls = nn.Conv2d(self.feat_channels, self.cls_out_channels, 3, padding=1)
 
     def _mask_maps(self, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        x_positions, y_positions = generate_coordinate(x.shape, x.device).to(x.dtype).split(1, dim=1)
-        of_columns = self._upsampled(self.mask_convs_x, torch.cat([x, x_positions], dim=1))
-        of_rows = self._upsampled(self.mask_convs_y, torch.cat([x, y_positions], dim=1))
+        placed = with_positions(x)
+        of_columns = upsampled(self.mask_convs_x, placed[:, :-1])  # their towers see x alone, those of rows y alone
+        of_rows = upsampled(self.mask_convs_y, torch.cat([x, placed[:, -1:]], dim=1))
         return self.conv_mask_list_x[level](of_columns), self.conv_mask_list_y[level](of_rows)
 
     def loss(
@@ -353,7 +333,7 @@ class DecoupledSOLOHead(SOLOHead):
     ) -> list[InstanceData]:
         """As of :class:`SOLOHead`, with L maps (N, S, h, w) for columns and for rows; ``rescale`` is not used."""
         columns, rows = (torch.cat(to_full_precision(m), dim=1) for m in (mlvl_mask_preds_x, mlvl_mask_preds_y))
-        scores = self._scores_of_cells(mlvl_cls_scores)
+        scores = values_of_grids(mlvl_cls_scores)
         return [self._get_results_single(*image, None) for image in zip(scores, columns, rows, img_metas)]
 
     def _get_results_single(
@@ -391,6 +371,5 @@ class DecoupledSOLOLightHead(DecoupledSOLOHead):
         self._init_predictors()
 
     def _mask_maps(self, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        x = torch.cat([x, generate_coordinate(x.shape, x.device).to(x.dtype)], dim=1)
-        x = self._upsampled(self.mask_convs, x)
+        x = upsampled(self.mask_convs, with_positions(x))
         return self.conv_mask_list_x[level](x), self.conv_mask_list_y[level](x)

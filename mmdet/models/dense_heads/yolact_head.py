@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmcv.runner import ModuleList
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from mmdet.core.post_processing.bbox_nms import fast_nms
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.functional.decoding import best_boxes
+from mmdet.models.dense_heads.functional.decoding import best_boxes, with_background
 from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_images, to_full_precision
 from mmdet.models.dense_heads.ssd_head import hardest_negatives
 from mmdet.models.dense_heads.yolact_mask_heads import InterpolateModule, YOLACTProtonet, YOLACTSegmHead
@@ -238,9 +237,8 @@ class YOLACTHead(AnchorHead):
         scores, boxes, coeffs = best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
         if rescale:
             boxes = boxes / tensor_like(scale_factor, boxes)
-        scores = F.pad(scores, (0, 1))  # a column for background
         limits = (cfg.score_thr, cfg.iou_thr, cfg.top_k, cfg.max_per_img)
-        return fast_nms(boxes, scores, coeffs, *limits)
+        return fast_nms(boxes, with_background(scores), coeffs, *limits)
 
 
 __all__ = ['InterpolateModule', 'YOLACTHead', 'YOLACTProtonet', 'YOLACTSegmHead']
