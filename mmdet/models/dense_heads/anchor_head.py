@@ -13,7 +13,7 @@ from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, sampled_targets
+from mmdet.core.targets import Targets, targets_of_sample
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -186,15 +186,9 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
     def _fill_targets(self, count: int, rows: Tensor, sampled: Any, gt_labels: Tensor | None) -> Targets:
         """Write the sampled anchors' targets into ``count`` rows; ``rows`` (R',) says where each anchor's row is."""
         boxes, gts = sampled.pos_bboxes, sampled.pos_gt_bboxes
-        return sampled_targets(
-            count,
-            rows[sampled.pos_inds],
-            rows[sampled.neg_inds],
-            0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds],
-            gts if self.reg_decoded_bbox else self.bbox_coder.encode(boxes, gts),
-            self.num_classes,
-            self.train_cfg.get('pos_weight', -1),
-        )
+        values = gts if self.reg_decoded_bbox else self.bbox_coder.encode(boxes, gts)
+        pos_weight = self.train_cfg.get('pos_weight', -1)
+        return targets_of_sample(count, rows, sampled, gt_labels, values, self.num_classes, pos_weight)
 
     def get_targets(
         self,

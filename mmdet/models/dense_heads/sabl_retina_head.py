@@ -16,7 +16,7 @@ from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.bbox.coder.bucketing_bbox_coder import joined_targets, split_targets
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, matched_objects, sampled_targets
+from mmdet.core.targets import Targets, matched_objects, targets_of_sample
 from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -224,10 +224,9 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         image = (flat_approxs, inside_flags, flat_squares, gt_bboxes, gt_bboxes_ignore, img_meta)
         sampled, rows, count = sample_squares(*image, self.assigner, self.sampler, unmap_outputs)
         values, weights = joined_targets(self.bbox_coder, sampled.pos_bboxes, sampled.pos_gt_bboxes)
-        labels = 0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds]
-        samples = (rows[sampled.pos_inds], rows[sampled.neg_inds], labels, values)
         pos_weight = self.train_cfg.get('pos_weight', -1)
-        targets = sampled_targets(count, *samples, self.num_classes, pos_weight, weights)
+        samples = (count, rows, sampled, gt_labels, values)
+        targets = targets_of_sample(*samples, self.num_classes, pos_weight, weights)
         return (*split_targets(targets), sampled.pos_inds, sampled.neg_inds, sampled)
 
     def loss_single(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatter_rows
+from mmdet.core.targets import Targets, objects_of_boxes, scatter_rows, targets_of_sample
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -334,8 +334,8 @@ class TOODHead(ATSSHead):
         pos, gts = sampled.pos_inds, sampled.pos_assigned_gt_inds
         metrics = normalised_alignment(assigned.assign_metrics[pos], assigned.max_overlaps[pos], gts, len(gt_bboxes))
         count, rows = output_rows(rows, len(flat_anchors), unmap_outputs)
-        of_rows = rows[pos], rows[sampled.neg_inds], 0 if gt_labels is None else gt_labels[gts], sampled.pos_gt_bboxes
-        targets = sampled_targets(count, *of_rows, self.num_classes, self.train_cfg.pos_weight)
+        samples = (count, rows, sampled, gt_labels, sampled.pos_gt_bboxes)
+        targets = targets_of_sample(*samples, self.num_classes, self.train_cfg.pos_weight)
         return flat_anchors if unmap_outputs else anchors, *targets[:3], scatter_rows(metrics, count, rows[pos])
 
     def _class_scores(self, logits: Tensor) -> Tensor:
