@@ -32,7 +32,7 @@ def best_boxes(
     return tuple(map(torch.cat, zip(*kept)))
 
 
-def suppressed(boxes: Tensor, scores: Tensor, scale_factor: Any, cfg: Any, rescale: bool) -> tuple[Tensor, Tensor]:
+def suppressed(boxes: Tensor, scores: Tensor, scale_factor: Any, cfg: Any, rescale: bool) -> tuple[Tensor, ...]:
     """Detections of one image: boxes with scores (k, 5), labels (k,).
 
     Args:
