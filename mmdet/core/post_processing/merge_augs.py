@@ -3,7 +3,7 @@
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -63,6 +63,24 @@ def merge_aug_proposals(aug_proposals: Sequence[Tensor], img_metas: Sequence[Map
     dets, _ = nms(boxes.contiguous(), scores.contiguous(), todays.nms.iou_threshold)
     _, best = dets[:, 4].sort(descending=True)
     return dets[best[: todays.max_per_img]]
+
+
+@overload
+def merge_aug_bboxes(
+    aug_bboxes: Sequence[Tensor],
+    aug_scores: None,
+    img_metas: Sequence[Sequence[Mapping]],
+    rcnn_test_cfg: Mapping | None,
+) -> Tensor: ...
+
+
+@overload
+def merge_aug_bboxes(
+    aug_bboxes: Sequence[Tensor],
+    aug_scores: Sequence[Tensor],
+    img_metas: Sequence[Sequence[Mapping]],
+    rcnn_test_cfg: Mapping | None,
+) -> tuple[Tensor, Tensor]: ...
 
 
 def merge_aug_bboxes(

@@ -188,7 +188,7 @@ class BBoxHead(BaseHead):
         rcnn_train_cfg: Any,
         concat: bool = True,
         img_metas: Sequence[ImgMeta] | None = None,
-    ) -> Targets | tuple[list[Tensor], ...]:
+    ) -> Targets | tuple[Any, ...]:
         """Targets of the sampled boxes of a batch.
 
         Args:
@@ -206,23 +206,24 @@ class BBoxHead(BaseHead):
         Raises:
             ValueError: ``img_metas`` are neither none nor one for each image.
         """
-        metas = img_metas or [None] * len(sampling_results)
+        metas: list[ImgMeta | None] = [*img_metas] if img_metas else [None] * len(sampling_results)
         if len(metas) != len(sampling_results):
             raise ValueError(f'img_metas: expected {len(sampling_results)}, one for each image, got {len(metas)}')
         cfgs = [rcnn_train_cfg] * len(sampling_results)
-        targets = multi_apply(self._image_targets, sampling_results, metas, cfgs)
-        counts = [len(labels) for labels in targets[0]]
-        targets, rest = Targets(*map(torch.cat, targets[:4])), tuple(map(torch.cat, targets[4:]))
+        parts = multi_apply(self._image_targets, sampling_results, metas, cfgs)
+        counts = [len(labels) for labels in parts[0]]
+        batch, rest = Targets(*map(torch.cat, parts[:4])), tuple(map(torch.cat, parts[4:]))
         targets = self.weigh_rows(
-            targets,
-            images_of_rows(counts, targets.labels.device),
+            batch,
+            images_of_rows(counts, batch.labels.device),
             img_metas,
             lambda i: greatest_overlaps(self._row_boxes(sampling_results[i]), gt_bboxes[i]),
             objects=lambda: torch.cat([self._row_objects(result) for result in sampling_results]),
         )
         if concat:
             return (*targets, *rest) if rest else targets
-        return tuple(list(part.split(counts)) for part in (*targets, *rest))
+        joined: tuple[Tensor, ...] = (*targets, *rest)
+        return tuple(list(part.split(counts)) for part in joined)
 
     def _row_boxes(self, sampling_result: Any) -> Tensor:
         """Boxes (n_i, 4) px of the rows of one image's targets."""
@@ -261,15 +262,16 @@ class BBoxHead(BaseHead):
             ``loss_cls`` and ``acc`` (percent, not weighted), or what a custom loss names them; ``loss_bbox``. All
             are there whatever was sampled: without boxes they are zeros in the graph of the predictions.
         """
-        losses = {}
+        losses: dict[str, Tensor] = {}
         if cls_score is not None:
             if img_metas:
                 rows = cls_score, labels, label_weights, rois[:, 0].long()
                 cls_score, label_weights = self.row_scores_for_loss(*rows, img_metas)
             losses |= class_losses_of(self, cls_score, labels, label_weights, reduction_override, valid)
         if bbox_pred is not None:
-            rows = bbox_pred, rois, labels, bbox_targets, bbox_weights
-            losses['loss_bbox'] = box_loss(self, *rows, reduction_override, valid)
+            assert bbox_targets is not None and bbox_weights is not None, 'bbox_pred came without targets and weights'
+            of_boxes = bbox_pred, rois, labels, bbox_targets, bbox_weights
+            losses['loss_bbox'] = box_loss(self, *of_boxes, reduction_override, valid)
         return losses
 
     def get_bboxes(
@@ -325,9 +327,13 @@ class BBoxHead(BaseHead):
             boxes with scores (N, k, 5), labels (N, k), -1 in rows that only fill up; without ``cfg`` boxes (N, n, 4 K)
             or (N, n, 4) and scores (N, n, K + 1).
         """
-        images = zip(rois, cls_score, bbox_pred)
-        images = [self.get_bboxes(*image, img_shape, scale_factor=1.0, cfg=cfg) for image in images]
-        return tuple(map(torch.stack, zip(*images))) if cfg is None else stack_detections(images, detection_limit(cfg))
+        images: list[Any] = [
+            self.get_bboxes(*image, img_shape, scale_factor=1.0, cfg=cfg) for image in zip(rois, cls_score, bbox_pred)
+        ]
+        if cfg is not None:
+            return stack_detections(images, detection_limit(cfg))
+        boxes, scores = map(torch.stack, zip(*images))
+        return boxes, scores
 
     def _scores(self, cls_score: Tensor) -> Tensor:
         """Logits (n, K + 1) -> scores in [0, 1] of that shape."""
@@ -355,8 +361,9 @@ class BBoxHead(BaseHead):
             N times (m_i, 4).
         """
         rows_of_images = zip(refined_rows(rois, pos_is_gts), img_metas)
-        parts = (rois[:, 1:], labels, bbox_preds)
-        return [self.regress_by_class(*(part[rows] for part in parts), meta) for rows, meta in rows_of_images]
+        return [
+            self.regress_by_class(rois[rows, 1:], labels[rows], bbox_preds[rows], meta) for rows, meta in rows_of_images
+        ]
 
     def regress_by_class(self, rois: Tensor, label: Tensor, bbox_pred: Tensor, img_meta: ImgMeta) -> Tensor:
         """Boxes of each RoI for its label, clipped to the image.

@@ -80,6 +80,12 @@ def split_sides(values: Tensor) -> Tensor:
     return torch.cat([values[:, :half], values[:, -half:].flip(1)], dim=1)
 
 
+def halves_of(values: Tensor) -> Pair:
+    """(n, 8 S), the buckets' before the offsets', -> each apart."""
+    buckets, offsets = values.chunk(2, dim=1)
+    return buckets, offsets
+
+
 def bucket_targets(
     coder: Any,
     pos_bboxes: Tensor,
