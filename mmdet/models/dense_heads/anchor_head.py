@@ -20,7 +20,13 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.matching import sampler_for_loss
 from mmdet.models.dense_heads.functional.old_names import old_name
-from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import (
+    output_rows,
+    rows_of_level,
+    sample_counts,
+    sizes_of_maps,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.functional.static_shapes import batch_targets
 from mmdet.models.utils.settings import as_config
 
@@ -257,10 +263,10 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         The anchors are N times L times (H * W * A, 4); the other arguments are as of :meth:`loss`, ``options`` as of
         :meth:`get_targets`.
         """
-        anchors, flags = self.get_anchors([level.shape[-2:] for level in maps], img_metas, device=maps[0].device)
+        anchors, flags = self.get_anchors(sizes_of_maps(maps), img_metas, device=maps[0].device)
         options.setdefault('label_channels', self.cls_out_channels if self.use_sigmoid_cls else 1)
-        truth = dict(gt_bboxes_ignore_list=gt_bboxes_ignore, gt_labels_list=gt_labels)
-        return anchors, self.get_targets(anchors, flags, gt_bboxes, img_metas, **truth, **options)
+        truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
+        return anchors, self.get_targets(anchors, flags, *truth, **options)
 
     def loss_single(
         self,
@@ -271,7 +277,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         label_weights: Tensor,
         bbox_targets: Tensor,
         bbox_weights: Tensor,
-        num_total_samples: int,
+        num_total_samples: float,
     ) -> tuple[Tensor, Tensor]:
         """Classification and box loss of one level.
 

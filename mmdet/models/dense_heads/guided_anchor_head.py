@@ -7,9 +7,11 @@ of a guided anchor is one of the boxes that a usual anchor generator puts at its
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
+from mmcv import ConfigDict
 from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
@@ -23,7 +25,7 @@ from mmdet.models.dense_heads.functional.decoding import best_boxes, suppressed
 from mmdet.models.dense_heads.functional.guided import guided_anchors, guided_targets
 from mmdet.models.dense_heads.functional.guided.feature_adaption import FeatureAdaption
 from mmdet.models.dense_heads.functional.matching import sampler_or_all
-from mmdet.models.dense_heads.functional.rows import flatten_map, to_full_precision
+from mmdet.models.dense_heads.functional.rows import flatten_map, sizes_of_maps, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import MaskedConv2d
@@ -175,10 +177,8 @@ class GuidedAnchorHead(AnchorHead):
             gt_bboxes_list, featmap_sizes, self.approx_anchor_generator, self.train_cfg
         )
         for i, level in enumerate(weights):
-            # places have no box: with these overlaps the policy that looks at them leaves them as they are
-            overlaps = torch.full_like(level[0].flatten(), float('inf'))
             rows = guided_targets.location_rows(targets[i], level, self.num_classes)
-            weighed = self.weigh(rows, img_metas, lambda _, overlaps=overlaps: overlaps, sampled=False)
+            weighed = self.weigh(rows, img_metas, guided_targets.overlaps_of_places(level), sampled=False)
             weights[i] = weighed.label_weights.view_as(level)
         return targets, weights, divisor
 
@@ -265,7 +265,7 @@ class GuidedAnchorHead(AnchorHead):
         """
         maps = (cls_scores, bbox_preds, shape_preds, loc_preds)
         cls_scores, bbox_preds, shape_preds, loc_preds = map(to_full_precision, maps)
-        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
+        sizes, device = sizes_of_maps(cls_scores), cls_scores[0].device
         approxs, inside = self.get_sampled_approxs(sizes, img_metas, device=device)
         squares, anchors, _ = self.get_anchors(sizes, shape_preds, loc_preds, img_metas, device=device)
         *loc_targets, loc_divisor = self.ga_loc_targets(gt_bboxes, sizes, img_metas)
@@ -276,12 +276,13 @@ class GuidedAnchorHead(AnchorHead):
         truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
         channels = self.cls_out_channels if self.use_sigmoid_cls else 1
         *targets, num_pos, num_neg = self.get_targets(anchors, inside, *truth, channels)[:6]
-        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, targets[0], targets[1], img_metas)
         rows = ([torch.stack(level) for level in zip(*anchors)], *targets)
         count = num_pos + num_neg if self.sampling else num_pos
         losses_cls, losses_bbox = multi_apply(self.loss_single, cls_scores, bbox_preds, *rows, num_total_samples=count)
-        losses_loc = [self.loss_loc_single(*level, loc_divisor) for level in zip(loc_preds, *loc_targets)]
-        losses_shape = [self.loss_shape_single(*level, shape_divisor) for level in zip(shape_preds, *shape_targets)]
+        losses_loc = [self.loss_loc_single(*level) for level in zip(loc_preds, *loc_targets, repeat(loc_divisor))]
+        levels = zip(shape_preds, *shape_targets, repeat(shape_divisor))
+        losses_shape = [self.loss_shape_single(*level) for level in levels]
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox, loss_shape=losses_shape, loss_loc=losses_loc)
 
     def get_bboxes(
@@ -295,9 +296,9 @@ class GuidedAnchorHead(AnchorHead):
         rescale: bool = False,
     ) -> list:
         """Maps to boxes, image by image; maps as of :meth:`loss`, the rest as of :meth:`BaseDenseHead.get_bboxes`."""
-        scores, deltas, *maps = map(to_full_precision, (cls_scores, bbox_preds, shape_preds, loc_preds))
-        sizes, device = [level.shape[-2:] for level in scores], scores[0].device
-        _, anchors, masks = self.get_anchors(sizes, *maps, img_metas, use_loc_filter=not self.training, device=device)
+        scores, deltas, shapes, places = map(to_full_precision, (cls_scores, bbox_preds, shape_preds, loc_preds))
+        sizes, device = sizes_of_maps(scores), scores[0].device
+        _, anchors, masks = self.get_anchors(sizes, shapes, places, img_metas, not self.training, device)
         return [
             self._get_bboxes_single(
                 select_single_mlvl(scores, i),
@@ -320,9 +321,9 @@ class GuidedAnchorHead(AnchorHead):
         mlvl_masks: list[Tensor],
         img_shape: tuple[int, ...],
         scale_factor: Any,
-        cfg: dict,
+        cfg: ConfigDict,
         rescale: bool = False,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """Detections of one image: boxes with scores (k, 5), labels (k,).
 
         Args:

@@ -29,7 +29,13 @@ from mmdet.models.dense_heads.functional.points.reppoints import (
     points_to_bbox,
 )
 from mmdet.models.dense_heads.functional.points.star_points import kernel_points, part_of_gradient
-from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import (
+    output_rows,
+    rows_of_level,
+    sample_counts,
+    sizes_of_maps,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.ops import DeformConv2d
 
@@ -137,7 +143,7 @@ class RepPointsHead(AnchorFreeHead):
         """Points on a grid over refined boxes, and these; see :func:`grid_of_bbox`."""
         return grid_of_bbox(reg, previous_boxes, self.dcn_kernel)
 
-    forward = BaseDenseHead.forward  # all kinds of maps, where other heads of this family give two
+    forward: Any = BaseDenseHead.forward  # all kinds of maps, where other heads of this family give two
 
     def forward_single(self, x: Tensor) -> tuple[Tensor, ...]:
         """One level (N, in_channels, H, W) -> its maps, in strides from the upper left corner of the cell.
@@ -337,7 +343,7 @@ class RepPointsHead(AnchorFreeHead):
             gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, first, refined = map(to_full_precision, (cls_scores, pts_preds_init, pts_preds_refine))
-        sizes = [level.shape[-2:] for level in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         centres, flags = self.get_points(sizes, img_metas, cls_scores[0].device)
         by_place = self.train_cfg.init.assigner['type'] == 'PointAssigner'
         candidates = dict(

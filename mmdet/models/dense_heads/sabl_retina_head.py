@@ -6,9 +6,10 @@ in it. Whether a square is positive is decided by its approximations, as in guid
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
+from mmcv import ConfigDict
 from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
@@ -24,7 +25,13 @@ from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.guided.guided_targets import sample_squares, sampled_approxs
 from mmdet.models.dense_heads.functional.matching import LOSSES_OVER_ALL_ANCHORS, sampler_or_all
 from mmdet.models.dense_heads.functional.old_names import old_name
-from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import (
+    flatten_map,
+    rows_of_level,
+    sample_counts,
+    sizes_of_maps,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 from mmdet.models.utils.settings import as_config
 
@@ -193,16 +200,16 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         )
         counts = sample_counts(pos_inds, neg_inds)
         labels, label_weights, buckets, bucket_weights, offsets, offset_weights = map(torch.stack, targets)
-        targets = Targets(
+        batch = Targets(
             labels, label_weights, torch.cat([buckets, offsets], 2), torch.cat([bucket_weights, offset_weights], 2)
         )
-        targets = self.weigh(
-            targets,
+        weighed = self.weigh(
+            batch,
             img_metas,
             lambda i: greatest_overlaps(torch.cat(square_list[i]), gt_bboxes_list[i]),
             objects=lambda: matched_objects(labels, self.num_classes, sampled),
         )
-        return (*(list(part.split(level_sizes, dim=1)) for part in split_targets(targets)), *counts)
+        return (*(list(part.split(level_sizes, dim=1)) for part in split_targets(weighed)), *counts)
 
     def _get_target_single(
         self,
@@ -276,15 +283,16 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             bbox_preds: L pairs of maps (N, 4 * S, H, W).
             gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
-        cls_scores, bbox_preds = to_full_precision(cls_scores), [to_full_precision(level) for level in bbox_preds]
-        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
+        buckets, offsets = map(to_full_precision, zip(*bbox_preds))
+        cls_scores, bbox_preds = to_full_precision(cls_scores), list(zip(buckets, offsets))
+        sizes, device = sizes_of_maps(cls_scores), cls_scores[0].device
         border = self.train_cfg.allowed_border
         approxs, inside = sampled_approxs(self.approx_anchor_generator, sizes, img_metas, border, device)
         squares = self.get_anchors(sizes, img_metas, device=device)
         truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
         channels = self.cls_out_channels if self.use_sigmoid_cls else 1
         *targets, num_pos, num_neg = self.get_target(approxs, inside, squares, *truth, channels, self.sampling)
-        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, targets[0], targets[1], img_metas)
         count = num_pos + num_neg if self.sampling else num_pos
         losses = multi_apply(self.loss_single, cls_scores, bbox_preds, *targets, num_total_samples=count)
         return dict(zip(('loss_cls', 'loss_bbox_cls', 'loss_bbox_reg'), losses))
@@ -296,14 +304,16 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         img_metas: list[ImgMeta],
         cfg: dict | None = None,
         rescale: bool = False,
-    ) -> list[tuple[Tensor, Tensor]]:
+    ) -> list[tuple[Tensor, ...]]:
         """Detections of each image: boxes with scores (k, 5), labels (k,); see :meth:`BaseDenseHead.get_bboxes`."""
-        maps = [to_full_precision(levels) for levels in (cls_scores, *zip(*bbox_preds))]
-        sizes = [scores.shape[-2:] for scores in cls_scores]
+        cls_scores, buckets, offsets = map(to_full_precision, (cls_scores, *zip(*bbox_preds)))
+        sizes = sizes_of_maps(cls_scores)
         squares = self.square_anchor_generator.grid_priors(sizes, device=cls_scores[0].device)
         return [
             self._get_bboxes_single(
-                *(select_single_mlvl(levels, i) for levels in maps),
+                select_single_mlvl(cls_scores, i),
+                select_single_mlvl(buckets, i),
+                select_single_mlvl(offsets, i),
                 squares,
                 meta['img_shape'],
                 meta['scale_factor'],
@@ -321,9 +331,9 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         mlvl_anchors: list[Tensor],
         img_shape: tuple[int, ...],
         scale_factor: Any,
-        cfg: dict,
+        cfg: ConfigDict,
         rescale: bool = False,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """Detections of one image, their scores multiplied by the confidence of the buckets.
 
         Args:
@@ -336,14 +346,12 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         limit, width = cfg.get('nms_pre', -1), 4 * self.side_num
         results = []
         for cls_score, buckets, offsets, squares in zip(cls_scores, bbox_cls_preds, bbox_reg_preds, mlvl_anchors):
-            scores = self._class_scores(flatten_map(cls_score, self.cls_out_channels))
+            of_squares = self._class_scores(flatten_map(cls_score, self.cls_out_channels))
             rows = [squares, flatten_map(buckets, width), flatten_map(offsets, width)]
-            scores, labels, _, (squares, *predicted) = filter_scores_and_topk(
-                scores, cfg.score_thr, limit if limit > 0 else scores.numel(), rows
+            best, classes, _, kept = filter_scores_and_topk(
+                of_squares, cfg.score_thr, limit if limit > 0 else of_squares.numel(), rows
             )
-            boxes, confidences = self.bbox_coder.decode(squares, predicted, max_shape=img_shape)
-            results.append((scores, labels, boxes, confidences))
+            squares, *predicted = cast(list[Tensor], kept)
+            results.append((best, classes, *self.bbox_coder.decode(squares, predicted, max_shape=img_shape)))
         scores, labels, boxes, confidences = (list(kind) for kind in zip(*results))
-        return self._bbox_post_process(
-            scores, labels, boxes, scale_factor, cfg, rescale, with_nms=True, mlvl_score_factors=confidences
-        )
+        return self._bbox_post_process(scores, labels, boxes, scale_factor, cfg, rescale, True, confidences)

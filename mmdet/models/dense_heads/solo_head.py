@@ -27,7 +27,7 @@ from mmdet.models.dense_heads.functional.masks.grid_masks import (
     targets_of_image,
     values_of_cells,
 )
-from mmdet.models.dense_heads.functional.rows import to_full_precision
+from mmdet.models.dense_heads.functional.rows import sizes_of_maps, to_full_precision
 from mmdet.models.dense_heads.functional.towers import GROUP_NORM, conv_tower, rare_layers
 from mmdet.models.utils.settings import as_config
 
@@ -76,8 +76,8 @@ class SOLOHead(BaseMaskHead):
         pos_scale: float = 0.2,
         num_grids: Sequence[int] = NUM_GRIDS,
         cls_down_index: int = 0,
-        loss_mask: dict | None = None,
-        loss_cls: dict | None = None,
+        loss_mask: Any = None,
+        loss_cls: Any = None,
         norm_cfg: dict | None = GROUP_NORM,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
@@ -117,7 +117,7 @@ class SOLOHead(BaseMaskHead):
 
     def resize_feats(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """L feature maps (N, C, H, W), the first in the second's size and the last in that of the one before."""
-        sizes = [x.shape[-2:] for x in feats]
+        sizes = sizes_of_maps(feats)
         sizes[0], sizes[-1] = sizes[1], sizes[-2]
         return [at_size(x, size) for x, size in zip(feats, sizes)]
 
@@ -128,13 +128,13 @@ class SOLOHead(BaseMaskHead):
         only local maxima are left.
         """
         feats = self.resize_feats(feats)
-        size = tuple(2 * side for side in feats[0].shape[-2:])
+        size = (2 * feats[0].shape[-2], 2 * feats[0].shape[-1])
         masks, scores = [], []
         for level, x in enumerate(feats):
             masks.append(self._mask_maps(x, level))
             scores.append(self._class_map(x, level))
         if not self.training:
-            masks = [[at_size(m.sigmoid(), size) for m in level] for level in masks]
+            masks = [tuple(at_size(m.sigmoid(), size) for m in level) for level in masks]
             scores = [only_local_maxima(level.sigmoid()) for level in scores]
         return (*map(list, zip(*masks)), scores)
 
@@ -176,7 +176,7 @@ class SOLOHead(BaseMaskHead):
         def masks_of(level: int, images: Tensor, cells: Tensor) -> Tensor:
             return masks[level][images, cells]
 
-        sizes = [level.shape[-2:] for level in masks]
+        sizes = sizes_of_maps(masks)
         return self._losses(masks_of, sizes, mlvl_cls_preds, gt_bboxes, gt_labels, gt_masks, img_metas)
 
     def _losses(
@@ -184,7 +184,7 @@ class SOLOHead(BaseMaskHead):
         masks_of: Callable[[int, Tensor, Tensor], Tensor],
         sizes: Any,
         mlvl_cls_preds: Sequence[Tensor],
-        gt_bboxes: list[Tensor],
+        gt_bboxes: list[Tensor] | None,
         gt_labels: list[Tensor],
         gt_masks: list[Tensor],
         img_metas: list[ImgMeta],
@@ -195,6 +195,7 @@ class SOLOHead(BaseMaskHead):
             masks_of: gives for a level, images (P,) and cells (P,) the predicted masks (P, h, w).
             sizes: (h, w) of each level's masks, as :meth:`_get_targets_single` takes them.
         """
+        assert gt_bboxes is not None, 'gt_bboxes must be given'
         truth = zip(gt_bboxes, gt_labels, gt_masks)
         found = [self._get_targets_single(*image, sizes) for image in truth]
         labels, rows = rows_of_grids(found, self.num_classes)
@@ -227,6 +228,7 @@ class SOLOHead(BaseMaskHead):
             gt_masks: (G, H, W).
             featmap_sizes: (h, w) of the masks of each level; must be given.
         """
+        assert featmap_sizes is not None, 'featmap_sizes must be given'
         grids = list(map(Grid, self.num_grids, self.scale_ranges, self._mask_strides, featmap_sizes))
         options = (self.pos_scale, self.num_classes, self.last_object_only)
         return targets_of_image(gt_bboxes, gt_labels, gt_masks, grids, *options)
@@ -281,7 +283,7 @@ class DecoupledSOLOHead(SOLOHead):
     """
 
     def __init__(self, *args: Any, init_cfg: dict | list | None = DECOUPLED_INIT, **kwargs: Any) -> None:
-        super().__init__(*args, init_cfg=init_cfg, **kwargs)
+        super().__init__(*args, **dict(init_cfg=init_cfg, **kwargs))
 
     def _init_layers(self) -> None:
         self.mask_convs_x = self._tower(self.in_channels + 1)
@@ -319,7 +321,7 @@ class DecoupledSOLOHead(SOLOHead):
             side = self.num_grids[level]
             return columns[level][images, cells % side].sigmoid() * rows[level][images, cells // side].sigmoid()
 
-        sizes = [level.shape[-2:] for level in columns]
+        sizes = sizes_of_maps(columns)
         return self._losses(masks_of, sizes, mlvl_cls_preds, gt_bboxes, gt_labels, gt_masks, img_metas)
 
     def get_results(
@@ -363,7 +365,7 @@ class DecoupledSOLOLightHead(DecoupledSOLOHead):
         self, *args: Any, dcn_cfg: dict | None = None, init_cfg: dict | list | None = DECOUPLED_INIT, **kwargs: Any
     ) -> None:
         self.dcn_cfg = dcn_cfg
-        super().__init__(*args, init_cfg=init_cfg, **kwargs)
+        super().__init__(*args, **dict(init_cfg=init_cfg, **kwargs))
 
     def _init_layers(self) -> None:
         self.mask_convs = self._tower(self.in_channels + 2, self.dcn_cfg)

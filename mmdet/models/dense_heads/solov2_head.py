@@ -137,7 +137,7 @@ class SOLOV2Head(SOLOHead):
         self.dcn_apply_to_all_conv = dcn_apply_to_all_conv
         self.dynamic_conv_size = dynamic_conv_size
         self.kernel_out_channels = mask_feature_head['out_channels'] * dynamic_conv_size**2
-        super().__init__(*args, init_cfg=init_cfg, **kwargs)
+        super().__init__(*args, **dict(init_cfg=init_cfg, **kwargs))
         channels = mask_feature_head.get('in_channels', self.in_channels)
         if channels != self.in_channels:
             warnings.warn(
@@ -212,6 +212,7 @@ class SOLOV2Head(SOLOHead):
         self, gt_bboxes: Tensor, gt_labels: Tensor, gt_masks: Tensor, featmap_size: tuple[int, int] | None = None
     ) -> list[GridTargets]:
         """As of :class:`SOLOHead`, with the one size of all masks, which must be given."""
+        assert featmap_size is not None, 'featmap_size must be given'
         return super()._get_targets_single(gt_bboxes, gt_labels, gt_masks, [featmap_size] * self.num_levels)
 
     def get_results(

@@ -114,6 +114,14 @@ def location_rows(targets: Tensor, weights: Tensor, num_classes: int) -> Targets
     return Targets(labels, weights.flatten(1), *[weights.flatten(1)[..., None]] * 2)
 
 
+def overlaps_of_places(weights: Tensor) -> Callable[[int], Tensor]:
+    """What :meth:`BaseHead.weigh` asks of the rows of a level's places, (N, 1, H, W).
+
+    Places have no box: as if they covered objects whole, the policy that looks at overlaps leaves them as they are.
+    """
+    return lambda image: torch.full_like(weights[image].flatten(), float('inf'))
+
+
 def sampled_approxs(
     generator: AnchorGenerator,
     featmap_sizes: Sequence[tuple[int, int]],
