@@ -232,7 +232,7 @@ def test_wrong_settings_are_named():
     with pytest.raises(ValueError, match='num_feats must be half of the 8 channels, got 3'):
         make('detr', positional_encoding=dict(POSITIONS, num_feats=3))
     with pytest.raises(ValueError, match='DETRHead needs the config of a transformer'):
-        build('plain', transformer=None)
+        make('detr', transformer=None)
     with pytest.raises(ValueError, match='init_cfg must be None'):
         make('detr', init_cfg=dict(type='Normal'))
     for name in ('detr', 'deformable'):
