@@ -100,6 +100,7 @@ def merge_aug_bboxes(
     Returns:
         Boxes (n, 4 * C) in the frame of the original image, and scores (n, C + 1) where given.
     """
+    # in one frame first: the mean of a box and its mirror image would lie in the middle of the image
     boxes = torch.stack([_map_back(boxes, metas[0]) for boxes, metas in zip(aug_bboxes, img_metas)]).mean(0)
     return boxes if aug_scores is None else (boxes, torch.stack(list(aug_scores)).mean(0))
 

@@ -97,6 +97,7 @@ class LoadAnnotations:
     def _load_bboxes(self, results: dict) -> dict | None:
         """Boxes; a subclass may give None for an image that cannot be used."""
         ann_info = results['ann_info']
+        # copies: later steps change boxes in place, and the entry is read again in the next epoch
         results['gt_bboxes'] = ann_info['bboxes'].copy()
         if self.denorm_bbox and len(results['gt_bboxes']):
             height, width = results['img_shape'][:2]

@@ -50,6 +50,7 @@ class BaseRoIExtractor(BaseModule, metaclass=ABCMeta):
         """
         settings = dict(layer_cfg)
         name = settings.pop('type')
+        # layers of mmdet.ops go before: they run wherever torch does, a compiled mmcv only adds to them
         known = {**vars(compiled_ops() or ops), **vars(ops)}
         layers = {key: value for key, value in known.items() if isinstance(value, type)}
         if name not in layers:
