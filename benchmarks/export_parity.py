@@ -46,7 +46,9 @@ HIGH_SCORE = 0.75  # where a config keeps all that it finds, which a file cannot
 GAP_WITHIN = 0.02  # of scores, above the threshold, in which a gap between detections is looked for
 ROUNDING = 1e-6  # by which images are multiplied, to see how much random weights make of it
 LEAST_EPS = 1e-5  # of batch normalisation, torch's default
+SPREAD_OVER = 4  # images of noise that the scores are spread on: those of one may hardly vary, and of the next saturate
 LOGITS = -3.0, 1.5  # mean and standard deviation of the class scores, so that random weights find something
+LARGEST_LOGIT = 8.0  # at most; of larger ones the sigmoids of classes hardly differ, and rounding chooses the best one
 OFFSETS = 0.5  # standard deviation of what shifts boxes, at most: larger ones make results hang on rounding
 OFFSET_LAYER = re.compile(r'(_reg|bbox_pred)(\.\d+)?$')
 AMONG = 'which classes torch finds the best'
@@ -116,7 +118,7 @@ def spread_scores(detector: nn.Module, size: tuple[int, int]) -> None:
         if whole and (scores or OFFSET_LAYER.search(name)):
             of_scores[layer] = scores
             layer.register_forward_hook(lambda layer, _, output: outputs.setdefault(layer, []).append(output.flatten()))
-    detector(return_loss=False, **batch(1, size))
+    detector(return_loss=False, **batch(SPREAD_OVER, size))
     for layer, found in outputs.items():
         layer._forward_hooks.clear()
         _rescale(layer, torch.cat(found), of_scores[layer])
@@ -127,7 +129,8 @@ def _rescale(layer: Any, values: torch.Tensor, are_scores: bool) -> None:
     if not are_scores:
         layer.weight *= min(1.0, OFFSETS / float(values.std()))
         return
-    factor = LOGITS[1] / values.std()
+    away = values - values.mean()
+    factor = min(LOGITS[1] / float(values.std()), (LARGEST_LOGIT - LOGITS[0]) / float(away.max()))
     layer.weight *= factor
     if layer.bias is not None:
         layer.bias.copy_((layer.bias - values.mean()) * factor + LOGITS[0])
