@@ -307,15 +307,27 @@ class CocoDataset(CustomDataset):
         # users' own methods do not know of a restriction
         restricted = {} if coco_gt is self.coco else dict(coco_gt=coco_gt)
         recalls = partial(self.fast_eval_recall, results, proposal_nums, thrs, logger='silent', **restricted)
-        which = (self.cat_ids, self.img_ids, proposal_nums, thrs)
         out: dict[str, float | str] = OrderedDict()
         for metric in metrics:
             print_log(f'Evaluating {metric}...', logger=logger)
             if metric == 'proposal_fast':
                 out.update(recall_figures(results, proposal_nums, recalls, logger))
             else:
-                how = (logger, classwise, metric_items, backend)
-                out.update(coco_metrics.figures_of_file(coco_gt, result_files, metric, *which, *how))
+                out.update(
+                    coco_metrics.figures_of_file(
+                        coco_gt,
+                        result_files,
+                        metric,
+                        cat_ids=self.cat_ids,
+                        img_ids=self.img_ids,
+                        proposal_nums=proposal_nums,
+                        iou_thrs=thrs,
+                        logger=logger,
+                        classwise=classwise,
+                        metric_items=metric_items,
+                        backend=backend,
+                    )
+                )
         return out
 
     def evaluate(

@@ -144,6 +144,7 @@ def figures_of_file(
     coco_gt: COCO,
     result_files: Mapping[str, str],
     metric: str,
+    *,
     cat_ids: Sequence[int],
     img_ids: Sequence[int],
     proposal_nums: Sequence[int],
