@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,6 @@ from torch import nn  # noqa: E402
 BOX_TOLERANCE, SCORE_TOLERANCE = 0.01, 1e-4  # px, and of scores in [0, 1]
 BATCHES = ((1, (256, 320)), (3, (320, 192)))  # images, height and width px
 HIGH_SCORE = 0.75  # where a config keeps all that it finds, which a file cannot do: random weights find thousands
-GAP_WITHIN = 0.02  # of scores, above the threshold, in which a gap between detections is looked for
 ROUNDING = 1e-6  # by which images are multiplied, to see how much random weights make of it
 LEAST_EPS = 1e-5  # of batch normalisation, torch's default
 SPREAD_OVER = 4  # images of noise that the scores are spread on: those of one may hardly vary, and of the next saturate
@@ -178,20 +176,34 @@ def differences(expected: Any, found: Any) -> dict[str, float]:
     return dict(number=len(a), box=float(boxes.max(initial=0)), score=float(scores.max(initial=0)), masks=masks)
 
 
-def above_a_gap(expected: Any, found: Any, least: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Boxes of two results of an image from a score on that no detection of the first is near.
+def compared(expected: Any, found: Any) -> dict[str, float]:
+    """:func:`differences` of all detections, or, where their numbers differ, of those above a gap between scores.
 
-    Where a threshold alone limits the detections, rounding moves those beside it across; the widest gap between two
-    scores above ``least``, within :data:`GAP_WITHIN`, has none.
+    A threshold or a limit takes one of two detections whose scores differ by rounding. The widest gap among the lower
+    half of the scores has none beside it.
     """
-    scores = np.sort(np.concatenate([boxes[:, 4] for boxes in expected]))
-    near = scores[scores < least + GAP_WITHIN]
-    cut = least
-    if len(near) > 1:
-        widest = np.diff(near).argmax()
-        cut = float(near[widest : widest + 2].mean())
-    first, second = ([boxes[boxes[:, 4] >= cut] for boxes in result] for result in (expected, found))
-    return first, second
+    whole = differences(expected, found)
+    if np.isfinite(whole['box']):
+        return whole
+    boxes = expected[0] if isinstance(expected, tuple) else expected
+    scores = np.sort(np.concatenate([of_class[:, 4] for of_class in boxes]))
+    low = scores[: len(scores) // 2 + 1]
+    if len(low) < 2:
+        return whole
+    widest = np.diff(low).argmax()
+    cut = float(low[widest : widest + 2].mean())
+    return differences(*(best_of(result, cut) for result in (expected, found)))
+
+
+def best_of(result: Any, cut: float) -> Any:
+    """What a result of an image holds of the detections with at least a score of ``cut``."""
+    boxes = result[0] if isinstance(result, tuple) else result
+    best = [of_class[:, 4] >= cut for of_class in boxes]
+    kept = [of_class[here] for of_class, here in zip(boxes, best)]
+    if not isinstance(result, tuple) or result[1] is None:
+        return (kept, *result[1:]) if isinstance(result, tuple) else kept
+    masks = [[mask for mask, good in zip(of_class, here) if good] for of_class, here in zip(result[1], best)]
+    return (kept, masks, *result[2:])
 
 
 def matched_differences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -202,11 +214,6 @@ def matched_differences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.nd
     boxes, scores = np.abs(a[:, None, :4] - b[None, :, :4]).max(2, initial=0), np.abs(a[:, None, 4] - b[None, :, 4])
     rows = linear_sum_assignment(boxes / BOX_TOLERANCE + scores / SCORE_TOLERANCE)
     return boxes[rows], scores[rows]
-
-
-def compare_above_a_gap(expected: Any, found: Any, least: float) -> dict[str, float]:
-    """:func:`differences` of what :func:`above_a_gap` leaves."""
-    return differences(*above_a_gap(expected, found, least))
 
 
 @torch.no_grad()
@@ -222,15 +229,13 @@ def examine(name: str) -> dict[str, Any]:
         except ExportError as error:
             return dict(config=config, refused=str(error))
         exported = ONNXDetector(f'{folder}/model.onnx')
-        all_kept = (detector.test_cfg or {}).get('score_thr') == HIGH_SCORE
-        compare = partial(compare_above_a_gap, least=HIGH_SCORE) if all_kept else differences
         found, rounded = [], []
         for num, size in BATCHES:
             data = batch(num, fixed or size)
             expected = detector(return_loss=False, **data)
-            found += map(compare, expected, exported(return_loss=False, **data))
+            found += map(compared, expected, exported(return_loss=False, **data))
             data['img'] = [data['img'][0] * (1 + ROUNDING)]
-            rounded += map(compare, expected, detector(return_loss=False, **data))
+            rounded += map(compared, expected, detector(return_loss=False, **data))
     return dict(
         config=config,
         outputs=list(about['outputs']),

@@ -16,7 +16,7 @@ class PlainGroupNorm(nn.GroupNorm):
 
 
 class PlainBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation of a test, whose operator in torch asks whether its input is empty, as a scale and a shift."""
+    """Batch normalisation of a test as a scale and a shift: its operator in torch asks whether the input is empty."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(n, C, ...) to the same shape."""

@@ -69,9 +69,7 @@ class Pictures:
         return _relative(path, self.page_folder)
 
 
-def write_page(
-    run: Run, path: Path, other: Run | None, settings: Settings, pictures: Path | None = None
-) -> list[str]:
+def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pictures: Path | None = None) -> list[str]:
     """Write the page of a run.
 
     Args:
