@@ -15,8 +15,11 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
@@ -29,7 +32,8 @@ from mmdet.apis.export import (  # noqa: E402
     check_exportable,
     export_detector,
 )
-from mmdet.models import build_detector  # noqa: E402
+from mmdet.models import BACKBONES, build_detector  # noqa: E402
+from mmdet.models.backbones import ResNet  # noqa: E402
 from mmdet.utils.atomic_write import atomic_write  # noqa: E402
 from zoo_on_shapes_models import MOST, WIDTH_KNOWN, at_most, mapped, narrowed, without_downloads  # noqa: E402
 
@@ -78,13 +82,24 @@ def narrow_detector(family: Family) -> nn.Module:
     if 'score_thr' in (test := cfg.model.get('test_cfg') or {}) and 'max_per_img' not in test:
         test.score_thr = HIGH_SCORE
     torch.manual_seed(0)
-    detector = build_detector(cfg.model, test_cfg=cfg.get('test_cfg')).eval()
+    with shallow_resnets():
+        detector = build_detector(cfg.model, test_cfg=cfg.get('test_cfg')).eval()
     detector.cfg, detector.CLASSES = cfg, [str(i) for i in range(_num_classes(detector))]
     check_exportable(detector)
     size = family.size or BATCHES[0][1]
     settle_norms(detector, size)
     spread_scores(detector, size)
     return detector
+
+
+@contextmanager
+def shallow_resnets() -> Iterator[None]:
+    """Build ResNets and their relatives with one block a stage: more of them add time, and rounding, but no operator."""
+    with ExitStack() as patches:
+        for kind in {kind for kind in BACKBONES.module_dict.values() if issubclass(kind, ResNet)}:
+            depths = {depth: (block, (1,) * len(counts)) for depth, (block, counts) in kind.arch_settings.items()}
+            patches.enter_context(mock.patch.object(kind, 'arch_settings', depths))
+        yield
 
 
 @torch.no_grad()
