@@ -33,7 +33,7 @@ from mmdet.apis.export import (  # noqa: E402
     export_detector,
 )
 from mmdet.models import BACKBONES, build_detector  # noqa: E402
-from mmdet.models.backbones import ResNet  # noqa: E402
+from mmdet.models.backbones import RegNet, ResNet  # noqa: E402
 from mmdet.utils.atomic_write import atomic_write  # noqa: E402
 from zoo_on_shapes_models import MOST, WIDTH_KNOWN, at_most, mapped, narrowed, without_downloads  # noqa: E402
 
@@ -94,9 +94,10 @@ def narrow_detector(family: Family) -> nn.Module:
 
 @contextmanager
 def shallow_resnets() -> Iterator[None]:
-    """Build ResNets and their relatives with one block a stage: more of them add time, and rounding, but no operator."""
+    """Build ResNets and their relatives with one block a stage: more add time and rounding, but no operator."""
+    relatives = {kind for kind in BACKBONES.module_dict.values() if issubclass(kind, ResNet)}
     with ExitStack() as patches:
-        for kind in {kind for kind in BACKBONES.module_dict.values() if issubclass(kind, ResNet)}:
+        for kind in relatives - {RegNet}:  # whose stages follow from its widths
             depths = {depth: (block, (1,) * len(counts)) for depth, (block, counts) in kind.arch_settings.items()}
             patches.enter_context(mock.patch.object(kind, 'arch_settings', depths))
         yield
