@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+
+from mmdet.models import build_detector
 
 FOLDER = Path(__file__).resolve().parents[2] / 'benchmarks'
 
@@ -43,6 +46,32 @@ def test_models_are_a_fourth_as_wide_and_losses_stay(load, tmp_path):
     assert (queries.num_things_classes, queries.num_stuff_classes, queries.num_queries) == (3, 0, 30)
     assert queries.loss_cls.class_weight == [1.0, 1.0, 1.0, 0.1]
     assert zoo.small_config('yolox', args, tmp_path, zoo.CLASSES, None).model.input_size == (64, 64)
+    corners = zoo.small_config('cornernet', args, tmp_path, zoo.CLASSES, None)
+    assert corners.model.backbone.feat_channel == corners.model.bbox_head.in_channels == 64
+    tested = corners.data.test.pipeline[1].transforms
+    assert tested[1].type == 'RandomCenterCropPad' and 'border' in tested[-1]['meta_keys']
+
+
+def test_slow_families_have_more_steps(load, tmp_path):
+    zoo = load('zoo_on_shapes')
+    args = zoo.parse_args(['--size', '64', '--iterations', '7'])
+    for name, steps in dict(fcos=7, yolox=21, detr=42).items():
+        assert zoo.small_config(name, args, tmp_path, zoo.CLASSES, None).runner.max_iters == steps
+        assert zoo.settings_of(args, name)['iterations'] == steps
+
+
+def test_teacher_is_the_other_family_as_it_was_trained(load, tmp_path):
+    zoo = load('zoo_on_shapes')
+    settings = ['--iterations', '1', '--images', '4', '--val-images', '2', '--size', '64', '--batch', '2']
+    args = zoo.parse_args([*settings, '--body-iterations', '0', '--work-dir', str(tmp_path)])
+    data = zoo.draw(tmp_path / 'shapes', zoo.CLASSES, args, seed=0)
+    cfg, again = (
+        zoo.with_teacher(zoo.small_config('ld', args, data, zoo.CLASSES, None), 'ld', args, data, None) for _ in 'ab'
+    )
+    assert again.model.teacher_ckpt == cfg.model.teacher_ckpt and len(list(tmp_path.glob('*.pth'))) == 1
+    teacher = build_detector(cfg.model).teacher_model
+    trained = torch.load(cfg.model.teacher_ckpt, weights_only=True)['state_dict']
+    assert torch.equal(teacher.bbox_head.gfl_cls.weight, trained['bbox_head.gfl_cls.weight'])
 
 
 def test_family_is_trained_tested_and_not_repeated(load, tmp_path, capsys):
@@ -54,7 +83,7 @@ def test_family_is_trained_tested_and_not_repeated(load, tmp_path, capsys):
     entry = results['retinanet']
     assert (entry['iterations'], entry['batch'], entry['config']) == (2, 2, zoo.FAMILIES['retinanet'])
     assert 0 <= entry['AP'] <= entry['AP50'] <= 1 and entry['seconds'] > 0
-    assert results['fcos'] == dict(config=zoo.FAMILIES['fcos']) and results['ssd']['left_out']
+    assert results['fcos'] == dict(config=zoo.FAMILIES['fcos']) and results['tridentnet']['left_out']
     assert '| retinanet | retinanet_r50_fpn_1x_coco | 2 |' in capsys.readouterr().out
 
     entry['AP'] = 0.5  # would be another number if it were trained again

@@ -47,7 +47,8 @@ python benchmarks/zoo_on_shapes.py --families fcos yolox solo
 ```
 
 The figures say that a family learns, not which is best: a few hundred steps are enough for some and a beginning for
-others (queries need the longest), and all share one optimizer and schedule. *Seconds* are those that the training got
+others, which have more of them (queries need the longest), and all share one optimizer and schedule. The teachers of LD
+and LAD are the GFL and the PAA of this table. *Seconds* are those that the training got
 from one core. *Boxes* is COCO's AP, *masks* that of masks; RPN has the recall of 30 proposals. A dash has the reason
 beside it, or *not run yet*.
 
