@@ -19,6 +19,13 @@ def load():
         yield importlib.import_module
 
 
+@pytest.fixture(scope='module')
+def settings(tmp_path_factory):
+    """Options of two steps on few images; what is drawn once serves all tests."""
+    few = ['--iterations', '2', '--images', '6', '--val-images', '4', '--size', '64', '--batch', '2']
+    return [*few, '--body-iterations', '0', '--work-dir', str(tmp_path_factory.mktemp('zoo'))]
+
+
 def test_every_folder_of_configs_is_trained_or_left_out_for_a_reason(load):
     families = load('zoo_on_shapes_families')
     folders = {path.name for path in (FOLDER.parent / 'configs').iterdir() if path.is_dir()} - {'_base_', 'common'}
@@ -60,24 +67,22 @@ def test_slow_families_have_more_steps(load, tmp_path):
         assert zoo.settings_of(args, name)['iterations'] == steps
 
 
-def test_teacher_is_the_other_family_as_it_was_trained(load, tmp_path):
+def test_teacher_is_the_other_family_as_it_was_trained(load, settings):
     zoo = load('zoo_on_shapes')
-    settings = ['--iterations', '1', '--images', '4', '--val-images', '2', '--size', '64', '--batch', '2']
-    args = zoo.parse_args([*settings, '--body-iterations', '0', '--work-dir', str(tmp_path)])
-    data = zoo.draw(tmp_path / 'shapes', zoo.CLASSES, args, seed=0)
+    args = zoo.parse_args(settings)
+    data = zoo.draw(args.work_dir / 'shapes_6_64', zoo.CLASSES, args, seed=0)
     cfg, again = (
         zoo.with_teacher(zoo.small_config('ld', args, data, zoo.CLASSES, None), 'ld', args, data, None) for _ in 'ab'
     )
-    assert again.model.teacher_ckpt == cfg.model.teacher_ckpt and len(list(tmp_path.glob('*.pth'))) == 1
+    assert again.model.teacher_ckpt == cfg.model.teacher_ckpt and len(list(args.work_dir.glob('*.pth'))) == 1
     teacher = build_detector(cfg.model).teacher_model
     trained = torch.load(cfg.model.teacher_ckpt, weights_only=True)['state_dict']
     assert torch.equal(teacher.bbox_head.gfl_cls.weight, trained['bbox_head.gfl_cls.weight'])
 
 
-def test_family_is_trained_tested_and_not_repeated(load, tmp_path, capsys):
+def test_family_is_trained_tested_and_not_repeated(load, settings, tmp_path, capsys):
     zoo = load('zoo_on_shapes')
-    settings = ['--iterations', '2', '--images', '6', '--val-images', '4', '--size', '64', '--batch', '2']
-    settings += ['--body-iterations', '0', '--work-dir', str(tmp_path), '--results', str(tmp_path / 'results.json')]
+    settings = [*settings, '--results', str(tmp_path / 'results.json')]
     zoo.main([*settings, '--families', 'retinanet'])
     results = json.loads((tmp_path / 'results.json').read_text())
     entry = results['retinanet']
