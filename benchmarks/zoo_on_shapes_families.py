@@ -76,7 +76,7 @@ TAUGHT_BY = {'ld': 'gfl', 'lad': 'paa'}
 SLOW = ('yolox', 'ghm', 'yolof', 'yolo', 'free_anchor', 'fsaf', 'reppoints', 'yolact', 'solo')
 SLOW += ('guided_anchoring', 'cascade_rpn')
 QUERIES = ('detr', 'deformable_detr', 'sparse_rcnn', 'queryinst', 'maskformer')
-TIMES = {**dict.fromkeys(SLOW, 3), **dict.fromkeys(QUERIES, 6)}
+TIMES = {**dict.fromkeys(SLOW, 3), **dict.fromkeys(QUERIES, 4)}
 
 # mmcv's layers have 256 channels in their feed-forward part unless they are told
 FFN = dict(type='FFN', embed_dims=64, feedforward_channels=256, num_fcs=2, ffn_drop=0.1, act_cfg=dict(type='ReLU'))

@@ -62,7 +62,7 @@ def test_models_are_a_fourth_as_wide_and_losses_stay(load, tmp_path):
 def test_slow_families_have_more_steps(load, tmp_path):
     zoo = load('zoo_on_shapes')
     args = zoo.parse_args(['--size', '64', '--iterations', '7'])
-    for name, steps in dict(fcos=7, yolox=21, detr=42).items():
+    for name, steps in dict(fcos=7, yolox=21, detr=28).items():
         assert zoo.small_config(name, args, tmp_path, zoo.CLASSES, None).runner.max_iters == steps
         assert zoo.settings_of(args, name)['iterations'] == steps
 
