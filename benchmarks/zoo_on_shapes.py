@@ -13,6 +13,11 @@ The results, average precisions of boxes and of masks on images that were not tr
 training got from the processor, are kept in ``benchmarks/zoo_on_shapes.json`` (``--results``) family by family; one
 that is there is not repeated with the same settings, so that a run goes on where another was ended.
 ``tools/misc/model_table.py`` writes them into ``docs/model_zoo.md``.
+
+    python benchmarks/zoo_on_shapes.py --few 16 --families ssd --results few.json
+
+tells a family that needs more steps from one that cannot learn, or is tested otherwise than it was trained: 16 images
+are learnt by heart, and tested on.
 """
 
 import argparse
@@ -55,8 +60,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--budget', type=float, help='begin no family after so many seconds of the processor')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/zoo_on_shapes'))
+    parser.add_argument('--few', type=int, metavar='N', help='train on N of the images, and test on the same')
     parser.add_argument('--results', type=Path, default=RESULTS)
     args = parser.parse_args(argv)
+    if args.few is not None and args.results == RESULTS:
+        parser.error('--few: its figures are no rows of the table; give --results FILE')
     for name in ('iterations', 'images', 'val_images', 'size', 'batch'):
         if getattr(args, name) < 1:
             parser.error(f'--{name.replace("_", "-")}: expected at least 1, got {getattr(args, name)}')
@@ -107,7 +115,12 @@ def small_config(
         dict(
             model=small_model(cfg.model.to_dict(), body),
             data=dict(samples_per_gpu=args.batch, workers_per_gpu=0, **parts),
-            optimizer=dict(type='AdamW', lr=0.001, weight_decay=0.05, paramwise_cfg=dict(norm_decay_mult=0.0)),
+            optimizer=dict(
+                type='AdamW',
+                lr=0.001,
+                weight_decay=0.05,
+                paramwise_cfg=dict(norm_decay_mult=0.0, bypass_duplicate=True),
+            ),
             optimizer_config=dict(grad_clip=dict(max_norm=10, norm_type=2)),
             lr_config=dict(
                 policy='CosineAnnealing', min_lr=0, by_epoch=False, warmup='linear', warmup_iters=50, warmup_ratio=0.01
@@ -181,6 +194,20 @@ def body_of(args: argparse.Namespace) -> Path | None:
     return path
 
 
+def on_few(cfg: Config, count: int, folder: Path) -> Config:
+    """The config of a training on the first ``count`` images, and of a test on the same."""
+    place = cfg.data.train
+    coco = json.loads(Path(place.ann_file).read_text())
+    images = coco['images'][:count]
+    chosen = {image['id'] for image in images}
+    rows = [row for row in coco['annotations'] if row['image_id'] in chosen]
+    file = (folder / f'few_{count}.json').resolve()
+    file.write_text(json.dumps({**coco, 'images': images, 'annotations': rows}))
+    for part in ('train', 'val', 'test'):
+        cfg.data[part].update(ann_file=str(file), img_prefix=place.img_prefix)
+    return cfg
+
+
 def with_teacher(cfg: Config, name: str, args: argparse.Namespace, data: Path, body: Path | None) -> Config:
     """The config of a family; the teacher of one that has one is another family, trained where it is not there."""
     if name not in TAUGHT_BY:
@@ -198,7 +225,7 @@ def with_teacher(cfg: Config, name: str, args: argparse.Namespace, data: Path, b
 def settings_of(args: argparse.Namespace, family: str) -> dict[str, int]:
     """What the figures of a family depend on."""
     settings = {name: getattr(args, name) for name in SETTINGS}
-    return {**settings, 'iterations': args.iterations * TIMES.get(family, 1)}
+    return {**settings, 'iterations': args.iterations * TIMES.get(family, 1), 'images': args.few or args.images}
 
 
 def is_done(results: dict[str, Any], name: str, args: argparse.Namespace) -> bool:
@@ -212,6 +239,8 @@ def run_family(name: str, args: argparse.Namespace, data: Path, body: Path | Non
     entry = dict(config=FAMILIES[name], **settings_of(args, name))
     try:
         cfg = with_teacher(small_config(name, args, data, CLASSES, body), name, args, data, body)
+        if args.few is not None:
+            cfg = on_few(cfg, args.few, args.work_dir)
         return {**entry, **train_and_test(name, args, cfg)}
     except Exception as error:  # whatever it is, the other families go on
         traceback.print_exc()

@@ -74,7 +74,7 @@ TAUGHT_BY = {'ld': 'gfl', 'lad': 'paa'}
 
 # those that begin slowly are trained so many times as long as the others
 SLOW = ('yolox', 'ghm', 'yolof', 'yolo', 'free_anchor', 'fsaf', 'reppoints', 'yolact', 'solo')
-SLOW += ('guided_anchoring', 'cascade_rpn')
+SLOW += ('guided_anchoring', 'cascade_rpn', 'ssd', 'centernet')
 QUERIES = ('detr', 'deformable_detr', 'sparse_rcnn', 'queryinst', 'maskformer')
 TIMES = {**dict.fromkeys(SLOW, 3), **dict.fromkeys(QUERIES, 4)}
 

@@ -175,14 +175,19 @@ def pipelines(cfg: Config, size: int) -> tuple[list[dict], list[dict]]:
     masks, seg = 'mask' in needs, 'seg' in needs and 'roi_head' in cfg.model  # others have masks of stuff in that
     tested = steps_of(cfg.data.test.to_dict())
     own, collect = ([step for step in tested if step['type'] == kind] for kind in ('Normalize', 'Collect'))
-    crops = [step for step in tested if step['type'] == 'RandomCenterCropPad']  # heads of corners read its border
+    # of corners and centres: their heads read the border, and are used to its colour by training
+    crops = [step for step in tested if step['type'] == 'RandomCenterCropPad']
+    trained = steps_of(cfg.data.train.to_dict())
+    train_crops = [{**step, 'crop_size': (size, size)} for step in trained if step['type'] == 'RandomCenterCropPad']
+    load = dict(type='LoadImageFromFile', to_float32=bool(crops))
     normalize = [*own, dict(type='Normalize', mean=[0.0] * 3, std=[1.0] * 3, to_rgb=False)][:1]
     keys = ['img', 'gt_bboxes', 'gt_labels'] + ['gt_masks'] * masks + ['gt_semantic_seg'] * seg
     divisors = [step.get('size_divisor') or 32 for step in tested if step['type'] == 'Pad']
-    last = [*normalize, dict(type='Pad', size_divisor=max([32, *(side for side in divisors if side <= size)]))]
+    last = [*normalize, dict(type='Pad', size_divisor=max([32, *(side for side in divisors if side <= 128)]))]
     train = [
-        dict(type='LoadImageFromFile'),
+        load,
         dict(type='LoadAnnotations', with_bbox=True, with_mask=masks, with_seg=seg),
+        *train_crops,
         dict(type='Resize', img_scale=(size, size), keep_ratio=True),
         dict(type='RandomFlip', flip_ratio=0.5),
         *last,
@@ -193,6 +198,6 @@ def pipelines(cfg: Config, size: int) -> tuple[list[dict], list[dict]]:
     inner = [dict(type='Resize', keep_ratio=True), *crops, dict(type='RandomFlip'), *last]
     inner += [dict(type='ImageToTensor', keys=['img']), *collect[:1]]
     return train, [
-        dict(type='LoadImageFromFile', to_float32=bool(crops)),
+        load,
         dict(type='MultiScaleFlipAug', img_scale=(size, size), flip=False, transforms=inner),
     ]

@@ -59,6 +59,20 @@ def test_models_are_a_fourth_as_wide_and_losses_stay(load, tmp_path):
     assert tested[1].type == 'RandomCenterCropPad' and 'border' in tested[-1]['meta_keys']
 
 
+def test_few_images_are_trained_and_tested_on(load, settings, tmp_path, capsys):
+    zoo = load('zoo_on_shapes')
+    args = zoo.parse_args([*settings, '--few', '2', '--results', str(tmp_path / 'few.json')])
+    data = zoo.draw(args.work_dir / 'shapes_6_64', zoo.CLASSES, args, seed=0)
+    cfg = zoo.on_few(zoo.small_config('fcos', args, data, zoo.CLASSES, None), args.few, tmp_path)
+    assert cfg.data.train.ann_file == cfg.data.test.ann_file and cfg.data.test.img_prefix == cfg.data.train.img_prefix
+    coco = json.loads(Path(cfg.data.test.ann_file).read_text())
+    assert len(coco['images']) == 2 and {row['image_id'] for row in coco['annotations']} == {1, 2}
+    assert zoo.settings_of(args, 'fcos')['images'] == 2
+    with pytest.raises(SystemExit):
+        zoo.parse_args(['--few', '2'])
+    assert '--few: its figures are no rows of the table' in capsys.readouterr().err
+
+
 def test_slow_families_have_more_steps(load, tmp_path):
     zoo = load('zoo_on_shapes')
     args = zoo.parse_args(['--size', '64', '--iterations', '7'])
