@@ -89,8 +89,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         loss_cls, self.bg_cls_weight = detr.with_class_weights(loss_cls, num_classes)
         self.loss_cls = build_loss(loss_cls)
         self.use_sigmoid_cls = self.loss_cls.use_sigmoid
-        self.loss_bbox = build_loss(loss_bbox)
-        self.loss_iou = build_loss(loss_iou)
+        self.loss_bbox, self.loss_iou = build_loss(loss_bbox), build_loss(loss_iou)
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
             self.sampler = sampler_or_all(self, self.train_cfg.get('sampler'))
