@@ -144,6 +144,7 @@ def figures_of_file(
     coco_gt: COCO,
     result_files: Mapping[str, str],
     metric: str,
+    *,
     cat_ids: Sequence[int],
     img_ids: Sequence[int],
     proposal_nums: Sequence[int],
@@ -185,28 +186,20 @@ def figures_of_metrics(
     result_files: Mapping[str, str],
     metrics: Sequence[str],
     recalls: Callable[[], dict[str, float]],
-    cat_ids: Sequence[int],
-    img_ids: Sequence[int],
-    proposal_nums: Sequence[int],
-    iou_thrs: np.ndarray,
-    logger,
-    *how: Any,
+    **settings: Any,
 ) -> dict[str, float | str]:
     """Figures of several metrics.
 
     Args:
         metrics: their names.
         recalls: gives the figures of ``'proposal_fast'``, which needs no file.
-        how: further arguments of :func:`figures_of_file`, as are the others.
+        settings: further arguments of :func:`figures_of_file`, as are the others.
     """
     out: dict[str, float | str] = OrderedDict()
     for metric in metrics:
-        print_log(f'Evaluating {metric}...', logger=logger)
-        if metric == 'proposal_fast':
-            out.update(recalls())
-        else:
-            which = (cat_ids, img_ids, proposal_nums, iou_thrs)
-            out.update(figures_of_file(coco_gt, result_files, metric, *which, logger, *how))
+        print_log(f'Evaluating {metric}...', logger=settings['logger'])
+        is_fast = metric == 'proposal_fast'
+        out.update(recalls() if is_fast else figures_of_file(coco_gt, result_files, metric, **settings))
     return out
 
 

@@ -43,11 +43,11 @@ class DeformableDETRHead(DETRHead):
     ) -> None:
         self.with_box_refine = with_box_refine
         self.as_two_stage = as_two_stage
+        if as_two_stage and transformer is not None:
+            transformer = {**transformer, 'as_two_stage': True}
+        super().__init__(*args, **dict(transformer=transformer, **kwargs))
         if as_two_stage and not with_box_refine:
             raise ValueError(f'{type(self).__name__}: as_two_stage=True needs with_box_refine=True')
-        if as_two_stage:
-            transformer = {**(transformer or {}), 'as_two_stage': True}
-        super().__init__(*args, **dict(transformer=transformer, **kwargs))
 
     def _init_layers(self) -> None:
         """Make the layers that predict: one pair for each layer of the decoder, and one for a first stage."""

@@ -28,7 +28,8 @@ from mmdet.models.utils.builder import build_transformer
 from mmdet.models.utils.export import stack_detections
 from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.settings import as_config
-from mmdet.utils.registry import refuse_unused
+from mmdet.utils.configs.config_error import building
+from mmdet.utils.registry import refuse_unused, require
 from mmdet.utils.running.device_copy import tensor_like
 
 
@@ -76,6 +77,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         **kwargs: Any,
     ) -> None:
         refuse_unused(self, kwargs)
+        require(self, transformer=transformer)
         if init_cfg is not None:
             raise ValueError(f'{type(self).__name__} initialises itself; init_cfg must be None, got {init_cfg!r}')
         super().__init__(init_cfg)
@@ -86,8 +88,9 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         self.sync_cls_avg_factor = sync_cls_avg_factor
         self.train_cfg = as_config(train_cfg)
         self.test_cfg = as_config(test_cfg)
-        loss_cls, self.bg_cls_weight = detr.with_class_weights(loss_cls, num_classes)
-        self.loss_cls = build_loss(loss_cls)
+        with building(loss_cls):
+            of_classes, self.bg_cls_weight = detr.with_class_weights(loss_cls, num_classes)
+            self.loss_cls = build_loss(of_classes)
         self.use_sigmoid_cls = self.loss_cls.use_sigmoid
         self.loss_bbox, self.loss_iou = build_loss(loss_bbox), build_loss(loss_iou)
         if self.train_cfg:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import build_plugin_layer, caffe2_xavier_init
+from mmcv.cnn import PLUGIN_LAYERS, caffe2_xavier_init
 from mmcv.cnn.bricks.transformer import build_positional_encoding, build_transformer_layer_sequence
 from torch import Tensor, nn
 
@@ -28,7 +28,7 @@ from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.panoptic_gt_processing import preprocess_panoptic_gt
 from mmdet.models.utils.settings import as_config
-from mmdet.utils.registry import refuse_unused
+from mmdet.utils.registry import build_from_cfg, refuse_unused, require
 from mmdet.utils.running.device_copy import tensor_like
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -93,13 +93,14 @@ class MaskFormerHead(BaseDenseHead):
         init_cfg: dict | list[dict] | None = None,
         **kwargs: Any,
     ) -> None:
+        require(self, pixel_decoder=pixel_decoder, transformer_decoder=transformer_decoder)
         super().__init__(init_cfg)
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes
         self.num_classes = num_things_classes + num_stuff_classes
         self.num_queries = num_queries
         channels = dict(in_channels=in_channels, feat_channels=feat_channels, out_channels=out_channels)
-        self.pixel_decoder = build_plugin_layer({**pixel_decoder, **channels})[1]
+        self.pixel_decoder = build_from_cfg(pixel_decoder, PLUGIN_LAYERS, channels)
         self.transformer_decoder = build_transformer_layer_sequence(transformer_decoder)
         self.decoder_embed_dims = self.transformer_decoder.embed_dims
         self._init_queries(in_channels, feat_channels, positional_encoding, enforce_decoder_input_project, **kwargs)
