@@ -331,8 +331,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         self, feats: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image; see :meth:`get_bboxes`."""
-        of_images: Any = (img_metas, rescale)
-        return self.get_bboxes(*self(feats, img_metas), *of_images)
+        return self.get_bboxes(*(*self(feats, img_metas), img_metas, rescale))
 
     def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> list[Tensor]:
         """The boxes of :meth:`simple_test_bboxes` as proposals of a second stage: (k, 5) with scores, best first."""

@@ -325,9 +325,8 @@ class MaskFormerHead(BaseDenseHead):
             NotImplementedError: there are ignored regions.
         """
         check_no_ignored(gt_bboxes_ignore, type(self).__name__)
-        truth = self.preprocess_gt(gt_labels, gt_masks, gt_semantic_seg, img_metas)
-        scores, masks = self(feats, img_metas)
-        return self.loss(scores, masks, *truth, img_metas=img_metas)
+        truth: Any = (*self.preprocess_gt(gt_labels, gt_masks, gt_semantic_seg, img_metas), img_metas)
+        return self.loss(*self(feats, img_metas), *truth)
 
     def simple_test(self, feats: Sequence[Tensor], img_metas: list[ImgMeta], **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Predictions of the last layer, for ``MaskFormerFusionHead``.
