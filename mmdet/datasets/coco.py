@@ -298,20 +298,10 @@ class CocoDataset(CustomDataset):
         # users' own methods do not know of a restriction
         restricted = {} if coco_gt is self.coco else dict(coco_gt=coco_gt)
         recalls = partial(self.fast_eval_recall, results, proposal_nums, thrs, logger='silent', **restricted)
-        return coco_metrics.figures_of_metrics(
-            coco_gt,
-            result_files,
-            metrics,
-            partial(recall_figures, results, proposal_nums, recalls, logger),
-            logger=logger,
-            cat_ids=self.cat_ids,
-            img_ids=self.img_ids,
-            proposal_nums=proposal_nums,
-            iou_thrs=thrs,
-            classwise=classwise,
-            metric_items=metric_items,
-            backend=backend,
-        )
+        figures = partial(recall_figures, results, proposal_nums, recalls, logger)
+        which = dict(cat_ids=self.cat_ids, img_ids=self.img_ids, proposal_nums=proposal_nums, iou_thrs=thrs)
+        how = dict(logger=logger, classwise=classwise, metric_items=metric_items, backend=backend)
+        return coco_metrics.figures_of_metrics(coco_gt, result_files, metrics, figures, **which, **how)
 
     def evaluate(
         self,

@@ -39,7 +39,7 @@ class ProgressLineHook(Hook):
                 handler.addFilter(self._before_record)
 
     def after_train_iter(self, runner: BaseRunner) -> None:
-        """Draw the line anew, a few times a second."""
+        """Draw the line anew, at most every :data:`PERIOD` seconds."""
         now = time.monotonic()
         if not self._on_terminal(runner) or now < self._due:
             return
