@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from mmcv.cnn.bricks.registry import CONV_LAYERS, NORM_LAYERS, PLUGIN_LAYERS, UPSAMPLE_LAYERS
 from mmcv.utils import Registry as _MMCVRegistry
 
-from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError, building, is_placed
+from mmdet.utils.configs.config_error import ConfigKeyError, ConfigTypeError, building, is_placed, nodes
 from mmdet.utils.configs.custom_imports import where_it_stands
 from mmdet.utils.configs.kinds import LIBRARIES, kind_problem
+
+LAYERS = (CONV_LAYERS, NORM_LAYERS, PLUGIN_LAYERS, UPSAMPLE_LAYERS)  # built by functions of mmcv without a registry
 
 # what is searched for a class that is wanted from another registry
 _registries: 'weakref.WeakSet[_MMCVRegistry]' = weakref.WeakSet()
@@ -77,6 +80,21 @@ def refuse_unused(owner: Any, arguments: Iterable[str]) -> None:
     """
     for name in arguments:
         raise TypeError(f'{type(owner).__name__}.__init__() got an unexpected keyword argument {name!r}')
+
+
+def require(owner: Any, **arguments: Any) -> None:
+    """Refuse None for arguments that a constructor needs although its signature has a default for them.
+
+    Args:
+        owner: what is constructed.
+        arguments: name -> value.
+
+    Raises:
+        TypeError: one is None; Python's own text, which :func:`build_from_cfg` completes.
+    """
+    for name, value in arguments.items():
+        if value is None:
+            raise TypeError(f'{type(owner).__name__}.__init__() missing 1 required keyword-only argument: {name!r}')
 
 
 class Derivation(NamedTuple):
@@ -200,10 +218,13 @@ def build_from_cfg(cfg: dict[str, Any], registry: _MMCVRegistry, default_args: d
         try:
             return cls(**arguments)
         except TypeError as error:
-            problem = _wrong_call(error, cls, arguments)
+            part, problem = arguments, _wrong_call(error, cls, arguments)
+            if problem is None:
+                part, problem = _wrong_layer(error, arguments)
             if problem is None:
                 raise
-            raise ConfigTypeError(problem) from None
+            with building(part):
+                raise ConfigTypeError(problem) from None
 
 
 def resolve(
@@ -331,6 +352,22 @@ def _wrong_call(error: TypeError, cls: Any, arguments: dict[str, Any]) -> str | 
         if names and not set(names) & set(arguments):
             return _missing_arguments(cls, names, inherited_arguments(cls), arguments)
     return None
+
+
+def _wrong_layer(error: TypeError, arguments: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The same for a layer that a function of mmcv makes of ``norm_cfg``, ``conv_cfg`` and the like; its config."""
+    unexpected = None if is_placed(error) else _UNEXPECTED.search(str(error))
+    if unexpected is None:
+        return arguments, None
+    name, argument = unexpected.groups()
+    for keys, node in nodes(arguments):
+        if not keys or argument not in node or not isinstance(node.get('type'), str):
+            continue
+        for registry in LAYERS:
+            layer = registry.module_dict.get(node['type'])
+            if layer is not None and name in {parent.__name__ for parent in getattr(layer, '__mro__', ())}:
+                return node, _unknown_argument(layer, argument, _named_arguments(layer)[0])
+    return arguments, None
 
 
 def _unknown_argument(cls: Any, name: str, accepted: list[str] | None) -> str:

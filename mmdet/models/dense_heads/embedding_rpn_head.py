@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmdet.core.bbox.transforms import bbox_cxcywh_to_xyxy
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
+from mmdet.utils.registry import refuse_unused
 from mmdet.utils.running.device_copy import tensor_like
 
 
@@ -26,6 +27,7 @@ class EmbeddingRPNHead(BaseModule):
         kwargs: the settings that a detector gives its first stage (``train_cfg``, ``test_cfg``); not used.
 
     Raises:
+        TypeError: an argument has another name.
         ValueError: ``init_cfg`` is given.
     """
 
@@ -38,6 +40,7 @@ class EmbeddingRPNHead(BaseModule):
         init_cfg: dict | None = None,
         **kwargs: Any,
     ) -> None:
+        refuse_unused(self, kwargs.keys() - {'train_cfg', 'test_cfg'})
         if init_cfg is not None:
             raise ValueError(f'{type(self).__name__} initialises itself; init_cfg must be None, got {init_cfg!r}')
         super().__init__(init_cfg)

@@ -6,11 +6,12 @@ size of predicted masks; (H, W): of the padded batch.
 """
 
 from collections.abc import Sequence
+from itertools import repeat, starmap
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import build_plugin_layer, caffe2_xavier_init
+from mmcv.cnn import PLUGIN_LAYERS, caffe2_xavier_init
 from mmcv.cnn.bricks.transformer import build_positional_encoding, build_transformer_layer_sequence
 from torch import Tensor, nn
 
@@ -28,7 +29,7 @@ from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.utils.padding_mask import padding_mask
 from mmdet.models.utils.panoptic_gt_processing import preprocess_panoptic_gt
 from mmdet.models.utils.settings import as_config
-from mmdet.utils.registry import refuse_unused
+from mmdet.utils.registry import build_from_cfg, refuse_unused, require
 from mmdet.utils.running.device_copy import tensor_like
 
 # Defaults of the constructor, which are part of its signature; never written to.
@@ -36,6 +37,8 @@ LOSS_CLS = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, cla
 LOSS_MASK = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=20.0)
 LOSS_DICE = dict(type='DiceLoss', use_sigmoid=True, activate=True, naive_dice=True, loss_weight=1.0)
 NAMES = ('loss_cls', 'loss_mask', 'loss_dice')
+
+Layers = Tensor | Sequence[Tensor]  # stacked, or one after another
 
 
 @HEADS.register_module()
@@ -80,10 +83,10 @@ class MaskFormerHead(BaseDenseHead):
         num_things_classes: int = 80,
         num_stuff_classes: int = 53,
         num_queries: int = 100,
-        pixel_decoder: dict | None = None,
+        pixel_decoder: Any = None,
         enforce_decoder_input_project: bool = False,
         transformer_decoder: dict | None = None,
-        positional_encoding: dict | None = None,
+        positional_encoding: Any = None,
         loss_cls: dict = LOSS_CLS,
         loss_mask: dict = LOSS_MASK,
         loss_dice: dict = LOSS_DICE,
@@ -92,13 +95,14 @@ class MaskFormerHead(BaseDenseHead):
         init_cfg: dict | list[dict] | None = None,
         **kwargs: Any,
     ) -> None:
+        require(self, pixel_decoder=pixel_decoder, transformer_decoder=transformer_decoder)
         super().__init__(init_cfg)
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes
         self.num_classes = num_things_classes + num_stuff_classes
         self.num_queries = num_queries
         channels = dict(in_channels=in_channels, feat_channels=feat_channels, out_channels=out_channels)
-        self.pixel_decoder = build_plugin_layer({**pixel_decoder, **channels})[1]
+        self.pixel_decoder = build_from_cfg(pixel_decoder, PLUGIN_LAYERS, channels)
         self.transformer_decoder = build_transformer_layer_sequence(transformer_decoder)
         self.decoder_embed_dims = self.transformer_decoder.embed_dims
         self._init_queries(in_channels, feat_channels, positional_encoding, enforce_decoder_input_project, **kwargs)
@@ -150,7 +154,7 @@ class MaskFormerHead(BaseDenseHead):
         self,
         gt_labels_list: list[Tensor],
         gt_masks_list: list,
-        gt_semantic_segs: Sequence[Tensor] | None,
+        gt_semantic_segs: Layers | None,
         img_metas: list[ImgMeta],
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Labels N times (G,) and masks N times (G, H, W), 0 and 1, of objects and of stuff.
@@ -238,9 +242,9 @@ class MaskFormerHead(BaseDenseHead):
         Returns:
             ``loss_cls``, ``loss_mask`` and ``loss_dice`` of the last layer, ``d0.loss_cls`` ... of those before it.
         """
-        truth = gt_labels_list, gt_masks_list, img_metas
-        layers = zip(to_full_precision(all_cls_scores), to_full_precision(all_mask_preds))
-        return losses_by_layer((self.loss_single(*layer, *truth) for layer in layers), NAMES)
+        truth = map(repeat, (gt_labels_list, gt_masks_list, img_metas))
+        layers = zip(to_full_precision(all_cls_scores), to_full_precision(all_mask_preds), *truth)
+        return losses_by_layer(starmap(self.loss_single, layers), NAMES)
 
     def loss_single(
         self,
@@ -252,7 +256,7 @@ class MaskFormerHead(BaseDenseHead):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Losses of one layer: of classes, of pixels, of whole masks; arguments as of :meth:`loss`."""
         labels, label_weights, mask_targets, mask_weights, num_pos, _ = self.get_targets(
-            cls_scores, mask_preds, gt_labels_list, gt_masks_list, img_metas
+            list(cls_scores), list(mask_preds), gt_labels_list, gt_masks_list, img_metas
         )
         matched = torch.stack(mask_weights)[..., None]  # (N, Q, 1): a mask weighs as one number
         targets = self.weigh(
@@ -279,7 +283,7 @@ class MaskFormerHead(BaseDenseHead):
         divisor = tensor_like(self.class_weight, scores)[labels].sum()
         return self.loss_cls(scores.flatten(0, 1), labels, weights.flatten(), avg_factor=divisor)
 
-    def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Layers, Layers]:
         """Predictions of all layers of the decoder.
 
         Args:
@@ -328,7 +332,8 @@ class MaskFormerHead(BaseDenseHead):
         """
         check_no_ignored(gt_bboxes_ignore, type(self).__name__)
         truth = self.preprocess_gt(gt_labels, gt_masks, gt_semantic_seg, img_metas)
-        return self.loss(*self(feats, img_metas), *truth, img_metas)
+        scores, masks = self(feats, img_metas)
+        return self.loss(scores, masks, *truth, img_metas=img_metas)
 
     def simple_test(self, feats: Sequence[Tensor], img_metas: list[ImgMeta], **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Predictions of the last layer, for ``MaskFormerFusionHead``.

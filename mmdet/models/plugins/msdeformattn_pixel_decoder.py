@@ -89,6 +89,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
         self.num_outs = num_outs
         self.num_input_levels = len(in_channels)
         self.num_encoder_levels = built.layers[0].attentions[0].num_levels
+        positions = build_positional_encoding(positional_encoding)
         self._check(feat_channels, built.embed_dims, positional_encoding)
         self.use_bias = norm_cfg is None
         num_finer = self.num_input_levels - self.num_encoder_levels
@@ -97,7 +98,7 @@ class MSDeformAttnPixelDecoder(BaseModule):
             for channels in reversed(in_channels[num_finer:])
         )
         self.encoder = built
-        self.postional_encoding = build_positional_encoding(positional_encoding)  # the name is public
+        self.postional_encoding = positions  # the name is public
         self.level_encoding = nn.Embedding(self.num_encoder_levels, feat_channels)
         conv: dict[str, Any] = dict(bias=self.use_bias, norm_cfg=norm_cfg)
         self.lateral_convs = ModuleList(

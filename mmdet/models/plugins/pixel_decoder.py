@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.utils.padding_mask import padding_mask
+from mmdet.utils.registry import require
 
 # Default arguments; every builder copies them.
 GROUP_NORM = dict(type='GN', num_groups=32)
@@ -138,6 +139,7 @@ class TransformerEncoderPixelDecoder(PixelDecoder):
         positional_encoding: dict = POSITIONAL_ENCODING,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
+        require(self, encoder=encoder)
         super().__init__(in_channels, feat_channels, out_channels, norm_cfg, act_cfg, init_cfg)
         self.last_feat_conv = None  # the encoder takes its place
         self.encoder = build_transformer_layer_sequence(encoder)
@@ -147,8 +149,9 @@ class TransformerEncoderPixelDecoder(PixelDecoder):
                 f'{type(self).__name__}: the encoder must have feat_channels={feat_channels} channels, '
                 f'got {self.encoder_embed_dims}'
             )
+        positions = build_positional_encoding(positional_encoding)
         check_positions(positional_encoding, feat_channels, type(self).__name__)
-        self.positional_encoding = build_positional_encoding(positional_encoding)
+        self.positional_encoding = positions
         self.encoder_in_proj = nn.Conv2d(in_channels[-1], feat_channels, 1)
         self.encoder_out_proj = ConvModule(
             feat_channels, feat_channels, 3, padding=1, bias=self.use_bias, norm_cfg=norm_cfg, act_cfg=act_cfg

@@ -1,8 +1,9 @@
-"""Registries of transformers and of linear layers."""
+"""Registries of transformers and of linear layers; what mmcv's builders say of a config that is wrong."""
 
 from typing import Any
 
 import torch.nn as nn
+from mmcv.cnn.bricks import activation, drop, transformer
 
 from mmdet.utils.configs.config_error import building
 from mmdet.utils.registry import Registry, build_from_cfg, look_up
@@ -10,6 +11,10 @@ from mmdet.utils.registry import Registry, build_from_cfg, look_up
 TRANSFORMER = Registry('Transformer')
 LINEAR_LAYERS = Registry('linear layers')
 LINEAR_LAYERS.register_module('Linear', module=nn.Linear)
+
+# mmcv's own function names neither the place in the config nor the nearest known name of an argument
+for _module in (activation, drop, transformer):
+    _module.build_from_cfg = build_from_cfg
 
 
 def build_transformer(cfg: dict, default_args: dict | None = None) -> nn.Module:

@@ -10,11 +10,11 @@ from mmcv.cnn.bricks.transformer import build_attention, build_transformer_layer
 from torch import nn
 
 from mmdet.models.roi_heads.bbox_heads.dii_head import DIIHead
-from mmdet.models.utils.transformers.attention import FFN, NO_DROPOUT, BaseTransformerLayer, MultiheadAttention
+from mmdet.models.utils.transformers.attention import FFN_CFG, NO_DROPOUT, BaseTransformerLayer, MultiheadAttention
 
 OLD_NAMES = dict(
     type='BaseTransformerLayer', feedforward_channels=8, ffn_dropout=0.1, ffn_num_fcs=3,
-    ffn_cfgs=dict(FFN, embed_dims=4), operation_order=('self_attn', 'norm', 'ffn', 'norm'),
+    ffn_cfgs=dict(FFN_CFG, embed_dims=4), operation_order=('self_attn', 'norm', 'ffn', 'norm'),
     attn_cfgs=[dict(type='MultiheadAttention', embed_dims=4, num_heads=2, dropout=0.3)],
 )  # fmt: skip
 
@@ -57,10 +57,10 @@ def test_old_names_work_and_change_neither_the_defaults_nor_the_config():
     plain = BaseTransformerLayer(
         dict(type='MultiheadAttention', embed_dims=256, num_heads=2), operation_order=('self_attn', 'ffn')
     )
-    assert plain.ffns[0].feedforward_channels == 1024 == FFN['feedforward_channels']
+    assert plain.ffns[0].feedforward_channels == 1024 == FFN_CFG['feedforward_channels']
     other = BaseTransformerLayer(
         dict(type='MultiheadAttention', embed_dims=256, num_heads=2),
         operation_order=('self_attn', 'ffn'),
         feedforward_channels=16,
     )
-    assert other.ffns[0].feedforward_channels == 16 and FFN['feedforward_channels'] == 1024
+    assert other.ffns[0].feedforward_channels == 16 and FFN_CFG['feedforward_channels'] == 1024

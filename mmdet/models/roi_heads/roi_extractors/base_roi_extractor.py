@@ -9,8 +9,10 @@ from mmcv.runner import BaseModule
 from torch import Tensor
 
 import mmdet.ops as ops
+from mmdet.models.builder import ROI_EXTRACTORS
 from mmdet.ops.compiled import compiled_ops
-from mmdet.utils.registry import did_you_mean
+from mmdet.utils.configs.config_error import building
+from mmdet.utils.registry import build_from_cfg, did_you_mean
 from mmdet.utils.running.device_copy import tensor_like
 
 
@@ -47,14 +49,19 @@ class BaseRoIExtractor(BaseModule, metaclass=ABCMeta):
 
         Raises:
             KeyError: neither ``mmdet.ops`` nor a compiled ``mmcv.ops`` has a layer of that name.
+            TypeError: the layer has no such argument.
         """
-        settings = dict(layer_cfg)
-        name = settings.pop('type')
+        name = layer_cfg['type']
+        # layers of mmdet.ops go before: they run wherever torch does, a compiled mmcv only adds to them
         known = {**vars(compiled_ops() or ops), **vars(ops)}
         layers = {key: value for key, value in known.items() if isinstance(value, type)}
         if name not in layers:
             raise KeyError(f'roi_layer: mmdet.ops has no layer {name!r}{did_you_mean(name, layers)}')
-        return nn.ModuleList(layers[name](spatial_scale=1 / stride, **settings) for stride in featmap_strides)
+        settings = {**layer_cfg, 'type': layers[name]}
+        with building(layer_cfg):
+            return nn.ModuleList(
+                build_from_cfg(settings, ROI_EXTRACTORS, dict(spatial_scale=1 / stride)) for stride in featmap_strides
+            )
 
     def roi_rescale(self, rois: Tensor, scale_factor: float | tuple[float, float]) -> Tensor:
         """Scale RoIs about their centres.

@@ -7,6 +7,7 @@ from mmcv.runner import BaseModule
 from torch import Tensor
 
 from mmdet.models.builder import build_loss
+from mmdet.utils.registry import refuse_unused
 
 
 class BasePanopticFusionHead(BaseModule, metaclass=ABCMeta):
@@ -21,7 +22,10 @@ class BasePanopticFusionHead(BaseModule, metaclass=ABCMeta):
         test_cfg: settings of the test.
         loss_panoptic: a loss, if any.
         init_cfg: initialisation.
-        kwargs: not used.
+        kwargs: must be empty; the signature of mmdetection 2.x takes any.
+
+    Raises:
+        TypeError: an argument has another name.
     """
 
     no_weight_per_image = 'it has no loss'  # read where heads with weights are made
@@ -35,6 +39,7 @@ class BasePanopticFusionHead(BaseModule, metaclass=ABCMeta):
         init_cfg: dict | list[dict] | None = None,
         **kwargs: Any,
     ) -> None:
+        refuse_unused(self, kwargs)
         super().__init__(init_cfg)
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes

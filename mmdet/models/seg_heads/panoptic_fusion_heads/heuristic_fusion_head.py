@@ -19,7 +19,7 @@ class HeuristicFusionHead(BasePanopticFusionHead):
         test_cfg: ``mask_thr_binary``, least score of a pixel inside a mask; ``mask_overlap``, the largest fraction of a
             mask that others may cover already; ``stuff_area_limit``, least area of a class of stuff, px.
         init_cfg: initialisation.
-        kwargs: not used.
+        kwargs: must be empty.
     """
 
     def __init__(

@@ -14,11 +14,9 @@ from mmcv.runner import BaseModule
 from torch import Tensor, nn
 
 from mmdet.models.utils.builder import TRANSFORMER
-from mmdet.models.utils.transformers.attention import BaseTransformerLayer
+from mmdet.models.utils.transformers.attention import LAYER_NORM, RELU, BaseTransformerLayer
+from mmdet.utils.registry import require
 
-# Defaults of the constructors, which are part of their signatures; never written to.
-LAYER_NORM = dict(type='LN')
-RELU = dict(type='ReLU', inplace=True)
 DECODER_OPERATIONS = {'self_attn', 'norm', 'cross_attn', 'ffn'}
 
 
@@ -51,6 +49,7 @@ class DetrTransformerDecoderLayer(BaseTransformerLayer):
         ffn_num_fcs: int = 2,
         **kwargs: Any,
     ) -> None:
+        require(self, operation_order=operation_order)
         if len(operation_order or ()) != 6 or set(operation_order) != DECODER_OPERATIONS:
             raise ValueError(
                 f'operation_order: expected six of {sorted(DECODER_OPERATIONS)}, each at least once, '
@@ -130,6 +129,7 @@ class Transformer(BaseModule):
     def __init__(
         self, encoder: dict | None = None, decoder: dict | None = None, init_cfg: dict | list[dict] | None = None
     ) -> None:
+        require(self, encoder=encoder, decoder=decoder)
         super().__init__(init_cfg)
         self.encoder = build_transformer_layer_sequence(encoder)
         self.decoder = build_transformer_layer_sequence(decoder)
