@@ -73,7 +73,9 @@ def load_results(path: str, dataset: DetectionDataset) -> list[Any]:
 
 def _check_classes(path: str, results: list[Any], dataset: DetectionDataset) -> None:
     """Raise a UserError where results by class have as many classes as none of the joined data sets."""
-    expected = {len(leaf.CLASSES): leaf.CLASSES for leaf in leaves_of(dataset) if leaf.CLASSES}
+    joined: Any = dataset
+    named: list[Any] = [leaf for leaf in leaves_of(joined) if getattr(leaf, 'CLASSES', None)]
+    expected = {len(leaf.CLASSES): leaf.CLASSES for leaf in named}
     for index, result in enumerate(results if expected else []):
         by_class = result[0] if isinstance(result, tuple) and result else result
         if isinstance(by_class, list) and len(by_class) not in expected:
