@@ -18,6 +18,7 @@ from mmdet.apis.loaders import innermost
 from mmdet.datasets.builder import build_dataset
 from mmdet.datasets.custom import CustomDataset
 from mmdet.datasets.detection_dataset import DetectionDataset
+from mmdet.datasets.mixing.sources import leaves_of
 from mmdet.utils.compat_config import compat_loader_args
 from mmdet.utils.plain_data import dump_plain, load_plain
 from mmdet.utils.running.group_failure import before_group_ends
@@ -54,17 +55,32 @@ def load_results(path: str, dataset: DetectionDataset) -> list[Any]:
     """The results that ``tools/test.py --out`` wrote, one for each image of ``dataset``.
 
     Raises:
-        UserError: there is no such file, or it holds another number of results.
+        UserError: there is no such file, or it holds results of another form, number, or number of classes.
     """
     if not Path(path).is_file():
         raise UserError(f'there are no results at {path}; write them with tools/test.py CONFIG CHECKPOINT --out {path}')
     results = load_plain(path)
+    if not isinstance(results, list):
+        raise UserError(f'{path}: expected a list with the result of each image, got {type(results).__name__}')
     if len(results) != len(dataset):
         raise UserError(
             f'{path}: {len(results)} results for the {len(dataset)} images of data.test of the config; those of '
             'tools/test.py --skip-broken need data.test.skip_broken=True'
         )
+    _check_classes(path, results, dataset)
     return results
+
+
+def _check_classes(path: str, results: list[Any], dataset: DetectionDataset) -> None:
+    """Raise a UserError where results by class have as many classes as none of the joined data sets."""
+    joined: Any = dataset
+    named: list[Any] = [leaf for leaf in leaves_of(joined) if getattr(leaf, 'CLASSES', None)]
+    expected = {len(leaf.CLASSES): leaf.CLASSES for leaf in named}
+    for index, result in enumerate(results if expected else []):
+        by_class = result[0] if isinstance(result, tuple) and result else result
+        if isinstance(by_class, list) and len(by_class) not in expected:
+            names = ' or '.join(f'{number}: {", ".join(classes)}' for number, classes in expected.items())
+            raise UserError(f'{path}: result {index} has {len(by_class)} classes, the data set {names}')
 
 
 def evaluation_settings(cfg: Config, metric: Any, options: dict[str, Any] | None) -> dict[str, Any]:

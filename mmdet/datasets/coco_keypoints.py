@@ -12,6 +12,7 @@ from mmdet.datasets.coco import CocoDataset
 from mmdet.datasets.metrics import coco_keypoint_metrics as metrics_of_keypoints
 from mmdet.datasets.metrics.coco_results import keypoints_to_json, write_result_files
 from mmdet.datasets.registry import DATASETS
+from mmdet.utils.errors import MissingResultsError
 
 
 @DATASETS.register_module()
@@ -147,7 +148,7 @@ class CocoKeypointDataset(CocoDataset):
         files, folder = self._write_for_metrics(results, jsonfile_prefix)
         try:
             if 'keypoints' not in files:
-                raise KeyError(f"metric 'keypoints': the results hold only {', '.join(files) or 'nothing'}")
+                raise MissingResultsError(f"metric 'keypoints': the results hold only {', '.join(files) or 'nothing'}")
             print_log('Evaluating keypoints...', logger=logger)
             figures = metrics_of_keypoints.run_keypoint_eval(
                 self.coco, files['keypoints'], self.cat_ids, self.img_ids, sigmas, logger

@@ -26,6 +26,7 @@ from mmdet.datasets.metrics.panoptic_results import (
     write_panoptic_picture,
 )
 from mmdet.datasets.registry import DATASETS
+from mmdet.utils.errors import MissingResultsError
 from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.registry import did_you_mean
 
@@ -225,7 +226,7 @@ class CocoPanopticDataset(CocoDataset):
             ValueError: an image has no prediction.
         """
         if 'panoptic' not in result_files:
-            raise KeyError(f"metric 'PQ': the results hold only {', '.join(result_files)}")
+            raise MissingResultsError(f"metric 'PQ': the results hold only {', '.join(result_files)}")
         predictions = {entry['image_id']: entry for entry in mmcv.load(result_files['panoptic'])['annotations']}
         missing = [img_id for img_id in self.img_ids if img_id not in predictions]
         if missing:

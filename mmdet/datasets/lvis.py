@@ -16,6 +16,7 @@ from mmdet.datasets.metrics.lvis_metrics import evaluate_lvis
 from mmdet.datasets.mixing.partial_labels import labelled_only
 from mmdet.datasets.mixing.verified_classes import lvis_verified, note_verified
 from mmdet.datasets.registry import DATASETS
+from mmdet.utils.errors import MissingResultsError
 
 # The figures that results hold.
 _FIGURES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'APr', 'APc', 'APf')
@@ -122,7 +123,7 @@ class LVISV05Dataset(CocoDataset):
     ) -> dict[str, float | str]:
         """LVIS's figures of one metric."""
         if metric not in files:
-            raise KeyError(f'metric {metric!r}: the results hold only {", ".join(files)}')
+            raise MissingResultsError(f'metric {metric!r}: the results hold only {", ".join(files)}')
         print_log(f'Evaluating {metric}...', logger=logger)
         found = evaluate_lvis(
             {img_id: truth.imgs[img_id] for img_id in self.img_ids},

@@ -7,6 +7,18 @@ class ReportedError(Exception):
     """Command lines show it as one line, without the calls that led there."""
 
 
+class ResultsError(ReportedError, ValueError):
+    """Results of a detector are of another form, or of other data, than what reads them."""
+
+
+class MissingResultsError(ReportedError, KeyError):
+    """Results do not hold what a metric reads."""
+
+    def __str__(self) -> str:
+        """The message as it is; a KeyError puts it into quotes."""
+        return str(self.args[0])
+
+
 class NonFiniteError(ReportedError, ArithmeticError):
     """Losses, gradients or weights are infinite or no numbers."""
 

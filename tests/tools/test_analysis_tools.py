@@ -89,6 +89,20 @@ def test_results_of_another_data_set_are_refused(world, tmp_path):
     assert '0 results for the 8 images' in done.error
 
 
+def test_results_of_other_classes_or_without_numbers_are_refused(world, tmp_path):
+    results = pickle.loads((world / 'results.pkl').read_bytes())
+    for name, change, message in (
+        ('classes', lambda result: result[:1], 'result 0 has 1 classes, the data set'),
+        ('nan', lambda result: [np.full((1, 5), np.nan)] * len(result), 'a detection is not finite'),
+        ('wide', lambda result: [np.zeros((1, 4))] * len(result), 'expected detections (n, 5)'),
+    ):
+        (tmp_path / f'{name}.pkl').write_bytes(pickle.dumps([change(result) for result in results]))
+        files = (f'{ANALYSIS}/eval_metric.py', world / 'tiny.py', tmp_path / f'{name}.pkl')
+        assert message in run_tool(*files, '--eval', 'bbox', check=False).error
+    files = (f'{ANALYSIS}/eval_metric.py', world / 'tiny.py', world / 'results.pkl')
+    assert run_tool(*files, '--eval', 'segm', check=False).error.startswith("error: metric 'segm': the results hold")
+
+
 def test_get_flops_counts_both_stages(world, tmp_path):
     done = run_tool(*(f'{ANALYSIS}/get_flops.py', world / 'tiny.py', '--shape', 60, 64, '--size-divisor', 32))
     assert '(3, 64, 64)' in done.text

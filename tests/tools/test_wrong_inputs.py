@@ -1,6 +1,7 @@
 """Missing, damaged and swapped files end a script in one line, without its calls."""
 
 import json
+import pickle
 import runpy
 import sys
 
@@ -22,19 +23,46 @@ CASES = [
     ('analysis_tools/coco_error_analysis.py', '{good} {out} --ann {cut}', 'cut.json is no valid JSON'),
     ('analysis_tools/get_flops.py', '{cut}', 'cut.json cannot be read'),
     ('analysis_tools/mixing_report.py', '{list}', 'list.json is no config'),
+    ('analysis_tools/coco_error_analysis.py', '{scoreless} {out} --ann {one}', 'image_id, category_id, score'),
+    ('analysis_tools/coco_error_analysis.py', '{detected} {out} --ann {one}', 'category_id 9, .*one.json no such'),
+    ('analysis_tools/coco_error_analysis.py', '{detected} {out} --ann {one} --types segm', "'segmentation' in each"),
+    ('analysis_tools/analyze_logs.py', 'plot_curve {binary} --out {out}.png', 'binary.txt is no text'),
+    ('analysis_tools/analyze_logs.py', 'plot_curve {log} --keys mode --out {out}.png', "no 'mode'.* It has: loss"),
+    ('analysis_tools/analyze_logs.py', 'plot_curve {log} --keys loss --out {out}.xyz', "Format 'xyz' is not supported"),
+    ('analysis_tools/analyze_logs.py', 'plot_curve {log} --keys loss --backend nix', '--backend: .*nix'),
+    ('misc/browse_dataset.py', '{config} --not-show --output-dir {out}', 'no images, or none with an object'),
+    ('misc/browse_dataset.py', '{config} --not-show --output-dir {out} --skip-type Nix', "there is no step 'Nix'"),
+    ('misc/get_image_metas.py', '{config}', 'data.val must be one data set with one ann_file'),
+    ('analysis_tools/eval_metric.py', '{config} {dict} --eval bbox', 'expected a list with the result of each image'),
 ]
+
+
+CATEGORIES = [dict(id=1, name='cat')]
+CONFIG = """
+part = dict(type='CocoDataset', ann_file={ann_file!r}, classes=('cat',), pipeline=[])
+model = dict(type='RPN')
+data = dict(train=part, val=dict(type='RepeatDataset', times=2, dataset=part), test=part)
+"""
 
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp('inputs')
     good = json.dumps(dict(images=[], annotations=[], categories=[]))
+    one = dict(images=[dict(id=1, file_name='a.png', width=9, height=9)], annotations=[], categories=CATEGORIES)
+    detection = dict(image_id=1, category_id=9, bbox=[1, 1, 2, 2], score=0.5)
     contents = dict(
         good=('good.json', good.encode()),
         cut=('cut.json', good[:20].encode()),
         list=('list.json', b'[1, 2]'),
         binary=('binary.txt', bytes(range(128, 256))),
         empty=('empty.pth', b''),
+        one=('one.json', json.dumps(one).encode()),
+        detected=('detected.json', json.dumps([detection]).encode()),
+        scoreless=('scoreless.json', json.dumps([dict(image_id=1, category_id=1, bbox=[1, 1, 2, 2])]).encode()),
+        log=('log.json', b'{"mode": "train", "epoch": 1, "iter": 1, "loss": 1.5}'),
+        dict=('dict.pkl', pickle.dumps({})),
+        config=('config.py', CONFIG.format(ann_file=str(folder / 'good.json')).encode()),
     )
     for name, content in contents.values():
         (folder / name).write_bytes(content)

@@ -116,12 +116,24 @@ def style_name(name: str) -> str:
     raise UserError(f'--style: {name!r} is not known. Known: default, {", ".join(style.available)}')
 
 
+def use_backend(name: str) -> None:
+    """Let matplotlib draw by a backend.
+
+    Raises:
+        UserError: it has none of that name.
+    """
+    try:
+        matplotlib.use(name)
+    except (ValueError, ImportError) as error:
+        raise UserError(f'--backend: {error}') from error
+
+
 def plot_curve(args: argparse.Namespace) -> None:
     """Draw the curves into one figure."""
     curves, names = chosen_curves(args), legends(args)
     backend = args.backend or ('Agg' if args.out else None)
     if backend:
-        matplotlib.use(backend)
+        use_backend(backend)
     from matplotlib import pyplot as plt
 
     with plt.style.context(style_name(args.style)):
@@ -134,7 +146,10 @@ def plot_curve(args: argparse.Namespace) -> None:
             plt.show()
             return
         os.makedirs(Path(args.out).absolute().parent, exist_ok=True)
-        figure.savefig(args.out, dpi=120)
+        try:
+            figure.savefig(args.out, dpi=120)
+        except ValueError as error:  # a format that matplotlib does not have
+            raise UserError(f'--out {args.out}: {error}') from error
     print(f'{len(curves)} curves drawn to {args.out}')
 
 

@@ -23,6 +23,7 @@ from mmdet.datasets.mixing.sources import image_files
 from mmdet.utils.output_paths import OutputPaths
 from mmdet.utils.running.progress import progress_bar
 
+import numpy as np
 from mmcv import Config, DictAction
 from torch.utils.data import Dataset
 
@@ -89,8 +90,9 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f'--topk: expected 1 or more, got {args.topk}')
     dataset = dataset_with_annotations(config_from_args(args))
     results = load_results(args.prediction_path, dataset)
-    if results and isinstance(results[0], dict):
-        raise UserError(f'{args.prediction_path}: results with boxes are needed, these are panoptic ones')
+    if results and not isinstance(results[0], (list, tuple)):
+        kind = 'proposals' if isinstance(results[0], np.ndarray) else 'panoptic ones'
+        raise UserError(f'{args.prediction_path}: results with boxes by class are needed, these are {kind}')
     maps = rate_images(samples(dataset, results), len(results))
     ranking = rank_images(maps, args.topk)
     if not ranking.best:

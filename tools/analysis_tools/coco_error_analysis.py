@@ -97,14 +97,22 @@ def load(args: argparse.Namespace, metric: str) -> tuple[COCO, COCO]:
     Raises:
         UserError: a file is missing or does not fit the other.
     """
+    wanted = dict(bbox='bbox', segm='segmentation')[metric]
     for path in (args.ann, args.result):
         if not Path(path).is_file():
             raise UserError(f'there is no {path}')
     coco_gt = COCO(args.ann)
     try:
-        return coco_gt, load_results(coco_gt, args.result, metric)
+        coco_dt = load_results(coco_gt, args.result, metric)
     except (AssertionError, IndexError, KeyError) as error:
-        raise UserError(f'{args.result} holds no {metric} results for the images of {args.ann} ({error!r})') from error
+        raise UserError(
+            f'{args.result} holds no {metric} results for the images of {args.ann}: expected image_ids of it, and '
+            f'{wanted!r} in each detection ({error!r})'
+        ) from error
+    unknown = {ann['category_id'] for ann in coco_dt.dataset['annotations']} - set(coco_gt.get_cat_ids())
+    if unknown:
+        raise UserError(f'{args.result} has detections of category_id {min(unknown)}, {args.ann} no such category')
+    return coco_gt, coco_dt
 
 
 def analyse(metric: str, args: argparse.Namespace) -> np.ndarray:

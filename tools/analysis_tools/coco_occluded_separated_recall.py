@@ -9,6 +9,7 @@ objects come from the web (https://www.robots.ox.ac.uk/~vgg/research/tpod) unles
 import argparse
 import sys
 from pathlib import Path
+from urllib.error import URLError
 
 from mmdet.apis.launch import UserError, fraction, reported_errors
 from mmdet.apis.results import load_results
@@ -46,6 +47,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         figures = dataset.evaluate(results, score_thr=args.score_thr, iou_thr=args.iou_thr)
     except (TypeError, ValueError) as error:
         raise UserError(f'{args.result}: {error}') from error
+    except URLError as error:
+        raise UserError(
+            f'the lists cannot be fetched ({error.reason}); give --occluded-ann, --separated-ann'
+        ) from error
     for name, value in figures.items():
         print(f'{name}: {value:.2f}')
     if args.out:

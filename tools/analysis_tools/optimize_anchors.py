@@ -89,7 +89,7 @@ def plain_dataset(cfg: Config) -> Dataset:
     train = compat_loader_args(cfg).data.train
     while isinstance(train, dict) and 'dataset' in train:
         train = train['dataset']
-    if not isinstance(train, dict) or 'datasets' in train:
+    if not isinstance(train, dict) or 'datasets' in train or isinstance(train.get('ann_file'), list | tuple):
         raise UserError('data.train must be one data set; choose one with a config of your own')
     train['pipeline'] = []
     return build_dataset(train)
@@ -118,7 +118,11 @@ def main(argv: list[str] | None = None) -> list[Any]:
     counts = anchor_counts(cfg)
     device = args.device if torch.cuda.is_available() or not args.device.startswith('cuda') else 'cpu'
     shape = tuple(args.input_shape)
-    sizes = torch.as_tensor(box_sizes(plain_dataset(cfg), shape), dtype=torch.float32, device=device)
+    boxes = box_sizes(plain_dataset(cfg), shape)
+    try:
+        sizes = torch.as_tensor(boxes, dtype=torch.float32, device=device)
+    except RuntimeError as error:
+        raise UserError(f'--device {device}: {error}') from error
     try:
         if args.algorithm == 'k-means':
             anchors = kmeans_anchors(sizes, sum(counts), args.iters)

@@ -21,6 +21,7 @@ from mmdet.datasets.mixing.sources import image_files, leaves_of
 from mmdet.datasets.pipelines.formatting import META_KEYS, Collect
 from mmdet.utils.compat_config import compat_loader_args
 from mmdet.utils.output_paths import OutputPaths
+from mmdet.utils.registry import did_you_mean
 from mmdet.utils.running.progress import progress_bar
 
 import mmcv
@@ -62,7 +63,14 @@ class KeepMetas:
 
 
 def without_steps(pipeline: list[dict], skipped: list[str]) -> list[dict | Callable]:
-    """The steps of a pipeline's config that are not of the types ``skipped``; ``Collect`` leaves its metas."""
+    """The steps of a pipeline's config that are not of the types ``skipped``; ``Collect`` leaves its metas.
+
+    Raises:
+        UserError: there is no such type.
+    """
+    for name in skipped:
+        if PIPELINES.get(name) is None:
+            raise UserError(f'--skip-type: there is no step {name!r}{did_you_mean(name, PIPELINES.module_dict)}')
     steps: list[dict | Callable] = []
     for step in pipeline:
         if step['type'] not in skipped:
@@ -147,16 +155,30 @@ def draw(item: dict, dataset: Any) -> tuple[str, str | None, np.ndarray]:
     return str(name), metas.get('filename'), picture
 
 
+def item_of(dataset: Any, index: int, skipped: list[str]) -> dict:
+    """What the pipeline makes of an image.
+
+    Raises:
+        UserError: a step needs what one of those that are left out makes.
+    """
+    try:
+        return dataset[index]
+    except KeyError as error:
+        raise UserError(f'--skip-type {" ".join(skipped)}: nothing makes {error.args[0]}') from error
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; gives the number of pictures."""
     args = parse_args(argv)
     if args.not_show and args.output_dir is None:
         raise UserError('nothing to do: give --output-dir, or leave out --not-show')
     dataset = build_dataset(skip_steps(compat_loader_args(config_from_args(args)).data.train, args.skip_type))
+    if not len(dataset):
+        raise UserError('data.train has no images, or none with an object; filter_empty_gt=False keeps those without')
     bar = progress_bar(len(dataset))
     paths = OutputPaths.of_pictures(args.output_dir, image_files(dataset)) if args.output_dir is not None else None
     for i in range(len(dataset)):
-        name, source, picture = draw(dataset[i], dataset)
+        name, source, picture = draw(item_of(dataset, i, args.skip_type), dataset)
         if paths is not None:
             mmcv.imwrite(picture, str(paths(name, source)))
         if not args.not_show:

@@ -82,6 +82,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
     if not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out must end in .pkl or .pickle, got {args.out}')
     val = compat_loader_args(config_from_args(args)).data.val
+    if not isinstance(val, dict) or not isinstance(val.get('ann_file'), str):
+        raise UserError('data.val must be one data set with one ann_file; choose one with a config of your own')
     root = val.get('data_root') or ''
     path, folder = (os.path.join(root, val.get(key) or '') for key in ('ann_file', 'img_prefix'))
     reader = READERS.get(Path(path).suffix)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
 from mmdet.core.utils.misc import filter_scores_and_topk
+from mmdet.models.dense_heads.functional.decoding import best_rows
 from mmdet.ops import batched_nms, nms, read_at_points, roi_align
 from mmdet.ops.roi import pool_from_levels
 from mmdet.utils.running.device_copy import to_device
@@ -90,6 +91,11 @@ def best_in_graph(
     return picked, chosen % scores.size(1), keep, taken
 
 
+def best_rows_in_graph(values: Tensor, limit: int) -> Tensor | slice:
+    """As :func:`mmdet.models.dense_heads.functional.decoding.best_rows`; always best first."""
+    return values.sort(descending=True).indices[:limit] if limit > 0 else slice(None)
+
+
 def numbers_in_graph(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     """As :func:`mmdet.utils.running.device_copy.to_device`; sizes of the input stay variables of the graph."""
     if isinstance(values, list | tuple):
@@ -149,6 +155,7 @@ def read_in_graph(
 
 IN_GRAPH: dict[Callable[..., Any], Callable[..., Any]] = {
     batched_nms: batched_nms_in_graph,
+    best_rows: best_rows_in_graph,
     filter_scores_and_topk: best_in_graph,
     nms: nms_in_graph,
     pool_from_levels: pool_in_graph,

@@ -13,13 +13,9 @@ from pycocotools import mask as mask_coding
 from mmdet.core.visualization.instances import to_masks
 from mmdet.core.visualization.reading import read_image
 from mmdet.datasets.mixing.sources import image_path, leaves_of, own_name
-from mmdet.utils.errors import ReportedError
+from mmdet.utils.errors import ResultsError
 
 PROPOSALS = ('object',)  # the class of what an RPN finds
-
-
-class ResultsError(ReportedError, ValueError):
-    """The results cannot be compared with ground truth as boxes."""
 
 
 class Sample(NamedTuple):

@@ -17,6 +17,7 @@ from mmdet.datasets.formats.coco_fields import read_json
 from mmdet.datasets.metrics.class_figures import F1_ITEMS, box_f1, by_class, mean_of_known, wants_f1
 from mmdet.datasets.metrics.coco_fast_eval import evaluate_boxes, gather, unique_ids
 from mmdet.datasets.metrics.coco_ground_truth import evaluation_copy
+from mmdet.utils.errors import MissingResultsError
 from mmdet.utils.registry import did_you_mean
 
 METRICS = ('bbox', 'segm', 'proposal', 'proposal_fast')
@@ -167,7 +168,7 @@ def figures_of_file(
         KeyError: there is no file for the metric.
     """
     if metric not in result_files:
-        raise KeyError(f'metric {metric!r}: the results hold only {", ".join(result_files)}')
+        raise MissingResultsError(f'metric {metric!r}: the results hold only {", ".join(result_files)}')
     result_file = result_files[metric]
     summary = run_coco_eval(coco_gt, result_file, metric, cat_ids, img_ids, proposal_nums, iou_thrs, logger, backend)
     print_log('\n' + figures_table(summary), logger=logger)
@@ -244,7 +245,10 @@ def load_results(coco_gt: COCO, result_file: str, metric: str, logger=None) -> C
         ValueError: the file is no JSON, or no list of detections.
     """
     entries = read_json(result_file)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) and 'image_id' in entry for entry in entries):
+    needed = {'image_id', 'category_id', 'score'}
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and needed <= entry.keys() for entry in entries
+    ):
         raise ValueError(f"{result_file}: expected COCO's list of detections, dicts with image_id, category_id, score")
     if not entries:
         print_log('There are no detections at all: every figure is 0, or -1 where there is nothing to find.', logger)

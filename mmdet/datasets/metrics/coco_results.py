@@ -7,6 +7,8 @@ import mmcv
 import numpy as np
 from pycocotools import mask as mask_coding
 
+from mmdet.utils.errors import ResultsError
+
 
 def boxes_to_xywh(boxes: np.ndarray) -> list[list[float]]:
     """(n, 4+) xyxy px -> n lists of x, y, width, height; plain floats, of double precision."""
@@ -15,6 +17,16 @@ def boxes_to_xywh(boxes: np.ndarray) -> list[list[float]]:
 
 
 def _entries(img_id: int, dets: np.ndarray, category_id: int) -> list[dict]:
+    """Detections (n, 5) of one image and category.
+
+    Raises:
+        ResultsError: they are none, or not finite: COCO's metrics count those as right.
+    """
+    if dets.ndim != 2 or dets.shape[1] != 5:
+        raise ResultsError(f'image {img_id}: expected detections (n, 5), x1, y1, x2, y2 and score, got {dets.shape}')
+    if not np.isfinite(dets).all():
+        row = dets[~np.isfinite(dets).all(axis=1)][0]
+        raise ResultsError(f'image {img_id}: a detection is not finite: {row.tolist()}')
     scores = dets[:, 4].astype(np.float64).tolist()
     return [
         dict(image_id=img_id, bbox=bbox, score=score, category_id=category_id)

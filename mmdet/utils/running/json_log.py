@@ -50,7 +50,10 @@ def read_json_log(path: str | Path) -> list[dict[str, Any]]:
     Raises:
         LogError: a line before the last is no JSON, or not what the logger writes.
     """
-    lines = Path(path).read_text(encoding='utf-8').splitlines()
+    try:
+        lines = Path(path).read_text(encoding='utf-8').splitlines()
+    except UnicodeDecodeError as error:
+        raise LogError(f'{path} is no text: {error}') from error
     rows = []
     for number, line in enumerate(lines, 1):
         try:
@@ -93,10 +96,10 @@ def curve(rows: list[dict[str, Any]], key: str, start_epoch: int = 1, eval_inter
         eval_interval: validation rows of epochs that are no multiple of it are left out.
 
     Raises:
-        KeyError: the log has no such key; the message names those that it has.
+        KeyError: the log has no numbers by that name; the message names those that it has.
     """
-    if not any(key in row for row in rows):
-        known = measured_keys(rows)
+    known = measured_keys(rows)
+    if key not in known:
         there = f'It has: {", ".join(known)}' if known else 'It has no measured rows at all yet'
         raise KeyError(f'there is no {key!r}{did_you_mean(key, known)} {there}')
     if any(row['mode'] == 'train' and key in row for row in rows):
@@ -104,14 +107,16 @@ def curve(rows: list[dict[str, Any]], key: str, start_epoch: int = 1, eval_inter
         points = [
             (x, row[key])
             for x, row in zip(global_iterations(rows), train)
-            if key in row and row['epoch'] >= start_epoch
+            if isinstance(row.get(key), (int, float)) and row['epoch'] >= start_epoch
         ]
         x_name = 'iter'
     else:
         points = [
             (row['epoch'], row[key])
             for row in rows
-            if key in row and row['epoch'] >= start_epoch and row['epoch'] % eval_interval == 0
+            if isinstance(row.get(key), (int, float))
+            and row['epoch'] >= start_epoch
+            and row['epoch'] % eval_interval == 0
         ]
         x_name = 'epoch'
     return Curve([x for x, _ in points], [y for _, y in points], x_name)

@@ -134,8 +134,11 @@ def test_file_is_timed_beside_torch_and_by_openvino_where_it_is_installed(one_st
     arguments = [str(tmp_path / 'config.py'), str(tmp_path / 'weights.pth'), str(one_stage_file)]
     with_openvino = ['OpenVINO'] * (importlib.util.find_spec('openvino') is not None)
     options = ['--size', '160', '192', '--repeats', '1', '--no-compile']
-    medians = tool('deployment/benchmark.py').main([*arguments, *options])
-    assert list(medians) == ['torch', 'onnxruntime', *with_openvino] and min(medians.values()) > 0
+    medians = tool('deployment/benchmark.py').main([*arguments, *options, '--bf16', '--channels-last'])
+    by_torch = ['torch', 'torch channels last', 'torch bf16', 'torch bf16 channels last']
+    assert list(medians) == [*by_torch, 'onnxruntime', *with_openvino] and min(medians.values()) > 0
+    with pytest.raises(SystemExit):  # two rows by one name
+        tool('deployment/benchmark.py').main([*arguments, str(one_stage_file), *options])
     assert '1.00 of torch' in capsys.readouterr().out
 
 

@@ -125,7 +125,7 @@ def test_page_leaves_out_pictures_that_cannot_be_read(run, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(evaluation=dict(metric='segm')), "KeyError: metric 'segm': the results hold only bbox"),
+        (dict(evaluation=dict(metric='segm')), "MissingResultsError: metric 'segm': the results hold only bbox"),
         (dict(data=dict(test=dict(type='RepeatDataset', times=1))), 'a RepeatDataset has none of its own'),
     ],
 )

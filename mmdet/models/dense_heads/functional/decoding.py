@@ -9,6 +9,13 @@ from torch import Tensor
 
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
 from mmdet.utils.running.device_copy import tensor_like
+from mmdet.utils.running.replaceable import replaceable
+
+
+@replaceable
+def best_rows(values: Tensor, limit: int) -> Tensor | slice:
+    """Places of the ``limit`` greatest values (n,), best first; all as they stand where no more, or limit <= 0."""
+    return values.topk(limit).indices if 0 < limit < len(values) else slice(None)
 
 
 def best_boxes(
@@ -24,10 +31,8 @@ def best_boxes(
     """
     kept = []
     for level in levels:
-        if 0 < limit < len(level[0]):
-            best = level[0].amax(dim=1).topk(limit).indices
-            level = [rows[best] for rows in level]
-        scores, deltas, anchors, *further = level
+        best = best_rows(level[0].amax(dim=1), limit)
+        scores, deltas, anchors, *further = (rows[best] for rows in level)
         kept.append((scores, coder.decode(anchors, deltas, max_shape=img_shape), *further))
     return tuple(map(torch.cat, zip(*kept)))
 
