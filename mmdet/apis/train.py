@@ -26,6 +26,7 @@ from mmdet.apis.test import multi_gpu_test, single_gpu_test
 from mmdet.apis.validation_loss import validation_loss
 from mmdet.core.evaluation.eval_hooks import DistEvalHook, EvalHook, MissedEvaluationHook
 from mmdet.core.hook.diagnostics.out_of_memory import explained_memory
+from mmdet.core.hook.diagnostics.progress_line_hook import ProgressLineHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.timing_hook import DataTimeHook
 from mmdet.core.hook.interruption_hook import InterruptionHook
@@ -267,6 +268,7 @@ def _register_hooks(runner: BaseRunner, cfg: Config, epochs_to_sampler: bool) ->
     runner.register_hook(SetProgressHook())
     if cfg.get('per_source_log', False):
         runner.register_hook(SourceChartsHook(), priority='LOWEST')
+    runner.register_hook(ProgressLineHook(), priority='LOWEST')
     runner.register_hook(InterruptionHook(), priority='LOWEST')
     if epochs_to_sampler and isinstance(runner, EpochBasedRunner):
         runner.register_hook(DistSamplerSeedHook())

@@ -84,6 +84,28 @@ def sampled_targets(
     return masked_targets(positive, sampled, labels, boxes, background, pos_weight, weights)
 
 
+def targets_of_sample(
+    count: int,
+    rows: Tensor,
+    sampled: Any,
+    gt_labels: Tensor | None,
+    pos_targets: Tensor,
+    background: int,
+    pos_weight: float,
+    pos_bbox_weights: Tensor | None = None,
+) -> Targets:
+    """:func:`sampled_targets` of a sampling result.
+
+    Args:
+        rows: (R',) where the row of each box is that could be sampled.
+        sampled: the result; its indices are below R'.
+        gt_labels: (G,) in [0, K), or None: all objects are of class 0.
+    """
+    labels = 0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds]
+    pos_rows, neg_rows = rows[sampled.pos_inds], rows[sampled.neg_inds]
+    return sampled_targets(count, pos_rows, neg_rows, labels, pos_targets, background, pos_weight, pos_bbox_weights)
+
+
 def matched_objects(labels: Tensor, background: int, results: Sequence[Any]) -> Tensor:
     """Numbers of the objects of the positives among rows, from what samplers gave for each image.
 

@@ -2,14 +2,12 @@
 
 import os.path as osp
 import tempfile
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from mmcv.utils import print_log
 
 from mmdet.core.evaluation import class_lists
 from mmdet.core.visualization.dataset_colours import COCO_PALETTE
@@ -29,6 +27,7 @@ from mmdet.datasets.metrics import coco_metrics
 from mmdet.datasets.metrics.coco_results import (
     boxes_to_xywh,
     detections_to_json,
+    kind_of_results,
     proposals_to_json,
     segmentations_to_json,
     without_keypoints,
@@ -38,6 +37,8 @@ from mmdet.datasets.metrics.proposal_recall import average_recalls, recall_figur
 from mmdet.datasets.mixing.label_spaces import rename_categories
 from mmdet.datasets.mixing.partial_labels import labelled_only
 from mmdet.datasets.registry import DATASETS
+
+WrittenResults = tuple[dict[str, str], tempfile.TemporaryDirectory | None]  # kind of result -> file; their folder
 
 
 @DATASETS.register_module()
@@ -227,20 +228,14 @@ class CocoDataset(CustomDataset):
         Raises:
             TypeError: results of another kind.
         """
-        first = results[0] if len(results) else []
-        if isinstance(first, np.ndarray):
-            return write_result_files(outfile_prefix, proposal=self._proposal2json(results))
-        if isinstance(first, tuple) and len(first) == 3:
+        kind = kind_of_results(results)
+        if kind == 'keypoints':
             return self.results2json([without_keypoints(result) for result in results], outfile_prefix)
-        if isinstance(first, tuple):
+        if kind == 'segm':
             boxes, masks = self._segm2json(results)
             return write_result_files(outfile_prefix, bbox=boxes, segm=masks)
-        if isinstance(first, list):
-            return write_result_files(outfile_prefix, bbox=self._det2json(results))
-        raise TypeError(
-            'results: expected for each image a list of arrays (n, 5), one for each class, a tuple of such a list and '
-            f'masks, or one array of proposals (n, 5), got {type(first).__name__}'
-        )
+        entries = self._proposal2json(results) if kind == 'proposal' else self._det2json(results)
+        return write_result_files(outfile_prefix, **{kind: entries})
 
     def fast_eval_recall(
         self,
@@ -253,9 +248,7 @@ class CocoDataset(CustomDataset):
         """Average recall of proposals (P,) for each number of them; classes are left aside, crowds too."""
         return average_recalls(coco_gt or self.coco, self.img_ids, results, proposal_nums, iou_thrs, logger)
 
-    def format_results(
-        self, results: Sequence[Any], jsonfile_prefix: str | None = None, **kwargs
-    ) -> tuple[dict[str, str], tempfile.TemporaryDirectory | None]:
+    def format_results(self, results: Sequence[Any], jsonfile_prefix: str | None = None, **kwargs) -> WrittenResults:
         """Write results as COCO's JSON files.
 
         Args:
@@ -277,9 +270,7 @@ class CocoDataset(CustomDataset):
         prefix = osp.join(folder.name, 'results') if folder else jsonfile_prefix
         return self.results2json(results, prefix), folder
 
-    def _write_for_metrics(
-        self, results: Sequence[Any], prefix: str | None
-    ) -> tuple[dict[str, str], tempfile.TemporaryDirectory | None]:
+    def _write_for_metrics(self, results: Sequence[Any], prefix: str | None) -> WrittenResults:
         """Files that COCO's metrics read; for subclasses whose :meth:`format_results` writes others."""
         return self.format_results(results, prefix)
 
@@ -307,16 +298,20 @@ class CocoDataset(CustomDataset):
         # users' own methods do not know of a restriction
         restricted = {} if coco_gt is self.coco else dict(coco_gt=coco_gt)
         recalls = partial(self.fast_eval_recall, results, proposal_nums, thrs, logger='silent', **restricted)
-        which = (self.cat_ids, self.img_ids, proposal_nums, thrs)
-        out: dict[str, float | str] = OrderedDict()
-        for metric in metrics:
-            print_log(f'Evaluating {metric}...', logger=logger)
-            if metric == 'proposal_fast':
-                out.update(recall_figures(results, proposal_nums, recalls, logger))
-            else:
-                how = (logger, classwise, metric_items, backend)
-                out.update(coco_metrics.figures_of_file(coco_gt, result_files, metric, *which, *how))
-        return out
+        return coco_metrics.figures_of_metrics(
+            coco_gt,
+            result_files,
+            metrics,
+            partial(recall_figures, results, proposal_nums, recalls, logger),
+            logger=logger,
+            cat_ids=self.cat_ids,
+            img_ids=self.img_ids,
+            proposal_nums=proposal_nums,
+            iou_thrs=thrs,
+            classwise=classwise,
+            metric_items=metric_items,
+            backend=backend,
+        )
 
     def evaluate(
         self,

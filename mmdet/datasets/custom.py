@@ -14,14 +14,14 @@ from mmdet.datasets.audit.broken_images import BROKEN, BrokenImages
 from mmdet.datasets.audit.checks import all_classes
 from mmdet.datasets.audit.files import readable_images
 from mmdet.datasets.audit.usable_samples import first_usable, naming_broken_file
-from mmdet.datasets.formats.class_names import instance_table, read_class_names
+from mmdet.datasets.formats.class_names import instance_table, labels_to_images, read_class_names
 from mmdet.datasets.formats.custom_entries import read_entries
 from mmdet.datasets.formats.fetched_file import load_fetched, under
 from mmdet.datasets.memory import image_cache
 from mmdet.datasets.memory.shared_list import SharedList
 from mmdet.datasets.metrics.custom_metrics import map_metrics, only_metric, recall_metrics
 from mmdet.datasets.mixing.image_fields import add_directives
-from mmdet.datasets.mixing.label_spaces import Rename, label_table, relabel_entries
+from mmdet.datasets.mixing.label_spaces import Rename, classes_of_source, relabel_entries
 from mmdet.datasets.pipelines.compose import Compose
 from mmdet.datasets.pipelines.transforms.resize import set_scale
 from mmdet.datasets.registry import DATASETS
@@ -168,10 +168,7 @@ class CustomDataset(Dataset):
 
     def annotated_classes(self) -> list[str] | None:
         """The classes that the annotations know; None: that is not stated, so all are taken to be."""
-        if self.source_classes is None:
-            return None
-        table = label_table(self.source_classes, self.CLASSES, self.rename)
-        return [self.CLASSES[label] for label in sorted(set(table.tolist()) - {-1})]
+        return classes_of_source(self.source_classes, self.CLASSES, self.rename)
 
     def _share_annotations(self) -> None:
         """Move what loading processes read of the annotations into shared memory."""
@@ -244,20 +241,12 @@ class CustomDataset(Dataset):
         """
         if self.CLASSES is None:
             raise ValueError(f'{type(self).__name__}.get_cat2imgs: CLASSES is None; give the argument classes')
-        cat2imgs: dict[int, list[int]] = {label: [] for label in range(len(self.CLASSES))}
-        for i in range(len(self)):
-            for label in self._labels_in_image(i):
-                cat2imgs[label].append(i)
-        return cat2imgs
+        return labels_to_images(map(self._labels_in_image, range(len(self))), len(self.CLASSES))
 
     def pre_pipeline(self, results: dict) -> None:
         """Add what the steps of the pipeline expect to an image's entry."""
-        results['img_prefix'] = self.img_prefix
-        results['seg_prefix'] = self.seg_prefix
-        results['proposal_file'] = self.proposal_file
-        results['bbox_fields'] = []
-        results['mask_fields'] = []
-        results['seg_fields'] = []
+        results.update(img_prefix=self.img_prefix, seg_prefix=self.seg_prefix, proposal_file=self.proposal_file)
+        results.update(bbox_fields=[], mask_fields=[], seg_fields=[])
 
     def _filter_imgs(self, min_size: int = 32) -> list[int]:
         """Numbers of the images to train on: those whose shorter side has at least ``min_size`` px."""

@@ -49,14 +49,19 @@ def test_row_says_equal_only_within_the_tolerances(load, found, text):
     assert '| cannot be told: rounding alone changes' in row
 
 
-def test_detections_beside_a_threshold_are_left_out(load):
+def test_detections_that_a_threshold_or_a_limit_took_by_rounding_are_left_out(load):
     parity = load('export_parity')
     torch_has = np.array([[0, 0, 9, 9, 0.7501], [5, 5, 20, 20, 0.7502], [1, 1, 4, 4, 0.76], [2, 2, 8, 8, 0.9]])
     file_has = torch_has[1:]  # the first fell below the threshold by rounding
     assert parity.differences([torch_has], [file_has])['box'] == np.inf
-    same = parity.compare_above_a_gap([torch_has], [file_has], 0.75)
+    same = parity.compared([torch_has], [file_has])
     assert (same['number'], same['box'], same['score']) == (2, 0, 0)
-    assert parity.compare_above_a_gap([torch_has[3:]], [torch_has[3:]], 0.75)['number'] == 1
+    masks = [np.eye(4, dtype=bool)] * 4
+    same = parity.compared(([torch_has], [masks]), ([file_has], [[*masks[:2], ~masks[2]]]))
+    assert (same['number'], same['masks']) == (2, 1.0)  # the masks of these two
+    assert parity.compared([torch_has], [torch_has])['number'] == 4
+    assert parity.compared([torch_has], [torch_has[:3]])['box'] == np.inf  # the best is missing
+    assert parity.compared([torch_has[:1]], [torch_has[:0]])['box'] == np.inf
 
 
 def test_detections_of_equal_score_are_compared_in_any_order(load):
@@ -78,6 +83,6 @@ def test_models_are_refused_before_they_are_traced_or_have_scores_and_offsets_th
     outputs = []
     detector.bbox_head.retina_cls.register_forward_hook(lambda *call: outputs.append(call[2].flatten()))
     with parity.torch.no_grad():
-        detector(return_loss=False, **parity.batch(1, (256, 320)))
+        detector(return_loss=False, **parity.batch(parity.SPREAD_OVER, (256, 320)))
     scores = parity.torch.cat(outputs)
     assert (scores.mean().item(), scores.std().item()) == pytest.approx(parity.LOGITS, rel=0.1)

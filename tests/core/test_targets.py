@@ -12,6 +12,7 @@ from mmdet.core.targets import (
     objects_of_sample,
     sampled_targets,
     scatter_rows,
+    targets_of_sample,
 )
 
 POSITIVES, NEGATIVES = torch.tensor([4, 1]), torch.tensor([0, 3])
@@ -46,6 +47,20 @@ def test_one_label_for_all_and_weights_of_box_sides():
 def test_box_targets_have_as_many_numbers_as_they_come_with(width):
     targets = sampled_targets(5, POSITIVES, NEGATIVES, LABELS, torch.ones(2, width), K, -1)
     assert targets.bbox_targets.shape == targets.bbox_weights.shape == (5, width)
+
+
+def test_targets_of_a_sampling_result_stand_in_the_rows_of_its_boxes():
+    rows = torch.tensor([5, 4, 3, 2, 0])  # of the five boxes that could be sampled
+    sampled = SimpleNamespace(
+        pos_inds=torch.tensor([1, 4]), neg_inds=torch.tensor([2]), pos_assigned_gt_inds=torch.tensor([1, 0])
+    )
+    targets = targets_of_sample(6, rows, sampled, LABELS, BOXES, K, 2.5, BOXES)
+    assert targets.labels.tolist() == [2, 3, 3, 3, 0, 3]
+    assert targets.label_weights.tolist() == [2.5, 0, 0, 1, 2.5, 0]
+    assert targets.bbox_targets[[4, 0]].equal(BOXES) and targets.bbox_weights.equal(targets.bbox_targets)
+    without_labels = targets_of_sample(6, rows, sampled, None, BOXES, K, -1)
+    assert without_labels.labels.tolist() == [0, 3, 3, 3, 0, 3]
+    assert without_labels.bbox_weights[[4, 0]].eq(1).all()
 
 
 def test_without_sampled_rows_everything_is_background_without_weight():

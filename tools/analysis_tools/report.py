@@ -71,13 +71,12 @@ def main(argv: list[str] | None = None) -> Path:
     other = other_run(args, settings) if args.compare else None
     if args.export_thresholds and run.detections is None:
         raise UserError('--export-thresholds needs --results')
-    write_page(run, path, other, settings, args.pictures_dir)
+    notes = write_page(run, path, other, settings, args.pictures_dir)
     if args.export_thresholds:
         write_thresholds(run.detections.scores, args.export_thresholds)
         print(f'thresholds: {args.export_thresholds}')
-    for one in [run] if other is None else [run, other]:
-        for note in one.notes:
-            print(note)
+    for note in notes:
+        print(note)
     print(f'report: {path}')
     return path
 

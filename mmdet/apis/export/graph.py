@@ -5,11 +5,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import mmcv.cnn.bricks.wrappers
 import torch
 from torch import Tensor, nn
 
 from mmdet.apis.export.operators import IN_GRAPH
+from mmdet.apis.export.plain_layers import use_plain_layers
 from mmdet.models.utils.export import refuse_export, without_suppression
 from mmdet.utils.errors import ReportedError
 from mmdet.utils.running.replaceable import replaced
@@ -20,8 +20,6 @@ TESTS = ('simple_test', 'simple_test_bboxes', 'simple_test_mask', '_simple_test_
 NO_GRAPH = {
     'CornerPool': 'corner pooling has no operator in ONNX',
     'MaskedConv2d': 'the masked convolution has no operator in ONNX',
-    'CARAFE': 'CARAFE has no operator in ONNX',
-    'CARAFEPack': 'CARAFE has no operator in ONNX',
     'DeformRoIPool': 'deformable RoI pooling has no operator in ONNX',
     'DeformRoIPoolPack': 'deformable RoI pooling has no operator in ONNX',
     'ModulatedDeformRoIPoolPack': 'deformable RoI pooling has no operator in ONNX',
@@ -113,14 +111,6 @@ def image_metas(input: Tensor, sizes: Tensor | None) -> list[dict[str, Any]]:
             )
         )
     return metas
-
-
-def use_plain_layers(module: nn.Module) -> None:
-    """Make torch's own layers of mmcv's, which only look first whether their input is empty, for torch of old."""
-    for layer in module.modules():
-        base = type(layer).__mro__[1]
-        if type(layer).__module__ == mmcv.cnn.bricks.wrappers.__name__ and base.__module__.startswith('torch.nn'):
-            layer.__class__ = base
 
 
 def check_exportable(detector: nn.Module, raw: bool = False) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmdet.utils.running.json_log import epoch_times, global_iterations, measured_keys, read_json_log
+from mmdet.utils.running.progress import duration
 
 AP_NAME = re.compile(r'(^|_)(mAP|mAP_50|mAP_75|AP50|AP75|PQ|mIoU)$')
 SHOWN_FIRST = ('loss', 'mAP')  # endings of the series that are drawn before anybody chooses
@@ -103,16 +104,6 @@ def _facts(rows: list[dict[str, Any]]) -> dict[str, str]:
     memory = max((row.get('memory', 0) for row in train), default=0)
     facts['memory'] = f'{memory} MiB of the GPU at most' if memory else 'not measured: no GPU'
     return facts
-
-
-def duration(seconds: float) -> str:
-    """``'1 h 05 min'``, ``'3 min 20 s'``, ``'12 s'``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f'{whole} s'
-    if whole < 3600:
-        return f'{whole // 60} min {whole % 60:02d} s'
-    return f'{whole // 3600} h {whole % 3600 // 60:02d} min'
 
 
 def _checkpoints(work_dir: Path) -> Mapping[str, str]:

@@ -69,7 +69,7 @@ class Pictures:
         return _relative(path, self.page_folder)
 
 
-def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pictures: Path | None = None) -> None:
+def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pictures: Path | None = None) -> list[str]:
     """Write the page of a run.
 
     Args:
@@ -78,10 +78,12 @@ def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pict
         other: a run to compare it with.
         settings: of the pictures.
         pictures: folder for pictures as files; None: they are in the page.
+
+    Returns:
+        the notes on the page: those of the runs, and what writing it added.
     """
     if other is not None:
         run, other = _distinct_names(run, other)
-        run.notes.extend(_other_data(run, other))
     runs = [run] if other is None else [run, other]
     inputs = [image.sample.path for one in runs if one.detections for image in one.detections.images]
     place = Pictures(settings.picture_side, pictures, path.parent, inputs)
@@ -89,7 +91,9 @@ def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pict
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(number=number, percent=percent, share=share)
-    data = _as_json(page_data(run, other, place))
+    data, unread = page_data(run, other, place)
+    run = run._replace(notes=[*run.notes, *_other_data(run, other), *unread])
+    runs = [run] if other is None else [run, other]
     text = environment.get_template('report.html').render(
         runs=runs,
         fact_names=list(dict.fromkeys(name for one in runs for name in one.facts)),
@@ -99,13 +103,14 @@ def write_page(run: Run, path: Path, other: Run | None, settings: Settings, pict
         confusions=confusions(run.detections),
         max_matrix=MAX_MATRIX,
         curves_csv=_csv_link(run.detections),
-        data=data,
+        data=_as_json(data),
         file=partial(_source, environment),
         difference=difference,
         short_counts=short_counts,
     )
     with atomic_write(path, encoding='utf-8') as file:
         file.write(text)
+    return [note for one in runs for note in one.notes]
 
 
 def _distinct_names(run: Run, other: Run) -> tuple[Run, Run]:
@@ -116,9 +121,9 @@ def _distinct_names(run: Run, other: Run) -> tuple[Run, Run]:
     return first, second
 
 
-def _other_data(run: Run, other: Run) -> list[str]:
+def _other_data(run: Run, other: Run | None) -> list[str]:
     """A note where two runs were not evaluated on the same images."""
-    if run.detections is None or other.detections is None:
+    if other is None or run.detections is None or other.detections is None:
         return []
     own, others = (_by_file(one.detections.images).keys() for one in (run, other) if one.detections)
     if own == others:
@@ -187,10 +192,10 @@ def confusions(found: Detections | None) -> list[tuple[str, str, int]]:
     return [(names[row], names[column], int(wrong[row, column])) for row, column in pairs if wrong[row, column]]
 
 
-def page_data(run: Run, other: Run | None, pictures: Pictures) -> dict[str, Any]:
-    """What the scripts of the page draw."""
+def page_data(run: Run, other: Run | None, pictures: Pictures) -> tuple[dict[str, Any], list[str]]:
+    """What the scripts of the page draw, and a note of each picture that cannot be made."""
     runs = [run] if other is None else [run, other]
-    found = run.detections
+    found, unread = run.detections, []
     data: dict[str, Any] = dict(
         runs=[one.name for one in runs],
         history=[
@@ -211,11 +216,11 @@ def page_data(run: Run, other: Run | None, pictures: Pictures) -> dict[str, Any]
             try:
                 content = _image_data(image, others.get(_key(image)), pictures, data['classes'])
             except (OSError, ValueError) as error:
-                run.notes.append(f'A picture is left out: {error}')
+                unread.append(f'A picture is left out: {error}')
                 continue
             data['images'][image.sample.number] = content
         data['examples'] = [example for example in data['examples'] if example['image'] in data['images']]
-    return data
+    return data, unread
 
 
 def _all_classes(runs: Iterable[Run]) -> list[str]:

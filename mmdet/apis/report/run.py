@@ -55,7 +55,7 @@ class Run(NamedTuple):
     facts: dict[str, str]
     history: History
     data: list[tuple[str, PartReport]]  # 'train', 'val' or 'test', and what the audit found
-    notes: list[str]  # what is missing or odd; a page adds pictures that cannot be read
+    notes: list[str]  # what is missing or odd
     detections: Detections | None  # None without results
 
 

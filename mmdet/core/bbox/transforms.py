@@ -47,7 +47,7 @@ def find_inside_bboxes(bboxes: Tensor, img_h: int, img_w: int) -> Tensor:
     return (bboxes[:, 0] < img_w) & (bboxes[:, 2] > 0) & (bboxes[:, 1] < img_h) & (bboxes[:, 3] > 0)
 
 
-def bbox_flip(bboxes: Tensor, img_shape: Sequence[int], direction: str = 'horizontal') -> Tensor:
+def bbox_flip(bboxes: Tensor, img_shape: Sequence[int], direction: str | None = 'horizontal') -> Tensor:
     """Mirror boxes.
 
     Args:
@@ -82,7 +82,7 @@ def bbox_mapping(
     img_shape: Sequence[int],
     scale_factor: Sequence[float],
     flip: bool,
-    flip_direction: str = 'horizontal',
+    flip_direction: str | None = 'horizontal',
 ) -> Tensor:
     """Boxes of the original image in the frame of the resized and perhaps flipped one.
 
@@ -102,7 +102,7 @@ def bbox_mapping_back(
     img_shape: Sequence[int],
     scale_factor: Sequence[float],
     flip: bool,
-    flip_direction: str = 'horizontal',
+    flip_direction: str | None = 'horizontal',
 ) -> Tensor:
     """The inverse of :func:`bbox_mapping`; also for (n, 4k) boxes."""
     unflipped = bbox_flip(bboxes, img_shape, flip_direction) if flip else bboxes

@@ -5,6 +5,7 @@ from mmdet.core.hook.amp_hook import AmpOptimizerHook, GradientCumulativeAmpOpti
 from mmdet.core.hook.checkloss_hook import CheckInvalidLossHook
 from mmdet.core.hook.diagnostics.embedding_projection_hook import EmbeddingProjectionHook
 from mmdet.core.hook.diagnostics.feature_map_hook import FeatureMapHook
+from mmdet.core.hook.diagnostics.progress_line_hook import ProgressLineHook
 from mmdet.core.hook.diagnostics.source_charts_hook import SourceChartsHook
 from mmdet.core.hook.diagnostics.teacher_pictures_hook import TeacherPicturesHook
 from mmdet.core.hook.diagnostics.timing_hook import DataTimeHook
@@ -43,6 +44,7 @@ __all__ = [
     'MMDetWandbHook',
     'MemoryProfilerHook',
     'NonFiniteHook',
+    'ProgressLineHook',
     'ResumableCheckpointHook',
     'ScheduleValueHook',
     'SetEpochInfoHook',

@@ -1,12 +1,38 @@
 """From the scores of all boxes and classes to the detections of an image."""
 
 from collections.abc import Mapping
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from mmdet.ops.nms import batched_nms
+
+
+@overload
+def multiclass_nms(
+    multi_bboxes: Tensor,
+    multi_scores: Tensor,
+    score_thr: float,
+    nms_cfg: Mapping,
+    max_num: int = -1,
+    score_factors: Tensor | None = None,
+    return_inds: Literal[False] = False,
+) -> tuple[Tensor, Tensor]: ...
+
+
+@overload
+def multiclass_nms(
+    multi_bboxes: Tensor,
+    multi_scores: Tensor,
+    score_thr: float,
+    nms_cfg: Mapping,
+    max_num: int = -1,
+    score_factors: Tensor | None = None,
+    *,
+    return_inds: Literal[True],
+) -> tuple[Tensor, Tensor, Tensor]: ...
 
 
 def multiclass_nms(

@@ -3,7 +3,7 @@
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -65,6 +65,24 @@ def merge_aug_proposals(aug_proposals: Sequence[Tensor], img_metas: Sequence[Map
     return dets[best[: todays.max_per_img]]
 
 
+@overload
+def merge_aug_bboxes(
+    aug_bboxes: Sequence[Tensor],
+    aug_scores: None,
+    img_metas: Sequence[Sequence[Mapping]],
+    rcnn_test_cfg: Mapping | None,
+) -> Tensor: ...
+
+
+@overload
+def merge_aug_bboxes(
+    aug_bboxes: Sequence[Tensor],
+    aug_scores: Sequence[Tensor],
+    img_metas: Sequence[Sequence[Mapping]],
+    rcnn_test_cfg: Mapping | None,
+) -> tuple[Tensor, Tensor]: ...
+
+
 def merge_aug_bboxes(
     aug_bboxes: Sequence[Tensor],
     aug_scores: Sequence[Tensor] | None,
@@ -82,6 +100,7 @@ def merge_aug_bboxes(
     Returns:
         Boxes (n, 4 * C) in the frame of the original image, and scores (n, C + 1) where given.
     """
+    # in one frame first: the mean of a box and its mirror image would lie in the middle of the image
     boxes = torch.stack([_map_back(boxes, metas[0]) for boxes, metas in zip(aug_bboxes, img_metas)]).mean(0)
     return boxes if aug_scores is None else (boxes, torch.stack(list(aug_scores)).mean(0))
 

@@ -96,6 +96,7 @@ def reduce_mean(tensor: Tensor) -> Tensor:
     """
     if not (dist.is_available() and dist.is_initialized()):
         return tensor
+    # divided first, so that the sum of many processes cannot overflow
     mean = tensor.detach().clone().div_(dist.get_world_size())
     dist.all_reduce(mean)
     return mean
@@ -112,6 +113,7 @@ def tensor2obj(tensor: Tensor) -> object:
     return pickle.loads(tensor.cpu().numpy().tobytes())
 
 
+# kept: all processes must take part in making a group, and each call would make another one
 @functools.lru_cache
 def _get_global_gloo_group() -> dist.ProcessGroup | None:
     """A group of all processes that can exchange CPU data, whatever the main backend is; None: that of the main one."""
@@ -160,6 +162,7 @@ def _same_keys(keys: list[str], group: dist.ProcessGroup | None) -> list[str]:
         if set(other) != set(gathered[0]):
             diff = sorted(set(other) ^ set(gathered[0]))
             raise ValueError(f'all_reduce_dict: processes 0 and {rank} differ in the names {diff}')
+    # values are sent without their names, and dicts may be filled in another order in each process
     return gathered[0]
 
 

@@ -1,7 +1,7 @@
 """Small helpers on lists of per-image or per-level tensors."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -16,12 +16,12 @@ SELECTING_PAYS = 6  # with so many times more scores than topk, finding the topk
 _FLIP_DIMS = {'horizontal': (3,), 'vertical': (2,), 'diagonal': (2, 3)}
 
 
-def multi_apply(func: Callable, *args: Sequence, **kwargs: Any) -> tuple[list, ...]:
+def multi_apply(func: Callable, *args: Iterable[Any], **kwargs: Any) -> tuple[Any, ...]:
     """Call ``func`` once for each tuple of items of ``args`` and regroup its outputs.
 
     Args:
         func: gives a tuple of K results.
-        args: sequences of the same length N; the i-th call gets the i-th item of each.
+        args: sequences, or tensors, of the same length N; the i-th call gets the i-th item of each.
         kwargs: given to every call.
 
     Returns:

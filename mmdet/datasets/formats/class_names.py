@@ -49,6 +49,15 @@ def check_names(names: Sequence[str], where: str) -> Sequence[str]:
     return names
 
 
+def labels_to_images(labels: Iterable[Iterable[int]], num_classes: int) -> dict[int, list[int]]:
+    """Label -> numbers of the images that have it, for every class; ``labels`` are those that occur in each image."""
+    images: dict[int, list[int]] = {label: [] for label in range(num_classes)}
+    for i, of_image in enumerate(labels):
+        for label in of_image:
+            images[label].append(i)
+    return images
+
+
 def instance_table(classes: Sequence[str], labels: Iterable[np.ndarray]) -> str:
     """A table of the number of objects of each class; ``labels`` are (n,) of each image."""
     counts: Counter[int] = Counter()

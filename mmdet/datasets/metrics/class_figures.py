@@ -49,6 +49,12 @@ def box_f1(
     return f1_figures(found, names, items, classwise)
 
 
+def mean_of_known(values: np.ndarray) -> float:
+    """Mean of the values that are not -1; -1 where there are none."""
+    known = values[values > -1]
+    return float(known.mean()) if known.size else -1.0
+
+
 def by_class(figure: str, names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
     """``'bbox_AP'`` -> ``bbox_AP/cat``, ...; a class without anything to find (NaN) has no figure."""
     return OrderedDict(

@@ -4,8 +4,8 @@ import contextlib
 import io
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import mmcv
 import numpy as np
@@ -14,7 +14,7 @@ from terminaltables import AsciiTable
 
 from mmdet.datasets.api_wrappers.coco_api import COCO, COCOeval, TrackedCOCOeval
 from mmdet.datasets.formats.coco_fields import read_json
-from mmdet.datasets.metrics.class_figures import F1_ITEMS, box_f1, by_class, wants_f1
+from mmdet.datasets.metrics.class_figures import F1_ITEMS, box_f1, by_class, mean_of_known, wants_f1
 from mmdet.datasets.metrics.coco_fast_eval import evaluate_boxes, gather, unique_ids
 from mmdet.datasets.metrics.coco_ground_truth import evaluation_copy
 from mmdet.utils.registry import did_you_mean
@@ -144,6 +144,7 @@ def figures_of_file(
     coco_gt: COCO,
     result_files: Mapping[str, str],
     metric: str,
+    *,
     cat_ids: Sequence[int],
     img_ids: Sequence[int],
     proposal_nums: Sequence[int],
@@ -180,10 +181,32 @@ def figures_of_file(
     return out
 
 
+def figures_of_metrics(
+    coco_gt: COCO,
+    result_files: Mapping[str, str],
+    metrics: Sequence[str],
+    recalls: Callable[[], dict[str, float]],
+    **settings: Any,
+) -> dict[str, float | str]:
+    """Figures of several metrics.
+
+    Args:
+        metrics: their names.
+        recalls: gives the figures of ``'proposal_fast'``, which needs no file.
+        settings: further arguments of :func:`figures_of_file`, as are the others.
+    """
+    out: dict[str, float | str] = OrderedDict()
+    for metric in metrics:
+        print_log(f'Evaluating {metric}...', logger=settings['logger'])
+        is_fast = metric == 'proposal_fast'
+        out.update(recalls() if is_fast else figures_of_file(coco_gt, result_files, metric, **settings))
+    return out
+
+
 def _summary(run: COCOeval) -> Summary:
     """Figures of a run whose curves are accumulated."""
     precision = run.eval['precision'][:, :, :, 0, -1]  # (thresholds, recalls, categories)
-    class_aps = np.asarray([_mean_of_known(precision[..., k]) for k in range(precision.shape[2])])
+    class_aps = np.asarray([mean_of_known(precision[..., k]) for k in range(precision.shape[2])])
     return Summary(_figures(run), np.where(class_aps < 0, np.nan, class_aps), list(run.params.catIds))
 
 
@@ -246,12 +269,6 @@ def _warn_of_lost_proposals(cat_ids: Sequence[int], logger) -> None:
         )
 
 
-def _mean_of_known(values: np.ndarray) -> float:
-    """Mean of the values that are not -1; -1 where there are none."""
-    known = values[values > -1]
-    return float(known.mean()) if known.size else -1.0
-
-
 def _figures(run: COCOeval) -> dict[str, Figure]:
     """COCO's figures: six of precision, recall for each number of detections, and for each size."""
     nums = run.params.maxDets
@@ -279,7 +296,7 @@ def _figure(run: COCOeval, kind: str, iou: float | None, area: str, max_dets: in
         label = f'{iou:.2f}'
     else:
         label = f'{thrs[0]:.2f}' if len(thrs) == 1 else f'{thrs[0]:.2f}:{thrs[-1]:.2f}'
-    return Figure(f'Average {kind.capitalize()}', label, area, max_dets, _mean_of_known(values))
+    return Figure(f'Average {kind.capitalize()}', label, area, max_dets, mean_of_known(values))
 
 
 def figures_table(summary: Summary) -> str:

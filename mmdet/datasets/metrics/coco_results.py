@@ -84,6 +84,25 @@ def _with_masks(entries: list[dict], segms: Sequence[dict | np.ndarray], scores:
     return entries
 
 
+def kind_of_results(results: Sequence[Any]) -> str:
+    """What results of images are: ``'proposal'``, ``'keypoints'`` (boxes, masks, keypoints), ``'segm'`` or ``'bbox'``.
+
+    Raises:
+        TypeError: results of another kind.
+    """
+    first = results[0] if len(results) else []
+    if isinstance(first, np.ndarray):
+        return 'proposal'
+    if isinstance(first, tuple):
+        return 'keypoints' if len(first) == 3 else 'segm'
+    if isinstance(first, list):
+        return 'bbox'
+    raise TypeError(
+        'results: expected for each image a list of arrays (n, 5), one for each class, a tuple of such a list and '
+        f'masks, or one array of proposals (n, 5), got {type(first).__name__}'
+    )
+
+
 def without_keypoints(result: tuple) -> Any:
     """Boxes, masks or None, and keypoints -> boxes by class, or a pair of boxes and masks."""
     boxes, masks, _ = result

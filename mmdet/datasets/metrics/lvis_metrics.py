@@ -17,6 +17,7 @@ import numpy as np
 import pycocotools.mask as mask_utils
 
 from mmdet.core.mask.annotation import segmentation_to_rle
+from mmdet.datasets.metrics.class_figures import mean_of_known
 from mmdet.datasets.mixing.verified_classes import check_lvis_image
 
 MAX_DETS = 300  # of an image
@@ -204,9 +205,3 @@ def summarise(
         out[f'AR{"" if area == "all" else area}@{MAX_DETS}'] = mean_of_known(recall[..., a])
     class_aps = np.asarray([mean_of_known(precision[:, :, k, 0]) for k in range(precision.shape[2])])
     return LVISFigures(out, np.where(class_aps < 0, np.nan, class_aps))
-
-
-def mean_of_known(values: np.ndarray) -> float:
-    """Mean of the values that are not -1; -1 where there are none."""
-    known = values[values > -1]
-    return float(known.mean()) if known.size else -1.0

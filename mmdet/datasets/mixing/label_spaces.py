@@ -73,6 +73,16 @@ def label_table(source_classes: Sequence[str], classes: Sequence[str], rename: R
     return np.asarray([labels.get(name, -1) for name in source_classes], dtype=np.int64)
 
 
+def classes_of_source(
+    source_classes: Sequence[str] | None, classes: Sequence[str], rename: Rename | None
+) -> list[str] | None:
+    """The common classes that a source's annotations know, by label; None: their names are not stated."""
+    if source_classes is None:
+        return None
+    table = label_table(source_classes, classes, rename)
+    return [classes[label] for label in sorted(set(table.tolist()) - {-1})]
+
+
 def relabel_annotations(annotations: Sequence[dict], table: np.ndarray) -> list[dict]:
     """Annotations (``bboxes`` (n, 4), ``labels`` (n,)) with other labels; boxes of labels that are not used go.
 

@@ -48,13 +48,15 @@ class Compose:
         image = describe_image(data)
         img_info = data.get('img_info') if isinstance(data, dict) else None
         for number, step in enumerate(self.transforms, start=1):
+            more = dict(img_info=img_info) if getattr(step, 'takes_img_info', False) else {}
             try:
-                data = step(data, img_info=img_info) if getattr(step, 'takes_img_info', False) else step(data)
+                made = step(data, **more)
             except Exception as error:
                 add_to_message(error, f'in pipeline step {number} ({step_name(step)}), image {image}')
                 raise
-            if data is None:
+            if made is None:
                 return None
+            data = made
         return data
 
     def bind_classes(self, classes: Sequence[str], category_labels: Mapping[Any, int] | None = None) -> None:

@@ -72,8 +72,8 @@ class AddFieldToImgMetas:
         self.replace = replace
         for field, value in zip(self.fields, self.values):
             check_directive(field, value)
-        is_mapping = isinstance(from_img_info, Mapping)
-        self.info_keys = dict(from_img_info) if is_mapping else {name: name for name in from_img_info}
+        info_keys = from_img_info if isinstance(from_img_info, Mapping) else dict(zip(from_img_info, from_img_info))
+        self.info_keys: dict[str, str] = dict(info_keys)
         self.defaults = defaults_of(self.info_keys, default)
         self.category_labels: Mapping[Any, int] | None = None
         self.classes: Sequence[str] | None = None

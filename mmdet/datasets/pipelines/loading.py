@@ -1,6 +1,7 @@
 """Loading steps: images, annotations and proposals."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,9 +78,10 @@ class LoadAnnotations:
 
     def __call__(self, results: dict) -> dict | None:
         if self.with_bbox:
-            results = self._load_bboxes(results)
-            if results is None:
+            with_boxes = self._load_bboxes(results)
+            if with_boxes is None:
                 return None
+            results = with_boxes
         if self.with_label:
             results = self._load_labels(results)
         if self.with_mask:
@@ -95,6 +97,7 @@ class LoadAnnotations:
     def _load_bboxes(self, results: dict) -> dict | None:
         """Boxes; a subclass may give None for an image that cannot be used."""
         ann_info = results['ann_info']
+        # copies: later steps change boxes in place, and the entry is read again in the next epoch
         results['gt_bboxes'] = ann_info['bboxes'].copy()
         if self.denorm_bbox and len(results['gt_bboxes']):
             height, width = results['img_shape'][:2]
@@ -129,7 +132,7 @@ class LoadAnnotations:
         height, width = results['img_info']['height'], results['img_info']['width']
         masks = results['ann_info']['masks']
         read = (lambda mask: self._poly2mask(mask, height, width)) if self.poly2mask else self._read_polygons
-        objects = []
+        objects: list[Any] = []
         for number, mask in enumerate(masks):
             try:
                 objects.append(read(mask))
@@ -227,9 +230,10 @@ class LoadPanopticAnnotations(LoadAnnotations):
 
     def __call__(self, results: dict) -> dict | None:
         if self.with_bbox:
-            results = self._load_bboxes(results)
-            if results is None:
+            with_boxes = self._load_bboxes(results)
+            if with_boxes is None:
                 return None
+            results = with_boxes
         if self.with_label:
             results = self._load_labels(results)
         if self.with_mask or self.with_seg:

@@ -70,9 +70,10 @@ class MultiScaleFlipAug:
             for flip, direction in flips:
                 version = copy.copy(results)
                 version.update({self.scale_key: scale, 'flip': flip, 'flip_direction': direction})
-                versions.append(self.transforms(version))
-        if any(version is None for version in versions):
-            return None
+                made = self.transforms(version)
+                if made is None:
+                    return None
+                versions.append(made)
         return {key: [version[key] for version in versions] for key in versions[0]}
 
     def __repr__(self) -> str:

@@ -1,5 +1,6 @@
 """The end of the pipeline of a data set that has no annotations."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,8 @@ class MarkUnlabelled(AddFieldToImgMetas):
         fields = unlabelled_directives() | ({} if domain is None else dict(domain=domain))
         super().__init__(list(fields), list(fields.values()))
 
-    def __call__(self, results: dict) -> dict:
-        results = super().__call__(results)
+    def __call__(self, results: dict, img_info: Mapping[str, Any] | None = None) -> dict:
+        results = super().__call__(results, img_info)
         for key in ANNOTATIONS:
             if key in results:
                 held = results[key]

@@ -63,6 +63,7 @@ class ClassAwareSampler(Sampler):
         while len(order) < self.total_size:
             cat = next(classes)
             order += [next(images[cat]) for _ in range(self.num_sample_class)]
+        # all processes draw the same order, and each takes its own stretch of it: nothing need be sent
         start = self.num_samples * self.rank
         return iter(order[: self.total_size][start : start + self.num_samples])
 

@@ -56,6 +56,7 @@ class InfiniteBatchSampler(Sampler):
 
     def _indices_of_rank(self) -> Iterator[int]:
         """This process's part of the stream."""
+        # every world_size-th image: all processes together go through the data set before any image returns
         yield from itertools.islice(self._infinite_indices(), self.rank, None, self.world_size)
 
     def __iter__(self) -> Iterator[list[int]]:

@@ -175,6 +175,7 @@ class SwinTransformer(PartlyFrozen, BaseModule):
         """Weights of a checkpoint under this module's names and in its shapes."""
         if self.convert_weights:
             state_dict = swin_converter(state_dict)
+        # a checkpoint of a whole detector or classifier
         if any(name.startswith('backbone.') for name in state_dict):
             state_dict = {name[9:]: value for name, value in state_dict.items() if name.startswith('backbone.')}
         return fit_position_tables(state_dict, self.state_dict())
@@ -228,7 +229,7 @@ def fit_position_tables(state_dict: dict[str, Tensor], own: dict[str, Tensor]) -
         if name not in own or value.shape == own[name].shape:
             continue
         table = name.endswith('relative_position_bias_table')
-        if name.endswith('relative_position_index'):
+        if name.endswith('relative_position_index'):  # follows from the window's size, and is not learnt
             fitted[name] = own[name]
         elif table or name.endswith('absolute_pos_embed'):
             source = value[None] if table else value

@@ -13,14 +13,20 @@ from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, sampled_targets
+from mmdet.core.targets import Targets, targets_of_sample
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.matching import sampler_for_loss
 from mmdet.models.dense_heads.functional.old_names import old_name
-from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import (
+    output_rows,
+    rows_of_level,
+    sample_counts,
+    sizes_of_maps,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.functional.static_shapes import batch_targets
 from mmdet.models.utils.settings import as_config
 
@@ -114,10 +120,6 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         """One level (N, in_channels, H, W) -> class scores (N, A * C, H, W), box deltas (N, A * 4, H, W)."""
         return self.conv_cls(x), self.conv_reg(x)
 
-    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """L feature maps -> L maps of class scores, L maps of box deltas; see :meth:`forward_single`."""
-        return multi_apply(self.forward_single, feats)
-
     def get_anchors(
         self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: str | torch.device = 'cuda'
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
@@ -190,15 +192,9 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
     def _fill_targets(self, count: int, rows: Tensor, sampled: Any, gt_labels: Tensor | None) -> Targets:
         """Write the sampled anchors' targets into ``count`` rows; ``rows`` (R',) says where each anchor's row is."""
         boxes, gts = sampled.pos_bboxes, sampled.pos_gt_bboxes
-        return sampled_targets(
-            count,
-            rows[sampled.pos_inds],
-            rows[sampled.neg_inds],
-            0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds],
-            gts if self.reg_decoded_bbox else self.bbox_coder.encode(boxes, gts),
-            self.num_classes,
-            self.train_cfg.get('pos_weight', -1),
-        )
+        values = gts if self.reg_decoded_bbox else self.bbox_coder.encode(boxes, gts)
+        pos_weight = self.train_cfg.get('pos_weight', -1)
+        return targets_of_sample(count, rows, sampled, gt_labels, values, self.num_classes, pos_weight)
 
     def get_targets(
         self,
@@ -267,10 +263,10 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         The anchors are N times L times (H * W * A, 4); the other arguments are as of :meth:`loss`, ``options`` as of
         :meth:`get_targets`.
         """
-        anchors, flags = self.get_anchors([level.shape[-2:] for level in maps], img_metas, device=maps[0].device)
+        anchors, flags = self.get_anchors(sizes_of_maps(maps), img_metas, device=maps[0].device)
         options.setdefault('label_channels', self.cls_out_channels if self.use_sigmoid_cls else 1)
-        truth = dict(gt_bboxes_ignore_list=gt_bboxes_ignore, gt_labels_list=gt_labels)
-        return anchors, self.get_targets(anchors, flags, gt_bboxes, img_metas, **truth, **options)
+        truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
+        return anchors, self.get_targets(anchors, flags, *truth, **options)
 
     def loss_single(
         self,
@@ -281,7 +277,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         label_weights: Tensor,
         bbox_targets: Tensor,
         bbox_weights: Tensor,
-        num_total_samples: int,
+        num_total_samples: float,
     ) -> tuple[Tensor, Tensor]:
         """Classification and box loss of one level.
 

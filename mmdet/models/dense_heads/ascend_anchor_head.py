@@ -1,7 +1,7 @@
 """Anchor heads whose assigner takes a whole batch of padded ground truth, as configs for Ascend devices have it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -63,7 +63,8 @@ class AscendAnchorHead(AnchorHead):
         """N times (G,) -> (N, max_gt_labels), padded with background; None where there are no labels."""
         if gt_labels_list is None or gt_labels_list[0] is None:
             return None
-        return pad_rows([labels.to(device) for labels in gt_labels_list], max_gt_labels, self.num_classes)
+        labels = cast(list[Tensor], gt_labels_list)  # of all images or of none
+        return pad_rows([own.to(device) for own in labels], max_gt_labels, self.num_classes)
 
     def get_targets(
         self,
@@ -115,8 +116,8 @@ def _assign_batch(
         ]
     )
     common = (len(counts), counts, anchors.device)
-    padded = head.get_batch_gt_bboxes(gt_bboxes, *common, get_max_num_gt_division_factor(counts))
-    ignored = head.get_batch_gt_bboxes_ignore(gt_bboxes_ignore, *common)
+    padded = head.get_batch_gt_bboxes(list(gt_bboxes), *common, get_max_num_gt_division_factor(counts))
+    ignored = head.get_batch_gt_bboxes_ignore(None if gt_bboxes_ignore is None else list(gt_bboxes_ignore), *common)
     found = head.assigner.assign(
         anchors, padded, ignored, None, inside, torch.tensor(counts).to(anchors.device, non_blocking=True)
     )

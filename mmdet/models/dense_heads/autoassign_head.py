@@ -21,7 +21,7 @@ from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, inside_objects
 from mmdet.models.dense_heads.fcos_head import FCOSHead, points_to_boxes
 from mmdet.models.dense_heads.functional.corners.heatmaps import probability_weights
-from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
+from mmdet.models.dense_heads.functional.rows import rows_of_images, sizes_of_maps, to_full_precision
 from mmdet.ops.probability_loss import probability_cross_entropy
 
 EPS = 1e-12  # least divisor
@@ -239,7 +239,7 @@ class AutoAssignHead(FCOSHead):
             gt_bboxes_ignore: not used.
         """
         cls_scores, bbox_preds, objectnesses = map(to_full_precision, (cls_scores, bbox_preds, objectnesses))
-        sizes = [level.shape[-2:] for level in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         levels = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         inside, distances = self.get_targets(levels, gt_bboxes)
         priors, inside = multi_apply(self.center_prior, [levels] * len(img_metas), gt_bboxes, gt_labels, inside)

@@ -7,7 +7,7 @@ of the network's input.
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmcv import ConfigDict
@@ -17,9 +17,9 @@ from torch import Tensor
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, matched_objects
-from mmdet.core.utils.misc import filter_scores_and_topk, select_single_mlvl
+from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply, select_single_mlvl
 from mmdet.models.base_head import BaseHead
-from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_images, to_full_precision
+from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_images, sizes_of_maps, to_full_precision
 from mmdet.models.utils.export import detection_limit, stack_detections, without_suppression
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
@@ -29,8 +29,8 @@ from mmdet.utils.running.device_copy import tensor_like
 class BaseDenseHead(BaseHead, metaclass=ABCMeta):
     """Base of the heads that predict at every cell of their feature maps.
 
-    A subclass gives ``forward``, ``loss`` and, for :meth:`get_bboxes`, the attributes ``prior_generator``,
-    ``bbox_coder``, ``cls_out_channels``, ``use_sigmoid_cls``, ``loss_cls`` and ``test_cfg``.
+    A subclass gives ``forward`` or ``forward_single``, ``loss`` and, for :meth:`get_bboxes`, the attributes
+    ``prior_generator``, ``bbox_coder``, ``cls_out_channels``, ``use_sigmoid_cls``, ``loss_cls`` and ``test_cfg``.
 
     Attributes:
         last_objectness: class scores before the sigmoid of the last training pass that also made proposals, L
@@ -53,6 +53,10 @@ class BaseDenseHead(BaseHead, metaclass=ABCMeta):
         for module in self.modules():
             if hasattr(module, 'conv_offset'):
                 constant_init(module.conv_offset, 0)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Any], ...]:
+        """L feature maps -> L maps of each of the kinds that a subclass's ``forward_single`` makes of one."""
+        return multi_apply(self.forward_single, feats)
 
     @abstractmethod
     def loss(self, **kwargs: Any) -> dict:
@@ -78,14 +82,14 @@ class BaseDenseHead(BaseHead, metaclass=ABCMeta):
             sampled: the sampling results of the N images, which know the objects of the positives; None: nobody
                 knows, so that weights of single objects are refused.
         """
-        batch = Targets(*map(torch.stack, targets))
-        batch = self.weigh(
+        batch = Targets(*(torch.stack(list(part)) for part in targets))
+        weighed = self.weigh(
             batch,
             img_metas,
             lambda i: greatest_overlaps(boxes[i], gt_bboxes[i]),
-            objects=sampled and (lambda: matched_objects(batch.labels, self.num_classes, sampled)),
+            objects=(lambda: matched_objects(batch.labels, self.num_classes, sampled)) if sampled else None,
         )
-        return [list(part.split(level_sizes, dim=1)) for part in batch]
+        return [list(part.split(list(level_sizes), dim=1)) for part in weighed]
 
     def score_maps_for_loss(
         self,
@@ -134,9 +138,10 @@ class BaseDenseHead(BaseHead, metaclass=ABCMeta):
         self.last_objectness = [scores.detach() for scores in outs[0]]
         return losses, self._training_proposals(outs, img_metas, proposal_cfg)
 
-    def _training_proposals(self, outs: Sequence[Any], img_metas: list[ImgMeta], cfg: dict) -> list:
+    def _training_proposals(self, outs: Any, img_metas: list[ImgMeta], cfg: dict) -> list:
         """What :meth:`forward_train` gives the second stage, from what ``forward`` gave."""
-        return self.get_bboxes(*outs, img_metas=img_metas, cfg=cfg)
+        of_images: dict[str, Any] = dict(img_metas=img_metas, cfg=cfg)
+        return self.get_bboxes(*outs, **of_images)
 
     def simple_test(
         self, feats: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
@@ -177,15 +182,16 @@ class BaseDenseHead(BaseHead, metaclass=ABCMeta):
         if len(cls_scores) != len(bbox_preds):
             raise ValueError(f'{len(cls_scores)} levels of class scores, but {len(bbox_preds)} of box predictions')
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        factors = [None] * len(cls_scores) if score_factors is None else to_full_precision(score_factors)
+        no_factors: list[Tensor | None] = [None] * len(cls_scores)
+        factors = [] if score_factors is None else to_full_precision(score_factors)
         priors = self.prior_generator.grid_priors(
-            [scores.shape[-2:] for scores in cls_scores], dtype=cls_scores[0].dtype, device=cls_scores[0].device
+            sizes_of_maps(cls_scores), dtype=cls_scores[0].dtype, device=cls_scores[0].device
         )
         return [
             self._get_bboxes_single(
                 select_single_mlvl(cls_scores, i),
                 select_single_mlvl(bbox_preds, i),
-                factors if score_factors is None else select_single_mlvl(factors, i),
+                list(select_single_mlvl(factors, i)) if factors else no_factors,
                 priors,
                 img_meta,
                 cfg,
@@ -193,7 +199,7 @@ class BaseDenseHead(BaseHead, metaclass=ABCMeta):
                 with_nms,
                 **kwargs,
             )
-            for i, img_meta in enumerate(img_metas)
+            for i, img_meta in enumerate(cast(list[ImgMeta], img_metas))
         ]
 
     def _get_bboxes_single(
@@ -243,7 +249,7 @@ class BaseDenseHead(BaseHead, metaclass=ABCMeta):
         scores, labels, _, kept = filter_scores_and_topk(
             scores, cfg.get('score_thr', 0), limit if limit > 0 else scores.numel(), rows
         )
-        return scores, labels, kept
+        return scores, labels, cast(dict[str, Tensor], kept)
 
     def _boxes_of_level(self, level: int, priors: Tensor, deltas: Tensor, max_shape: tuple[int, ...]) -> Tensor:
         """Predictions (k, ``reg_width``) at priors (k, ...) of a level -> boxes (k, 4) inside ``max_shape`` (h, w)."""
@@ -313,4 +319,5 @@ class BaseDenseHead(BaseHead, metaclass=ABCMeta):
         """
         cfg = as_config(self.test_cfg)
         cfg = cfg if with_nms else without_suppression(cfg)
-        return stack_detections(self.get_bboxes(*outs, img_metas=img_metas, cfg=cfg), detection_limit(cfg))
+        of_images: dict[str, Any] = dict(img_metas=img_metas, cfg=cfg)
+        return stack_detections(self.get_bboxes(*outs, **of_images), detection_limit(cfg))

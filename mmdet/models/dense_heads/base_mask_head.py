@@ -82,6 +82,7 @@ class BaseMaskHead(BaseHead, metaclass=ABCMeta):
             kwargs: handed on to ``get_results``.
         """
         outs = self(feats) if instances_list is None else self(feats, instances_list=instances_list)
-        return self.get_results(*outs, img_metas, rescale=rescale, instances_list=instances_list, **kwargs)
+        of_images = dict(img_metas=img_metas, rescale=rescale, instances_list=instances_list)
+        return self.get_results(*outs, **of_images, **kwargs)
 
     onnx_export = refuse_export

@@ -1,6 +1,7 @@
 """Cascade RPN: anchors refined in stages, whose features follow them (https://arxiv.org/abs/1909.06720)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.cascade_rpn_stage import StageCascadeRPNHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.guided.adaptive_conv import AdaptiveConv
+from mmdet.models.dense_heads.functional.rows import sizes_of_maps
 from mmdet.models.utils.settings import as_config
 
 
@@ -47,9 +49,9 @@ class CascadeRPNHead(BaseDenseHead):
         self.num_stages = num_stages
         self.train_cfg = train_cfg
         self.test_cfg = as_config(test_cfg)
-        self.stages = nn.ModuleList(
-            build_head({**stage, 'train_cfg': cfg, 'test_cfg': test_cfg})
-            for stage, cfg in zip(stages, train_cfg or [None] * num_stages)
+        of_stages: Iterable[dict | None] = train_cfg or repeat(None)
+        self.stages: Any = nn.ModuleList(
+            build_head({**stage, 'train_cfg': cfg, 'test_cfg': test_cfg}) for stage, cfg in zip(stages, of_stages)
         )
 
     def loss(self) -> None:
@@ -70,7 +72,7 @@ class CascadeRPNHead(BaseDenseHead):
 
     def _run_stages(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> Any:
         """Yield, stage by stage, (stage, anchors, flags, scores, box deltas)."""
-        sizes = [level.shape[-2:] for level in x]
+        sizes = sizes_of_maps(x)
         anchors, flags = self.stages[0].get_anchors(sizes, img_metas, device=x[0].device)
         for number, stage in enumerate(self.stages, start=1):
             offsets = None

@@ -15,7 +15,13 @@ from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.functional.guided.adaptive_conv import AdaptiveConv, anchor_offsets
 from mmdet.models.dense_heads.functional.guided.guided_targets import LOCATIONS_PER_SAMPLE
 from mmdet.models.dense_heads.functional.matching import sampler_or_all
-from mmdet.models.dense_heads.functional.rows import rows_of_images, rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import (
+    rows_of_images,
+    rows_of_level,
+    sample_counts,
+    sizes_of_maps,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.rpn_head import RPNHead
 
 # Default arguments; every builder copies them.
@@ -210,7 +216,7 @@ class StageCascadeRPNHead(RPNHead):
     ) -> tuple[Tensor | None, Tensor]:
         """Classification loss (None without scores) and box loss of one level; see ``AnchorHead.loss_single``."""
         targets = (anchors, labels, label_weights, bbox_targets, bbox_weights)
-        if self.with_cls:
+        if cls_score is not None:
             return super().loss_single(cls_score, bbox_pred, *targets, num_total_samples)
         anchors, bbox_targets, bbox_weights = (part.reshape(-1, 4) for part in (anchors, bbox_targets, bbox_weights))
         bbox_pred = rows_of_level(bbox_pred, 4)
@@ -222,7 +228,7 @@ class StageCascadeRPNHead(RPNHead):
         self,
         anchor_list: list[list[Tensor]],
         valid_flag_list: list[list[Tensor]],
-        cls_scores: Sequence[Tensor | None],
+        cls_scores: Sequence[Any],
         bbox_preds: Sequence[Tensor],
         gt_bboxes: list[Tensor],
         img_metas: list[ImgMeta],
@@ -240,17 +246,17 @@ class StageCascadeRPNHead(RPNHead):
             gt_bboxes_ignore: N times (G', 4), or None.
         """
         bbox_preds = to_full_precision(bbox_preds)
-        cls_scores = to_full_precision(cls_scores) if self.with_cls else [None] * len(bbox_preds)
-        sizes = [deltas.shape[-2:] for deltas in bbox_preds]
+        scores: Sequence[Any] = to_full_precision(cls_scores) if self.with_cls else [None] * len(bbox_preds)
+        sizes = sizes_of_maps(bbox_preds)
         *targets, num_pos, num_neg = self.get_targets(
             anchor_list, valid_flag_list, gt_bboxes, img_metas, sizes, gt_bboxes_ignore, self.cls_out_channels
         )
         if self.with_cls:
-            cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
+            scores, targets[1] = self.score_maps_for_loss(scores, targets[0], targets[1], img_metas)
         count = num_pos + num_neg if self.sampling else sum(level.numel() for level in targets[0])
         losses_cls, losses_reg = multi_apply(
             self.loss_single,
-            cls_scores,
+            scores,
             bbox_preds,
             [torch.stack(level) for level in zip(*anchor_list)],
             *targets,

@@ -1,13 +1,14 @@
 """CenterNet: objects are peaks of a heat map, with a size and an offset each (https://arxiv.org/abs/1904.07850)."""
 
 from collections.abc import Sequence
+from itertools import repeat
+from typing import cast
 
 import torch
 from mmcv.cnn import bias_init_with_prob, normal_init
 from torch import Tensor, nn
 
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
@@ -87,15 +88,11 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
 
     def init_weights(self) -> None:
         """Classes start at a probability of 0.1; small normal weights for sizes and offsets."""
-        nn.init.constant_(self.heatmap_head[-1].bias, bias_init_with_prob(FIRST_PROBABILITY))
+        nn.init.constant_(cast(Tensor, self.heatmap_head[-1].bias), bias_init_with_prob(FIRST_PROBABILITY))
         for head in (self.wh_head, self.offset_head):
             for layer in head.modules():
                 if isinstance(layer, nn.Conv2d):
                     normal_init(layer, std=0.001)
-
-    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Feature maps (there is one) -> lists of each of the three kinds of :meth:`forward_single`."""
-        return multi_apply(self.forward_single, feats)
 
     def forward_single(self, feat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, in_channel, h, w) -> probabilities of centres (N, K, h, w), sizes and offsets (N, 2, h, w), x first."""
@@ -192,11 +189,9 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
         Returns:
             for each image boxes with scores (k, 5) and labels (k,).
         """
-        maps = [to_full_precision(level)[0] for level in (center_heatmap_preds, wh_preds, offset_preds)]
-        return [
-            self._get_bboxes_single(*(m[i : i + 1] for m in maps), meta, rescale, with_nms)
-            for i, meta in enumerate(img_metas)
-        ]
+        maps = [to_full_precision(level)[0].split(1) for level in (center_heatmap_preds, wh_preds, offset_preds)]
+        images = zip(*maps, img_metas, repeat(rescale), repeat(with_nms))
+        return [self._get_bboxes_single(*image) for image in images]
 
     def _get_bboxes_single(
         self,

@@ -60,7 +60,7 @@ class CentripetalHead(CornerHead):
         self.centripetal_shift_channels = centripetal_shift_channels
         self.guiding_shift_channels = guiding_shift_channels
         self.feat_adaption_conv_kernel = feat_adaption_conv_kernel
-        super().__init__(*args, init_cfg=init_cfg, **kwargs)
+        super().__init__(*args, **dict(init_cfg=init_cfg, **kwargs))
         self.loss_guiding_shift = build_loss(loss_guiding_shift)
         self.loss_centripetal_shift = build_loss(loss_centripetal_shift)
 

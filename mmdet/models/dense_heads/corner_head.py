@@ -257,10 +257,10 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         """:meth:`_get_bboxes_single` of each image; ``pairing``: the maps that tell which corners belong together."""
         of_images = zip(*(level.split(1) for level in to_full_precision(maps)))
         paired = zip(*(level.split(1) for level in to_full_precision(list(pairing.values()))))
-        how = dict(rescale=rescale, with_nms=with_nms)
+        how: dict[str, Any] = dict(rescale=rescale, with_nms=with_nms)
         return [
-            self._get_bboxes_single(*image, meta, **dict(zip(pairing, own)), **how)
-            for image, own, meta in zip(of_images, paired, img_metas)
+            self._get_bboxes_single(tl_heat, br_heat, tl_off, br_off, meta, **dict(zip(pairing, own)), **how)
+            for (tl_heat, br_heat, tl_off, br_off), own, meta in zip(of_images, paired, img_metas)
         ]
 
     def onnx_export(
@@ -326,7 +326,7 @@ class CornerHead(BaseDenseHead, BBoxTestMixin):
         br_emb: Tensor | None = None,
         tl_centripetal_shift: Tensor | None = None,
         br_centripetal_shift: Tensor | None = None,
-        img_meta: ImgMeta | None = None,
+        img_meta: Any = None,
         k: int = 100,
         kernel: int = 3,
         distance_threshold: float = 0.5,

@@ -10,8 +10,11 @@ from mmdet.core.targets import Targets, matched_objects
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.rpn_head import RPNHead
 
+# what the mixin comes before is known to the classes below alone
+Mixed: Any = object
 
-class HeadWithWeightPerImage:
+
+class HeadWithWeightPerImage(Mixed):
     """Mixin that turns weights of images on for heads derived from ``AnchorHead``, also for targets of single images.
 
     ``class MyHead(HeadWithWeightPerImage, RetinaHead)``. The weight w of an image scales its label and box weights

@@ -21,6 +21,7 @@ from mmdet.models.dense_heads.functional.rows import (
     rows_of_images,
     rows_of_level,
     sample_counts,
+    sizes_of_maps,
     to_full_precision,
 )
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower
@@ -206,7 +207,7 @@ class DDODHead(AnchorHead):
             gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, bbox_preds, iou_preds = map(to_full_precision, (cls_scores, bbox_preds, iou_preds))
-        sizes = [level.shape[-2:] for level in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
         inputs = self.process_predictions_and_anchors(
             anchors, flags, cls_scores, bbox_preds, img_metas, gt_bboxes_ignore
@@ -255,11 +256,11 @@ class DDODHead(AnchorHead):
 
     def get_cls_targets(self, *args: Any, **kwargs: Any) -> tuple:
         """Targets of the classes; see :meth:`_get_targets`."""
-        return self._get_targets(*args, is_cls_assigner=True, **kwargs)
+        return self._get_targets(*args, **dict(is_cls_assigner=True, **kwargs))
 
     def get_reg_targets(self, *args: Any, **kwargs: Any) -> tuple:
         """Targets of the boxes; see :meth:`_get_targets`."""
-        return self._get_targets(*args, is_cls_assigner=False, **kwargs)
+        return self._get_targets(*args, **dict(is_cls_assigner=False, **kwargs))
 
     def _get_targets(
         self,

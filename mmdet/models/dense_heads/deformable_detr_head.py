@@ -5,7 +5,7 @@ N: images; Q: queries; S: cells of all maps; K: classes. Boxes are centre x, cen
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmcv.cnn import bias_init_with_prob
@@ -45,7 +45,7 @@ class DeformableDETRHead(DETRHead):
         self.as_two_stage = as_two_stage
         if as_two_stage and transformer is not None:
             transformer = {**transformer, 'as_two_stage': True}
-        super().__init__(*args, transformer=transformer, **kwargs)
+        super().__init__(*args, **dict(transformer=transformer, **kwargs))
         if as_two_stage and not with_box_refine:
             raise ValueError(f'{type(self).__name__}: as_two_stage=True needs with_box_refine=True')
 
@@ -71,12 +71,13 @@ class DeformableDETRHead(DETRHead):
         super().init_weights()
         if self.loss_cls.use_sigmoid:
             for layer in self.cls_branches:
-                nn.init.constant_(layer.bias, bias_init_with_prob(0.01))
-        for branch in self.reg_branches:
-            nn.init.zeros_(branch[-1].weight)
-            nn.init.zeros_(branch[-1].bias)
+                nn.init.constant_(cast(Tensor, layer.bias), bias_init_with_prob(0.01))
+        last: list[Any] = [cast(nn.Sequential, branch)[-1] for branch in self.reg_branches]
+        for layer in last:
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
         if not self.as_two_stage:  # there a box has the size of its proposal
-            nn.init.constant_(self.reg_branches[0][-1].bias.data[2:], -2.0)
+            nn.init.constant_(last[0].bias.data[2:], -2.0)
 
     def forward(
         self, mlvl_feats: Sequence[Tensor], img_metas: list[ImgMeta]
@@ -132,11 +133,11 @@ class DeformableDETRHead(DETRHead):
         losses = self._loss_of_layers(
             all_cls_scores, all_bbox_preds, gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore
         )
-        if enc_cls_scores is not None:
+        if enc_cls_scores is not None and enc_bbox_preds is not None:
             objects = [torch.zeros_like(labels) for labels in gt_labels_list]
             truth = (gt_bboxes_list, objects, img_metas, gt_bboxes_ignore)
             # a method that users wrote for mmdetection 2.x does not ask
-            asked = dict(class_wise=False) if names_parameter(self.loss_single, 'class_wise') else {}
+            asked: dict[str, Any] = dict(class_wise=False) if names_parameter(self.loss_single, 'class_wise') else {}
             values = self.loss_single(enc_cls_scores, enc_bbox_preds, *truth, **asked)
             losses.update(zip(('enc_loss_cls', 'enc_loss_bbox', 'enc_loss_iou'), values))
         return losses

@@ -1,7 +1,7 @@
 """Testing of dense heads, with and without augmentation."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,10 +15,14 @@ from mmdet.utils.running.device_copy import tensor_like
 
 
 class BBoxTestMixin:
-    """The test calls of a dense head; the head gives ``forward``, ``get_bboxes`` and ``test_cfg``.
+    """The test calls of a dense head, which has what is declared here.
 
     In augmented tests ``feats`` and ``img_metas`` are lists over the augmented versions of the batch.
     """
+
+    test_cfg: Any
+    get_bboxes: Callable[..., Any]
+    __call__: Callable[..., Any]
 
     def simple_test_bboxes(
         self, feats: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
@@ -68,13 +72,13 @@ class BBoxTestMixin:
         ]
         bboxes, scores, labels = zip(*(version[:3] for version in raw))
         bboxes, scores = self.merge_aug_bboxes(list(bboxes), list(scores), img_metas)
-        labels = torch.cat(labels)
-        dets, keep = batched_nms(bboxes, scores, labels, self.test_cfg.nms)
-        dets, labels = dets[: self.test_cfg.max_per_img], labels[keep][: self.test_cfg.max_per_img]
+        classes = torch.cat(labels)
+        dets, keep = batched_nms(bboxes, scores, classes, self.test_cfg.nms)
+        dets, classes = dets[: self.test_cfg.max_per_img], classes[keep][: self.test_cfg.max_per_img]
         if not rescale:
             scale = tensor_like(img_metas[0][0]['scale_factor'], dets)
             dets = torch.cat([dets[:, :4] * scale, dets[:, 4:]], 1)
-        return [(dets, labels)]
+        return [(dets, classes)]
 
     def aug_test(
         self, feats: Sequence[Sequence[Tensor]], img_metas: list[list[ImgMeta]], rescale: bool = False

@@ -5,7 +5,7 @@ as fractions of the image.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmcv.cnn import build_activation_layer
@@ -54,7 +54,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
 
     Raises:
         TypeError: an argument has another name.
-        ValueError: ``init_cfg`` is given, or the encoding has another number of features.
+        ValueError: ``init_cfg`` is given, there is no ``transformer``, or the encoding has another number of features.
     """
 
     _version = 2
@@ -98,11 +98,13 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
             self.assigner = build_assigner(self.train_cfg.assigner)
             self.sampler = sampler_or_all(self, self.train_cfg.get('sampler'))
         self.cls_out_channels = num_classes if self.loss_cls.use_sigmoid else num_classes + 1
+        if transformer is None:
+            raise ValueError(f'{type(self).__name__} needs the config of a transformer')
         self.act_cfg = transformer.get('act_cfg', detr.RELU)
         self.activate = build_activation_layer(self.act_cfg)
         self.positional_encoding = build_positional_encoding(positional_encoding)
-        self.transformer = build_transformer(transformer)
-        self.embed_dims = self.transformer.embed_dims
+        self.transformer: Any = build_transformer(transformer)
+        self.embed_dims = cast(int, self.transformer.embed_dims)
         detr.check_num_feats(positional_encoding['num_feats'], self.embed_dims)
         self._init_layers()
 
@@ -161,7 +163,8 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         """
         if proposal_cfg is not None:
             raise ValueError(f'{type(self).__name__} makes no proposals; proposal_cfg must be None')
-        return self.loss(*self(x, img_metas), gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        truth: Any = (gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        return self.loss(*self(x, img_metas), *truth)
 
     def loss(
         self,
@@ -213,13 +216,13 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         *targets, num_pos, num_neg = self.get_targets(
             list(cls_scores), list(bbox_preds), gt_bboxes_list, gt_labels_list, img_metas, gt_bboxes_ignore_list
         )
-        targets = Targets(*map(torch.stack, targets))  # (N, Q, ...)
-        found = targets.labels, gt_bboxes_list, gt_labels_list
+        batch = Targets(*map(torch.stack, targets))  # (N, Q, ...)
+        found = batch.labels, gt_bboxes_list, gt_labels_list
         labels, label_weights, bbox_targets, bbox_weights = self.weigh(
-            targets,
+            batch,
             img_metas,
             lambda i: greatest_overlaps(self._boxes_in_px(bbox_preds[i].detach(), img_metas[i]), gt_bboxes_list[i]),
-            objects=lambda: objects_of_boxes(self._target_boxes(targets, img_metas), *found),
+            objects=lambda: objects_of_boxes(self._target_boxes(batch, img_metas), *found),
         )
         cls_scores, label_weights = self.scores_for_loss(cls_scores, labels, label_weights, img_metas, class_wise)
         # queries without object are many; where each counts less, so it does in the divisor
@@ -331,7 +334,8 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         self, feats: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image; see :meth:`get_bboxes`."""
-        return self.get_bboxes(*self(feats, img_metas), img_metas, rescale=rescale)
+        of_images: Any = (img_metas, rescale)
+        return self.get_bboxes(*self(feats, img_metas), *of_images)
 
     def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> list[Tensor]:
         """The boxes of :meth:`simple_test_bboxes` as proposals of a second stage: (k, 5) with scores, best first."""

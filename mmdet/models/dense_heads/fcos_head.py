@@ -12,7 +12,7 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import IOU_LOSS, AnchorFreeHead, numbers_of_objects
-from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
+from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, sizes_of_maps, to_full_precision
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, FOCAL_LOSS, GROUP_NORM, rare_classes
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -165,7 +165,7 @@ class FCOSHead(AnchorFreeHead):
             gt_bboxes_ignore: not used.
         """
         cls_scores, bbox_preds, centernesses = map(to_full_precision, (cls_scores, bbox_preds, centernesses))
-        sizes = [scores.shape[-2:] for scores in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         labels, bbox_targets = (torch.cat(levels) for levels in self.get_targets(points, gt_bboxes, gt_labels))
 
@@ -183,11 +183,11 @@ class FCOSHead(AnchorFreeHead):
         # of targets before they are weighed: neither divisor may depend on the images' weights
         centres = self.centerness_target(bbox_targets[pos])
         box_weights = targets.bbox_weights[pos, 0]
-        points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
+        pos_points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
         loss_cls = self.loss_cls(scores, labels, label_weights, avg_factor=num_pos)
         loss_bbox = self.loss_bbox(
-            self.bbox_coder.decode(points, distances[pos]),
-            self.bbox_coder.decode(points, bbox_targets[pos]),
+            self.bbox_coder.decode(pos_points, distances[pos]),
+            self.bbox_coder.decode(pos_points, bbox_targets[pos]),
             weight=centres * box_weights,
             # the weights' own sum, so that the loss is a weighted mean
             avg_factor=reduce_mean(centres.sum().detach()).clamp(min=MIN_CENTERNESS_SUM),

@@ -15,7 +15,7 @@ from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead, numbers_of_objects
 from mmdet.models.dense_heads.functional.guided.feature_adaption import FeatureAdaption
 from mmdet.models.dense_heads.functional.guided.guided_targets import last_object
-from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, to_full_precision
+from mmdet.models.dense_heads.functional.rows import positive_rows, rows_of_level, sizes_of_maps, to_full_precision
 from mmdet.models.dense_heads.functional.towers import rare_classes
 
 # Default arguments, never written to.
@@ -151,7 +151,7 @@ class FoveaHead(AnchorFreeHead):
             gt_bboxes_ignore: not used.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        sizes = [scores.shape[-2:] for scores in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         labels, targets = self.get_targets(gt_bbox_list, gt_label_list, sizes, points)
 
@@ -197,10 +197,13 @@ class FoveaHead(AnchorFreeHead):
         self,
         gt_bboxes_raw: Tensor,
         gt_labels_raw: Tensor,
-        featmap_size_list: Sequence[tuple[int, int]] | None = None,
-        point_list: list[Tensor] | None = None,
+        featmap_size_list: Any = None,
+        point_list: Any = None,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Labels, L times (H * W,), and log distances, L times (H * W, 4), of one image; see :meth:`get_targets`."""
+        """Labels, L times (H * W,), and log distances, L times (H * W, 4), of one image; see :meth:`get_targets`.
+
+        ``featmap_size_list`` (h, w of each level) and ``point_list`` must be given.
+        """
         order = smallest_last(gt_bboxes_raw)  # where middles overlap, the smaller object decides
         gts, labels = gt_bboxes_raw[order], gt_labels_raw[order]
         sizes = (gts[:, 2:] - gts[:, :2]).prod(dim=1).sqrt()

@@ -54,7 +54,7 @@ class FSAFHead(RetinaHead):
         init_cfg: dict | list | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, init_cfg=init_cfg or RARE_AND_POSITIVE, **kwargs)
+        super().__init__(*args, **dict(init_cfg=init_cfg or RARE_AND_POSITIVE, **kwargs))
         self.score_threshold = score_threshold
 
     def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,7 +134,7 @@ class FSAFHead(RetinaHead):
         gt_inds = [torch.where(level >= 0, level + first, -1).flatten() for level in gt_inds]
         labels = [level.flatten() for level in targets[0]]
         # what makes FSAF: the predictions themselves say which level learns an object
-        levels = self._best_levels(*losses, gt_inds, int(counts.sum()))
+        levels = self._best_levels(losses[0], losses[1], gt_inds, int(counts.sum()))
         losses_cls, losses_bbox, positive = multi_apply(
             self.reweight_loss_single, *losses, gt_inds, labels, range(len(labels)), min_levels=levels
         )

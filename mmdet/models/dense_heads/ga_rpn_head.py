@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from mmcv import ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -70,7 +71,7 @@ class GARPNHead(GuidedAnchorHead):
         mlvl_masks: list[Tensor],
         img_shape: tuple[int, ...],
         scale_factor: Any,
-        cfg: dict,
+        cfg: ConfigDict,
         rescale: bool = False,
     ) -> Tensor:
         """Proposals of one image: (k, 5) with scores, best first, in pixels of the network's input.
@@ -98,7 +99,7 @@ class GARPNHead(GuidedAnchorHead):
         return proposals[: cfg.max_per_img]
 
     def _candidates_of_level(
-        self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, mask: Tensor, img_shape: tuple, cfg: dict
+        self, cls_score: Tensor, bbox_pred: Tensor, anchors: Tensor, mask: Tensor, img_shape: tuple, cfg: ConfigDict
     ) -> tuple[Tensor, Tensor]:
         """Boxes (k, 4) and scores (k,) of one level."""
         logits, deltas = flatten_map(cls_score, self.cls_out_channels)[mask], flatten_map(bbox_pred, 4)[mask]

@@ -1,7 +1,7 @@
 """Generalised focal loss: scores that are qualities, and sides that are distributions (arXiv:2006.04388)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmcv.cnn import Scale
@@ -41,7 +41,7 @@ class Integral(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the four sides, (..., 4 * (reg_max + 1)) with n rows in all -> means (n, 4)."""
         probabilities = x.reshape(-1, self.reg_max + 1).softmax(dim=1)
-        return functional.linear(probabilities, self.project.to(x)[None]).reshape(-1, 4)
+        return functional.linear(probabilities, cast(Tensor, self.project).to(x)[None]).reshape(-1, 4)
 
 
 @HEADS.register_module()
@@ -222,7 +222,7 @@ class GFLHead(AnchorHead):
         return self.bbox_coder.decode(self.anchor_center(priors), distances, max_shape=max_shape)
 
     # the assigner looks at the levels one by one, as in ATSS
-    get_targets = ATSSHead.get_targets
+    get_targets: Any = ATSSHead.get_targets
     _get_target_single = ATSSHead._get_target_single
-    _get_targets_single = ATSSHead._get_targets_single
+    _get_targets_single: Any = ATSSHead._get_targets_single
     get_num_level_anchors_inside = ATSSHead.get_num_level_anchors_inside

@@ -6,30 +6,29 @@ of a guided anchor is one of the boxes that a usual anchor generator puts at its
 """
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
+from mmcv import ConfigDict
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.post_processing.bbox_nms import multiclass_nms
-from mmdet.core.targets import Targets
-from mmdet.core.utils.misc import multi_apply
+from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_head import CLASS_LOSS, AnchorHead
-from mmdet.models.dense_heads.functional.decoding import best_boxes
+from mmdet.models.dense_heads.functional.decoding import best_boxes, suppressed
 from mmdet.models.dense_heads.functional.guided import guided_anchors, guided_targets
 from mmdet.models.dense_heads.functional.guided.feature_adaption import FeatureAdaption
 from mmdet.models.dense_heads.functional.matching import sampler_or_all
-from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level, to_full_precision
+from mmdet.models.dense_heads.functional.rows import flatten_map, sizes_of_maps, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import MaskedConv2d
-from mmdet.utils.running.device_copy import tensor_like
 
 # Default arguments; every builder copies them.
 SHAPE_LOSS = dict(type='BoundedIoULoss', beta=0.2, loss_weight=1.0)
@@ -86,19 +85,8 @@ class GuidedAnchorHead(AnchorHead):
     ) -> None:
         self.deform_groups = deform_groups
         self.loc_filter_thr = loc_filter_thr
-        super().__init__(
-            num_classes,
-            in_channels,
-            feat_channels,
-            square_anchor_generator,
-            bbox_coder,
-            reg_decoded_bbox,
-            loss_cls,
-            loss_bbox,
-            train_cfg,
-            test_cfg,
-            init_cfg,
-        )
+        layers = (num_classes, in_channels, feat_channels, square_anchor_generator, bbox_coder, reg_decoded_bbox)
+        super().__init__(*layers, loss_cls, loss_bbox, train_cfg, test_cfg, init_cfg)
         self.approx_anchor_generator = build_prior_generator(approx_anchor_generator)
         self.square_anchor_generator = self.prior_generator
         self.approxs_per_octave = self.approx_anchor_generator.num_base_priors[0]
@@ -135,10 +123,6 @@ class GuidedAnchorHead(AnchorHead):
         mask = self.location_mask(loc_pred)  # in training everywhere, so that no place is without a gradient
         return self.conv_cls(x, mask), self.conv_reg(x, mask), shape_pred, loc_pred
 
-    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """L feature maps -> L maps of each of the four kinds of :meth:`forward_single`."""
-        return multi_apply(self.forward_single, feats)
-
     def get_sampled_approxs(
         self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: str | torch.device = 'cuda'
     ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
@@ -161,14 +145,10 @@ class GuidedAnchorHead(AnchorHead):
         tensors are made.
         """
         squares = self.square_anchor_generator.grid_priors(featmap_sizes, device=device)
-
-        def of_level(squares: Tensor, shape_pred: Tensor, loc_pred: Tensor, *rows: Tensor) -> tuple[Tensor, Tensor]:
-            return self._get_guided_anchors_single(squares, shape_pred, loc_pred, use_loc_filter, *rows)
-
+        of_level = partial(self._get_guided_anchors_single, use_loc_filter=use_loc_filter)
         threshold = self.loc_filter_thr if use_loc_filter else None
-        return guided_anchors.anchors_of_batch(
-            of_level, squares, shape_preds, loc_preds, self.num_base_priors, threshold
-        )
+        levels = (of_level, squares, shape_preds, loc_preds)
+        return guided_anchors.anchors_of_batch(*levels, self.num_base_priors, threshold)
 
     def _get_guided_anchors_single(
         self,
@@ -183,9 +163,8 @@ class GuidedAnchorHead(AnchorHead):
         ``rows`` (k,) are those of the mask where they are known.
         """
         threshold = self.loc_filter_thr if use_loc_filter else None
-        return guided_anchors.anchors_of_level(
-            self.anchor_coder, squares, shape_pred, loc_pred, self.num_base_priors, threshold, rows
-        )
+        level = (self.anchor_coder, squares, shape_pred, loc_pred)
+        return guided_anchors.anchors_of_level(*level, self.num_base_priors, threshold, rows)
 
     def ga_loc_targets(
         self,
@@ -193,37 +172,15 @@ class GuidedAnchorHead(AnchorHead):
         featmap_sizes: Sequence[tuple[int, int]],
         img_metas: list[ImgMeta] | None = None,
     ) -> tuple[list[Tensor], list[Tensor], float]:
-        """Where anchors should be; see :func:`guided_targets.location_targets_of_batch`."""
+        """Where anchors should be, weighed as the images say; see :func:`guided_targets.location_targets_of_batch`."""
         targets, weights, divisor = guided_targets.location_targets_of_batch(
-            [self._ga_loc_target_single(gts, featmap_sizes) for gts in gt_bboxes_list]
+            gt_bboxes_list, featmap_sizes, self.approx_anchor_generator, self.train_cfg
         )
-        return targets, [self._weigh_locations(*level, img_metas) for level in zip(targets, weights)], divisor
-
-    def _weigh_locations(self, targets: Tensor, weights: Tensor, img_metas: list[ImgMeta] | None) -> Tensor:
-        """Weights (N, 1, H, W) of one level's location targets (N, 1, H, W), as the images say.
-
-        Places without an object are negatives that no sampler has left out. They have no box, so that the policy that
-        looks at overlaps leaves them as they are.
-        """
-        labels = torch.where(targets.flatten(1) > 0, 0, self.num_classes)
-        rows = Targets(labels, weights.flatten(1), *[weights.flatten(1)[..., None]] * 2)
-        whole = labels.new_full(labels.shape[1:], float('inf'), dtype=weights.dtype)
-        weighed = self.weigh(rows, img_metas, lambda _: whole, sampled=False)
-        return weighed.label_weights.view_as(weights)
-
-    def _ga_loc_target_single(
-        self, gt_bboxes: Tensor, featmap_sizes: Sequence[tuple[int, int]]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Location targets and their weights of one image: L maps (H, W) each."""
-        strides = [min(stride) for stride in self.approx_anchor_generator.strides]
-        return guided_targets.location_targets(
-            gt_bboxes,
-            featmap_sizes,
-            strides,
-            self.approx_anchor_generator.octave_base_scale * strides[0],
-            self.train_cfg.center_ratio,
-            self.train_cfg.ignore_ratio,
-        )
+        for i, level in enumerate(weights):
+            rows = guided_targets.location_rows(targets[i], level, self.num_classes)
+            weighed = self.weigh(rows, img_metas, guided_targets.overlaps_of_places(level), sampled=False)
+            weights[i] = weighed.label_weights.view_as(level)
+        return targets, weights, divisor
 
     def _ga_shape_target_single(
         self,
@@ -251,10 +208,10 @@ class GuidedAnchorHead(AnchorHead):
         unmap_outputs: bool = True,
     ) -> tuple:
         """Shape targets of a batch, by level; see :func:`guided_targets.shape_targets_of_batch`."""
-        anchors = (approx_list, inside_flag_list, square_list)
-        images = (gt_bboxes_list, img_metas, gt_bboxes_ignore_list)
-        of_batch = guided_targets.shape_targets_of_batch
-        squares, gts, weights, *counts = of_batch(self._ga_shape_target_single, *anchors, *images, unmap_outputs)
+        batch = (approx_list, inside_flag_list, square_list, gt_bboxes_list, img_metas, gt_bboxes_ignore_list)
+        squares, gts, weights, *counts = guided_targets.shape_targets_of_batch(
+            self._ga_shape_target_single, *batch, unmap_outputs
+        )
         of_images = self.image_weights(img_metas, weights[0].device)
         if of_images is not None:
             weights = [level * of_images[:, None, None] for level in weights]
@@ -269,15 +226,8 @@ class GuidedAnchorHead(AnchorHead):
         anchor_total_num: float,
     ) -> Tensor:
         """Shape loss of one level: (N, A * 2, H, W), three times (N, H * W * A, 4), and the divisor."""
-        squares, gts, weights = (part.reshape(-1, 4) for part in (bbox_anchors, bbox_gts, anchor_weights))
-        rows = (weights[:, 0] > 0).nonzero().squeeze(1)
-        shapes = rows_of_level(shape_pred, 2)[rows]
-        return self.loss_shape(
-            guided_anchors.shape_squares(self.anchor_coder, squares[rows], shapes),
-            gts[rows],
-            weights[rows],
-            avg_factor=anchor_total_num,
-        )
+        level = (shape_pred, bbox_anchors, bbox_gts, anchor_weights)
+        return self.loss_shape(*guided_anchors.shaped_rows(self.anchor_coder, *level), avg_factor=anchor_total_num)
 
     def loss_loc_single(
         self, loc_pred: Tensor, loc_target: Tensor, loc_weight: Tensor, loc_avg_factor: float
@@ -287,12 +237,8 @@ class GuidedAnchorHead(AnchorHead):
         The focal loss takes the target for a class, so that 0 is a place and 1 is none: mmdetection 2.x has it so, and
         the published weights were trained with it. It is kept for their numbers' sake.
         """
-        return self.loss_loc(
-            loc_pred.reshape(-1, 1),
-            loc_target.reshape(-1).long(),
-            loc_weight.reshape(-1),
-            avg_factor=loc_avg_factor,
-        )
+        target, weight = loc_target.reshape(-1).long(), loc_weight.reshape(-1)
+        return self.loss_loc(loc_pred.reshape(-1, 1), target, weight, avg_factor=loc_avg_factor)
 
     def loss(
         self,
@@ -319,7 +265,7 @@ class GuidedAnchorHead(AnchorHead):
         """
         maps = (cls_scores, bbox_preds, shape_preds, loc_preds)
         cls_scores, bbox_preds, shape_preds, loc_preds = map(to_full_precision, maps)
-        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
+        sizes, device = sizes_of_maps(cls_scores), cls_scores[0].device
         approxs, inside = self.get_sampled_approxs(sizes, img_metas, device=device)
         squares, anchors, _ = self.get_anchors(sizes, shape_preds, loc_preds, img_metas, device=device)
         *loc_targets, loc_divisor = self.ga_loc_targets(gt_bboxes, sizes, img_metas)
@@ -327,26 +273,16 @@ class GuidedAnchorHead(AnchorHead):
             approxs, inside, squares, gt_bboxes, img_metas, gt_bboxes_ignore
         )
         shape_divisor = num_pos + num_neg if self.ga_sampling else num_pos
-        *targets, num_pos, num_neg = self.get_targets(
-            anchors,
-            inside,
-            gt_bboxes,
-            img_metas,
-            gt_bboxes_ignore_list=gt_bboxes_ignore,
-            gt_labels_list=gt_labels,
-            label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
-        )[:6]
-        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
-        losses_cls, losses_bbox = multi_apply(
-            self.loss_single,
-            cls_scores,
-            bbox_preds,
-            [torch.stack(level) for level in zip(*anchors)],
-            *targets,
-            num_total_samples=num_pos + num_neg if self.sampling else num_pos,
-        )
-        losses_loc = [self.loss_loc_single(*level, loc_divisor) for level in zip(loc_preds, *loc_targets)]
-        losses_shape = [self.loss_shape_single(*level, shape_divisor) for level in zip(shape_preds, *shape_targets)]
+        truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
+        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
+        *targets, num_pos, num_neg = self.get_targets(anchors, inside, *truth, channels)[:6]
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, targets[0], targets[1], img_metas)
+        rows = ([torch.stack(level) for level in zip(*anchors)], *targets)
+        count = num_pos + num_neg if self.sampling else num_pos
+        losses_cls, losses_bbox = multi_apply(self.loss_single, cls_scores, bbox_preds, *rows, num_total_samples=count)
+        losses_loc = [self.loss_loc_single(*level) for level in zip(loc_preds, *loc_targets, repeat(loc_divisor))]
+        levels = zip(shape_preds, *shape_targets, repeat(shape_divisor))
+        losses_shape = [self.loss_shape_single(*level) for level in levels]
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox, loss_shape=losses_shape, loss_loc=losses_loc)
 
     def get_bboxes(
@@ -360,16 +296,13 @@ class GuidedAnchorHead(AnchorHead):
         rescale: bool = False,
     ) -> list:
         """Maps to boxes, image by image; maps as of :meth:`loss`, the rest as of :meth:`BaseDenseHead.get_bboxes`."""
-        maps = (cls_scores, bbox_preds, shape_preds, loc_preds)
-        maps = [[level.detach() for level in to_full_precision(levels)] for levels in maps]
-        sizes = [scores.shape[-2:] for scores in cls_scores]
-        _, anchors, masks = self.get_anchors(
-            sizes, *maps[2:], img_metas, use_loc_filter=not self.training, device=cls_scores[0].device
-        )
+        scores, deltas, shapes, places = map(to_full_precision, (cls_scores, bbox_preds, shape_preds, loc_preds))
+        sizes, device = sizes_of_maps(scores), scores[0].device
+        _, anchors, masks = self.get_anchors(sizes, shapes, places, img_metas, not self.training, device)
         return [
             self._get_bboxes_single(
-                [level[i] for level in maps[0]],
-                [level[i] for level in maps[1]],
+                select_single_mlvl(scores, i),
+                select_single_mlvl(deltas, i),
                 anchors[i],
                 rows_of(masks[i], list(map(len, anchors[i]))),
                 meta['img_shape'],
@@ -388,9 +321,9 @@ class GuidedAnchorHead(AnchorHead):
         mlvl_masks: list[Tensor],
         img_shape: tuple[int, ...],
         scale_factor: Any,
-        cfg: dict,
+        cfg: ConfigDict,
         rescale: bool = False,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """Detections of one image: boxes with scores (k, 5), labels (k,).
 
         Args:
@@ -399,20 +332,15 @@ class GuidedAnchorHead(AnchorHead):
             mlvl_anchors: L times (k, 4).
             mlvl_masks: L times (k,) rows of the anchors, or (H * W * A,) bool with k true ones.
             img_shape: height and width that bound the boxes, pixels.
-            scale_factor: network input / original image, for x1, y1, x2, y2.
+            scale_factor, rescale: see :func:`suppressed`.
             cfg: see the class.
-            rescale: give boxes in pixels of the original image.
         """
+        masked = [
+            (flatten_map(scores, self.cls_out_channels)[mask], flatten_map(deltas, 4)[mask])
+            for scores, deltas, mask in zip(cls_scores, bbox_preds, mlvl_masks)
+        ]
         levels = (
-            (
-                self._class_scores(flatten_map(scores, self.cls_out_channels)[mask]),
-                flatten_map(deltas, 4)[mask],
-                anchors,
-            )
-            for scores, deltas, anchors, mask in zip(cls_scores, bbox_preds, mlvl_anchors, mlvl_masks)
+            (self._class_scores(logits), deltas, anchors) for (logits, deltas), anchors in zip(masked, mlvl_anchors)
         )
         scores, boxes = best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
-        if rescale:
-            boxes = boxes / tensor_like(scale_factor, boxes)
-        # multiclass_nms wants a last column for the background
-        return multiclass_nms(boxes, functional.pad(scores, (0, 1)), cfg.score_thr, cfg.nms, cfg.max_per_img)
+        return suppressed(boxes, scores, scale_factor, cfg, rescale)

@@ -55,11 +55,12 @@ class LADHead(PAAHead):
             label_assignment_results: what :meth:`get_label_assignment` of the teacher gave; None: the head assigns
                 by its own predictions.
         """
-        maps = [to_full_precision(level) for level in (cls_scores, bbox_preds, iou_preds)]
+        scores, deltas, ious = map(to_full_precision, (cls_scores, bbox_preds, iou_preds))
         if label_assignment_results is None:
             truth = (gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
-            label_assignment_results = self.get_label_assignment(*maps, *truth)
-        return self.loss_of_targets(*maps, *label_assignment_results, gt_bboxes, img_metas)
+            label_assignment_results = self.get_label_assignment(scores, deltas, ious, *truth)
+        anchors, targets = label_assignment_results
+        return self.loss_of_targets(scores, deltas, ious, anchors, targets, gt_bboxes, img_metas)
 
     def _box_loss(self, boxes: Tensor, wanted: Tensor, ious: Tensor, weights: Tensor, num_pos: Tensor) -> Tensor:
         """As of :class:`PAAHead`, but that all positives count alike."""
@@ -76,4 +77,6 @@ class LADHead(PAAHead):
         **kwargs: Any,
     ) -> dict[str, Tensor]:
         """Losses of a batch, from its L feature maps; see :meth:`loss`."""
-        return self.loss(*self(x), gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore, label_assignment_results)
+        scores, deltas, ious = self(x)
+        truth: Any = (gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore, label_assignment_results)
+        return self.loss(scores, deltas, ious, *truth)

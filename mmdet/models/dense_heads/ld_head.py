@@ -45,7 +45,8 @@ class LDHead(GFLHead):
     ) -> dict | tuple[dict, list]:
         """As of :class:`BaseDenseHead`; ``out_teacher`` is what the teacher's head gave for the same images."""
         outs = self(x)
-        losses = self.loss(*outs, gt_bboxes, gt_labels, out_teacher[1], img_metas, gt_bboxes_ignore)
+        truth: Any = (gt_bboxes, gt_labels, out_teacher[1], img_metas, gt_bboxes_ignore)
+        losses = self.loss(*outs, *truth)
         if proposal_cfg is None:
             return losses
         return losses, self._training_proposals(outs, img_metas, proposal_cfg)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.functional.masks.query_masks import hidden_cells
+from mmdet.models.dense_heads.functional.rows import sizes_of_maps
 from mmdet.models.dense_heads.maskformer_head import MaskFormerHead
 from mmdet.models.utils.point_sample import get_uncertain_point_coords_with_randomness, point_sample
 from mmdet.utils.registry import refuse_unused
@@ -55,9 +56,9 @@ class Mask2FormerHead(MaskFormerHead):
         enforce_decoder_input_project: bool = False,
         transformer_decoder: dict | None = None,
         positional_encoding: dict | None = None,
-        loss_cls: dict | None = None,
-        loss_mask: dict | None = None,
-        loss_dice: dict | None = None,
+        loss_cls: Any = None,
+        loss_mask: Any = None,
+        loss_dice: Any = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -165,7 +166,7 @@ class Mask2FormerHead(MaskFormerHead):
         """
         mask_features, maps = self.pixel_decoder(feats)
         maps = maps[: self.num_transformer_feat_level]
-        shapes = [feat.shape[-2:] for feat in maps]
+        shapes = sizes_of_maps(maps)
         cells = [  # (h * w, N, C) each
             proj(feat).flatten(2).permute(2, 0, 1) + embed
             for proj, feat, embed in zip(self.decoder_input_projs, maps, self.level_embed.weight)

@@ -6,6 +6,7 @@ size of predicted masks; (H, W): of the padded batch.
 """
 
 from collections.abc import Sequence
+from itertools import repeat, starmap
 from typing import Any
 
 import torch
@@ -36,6 +37,8 @@ LOSS_CLS = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, cla
 LOSS_MASK = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=20.0)
 LOSS_DICE = dict(type='DiceLoss', use_sigmoid=True, activate=True, naive_dice=True, loss_weight=1.0)
 NAMES = ('loss_cls', 'loss_mask', 'loss_dice')
+
+Layers = Tensor | Sequence[Tensor]  # stacked, or one after another
 
 
 @HEADS.register_module()
@@ -80,10 +83,10 @@ class MaskFormerHead(BaseDenseHead):
         num_things_classes: int = 80,
         num_stuff_classes: int = 53,
         num_queries: int = 100,
-        pixel_decoder: dict | None = None,
+        pixel_decoder: Any = None,
         enforce_decoder_input_project: bool = False,
         transformer_decoder: dict | None = None,
-        positional_encoding: dict | None = None,
+        positional_encoding: Any = None,
         loss_cls: dict = LOSS_CLS,
         loss_mask: dict = LOSS_MASK,
         loss_dice: dict = LOSS_DICE,
@@ -151,7 +154,7 @@ class MaskFormerHead(BaseDenseHead):
         self,
         gt_labels_list: list[Tensor],
         gt_masks_list: list,
-        gt_semantic_segs: Sequence[Tensor] | None,
+        gt_semantic_segs: Layers | None,
         img_metas: list[ImgMeta],
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Labels N times (G,) and masks N times (G, H, W), 0 and 1, of objects and of stuff.
@@ -239,9 +242,9 @@ class MaskFormerHead(BaseDenseHead):
         Returns:
             ``loss_cls``, ``loss_mask`` and ``loss_dice`` of the last layer, ``d0.loss_cls`` ... of those before it.
         """
-        truth = gt_labels_list, gt_masks_list, img_metas
-        layers = zip(to_full_precision(all_cls_scores), to_full_precision(all_mask_preds))
-        return losses_by_layer((self.loss_single(*layer, *truth) for layer in layers), NAMES)
+        truth = map(repeat, (gt_labels_list, gt_masks_list, img_metas))
+        layers = zip(to_full_precision(all_cls_scores), to_full_precision(all_mask_preds), *truth)
+        return losses_by_layer(starmap(self.loss_single, layers), NAMES)
 
     def loss_single(
         self,
@@ -253,7 +256,7 @@ class MaskFormerHead(BaseDenseHead):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Losses of one layer: of classes, of pixels, of whole masks; arguments as of :meth:`loss`."""
         labels, label_weights, mask_targets, mask_weights, num_pos, _ = self.get_targets(
-            cls_scores, mask_preds, gt_labels_list, gt_masks_list, img_metas
+            list(cls_scores), list(mask_preds), gt_labels_list, gt_masks_list, img_metas
         )
         matched = torch.stack(mask_weights)[..., None]  # (N, Q, 1): a mask weighs as one number
         targets = self.weigh(
@@ -280,7 +283,7 @@ class MaskFormerHead(BaseDenseHead):
         divisor = tensor_like(self.class_weight, scores)[labels].sum()
         return self.loss_cls(scores.flatten(0, 1), labels, weights.flatten(), avg_factor=divisor)
 
-    def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def forward(self, feats: Sequence[Tensor], img_metas: list[ImgMeta]) -> tuple[Layers, Layers]:
         """Predictions of all layers of the decoder.
 
         Args:
@@ -329,7 +332,8 @@ class MaskFormerHead(BaseDenseHead):
         """
         check_no_ignored(gt_bboxes_ignore, type(self).__name__)
         truth = self.preprocess_gt(gt_labels, gt_masks, gt_semantic_seg, img_metas)
-        return self.loss(*self(feats, img_metas), *truth, img_metas)
+        scores, masks = self(feats, img_metas)
+        return self.loss(scores, masks, *truth, img_metas=img_metas)
 
     def simple_test(self, feats: Sequence[Tensor], img_metas: list[ImgMeta], **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Predictions of the last layer, for ``MaskFormerFusionHead``.

@@ -33,7 +33,7 @@ class NASFCOSHead(FCOSHead):
     """
 
     def __init__(self, *args: Any, init_cfg: dict | list | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, init_cfg=list(XAVIER) if init_cfg is None else init_cfg, **kwargs)
+        super().__init__(*args, **dict(init_cfg=list(XAVIER) if init_cfg is None else init_cfg, **kwargs))
 
     def _init_layers(self) -> None:
         deformable = dict(type='DCNv2', kernel_size=3, use_bias=True, deform_groups=2, padding=1)

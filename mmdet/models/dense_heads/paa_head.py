@@ -5,6 +5,7 @@ from itertools import accumulate
 from typing import Any
 
 import torch
+from mmcv import ConfigDict
 from torch import Tensor
 
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
@@ -19,7 +20,13 @@ from mmdet.models.dense_heads.functional.assignment.candidates import chosen_can
 from mmdet.models.dense_heads.functional.assignment.gaussian_mixture import COVARIANCE_TYPES
 from mmdet.models.dense_heads.functional.box_voting import vote
 from mmdet.models.dense_heads.functional.decoding import best_boxes
-from mmdet.models.dense_heads.functional.rows import flatten_map, positive_rows, rows_of_images, to_full_precision
+from mmdet.models.dense_heads.functional.rows import (
+    flatten_map,
+    positive_rows,
+    rows_of_images,
+    sizes_of_maps,
+    to_full_precision,
+)
 from mmdet.models.losses.iou_loss import aligned_iou
 from mmdet.models.utils.settings import as_config
 from mmdet.utils.running.device_copy import tensor_like, to_device
@@ -86,9 +93,9 @@ class PAAHead(ATSSHead):
             iou_preds: L maps (N, A, H, W).
             gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
-        maps = [to_full_precision(level) for level in (cls_scores, bbox_preds, iou_preds)]
-        anchors, targets = self.choose_targets(*maps[:2], gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
-        return self.loss_of_targets(*maps, anchors, targets, gt_bboxes, img_metas)
+        scores, deltas, ious = map(to_full_precision, (cls_scores, bbox_preds, iou_preds))
+        anchors, targets = self.choose_targets(scores, deltas, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        return self.loss_of_targets(scores, deltas, ious, anchors, targets, gt_bboxes, img_metas)
 
     def choose_targets(
         self,
@@ -100,7 +107,7 @@ class PAAHead(ATSSHead):
         gt_bboxes_ignore: list[Tensor] | None,
     ) -> tuple[Tensor, Targets]:
         """Anchors (R, 4) and targets (N, R, ...) of a batch, not weighed; arguments as of :meth:`loss`."""
-        sizes = [level.shape[-2:] for level in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
         labels, label_weights, bbox_targets, bbox_weights, pos_inds, gt_inds = self.get_targets(
             anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
@@ -217,9 +224,8 @@ class PAAHead(ATSSHead):
         ends = to_device(list(accumulate(map(len, anchors))), torch.long, pos_inds.device)
         sizes = torch.searchsorted(pos_inds, ends).diff(prepend=ends.new_zeros(1))
         # one copy to the host for both
-        *sizes, num_gts = torch.cat([sizes, pos_gt_inds.max()[None] + 1]).tolist()
-        options = (sizes, num_gts, self.topk, self.covariance_type)
-        rejected = ~chosen_candidates(pos_losses, pos_gt_inds, *options)
+        *counts, num_gts = torch.cat([sizes, pos_gt_inds.max()[None] + 1]).tolist()
+        rejected = ~chosen_candidates(pos_losses, pos_gt_inds, counts, num_gts, self.topk, self.covariance_type)
         label, bbox_weight = label.clone(), bbox_weight.clone()
         label[pos_inds] = label[pos_inds].masked_fill(rejected, self.num_classes)
         bbox_weight[pos_inds] = bbox_weight[pos_inds].masked_fill(rejected[:, None], 0)
@@ -276,7 +282,7 @@ class PAAHead(ATSSHead):
         return (*targets, positives, [result.pos_assigned_gt_inds for result in sampled])
 
     # all levels at once, as in AnchorHead
-    _get_targets_single = AnchorHead._get_targets_single
+    _get_targets_single: Any = AnchorHead._get_targets_single
 
     def _get_bboxes_single(
         self,
@@ -308,7 +314,7 @@ class PAAHead(ATSSHead):
         mlvl_scores: list[Tensor],
         mlvl_bboxes: list[Tensor],
         scale_factor: Any,
-        cfg: dict,
+        cfg: ConfigDict,
         rescale: bool = False,
         with_nms: bool = True,
         mlvl_score_factors: list[Tensor] | None = None,

@@ -41,7 +41,7 @@ class PISARetinaHead(RetinaHead):
         truth = (gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
         anchors, found = self.targets_of_maps(cls_scores, *truth, return_sampling_results=True)
         *targets, num_pos, num_neg, sampling_results = found[:7]
-        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, targets[0], targets[1], img_metas)
         labels, label_weights, bbox_targets, bbox_weights = (torch.cat(t, dim=1).flatten(0, 1) for t in targets)
         scores, deltas = flatten_batch(cls_scores, self.cls_out_channels), flatten_batch(bbox_preds, 4)
         if self.train_cfg.get('isr') is not None:

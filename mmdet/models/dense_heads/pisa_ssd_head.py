@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.img_meta import ImgMeta
+from mmdet.core.targets import Targets
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.ssd_head import FlatBatch, SSDHead
 from mmdet.models.losses.pisa_loss import carl_loss, isr_p
@@ -35,9 +36,9 @@ class PISASSDHead(SSDHead):
         batch = self._flat_batch(cls_scores, bbox_preds, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
         if self.train_cfg.get('isr') is not None:
             batch = batch._replace(label_weights=batch.label_weights * self._isr_factors(batch))
-        losses = self._losses_of_images(batch)
+        losses: dict[str, list[Tensor] | Tensor] = {**self._losses_of_images(batch)}
         if self.train_cfg.get('carl') is not None:
-            losses |= self._carl_loss(batch)
+            losses.update(self._carl_loss(batch))
         return losses
 
     @torch.no_grad()
@@ -48,7 +49,7 @@ class PISASSDHead(SSDHead):
         factors = isr_p(
             batch.scores.flatten(0, 1),
             batch.deltas.flatten(0, 1),
-            tuple(target.flatten(0, 1) for target in targets),
+            Targets(*(target.flatten(0, 1) for target in targets)),
             batch.anchors.flatten(0, 1),
             batch.sampling_results,
             loss_cls=self.loss_cls,

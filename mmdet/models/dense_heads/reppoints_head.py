@@ -15,17 +15,29 @@ from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.bbox.transforms import clip_boxes
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatter_rows
+from mmdet.core.targets import Targets, objects_of_boxes, scatter_rows, targets_of_sample
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.anchor_free_head import AnchorFreeHead
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.functional.matching import sampler_or_all
-from mmdet.models.dense_heads.functional.points.reppoints import TRANSFORMS, grid_of_bbox, points_to_bbox
-from mmdet.models.dense_heads.functional.points.star_points import kernel_points
-from mmdet.models.dense_heads.functional.rows import output_rows, rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.points.reppoints import (
+    check_transform,
+    first_boxes,
+    grid_of_bbox,
+    points_of_maps,
+    points_to_bbox,
+)
+from mmdet.models.dense_heads.functional.points.star_points import kernel_points, part_of_gradient
+from mmdet.models.dense_heads.functional.rows import (
+    output_rows,
+    rows_of_level,
+    sample_counts,
+    sizes_of_maps,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, rare_classes
 from mmdet.ops import DeformConv2d
-from mmdet.utils.registry import did_you_mean
 
 # Default arguments; every builder copies them.
 INIT_LOSS = dict(type='SmoothL1Loss', beta=1.0 / 9.0, loss_weight=0.5)
@@ -84,11 +96,7 @@ class RepPointsHead(AnchorFreeHead):
         self.dcn_kernel = math.isqrt(num_points)
         if self.dcn_kernel**2 != num_points or self.dcn_kernel % 2 == 0:
             raise ValueError(f'num_points: expected the square of an odd number, got {num_points}')
-        if transform_method not in TRANSFORMS:
-            hint = did_you_mean(transform_method, TRANSFORMS)
-            raise ValueError(
-                f'transform_method: expected one of {", ".join(TRANSFORMS)}, got {transform_method!r}{hint}'
-            )
+        check_transform(transform_method)
         self.num_points = num_points
         self.point_feat_channels = point_feat_channels
         self.use_grid_points = use_grid_points
@@ -127,21 +135,15 @@ class RepPointsHead(AnchorFreeHead):
 
     def points2bbox(self, pts: Tensor, y_first: bool = True) -> Tensor:
         """Point sets (N, 2 * P, ...) -> boxes (N, 4, ...); ``y_first`` says which number of a point comes first."""
-        first, second = pts.unflatten(1, (-1, 2)).unbind(dim=2)
-        ys, xs = (first, second) if y_first else (second, first)
-        stretch = None
-        if self.transform_method == 'moment':
-            fixed = self.moment_transfer.detach()
-            stretch = self.moment_transfer * self.moment_mul + fixed * (1 - self.moment_mul)
-        return points_to_bbox(ys, xs, self.transform_method, stretch)
+        moment = self.transform_method == 'moment'
+        stretch = part_of_gradient(self.moment_transfer, self.moment_mul) if moment else None
+        return points_to_bbox(pts, y_first, self.transform_method, stretch)
 
     def gen_grid_from_reg(self, reg: Tensor, previous_boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Points on a grid over refined boxes, and these; see :func:`grid_of_bbox`."""
         return grid_of_bbox(reg, previous_boxes, self.dcn_kernel)
 
-    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """L feature maps -> L maps of each of the kinds of :meth:`forward_single`."""
-        return multi_apply(self.forward_single, feats)
+    forward: Any = BaseDenseHead.forward  # all kinds of maps, where other heads of this family give two
 
     def forward_single(self, x: Tensor) -> tuple[Tensor, ...]:
         """One level (N, in_channels, H, W) -> its maps, in strides from the upper left corner of the cell.
@@ -165,7 +167,7 @@ class RepPointsHead(AnchorFreeHead):
             first = first + base / base.max() * half
         # the first guess learns from its own loss; through the offsets only a part of the refining stage's gradient
         # reaches it
-        offset = (1 - self.gradient_mul) * first.detach() + self.gradient_mul * first - base
+        offset = part_of_gradient(first, self.gradient_mul) - base
         scores = self.reppoints_cls_out(self.relu(self.reppoints_cls_conv(cls_feat, offset)))
         refined = self.reppoints_pts_refine_out(self.relu(self.reppoints_pts_refine_conv(pts_feat, offset)))
         if self.use_grid_points:
@@ -187,20 +189,12 @@ class RepPointsHead(AnchorFreeHead):
 
     def centers_to_bboxes(self, point_list: list[list[Tensor]]) -> list[list[Tensor]]:
         """First boxes, N times L times (H * W, 4), around the places."""
-        halves = [self.point_base_scale * stride * 0.5 for stride in self.point_strides]
-        return [
-            [torch.cat([level[:, :2] - half, level[:, :2] + half], dim=1) for level, half in zip(points, halves)]
-            for points in point_list
-        ]
+        sides = [self.point_base_scale * stride for stride in self.point_strides]
+        return [list(map(first_boxes, points, sides)) for points in point_list]
 
     def offset_to_pts(self, center_list: list[list[Tensor]], pred_list: Sequence[Tensor]) -> list[Tensor]:
-        """Predictions, L maps (N, 2 * P, H, W), y before x -> points, L times (N, H * W, 2 * P), x before y, pixels."""
-        points = []
-        for level, (pred, stride) in enumerate(zip(pred_list, self.point_strides)):
-            rows = pred.flatten(2).transpose(1, 2).unflatten(2, (-1, 2)).flip(3).flatten(2) * stride
-            centres = torch.stack([image[level][:, :2] for image in center_list])
-            points.append(rows + centres.repeat(1, 1, self.num_points))
-        return points
+        """Predictions, L maps (N, 2 * P, H, W) -> points, L times (N, H * W, 2 * P); see :func:`points_of_maps`."""
+        return points_of_maps(center_list, pred_list, self.point_strides)
 
     def _point_target_single(
         self,
@@ -228,27 +222,11 @@ class RepPointsHead(AnchorFreeHead):
         assigner = self.init_assigner if stage == 'init' else self.refine_assigner
         assigned = assigner.assign(proposals, gt_bboxes, gt_bboxes_ignore, None if self.sampling else gt_labels)
         sampled = self.sampler.sample(assigned, proposals, gt_bboxes)
-        pos, neg = sampled.pos_inds, sampled.neg_inds
         count, rows = output_rows(rows, len(flat_proposals), unmap_outputs)
-        targets = sampled_targets(
-            count,
-            rows[pos],
-            rows[neg],
-            0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds],
-            sampled.pos_gt_bboxes,
-            self.num_classes,
-            self.train_cfg[stage].pos_weight,
-        )
-        pos_proposals = scatter_rows(proposals[pos], count, rows[pos])
-        return (
-            targets.labels,
-            targets.label_weights,
-            targets.bbox_targets,
-            pos_proposals,
-            targets.bbox_weights,
-            pos,
-            neg,
-        )
+        samples = (count, rows, sampled, gt_labels, sampled.pos_gt_bboxes)
+        targets = targets_of_sample(*samples, self.num_classes, self.train_cfg[stage].pos_weight)
+        pos_proposals = scatter_rows(proposals[sampled.pos_inds], count, rows[sampled.pos_inds])
+        return (*targets[:3], pos_proposals, targets.bbox_weights, sampled.pos_inds, sampled.neg_inds)
 
     def get_targets(
         self,
@@ -285,17 +263,11 @@ class RepPointsHead(AnchorFreeHead):
         """
         if stage not in ('init', 'refine'):
             raise ValueError(f"stage: expected 'init' or 'refine', got {stage!r}")
-        num_imgs, counts = len(img_metas), [len(level) for level in proposals_list[0]]
-        flat = [torch.cat(levels) for levels in proposals_list]
+        counts, nothing = [len(level) for level in proposals_list[0]], [None] * len(img_metas)
+        flat, flags = ([torch.cat(levels) for levels in images] for images in (proposals_list, valid_flag_list))
+        truth = (gt_bboxes_list, gt_bboxes_ignore_list or nothing, gt_labels_list or nothing)
         labels, label_weights, boxes, proposals, box_weights, pos, neg = multi_apply(
-            self._point_target_single,
-            flat,
-            [torch.cat(flags) for flags in valid_flag_list],
-            gt_bboxes_list,
-            gt_bboxes_ignore_list or [None] * num_imgs,
-            gt_labels_list or [None] * num_imgs,
-            stage=stage,
-            unmap_outputs=unmap_outputs,
+            self._point_target_single, flat, flags, *truth, stage=stage, unmap_outputs=unmap_outputs
         )
 
         def overlaps(i: int) -> Tensor:
@@ -371,7 +343,7 @@ class RepPointsHead(AnchorFreeHead):
             gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, first, refined = map(to_full_precision, (cls_scores, pts_preds_init, pts_preds_refine))
-        sizes = [level.shape[-2:] for level in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         centres, flags = self.get_points(sizes, img_metas, cls_scores[0].device)
         by_place = self.train_cfg.init.assigner['type'] == 'PointAssigner'
         candidates = dict(
@@ -383,18 +355,11 @@ class RepPointsHead(AnchorFreeHead):
         )
         cls_scores, weights = self.score_maps_for_loss(cls_scores, labels, weights, img_metas)
         num_init, num_refine = (sum(pair) if self.sampling else pair[0] for pair in (totals_init, totals))
+        points = (self.offset_to_pts(centres, first), self.offset_to_pts(centres, refined))
+        targets = (labels, weights, gts_init, weights_init, gts, box_weights)
         losses = multi_apply(
             self.loss_single,
-            cls_scores,
-            self.offset_to_pts(centres, first),
-            self.offset_to_pts(centres, refined),
-            labels,
-            weights,
-            gts_init,
-            weights_init,
-            gts,
-            box_weights,
-            self.point_strides,
+            *(cls_scores, *points, *targets, self.point_strides),
             num_total_samples_init=num_init,
             num_total_samples_refine=num_refine,
         )

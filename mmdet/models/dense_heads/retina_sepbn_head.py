@@ -1,7 +1,7 @@
 """RetinaNet's head with normalisation of each level's own, as in NAS-FPN (https://arxiv.org/abs/1904.07392)."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 from mmcv.cnn import bias_init_with_prob, normal_init
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.dense_heads.functional.towers import conv_tower
 
 RARE = 0.01  # probability at which the classes start
+
+Layers = Iterable[Any]  # of a tower
 
 
 @HEADS.register_module()
@@ -65,14 +67,14 @@ class RetinaSepBNHead(AnchorHead):
         tower = (self.in_channels, self.feat_channels, self.stacked_convs, self.conv_cfg, self.norm_cfg)
         towers = nn.ModuleList(conv_tower(*tower) for _ in range(self.num_ins))
         for other in towers[1:]:
-            for layer, first in zip(other, towers[0]):
+            for layer, first in zip(cast(Layers, other), cast(Layers, towers[0])):
                 layer.conv = first.conv
         return towers
 
     def init_weights(self) -> None:
         """Small normal values; the classes start at a low probability."""
         super().init_weights()
-        for layer in (*self.cls_convs[0], *self.reg_convs[0]):
+        for layer in (*cast(Layers, self.cls_convs[0]), *cast(Layers, self.reg_convs[0])):
             normal_init(layer.conv, std=0.01)
         normal_init(self.retina_cls, std=0.01, bias=bias_init_with_prob(RARE))
         normal_init(self.retina_reg, std=0.01)

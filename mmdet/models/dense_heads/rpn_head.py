@@ -81,7 +81,8 @@ class RPNHead(AnchorHead):
         """Proposals of each image; of one number in static shapes."""
         if not self.static_shapes:
             return super()._training_proposals(outs, img_metas, cfg)
-        return batch_proposals(self, *map(to_full_precision, outs), img_metas, as_config(cfg))
+        scores, deltas = map(to_full_precision, outs)
+        return batch_proposals(self, scores, deltas, img_metas, as_config(cfg))
 
     def _get_bboxes_single(
         self,

@@ -6,32 +6,37 @@ in it. Whether a square is positive is decided by its approximations, as in guid
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
+from mmcv import ConfigDict
 from torch import Tensor, nn
 
 from mmdet.core.anchor.builder import build_prior_generator
 from mmdet.core.bbox.builder import build_assigner, build_bbox_coder
-from mmdet.core.bbox.coder.bucketing_bbox_coder import split_targets
+from mmdet.core.bbox.coder.bucketing_bbox_coder import joined_targets, split_targets
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, matched_objects, sampled_targets
-from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply
+from mmdet.core.targets import Targets, matched_objects, targets_of_sample
+from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.guided.guided_targets import sample_squares, sampled_approxs
 from mmdet.models.dense_heads.functional.matching import LOSSES_OVER_ALL_ANCHORS, sampler_or_all
 from mmdet.models.dense_heads.functional.old_names import old_name
-from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level, sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import (
+    flatten_map,
+    rows_of_level,
+    sample_counts,
+    sizes_of_maps,
+    to_full_precision,
+)
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, conv_tower, rare_classes
 from mmdet.models.utils.settings import as_config
 
-# Default arguments, never written to.
-RARE_CLASSES = rare_classes('retina_cls')
-
 # Default arguments; every builder copies them.
+RARE_CLASSES = rare_classes('retina_cls')
 APPROXIMATIONS = dict(
     type='AnchorGenerator',
     octave_base_scale=4,
@@ -147,10 +152,6 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             cls_feat, reg_feat = cls_conv(cls_feat), reg_conv(reg_feat)
         return self.retina_cls(cls_feat), (self.retina_bbox_cls(reg_feat), self.retina_bbox_reg(reg_feat))
 
-    def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], list[BucketMaps]]:
-        """L feature maps -> L maps of class scores, L pairs of maps; see :meth:`forward_single`."""
-        return multi_apply(self.forward_single, feats)
-
     def get_anchors(
         self, featmap_sizes: Sequence[tuple[int, int]], img_metas: list[ImgMeta], device: str | torch.device = 'cuda'
     ) -> list[list[Tensor]]:
@@ -199,16 +200,16 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         )
         counts = sample_counts(pos_inds, neg_inds)
         labels, label_weights, buckets, bucket_weights, offsets, offset_weights = map(torch.stack, targets)
-        targets = Targets(
+        batch = Targets(
             labels, label_weights, torch.cat([buckets, offsets], 2), torch.cat([bucket_weights, offset_weights], 2)
         )
-        targets = self.weigh(
-            targets,
+        weighed = self.weigh(
+            batch,
             img_metas,
             lambda i: greatest_overlaps(torch.cat(square_list[i]), gt_bboxes_list[i]),
             objects=lambda: matched_objects(labels, self.num_classes, sampled),
         )
-        return (*(list(part.split(level_sizes, dim=1)) for part in split_targets(targets)), *counts)
+        return (*(list(part.split(level_sizes, dim=1)) for part in split_targets(weighed)), *counts)
 
     def _get_target_single(
         self,
@@ -227,30 +228,12 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
 
         ``label_channels`` is for subclasses; ``sampling`` is not used, as the sampler decides.
         """
-        sampled, rows, count = sample_squares(
-            flat_approxs,
-            inside_flags,
-            flat_squares,
-            gt_bboxes,
-            gt_bboxes_ignore,
-            img_meta,
-            self.assigner,
-            self.sampler,
-            unmap_outputs,
-        )
-        offsets, offset_weights, buckets, bucket_weights = self.bbox_coder.encode(
-            sampled.pos_bboxes, sampled.pos_gt_bboxes
-        )
-        targets = sampled_targets(
-            count,
-            rows[sampled.pos_inds],
-            rows[sampled.neg_inds],
-            0 if gt_labels is None else gt_labels[sampled.pos_assigned_gt_inds],
-            torch.cat([buckets, offsets], 1),
-            self.num_classes,
-            self.train_cfg.get('pos_weight', -1),
-            torch.cat([bucket_weights, offset_weights], 1),
-        )
+        image = (flat_approxs, inside_flags, flat_squares, gt_bboxes, gt_bboxes_ignore, img_meta)
+        sampled, rows, count = sample_squares(*image, self.assigner, self.sampler, unmap_outputs)
+        values, weights = joined_targets(self.bbox_coder, sampled.pos_bboxes, sampled.pos_gt_bboxes)
+        pos_weight = self.train_cfg.get('pos_weight', -1)
+        samples = (count, rows, sampled, gt_labels, values)
+        targets = targets_of_sample(*samples, self.num_classes, pos_weight, weights)
         return (*split_targets(targets), sampled.pos_inds, sampled.neg_inds, sampled)
 
     def loss_single(
@@ -300,29 +283,18 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             bbox_preds: L pairs of maps (N, 4 * S, H, W).
             gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
-        cls_scores, bbox_preds = to_full_precision(cls_scores), [to_full_precision(level) for level in bbox_preds]
-        sizes, device = [scores.shape[-2:] for scores in cls_scores], cls_scores[0].device
+        buckets, offsets = map(to_full_precision, zip(*bbox_preds))
+        cls_scores, bbox_preds = to_full_precision(cls_scores), list(zip(buckets, offsets))
+        sizes, device = sizes_of_maps(cls_scores), cls_scores[0].device
         border = self.train_cfg.allowed_border
         approxs, inside = sampled_approxs(self.approx_anchor_generator, sizes, img_metas, border, device)
-        *targets, num_pos, num_neg = self.get_target(
-            approxs,
-            inside,
-            self.get_anchors(sizes, img_metas, device=device),
-            gt_bboxes,
-            img_metas,
-            gt_bboxes_ignore_list=gt_bboxes_ignore,
-            gt_labels_list=gt_labels,
-            label_channels=self.cls_out_channels if self.use_sigmoid_cls else 1,
-            sampling=self.sampling,
-        )
-        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
-        losses = multi_apply(
-            self.loss_single,
-            cls_scores,
-            bbox_preds,
-            *targets,
-            num_total_samples=num_pos + num_neg if self.sampling else num_pos,
-        )
+        squares = self.get_anchors(sizes, img_metas, device=device)
+        truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
+        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
+        *targets, num_pos, num_neg = self.get_target(approxs, inside, squares, *truth, channels, self.sampling)
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, targets[0], targets[1], img_metas)
+        count = num_pos + num_neg if self.sampling else num_pos
+        losses = multi_apply(self.loss_single, cls_scores, bbox_preds, *targets, num_total_samples=count)
         return dict(zip(('loss_cls', 'loss_bbox_cls', 'loss_bbox_reg'), losses))
 
     def get_bboxes(
@@ -332,17 +304,16 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         img_metas: list[ImgMeta],
         cfg: dict | None = None,
         rescale: bool = False,
-    ) -> list[tuple[Tensor, Tensor]]:
+    ) -> list[tuple[Tensor, ...]]:
         """Detections of each image: boxes with scores (k, 5), labels (k,); see :meth:`BaseDenseHead.get_bboxes`."""
-        cls_scores, bbox_preds = to_full_precision(cls_scores), [to_full_precision(level) for level in bbox_preds]
-        squares = self.square_anchor_generator.grid_priors(
-            [scores.shape[-2:] for scores in cls_scores], device=cls_scores[0].device
-        )
+        cls_scores, buckets, offsets = map(to_full_precision, (cls_scores, *zip(*bbox_preds)))
+        sizes = sizes_of_maps(cls_scores)
+        squares = self.square_anchor_generator.grid_priors(sizes, device=cls_scores[0].device)
         return [
             self._get_bboxes_single(
-                [level[i].detach() for level in cls_scores],
-                [buckets[i].detach() for buckets, _ in bbox_preds],
-                [offsets[i].detach() for _, offsets in bbox_preds],
+                select_single_mlvl(cls_scores, i),
+                select_single_mlvl(buckets, i),
+                select_single_mlvl(offsets, i),
                 squares,
                 meta['img_shape'],
                 meta['scale_factor'],
@@ -360,9 +331,9 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         mlvl_anchors: list[Tensor],
         img_shape: tuple[int, ...],
         scale_factor: Any,
-        cfg: dict,
+        cfg: ConfigDict,
         rescale: bool = False,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """Detections of one image, their scores multiplied by the confidence of the buckets.
 
         Args:
@@ -375,14 +346,12 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         limit, width = cfg.get('nms_pre', -1), 4 * self.side_num
         results = []
         for cls_score, buckets, offsets, squares in zip(cls_scores, bbox_cls_preds, bbox_reg_preds, mlvl_anchors):
-            scores = self._class_scores(flatten_map(cls_score, self.cls_out_channels))
+            of_squares = self._class_scores(flatten_map(cls_score, self.cls_out_channels))
             rows = [squares, flatten_map(buckets, width), flatten_map(offsets, width)]
-            scores, labels, _, (squares, *predicted) = filter_scores_and_topk(
-                scores, cfg.score_thr, limit if limit > 0 else scores.numel(), rows
+            best, classes, _, kept = filter_scores_and_topk(
+                of_squares, cfg.score_thr, limit if limit > 0 else of_squares.numel(), rows
             )
-            boxes, confidences = self.bbox_coder.decode(squares, predicted, max_shape=img_shape)
-            results.append((scores, labels, boxes, confidences))
+            squares, *predicted = cast(list[Tensor], kept)
+            results.append((best, classes, *self.bbox_coder.decode(squares, predicted, max_shape=img_shape)))
         scores, labels, boxes, confidences = (list(kind) for kind in zip(*results))
-        return self._bbox_post_process(
-            scores, labels, boxes, scale_factor, cfg, rescale, with_nms=True, mlvl_score_factors=confidences
-        )
+        return self._bbox_post_process(scores, labels, boxes, scale_factor, cfg, rescale, True, confidences)

@@ -4,26 +4,30 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_mask_head import BaseMaskHead
+from mmdet.models.dense_heads.functional.masks.grid_maps import (
+    at_size,
+    only_local_maxima,
+    upsampled,
+    values_of_grids,
+    with_positions,
+)
 from mmdet.models.dense_heads.functional.masks.grid_masks import (
     Grid,
     GridTargets,
     columns_and_rows,
     instances_of_cells,
-    only_local_maxima,
     rows_of_grids,
     summed_mask_losses,
     targets_of_image,
     values_of_cells,
 )
-from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
+from mmdet.models.dense_heads.functional.rows import sizes_of_maps, to_full_precision
 from mmdet.models.dense_heads.functional.towers import GROUP_NORM, conv_tower, rare_layers
 from mmdet.models.utils.settings import as_config
 
@@ -72,8 +76,8 @@ class SOLOHead(BaseMaskHead):
         pos_scale: float = 0.2,
         num_grids: Sequence[int] = NUM_GRIDS,
         cls_down_index: int = 0,
-        loss_mask: dict | None = None,
-        loss_cls: dict | None = None,
+        loss_mask: Any = None,
+        loss_cls: Any = None,
         norm_cfg: dict | None = GROUP_NORM,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
@@ -113,9 +117,9 @@ class SOLOHead(BaseMaskHead):
 
     def resize_feats(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """L feature maps (N, C, H, W), the first in the second's size and the last in that of the one before."""
-        sizes = [x.shape[-2:] for x in feats]
+        sizes = sizes_of_maps(feats)
         sizes[0], sizes[-1] = sizes[1], sizes[-2]
-        return [self._at_size(x, size) for x, size in zip(feats, sizes)]
+        return [at_size(x, size) for x, size in zip(feats, sizes)]
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """L feature maps (N, in_channels, H, W) -> L maps of masks (N, S * S, h, w) and of class scores (N, K, S, S).
@@ -124,38 +128,25 @@ class SOLOHead(BaseMaskHead):
         only local maxima are left.
         """
         feats = self.resize_feats(feats)
-        size = tuple(2 * side for side in feats[0].shape[-2:])
+        size = (2 * feats[0].shape[-2], 2 * feats[0].shape[-1])
         masks, scores = [], []
         for level, x in enumerate(feats):
             masks.append(self._mask_maps(x, level))
             scores.append(self._class_map(x, level))
         if not self.training:
-            masks = [[self._at_size(m.sigmoid(), size) for m in level] for level in masks]
+            masks = [tuple(at_size(m.sigmoid(), size) for m in level) for level in masks]
             scores = [only_local_maxima(level.sigmoid()) for level in scores]
         return (*map(list, zip(*masks)), scores)
 
-    @staticmethod
-    def _at_size(maps: Tensor, size: tuple[int, int]) -> Tensor:
-        if maps.shape[-2:] == size:  # a copy of the masks of all cells would be the largest tensor of an inference
-            return maps
-        return F.interpolate(maps, size=size, mode='bilinear', align_corners=False)
-
     def _mask_maps(self, x: Tensor, level: int) -> tuple[Tensor, ...]:
         """Each kind of mask maps of one level, twice as large as its features."""
-        x = torch.cat([x, generate_coordinate(x.shape, x.device).to(x.dtype)], dim=1)
-        return (self.conv_mask_list[level](self._upsampled(self.mask_convs, x)),)
-
-    @staticmethod
-    def _upsampled(tower: nn.ModuleList, x: Tensor) -> Tensor:
-        for layer in tower:
-            x = layer(x)
-        return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
+        return (self.conv_mask_list[level](upsampled(self.mask_convs, with_positions(x))),)
 
     def _class_map(self, x: Tensor, level: int) -> Tensor:
         """(N, K, S, S) logits of one level."""
         for i, layer in enumerate(self.cls_convs):
             if i == self.cls_down_index:
-                x = F.interpolate(x, size=(self.num_grids[level],) * 2, mode='bilinear', align_corners=False)
+                x = at_size(x, (self.num_grids[level],) * 2)
             x = layer(x)
         return self.conv_cls(x)
 
@@ -185,15 +176,15 @@ class SOLOHead(BaseMaskHead):
         def masks_of(level: int, images: Tensor, cells: Tensor) -> Tensor:
             return masks[level][images, cells]
 
-        sizes = [level.shape[-2:] for level in masks]
+        sizes = sizes_of_maps(masks)
         return self._losses(masks_of, sizes, mlvl_cls_preds, gt_bboxes, gt_labels, gt_masks, img_metas)
 
     def _losses(
         self,
         masks_of: Callable[[int, Tensor, Tensor], Tensor],
-        sizes: Sequence[tuple[int, int]],
+        sizes: Any,
         mlvl_cls_preds: Sequence[Tensor],
-        gt_bboxes: list[Tensor],
+        gt_bboxes: list[Tensor] | None,
         gt_labels: list[Tensor],
         gt_masks: list[Tensor],
         img_metas: list[ImgMeta],
@@ -202,13 +193,14 @@ class SOLOHead(BaseMaskHead):
 
         Args:
             masks_of: gives for a level, images (P,) and cells (P,) the predicted masks (P, h, w).
-            sizes: (h, w) of each level's masks.
+            sizes: (h, w) of each level's masks, as :meth:`_get_targets_single` takes them.
         """
+        assert gt_bboxes is not None, 'gt_bboxes must be given'
         truth = zip(gt_bboxes, gt_labels, gt_masks)
-        found = [self._targets_of_image(*image, sizes) for image in truth]
+        found = [self._get_targets_single(*image, sizes) for image in truth]
         labels, rows = rows_of_grids(found, self.num_classes)
         rows = self.weigh(rows, img_metas)
-        scores = self._scores_of_cells(mlvl_cls_preds)
+        scores = values_of_grids(mlvl_cls_preds)
         scores, weights = self.scores_for_loss(scores, labels, rows.label_weights, img_metas)
         num_pos = (labels < self.num_classes).sum()
         loss_mask = summed_mask_losses(self.loss_mask, masks_of, found, rows.bbox_weights[..., 0])
@@ -221,21 +213,6 @@ class SOLOHead(BaseMaskHead):
         return [stride / 2 for stride in self.strides]
 
     @torch.no_grad()
-    def _targets_of_image(
-        self, gt_bboxes: Tensor, gt_labels: Tensor, gt_masks: Tensor, featmap_sizes: Sequence[tuple[int, int]]
-    ) -> list[GridTargets]:
-        """Targets of one image, one for each level.
-
-        Args:
-            gt_bboxes: (G, 4).
-            gt_labels: (G,).
-            gt_masks: (G, H, W).
-            featmap_sizes: (h, w) of the masks of each level.
-        """
-        grids = list(map(Grid, self.num_grids, self.scale_ranges, self._mask_strides, featmap_sizes))
-        options = (self.pos_scale, self.num_classes, self.last_object_only)
-        return targets_of_image(gt_bboxes, gt_labels, gt_masks, grids, *options)
-
     def _get_targets_single(
         self,
         gt_bboxes: Tensor,
@@ -243,8 +220,18 @@ class SOLOHead(BaseMaskHead):
         gt_masks: Tensor,
         featmap_sizes: Sequence[tuple[int, int]] | None = None,
     ) -> list[GridTargets]:
-        """Old name of :meth:`_targets_of_image`; ``featmap_sizes`` must be given."""
-        return self._targets_of_image(gt_bboxes, gt_labels, gt_masks, featmap_sizes)
+        """Targets of one image, one for each level.
+
+        Args:
+            gt_bboxes: (G, 4).
+            gt_labels: (G,).
+            gt_masks: (G, H, W).
+            featmap_sizes: (h, w) of the masks of each level; must be given.
+        """
+        assert featmap_sizes is not None, 'featmap_sizes must be given'
+        grids = list(map(Grid, self.num_grids, self.scale_ranges, self._mask_strides, featmap_sizes))
+        options = (self.pos_scale, self.num_classes, self.last_object_only)
+        return targets_of_image(gt_bboxes, gt_labels, gt_masks, grids, *options)
 
     def get_results(
         self,
@@ -262,13 +249,8 @@ class SOLOHead(BaseMaskHead):
             kwargs: not used.
         """
         masks = torch.cat(to_full_precision(mlvl_mask_preds), dim=1)
-        scores = self._scores_of_cells(mlvl_cls_scores)
+        scores = values_of_grids(mlvl_cls_scores)
         return [self._get_results_single(*image) for image in zip(scores, masks, img_metas)]
-
-    @staticmethod
-    def _scores_of_cells(mlvl_cls_scores: Sequence[Tensor]) -> Tensor:
-        """L maps (N, K, S, S) -> (N, R, K)."""
-        return rows_of_images(to_full_precision(mlvl_cls_scores), mlvl_cls_scores[0].size(1))
 
     def _get_results_single(
         self, cls_scores: Tensor, mask_preds: Tensor, img_meta: ImgMeta, cfg: dict | None = None
@@ -301,7 +283,7 @@ class DecoupledSOLOHead(SOLOHead):
     """
 
     def __init__(self, *args: Any, init_cfg: dict | list | None = DECOUPLED_INIT, **kwargs: Any) -> None:
-        super().__init__(*args, init_cfg=init_cfg, **kwargs)
+        super().__init__(*args, **dict(init_cfg=init_cfg, **kwargs))
 
     def _init_layers(self) -> None:
         self.mask_convs_x = self._tower(self.in_channels + 1)
@@ -316,9 +298,9 @@ class DecoupledSOLOHead(SOLOHead):
         self.conv_cls = nn.Conv2d(self.feat_channels, self.cls_out_channels, 3, padding=1)
 
     def _mask_maps(self, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        x_positions, y_positions = generate_coordinate(x.shape, x.device).to(x.dtype).split(1, dim=1)
-        of_columns = self._upsampled(self.mask_convs_x, torch.cat([x, x_positions], dim=1))
-        of_rows = self._upsampled(self.mask_convs_y, torch.cat([x, y_positions], dim=1))
+        placed = with_positions(x)
+        of_columns = upsampled(self.mask_convs_x, placed[:, :-1])  # their towers see x alone, those of rows y alone
+        of_rows = upsampled(self.mask_convs_y, torch.cat([x, placed[:, -1:]], dim=1))
         return self.conv_mask_list_x[level](of_columns), self.conv_mask_list_y[level](of_rows)
 
     def loss(
@@ -339,7 +321,7 @@ class DecoupledSOLOHead(SOLOHead):
             side = self.num_grids[level]
             return columns[level][images, cells % side].sigmoid() * rows[level][images, cells // side].sigmoid()
 
-        sizes = [level.shape[-2:] for level in columns]
+        sizes = sizes_of_maps(columns)
         return self._losses(masks_of, sizes, mlvl_cls_preds, gt_bboxes, gt_labels, gt_masks, img_metas)
 
     def get_results(
@@ -353,7 +335,7 @@ class DecoupledSOLOHead(SOLOHead):
     ) -> list[InstanceData]:
         """As of :class:`SOLOHead`, with L maps (N, S, h, w) for columns and for rows; ``rescale`` is not used."""
         columns, rows = (torch.cat(to_full_precision(m), dim=1) for m in (mlvl_mask_preds_x, mlvl_mask_preds_y))
-        scores = self._scores_of_cells(mlvl_cls_scores)
+        scores = values_of_grids(mlvl_cls_scores)
         return [self._get_results_single(*image, None) for image in zip(scores, columns, rows, img_metas)]
 
     def _get_results_single(
@@ -383,7 +365,7 @@ class DecoupledSOLOLightHead(DecoupledSOLOHead):
         self, *args: Any, dcn_cfg: dict | None = None, init_cfg: dict | list | None = DECOUPLED_INIT, **kwargs: Any
     ) -> None:
         self.dcn_cfg = dcn_cfg
-        super().__init__(*args, init_cfg=init_cfg, **kwargs)
+        super().__init__(*args, **dict(init_cfg=init_cfg, **kwargs))
 
     def _init_layers(self) -> None:
         self.mask_convs = self._tower(self.in_channels + 2, self.dcn_cfg)
@@ -391,6 +373,5 @@ class DecoupledSOLOLightHead(DecoupledSOLOHead):
         self._init_predictors()
 
     def _mask_maps(self, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        x = torch.cat([x, generate_coordinate(x.shape, x.device).to(x.dtype)], dim=1)
-        x = self._upsampled(self.mask_convs, x)
+        x = upsampled(self.mask_convs, with_positions(x))
         return self.conv_mask_list_x[level](x), self.conv_mask_list_y[level](x)

@@ -12,9 +12,14 @@ from torch import Tensor, nn
 
 from mmdet.core.data_structures.instance_data import InstanceData
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.utils.misc import generate_coordinate
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.functional.masks.grid_masks import GridTargets, only_local_maxima
+from mmdet.models.dense_heads.functional.masks.grid_maps import (
+    at_size,
+    only_local_maxima,
+    values_of_grids,
+    with_positions,
+)
+from mmdet.models.dense_heads.functional.masks.grid_masks import GridTargets
 from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.dense_heads.functional.towers import rare_layers
 from mmdet.models.dense_heads.solo_head import SOLOHead
@@ -95,8 +100,7 @@ class MaskFeatModule(BaseModule):
         if len(inputs) != len(self.convs_all_levels):
             raise ValueError(f'{len(feats)} feature maps, but levels {self.start_level} to {self.end_level} are used')
         if len(inputs) > 1:
-            last = inputs[-1]
-            inputs[-1] = torch.cat([last, generate_coordinate(last.shape, last.device).to(last.dtype)], dim=1)
+            inputs[-1] = with_positions(inputs[-1])
         return self.conv_pred(sum(layers(x) for layers, x in zip(self.convs_all_levels, inputs)))
 
 
@@ -133,7 +137,7 @@ class SOLOV2Head(SOLOHead):
         self.dcn_apply_to_all_conv = dcn_apply_to_all_conv
         self.dynamic_conv_size = dynamic_conv_size
         self.kernel_out_channels = mask_feature_head['out_channels'] * dynamic_conv_size**2
-        super().__init__(*args, init_cfg=init_cfg, **kwargs)
+        super().__init__(*args, **dict(init_cfg=init_cfg, **kwargs))
         channels = mask_feature_head.get('in_channels', self.in_channels)
         if channels != self.in_channels:
             warnings.warn(
@@ -157,8 +161,7 @@ class SOLOV2Head(SOLOHead):
         mask_feats = self.mask_feature_head(feats)
         kernels, scores = [], []
         for x, num_grid in zip(self.resize_feats(feats), self.num_grids):
-            x = torch.cat([x, generate_coordinate(x.shape, x.device).to(x.dtype)], dim=1)
-            x = F.interpolate(x, size=(num_grid, num_grid), mode='bilinear', align_corners=False)
+            x = at_size(with_positions(x), (num_grid, num_grid))
             kernel_feat, cls_feat = x, x[:, :-2]
             for layer in self.kernel_convs:
                 kernel_feat = layer(kernel_feat)
@@ -203,14 +206,14 @@ class SOLOV2Head(SOLOHead):
             pairs = zip(features, chosen.split(counts))
             return torch.cat([masks_of_kernels(*pair, self.dynamic_conv_size) for pair in pairs])
 
-        sizes = [features.shape[-2:]] * self.num_levels
-        return self._losses(masks_of, sizes, mlvl_cls_preds, gt_bboxes, gt_labels, gt_masks, img_metas)
+        return self._losses(masks_of, features.shape[-2:], mlvl_cls_preds, gt_bboxes, gt_labels, gt_masks, img_metas)
 
     def _get_targets_single(
         self, gt_bboxes: Tensor, gt_labels: Tensor, gt_masks: Tensor, featmap_size: tuple[int, int] | None = None
     ) -> list[GridTargets]:
         """As of :class:`SOLOHead`, with the one size of all masks, which must be given."""
-        return self._targets_of_image(gt_bboxes, gt_labels, gt_masks, [featmap_size] * self.num_levels)
+        assert featmap_size is not None, 'featmap_size must be given'
+        return super()._get_targets_single(gt_bboxes, gt_labels, gt_masks, [featmap_size] * self.num_levels)
 
     def get_results(
         self,
@@ -221,10 +224,10 @@ class SOLOV2Head(SOLOHead):
         **kwargs: Any,
     ) -> list[InstanceData]:
         """Instances of each image, from what ``forward`` gave; see :meth:`SOLOHead.get_results`."""
-        kernels = self._scores_of_cells(mlvl_kernel_preds)
+        kernels = values_of_grids(mlvl_kernel_preds)
         scores = [only_local_maxima(level.sigmoid()) for level in to_full_precision(mlvl_cls_scores)]
         (features,) = to_full_precision([mask_feats])
-        images = zip(kernels, self._scores_of_cells(scores), features, img_metas)
+        images = zip(kernels, values_of_grids(scores), features, img_metas)
         return [self._get_results_single(*image) for image in images]
 
     def _get_results_single(

@@ -1,7 +1,8 @@
 """The head of SSD (https://arxiv.org/abs/1512.02325)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import repeat
+from typing import NamedTuple, cast
 
 import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from mmdet.core.bbox.assigners.assign_result import rows_of
 from mmdet.core.img_meta import ImgMeta
+from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import DELTA_CODER, AnchorHead
@@ -106,7 +108,7 @@ class SSDHead(AnchorHead):
         self.cls_focal_loss = False  # the hardest negatives are picked instead
         super().__init__(
             num_classes,
-            in_channels,
+            cast(int, in_channels),  # one a level; no other layers than those of _init_layers read them
             feat_channels,
             anchor_generator,
             bbox_coder,
@@ -119,9 +121,9 @@ class SSDHead(AnchorHead):
         self.num_base_priors = self.prior_generator.num_base_priors  # the levels differ
 
     def _init_layers(self) -> None:
-        priors = self.prior_generator.num_base_priors
+        priors, channels = self.prior_generator.num_base_priors, cast(Sequence[int], self.in_channels)
         self.cls_convs, self.reg_convs = (
-            nn.ModuleList(self._build_level(*level, width) for level in zip(self.in_channels, priors))
+            nn.ModuleList(self._build_level(*level) for level in zip(channels, priors, repeat(width)))
             for width in (self.cls_out_channels, 4)
         )
 
@@ -213,13 +215,13 @@ class SSDHead(AnchorHead):
         truth = (gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
         anchors, found = self.targets_of_maps(cls_scores, *truth, label_channels=1, return_sampling_results=True)
         *targets, num_pos, _, sampling_results = found[:7]
-        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, targets[0], targets[1], img_metas)
         scores, deltas = (
             rows_of_images(maps, width) for maps, width in ((cls_scores, self.cls_out_channels), (bbox_preds, 4))
         )
         flat_anchors = torch.stack([torch.cat(image) for image in anchors])
-        targets = (torch.cat(target, dim=1) for target in targets)
-        return FlatBatch(scores, deltas, flat_anchors, *targets, num_pos, sampling_results)
+        rows = Targets(*(torch.cat(target, dim=1) for target in targets))
+        return FlatBatch(scores, deltas, flat_anchors, *rows, *(num_pos, sampling_results))
 
     def _losses_of_images(self, batch: FlatBatch) -> dict[str, list[Tensor]]:
         """:meth:`loss_single` of each image."""

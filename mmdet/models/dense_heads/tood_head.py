@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmdet.core.bbox.builder import build_assigner
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
-from mmdet.core.targets import Targets, objects_of_boxes, sampled_targets, scatter_rows
+from mmdet.core.targets import Targets, objects_of_boxes, scatter_rows, targets_of_sample
 from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS, build_loss
@@ -28,6 +28,7 @@ from mmdet.models.dense_heads.functional.rows import (
     positive_rows,
     rows_of_images,
     rows_of_level,
+    sizes_of_maps,
     to_full_precision,
 )
 from mmdet.models.dense_heads.functional.towers import rare_classes, tower_of_kinds
@@ -225,17 +226,17 @@ class TOODHead(ATSSHead):
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
         strides = self.prior_generator.strides
-        sizes = [level.shape[-2:] for level in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
         scores = rows_of_images(cls_scores, self.cls_out_channels)
         boxes = rows_of_images([level * stride[0] for level, stride in zip(bbox_preds, strides)], 4)
-        anchors, labels, label_weights, bbox_targets, metrics, bbox_weights = self.get_targets(
+        of_levels, labels, weights, bbox_targets, metrics, bbox_weights = self.get_targets(
             scores, boxes, anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
         )
-        cls_scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
+        masked, label_weights = self.score_maps_for_loss(cls_scores, labels, weights, img_metas)
         targets = (labels, label_weights, bbox_targets, metrics)
         losses_cls, losses_bbox, divisors_cls, divisors_bbox = multi_apply(
-            self.loss_single, anchors, cls_scores, bbox_preds, *targets, strides, bbox_weights
+            self.loss_single, of_levels, masked, bbox_preds, *targets, strides, bbox_weights
         )
         # the sums over all levels are known only here, so that each level gave its loss and its divisor apart
         divisor_cls, divisor_bbox = (reduce_mean(sum(d)).clamp(min=1) for d in (divisors_cls, divisors_bbox))
@@ -294,12 +295,12 @@ class TOODHead(ATSSHead):
             anchors, labels, weights, boxes, positive, *_ = multi_apply(
                 single, anchors, flags, sizes, *of_images, **options
             )
-            metrics = [p[..., 0] for p in positive]
+            metrics = tuple(p[..., 0] for p in positive)
         else:
             anchors, labels, weights, boxes, metrics = multi_apply(
                 self._get_target_single, cls_scores.detach(), bbox_preds.detach(), anchors, flags, *of_images, **options
             )
-        labels, boxes, metrics = torch.stack(labels), torch.stack(boxes), torch.stack(metrics)
+        labels, boxes, alignments = torch.stack(labels), torch.stack(boxes), torch.stack(list(metrics))
         positive = (labels != self.num_classes)[..., None].expand_as(boxes).to(boxes)
         targets = self.weigh(
             Targets(labels, torch.stack(weights), boxes, positive),
@@ -307,7 +308,7 @@ class TOODHead(ATSSHead):
             lambda i: greatest_overlaps(anchors[i], gt_bboxes_list[i]),
             objects=lambda: objects_of_boxes(boxes, labels, gt_bboxes_list, gt_labels_list),
         )
-        parts = (torch.stack(anchors), *targets[:3], metrics, targets.bbox_weights)
+        parts: tuple[Tensor, ...] = (torch.stack(anchors), *targets[:3], alignments, targets.bbox_weights)
         return tuple(list(part.split(level_sizes, dim=1)) for part in parts)
 
     def _get_target_single(
@@ -334,8 +335,8 @@ class TOODHead(ATSSHead):
         pos, gts = sampled.pos_inds, sampled.pos_assigned_gt_inds
         metrics = normalised_alignment(assigned.assign_metrics[pos], assigned.max_overlaps[pos], gts, len(gt_bboxes))
         count, rows = output_rows(rows, len(flat_anchors), unmap_outputs)
-        of_rows = rows[pos], rows[sampled.neg_inds], 0 if gt_labels is None else gt_labels[gts], sampled.pos_gt_bboxes
-        targets = sampled_targets(count, *of_rows, self.num_classes, self.train_cfg.pos_weight)
+        samples = (count, rows, sampled, gt_labels, sampled.pos_gt_bboxes)
+        targets = targets_of_sample(*samples, self.num_classes, self.train_cfg.pos_weight)
         return flat_anchors if unmap_outputs else anchors, *targets[:3], scatter_rows(metrics, count, rows[pos])
 
     def _class_scores(self, logits: Tensor) -> Tensor:

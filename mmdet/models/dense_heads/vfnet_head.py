@@ -23,7 +23,7 @@ from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.old_names import old_name
 from mmdet.models.dense_heads.functional.points.box_losses import iou_weighted_loss
 from mmdet.models.dense_heads.functional.points.star_points import kernel_points, star_offsets
-from mmdet.models.dense_heads.functional.rows import positive_rows, to_full_precision
+from mmdet.models.dense_heads.functional.rows import positive_rows, sizes_of_maps, to_full_precision
 from mmdet.models.dense_heads.functional.towers import FOCAL_LOSS, GROUP_NORM, rare_classes
 from mmdet.ops import DeformConv2d
 
@@ -73,6 +73,8 @@ class VFNetHead(ATSSHead, FCOSHead):
     Raises:
         ValueError: ``bbox_norm_type`` is neither of the two, or ``reg_decoded_bbox`` is False.
     """
+
+    centerness_target: Any = ATSSHead.centerness_target  # both parents have one; neither is asked here
 
     def __init__(
         self,
@@ -149,7 +151,8 @@ class VFNetHead(ATSSHead, FCOSHead):
         self._init_cls_convs()
         self._init_reg_convs()
         self.relu = nn.ReLU()
-        channels, kernel = self.feat_channels, dict(kernel_size=3, padding=1)
+        channels = self.feat_channels
+        kernel: dict[str, Any] = dict(kernel_size=3, padding=1)
         self.vfnet_reg_conv = ConvModule(
             channels, channels, 3, padding=1, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, bias=self.conv_bias
         )
@@ -226,7 +229,7 @@ class VFNetHead(ATSSHead, FCOSHead):
             gt_bboxes_ignore: N times (G', 4), or None; read by the assigner of ATSS.
         """
         cls_scores, bbox_preds, bbox_preds_refine = map(to_full_precision, (cls_scores, bbox_preds, bbox_preds_refine))
-        sizes = [scores.shape[-2:] for scores in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         points = self.fcos_prior_generator.grid_priors(sizes, bbox_preds[0].dtype, bbox_preds[0].device)
         targets = Targets(
             *map(
@@ -239,10 +242,10 @@ class VFNetHead(ATSSHead, FCOSHead):
         pos = positive_rows(labels, self.num_classes)
         num_pos = scores.new_full((), float(len(pos)))
         num_pos = (reduce_mean(num_pos) if self.sync_num_pos else num_pos).clamp(min=1)
-        points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
-        wanted = self.bbox_coder.decode(points, targets.bbox_targets[pos])
+        pos_points = torch.cat([level.repeat(len(gt_bboxes), 1) for level in points])[pos]
+        wanted = self.bbox_coder.decode(pos_points, targets.bbox_targets[pos])
         weights = targets.bbox_weights[pos, 0]
-        positives = self.bbox_coder, pos, points, wanted, weights
+        positives = self.bbox_coder, pos, pos_points, wanted, weights
         loss_bbox, _ = iou_weighted_loss(self.loss_bbox, bbox_preds, *positives)
         loss_refined, ious = iou_weighted_loss(self.loss_bbox_refine, bbox_preds_refine, *positives)
         if self.use_vfl:
@@ -300,7 +303,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> tuple[list[Tensor], ...]:
         """As :meth:`get_targets`, with the assigner of ATSS."""
-        sizes = [scores.shape[-2:] for scores in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
         _, labels, label_weights, boxes, box_weights, *_ = ATSSHead.get_targets(
             self,

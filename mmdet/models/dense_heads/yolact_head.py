@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmcv.runner import ModuleList
 from torch import Tensor, nn
@@ -14,8 +13,8 @@ from mmdet.core.post_processing.bbox_nms import fast_nms
 from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.functional.decoding import best_boxes
-from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_images, to_full_precision
+from mmdet.models.dense_heads.functional.decoding import best_boxes, with_background
+from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_images, sizes_of_maps, to_full_precision
 from mmdet.models.dense_heads.ssd_head import hardest_negatives
 from mmdet.models.dense_heads.yolact_mask_heads import InterpolateModule, YOLACTProtonet, YOLACTSegmHead
 from mmdet.models.utils.settings import as_config
@@ -127,7 +126,7 @@ class YOLACTHead(AnchorHead):
         truth = (gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
         anchors, found = self.targets_of_maps(cls_scores, *truth, return_sampling_results=True)
         *targets, num_pos, num_neg, sampling_results = found
-        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, *targets[:2], img_metas)
+        cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, targets[0], targets[1], img_metas)
         if self.use_ohem:
             maps = (
                 rows_of_images(levels, width)
@@ -135,7 +134,9 @@ class YOLACTHead(AnchorHead):
             )
             rows = (torch.cat(target, dim=1) for target in targets)
             flat_anchors = [torch.cat(image) for image in anchors]
-            single, inputs, divisor = self.loss_single_OHEM, (*maps, flat_anchors, *rows), num_pos
+            single: Any = self.loss_single_OHEM
+            inputs: tuple[Any, ...] = (*maps, flat_anchors, *rows)
+            divisor = num_pos
         else:
             stacked = [torch.stack(level) for level in zip(*anchors)]
             single, inputs = self.loss_single, (cls_scores, bbox_preds, stacked, *targets)
@@ -199,12 +200,14 @@ class YOLACTHead(AnchorHead):
             rescale: give boxes in pixels of the original image.
         """
         maps = [to_full_precision(levels) for levels in (cls_scores, bbox_preds, coeff_preds)]
-        sizes = [level.shape[-2:] for level in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         anchors = self.prior_generator.grid_priors(sizes, dtype=maps[0][0].dtype, device=maps[0][0].device)
         cfg = as_config(self.test_cfg if cfg is None else cfg)
         return [
             self._get_bboxes_single(
-                *(select_single_mlvl(levels, i) for levels in maps),
+                select_single_mlvl(maps[0], i),
+                select_single_mlvl(maps[1], i),
+                select_single_mlvl(maps[2], i),
                 anchors,
                 meta['img_shape'],
                 meta.get('scale_factor'),
@@ -238,9 +241,8 @@ class YOLACTHead(AnchorHead):
         scores, boxes, coeffs = best_boxes(levels, self.bbox_coder, cfg.get('nms_pre', -1), img_shape)
         if rescale:
             boxes = boxes / tensor_like(scale_factor, boxes)
-        scores = F.pad(scores, (0, 1))  # a column for background
         limits = (cfg.score_thr, cfg.iou_thr, cfg.top_k, cfg.max_per_img)
-        return fast_nms(boxes, scores, coeffs, *limits)
+        return fast_nms(boxes, with_background(scores), coeffs, *limits)
 
 
 __all__ = ['InterpolateModule', 'YOLACTHead', 'YOLACTProtonet', 'YOLACTSegmHead']

@@ -1,7 +1,7 @@
 """The mask heads of YOLACT: classes of pixels, and prototypes that coefficients mix to masks (arXiv:1904.02689)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -177,7 +177,8 @@ class YOLACTProtonet(BaseHead):
         self.protonet = self._init_layers()
 
     def _init_layers(self) -> nn.Sequential:
-        layers, channels = [], self.in_channels
+        channels = self.in_channels
+        layers: list[nn.Module] = []
         for width, kernel in zip(self.proto_channels, self.proto_kernel_sizes):
             if width is None:
                 layers.append(InterpolateModule(scale_factor=-kernel, mode='bilinear', align_corners=False))
@@ -250,7 +251,7 @@ class YOLACTProtonet(BaseHead):
                 chosen = torch.randperm(len(gt_inds), device=masks.device)[: self.max_masks_to_train]
                 masks, gt_inds = masks[chosen], gt_inds[chosen]
             total += len(gt_inds)
-            targets = self.get_targets(masks, gts, gt_inds)
+            targets = cast(Tensor, self.get_targets(masks, gts, gt_inds))
             of_masks = mask_losses(masks, targets, boxes[gt_inds], meta['img_shape'])
             losses.append(of_masks.sum() * self.loss_mask_weight)
         if weights is not None:
@@ -275,7 +276,7 @@ class YOLACTProtonet(BaseHead):
         With ``rescale`` that is the size of the original image, otherwise of the network's input without padding.
         """
         size = (img_meta['ori_shape'] if rescale else img_meta['img_shape'])[:2]
-        segms = [[] for _ in range(self.num_classes)]
+        segms: list[list[Any]] = [[] for _ in range(self.num_classes)]
         if not len(mask_pred):
             return segms
         masks = F.interpolate(mask_pred[None], size, mode='bilinear', align_corners=False)[0] > 0.5

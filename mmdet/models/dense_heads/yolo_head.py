@@ -1,6 +1,7 @@
 """YOLOv3: the anchor that fits an object best, in the cell of its centre, predicts it (arXiv:1804.02767)."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from mmcv.cnn import ConvModule, bias_init_with_prob
@@ -20,7 +21,7 @@ from mmdet.models.dense_heads.functional.decoding import detections_of_objects
 from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
 from mmdet.models.dense_heads.functional.old_names import old_name
-from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
+from mmdet.models.dense_heads.functional.rows import rows_of_images, sizes_of_maps, to_full_precision
 from mmdet.models.utils.settings import as_config
 from mmdet.utils.running.device_copy import tensor_like
 
@@ -147,7 +148,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         """Initialise, so that ``FIRST_OBJECTS`` objects are expected in an image, and each class with ``RARE``."""
         super().init_weights()
         for layer, stride in zip(self.convs_pred, self.featmap_strides):
-            bias = layer.bias.view(self.num_base_priors, -1)
+            bias = cast(Tensor, layer.bias).view(self.num_base_priors, -1)
             nn.init.constant_(bias[:, 4], bias_init_with_prob(FIRST_OBJECTS / (FIRST_SIDE / stride) ** 2))
             nn.init.constant_(bias[:, 5:], bias_init_with_prob(RARE))
 
@@ -164,7 +165,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
 
     def _anchors(self, pred_maps: Sequence[Tensor]) -> list[Tensor]:
         """L times (H * W * A, 4)."""
-        sizes = [level.shape[-2:] for level in pred_maps]
+        sizes = sizes_of_maps(pred_maps)
         return self.prior_generator.grid_priors(sizes, dtype=pred_maps[0].dtype, device=pred_maps[0].device)
 
     def _strides(self, anchors: Sequence[Tensor]) -> Tensor:
@@ -231,7 +232,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         """
         pred_maps = to_full_precision(pred_maps)
         anchors = self._anchors(pred_maps)
-        sizes, device = [level.shape[-2:] for level in pred_maps], pred_maps[0].device
+        sizes, device = sizes_of_maps(pred_maps), pred_maps[0].device
         flags = [self.prior_generator.responsible_flags(sizes, gts, device) for gts in gt_bboxes]
         targets, negatives = self.get_targets([anchors] * len(img_metas), flags, gt_bboxes, gt_labels)
         weights = self._weights(pred_maps, anchors, targets, negatives, gt_bboxes, img_metas)
@@ -270,7 +271,8 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         conf = mask_objectness(self, *scores, rows.labels, rows.label_weights, img_metas)
         counts = [len(level) for level in anchors]
         kinds = (conf, rows.bbox_weights[..., 0], torch.where(positive, rows.label_weights, 0.0))
-        return tuple(list(weights.split(counts, dim=1)) for weights in kinds)
+        conf_weights, box_weights, label_weights = (list(weights.split(counts, dim=1)) for weights in kinds)
+        return conf_weights, box_weights, label_weights
 
     def loss_single(
         self,

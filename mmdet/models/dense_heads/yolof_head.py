@@ -1,7 +1,7 @@
 """YOLOF: one level, and as many anchors for each object, large or small (https://arxiv.org/abs/2103.09460)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmcv.cnn import ConvModule, bias_init_with_prob, constant_init, is_norm, normal_init
@@ -14,7 +14,7 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.functional.rows import sample_counts, to_full_precision
+from mmdet.models.dense_heads.functional.rows import sample_counts, sizes_of_maps, to_full_precision
 from mmdet.models.dense_heads.paa_head import levels_to_images
 
 MAX_EXP = 1e8  # upper bound of exp() in the joint score; published weights expect it
@@ -80,7 +80,7 @@ class YOLOFHead(AnchorHead):
                 normal_init(layer, mean=0, std=0.01)
             elif is_norm(layer):
                 constant_init(layer, 1)
-        nn.init.constant_(self.cls_score.bias, bias_init_with_prob(RARE))
+        nn.init.constant_(cast(Tensor, self.cls_score.bias), bias_init_with_prob(RARE))
 
     def forward_single(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """The level (N, in_channels, H, W) -> joint scores (N, A * K, H, W), box deltas (N, A * 4, H, W)."""
@@ -115,7 +115,7 @@ class YOLOFHead(AnchorHead):
         if len(cls_scores) != 1:
             raise ValueError(f'YOLOFHead works on one level, got {len(cls_scores)}')
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        sizes = [level.shape[-2:] for level in cls_scores]
+        sizes = sizes_of_maps(cls_scores)
         anchors, flags = self.get_anchors(sizes, img_metas, cls_scores[0].device)
         labels, label_weights, num_pos, num_neg, box_weights, boxes, gts = self.get_targets(
             levels_to_images(cls_scores),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule, bias_init_with_prob
@@ -21,7 +22,7 @@ from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
 from mmdet.models.dense_heads.functional.matching import sampler_or_all
 from mmdet.models.dense_heads.functional.objectness import mask_objectness
 from mmdet.models.dense_heads.functional.points.points import YOLOXTargets, centres_of_cells, decode_boxes, encode_boxes
-from mmdet.models.dense_heads.functional.rows import rows_of_images, to_full_precision
+from mmdet.models.dense_heads.functional.rows import rows_of_images, sizes_of_maps, to_full_precision
 from mmdet.models.utils.settings import as_config
 from mmdet.ops import batched_nms
 from mmdet.utils.running.device_copy import tensor_like
@@ -180,7 +181,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
 
     def _priors(self, maps: Sequence[Tensor]) -> Tensor:
         """(R, 4) x, y, stride x, stride y of all cells."""
-        sizes = [level.shape[-2:] for level in maps]
+        sizes = sizes_of_maps(maps)
         priors = self.prior_generator.grid_priors(sizes, maps[0].dtype, maps[0].device, with_stride=True)
         return torch.cat(priors)
 
@@ -209,16 +210,17 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
             for each image (boxes with scores (k, 5), labels (k,)).
         """
         cls_scores, bbox_preds, objectnesses = map(to_full_precision, (cls_scores, bbox_preds, objectnesses))
-        cfg = as_config(self.test_cfg if cfg is None else cfg)
+        settings = as_config(self.test_cfg if cfg is None else cfg)
         scores = rows_of_images(cls_scores, self.cls_out_channels).sigmoid()
         factors = rows_of_images(objectnesses, 1).squeeze(2).sigmoid()
         bboxes = self._bbox_decode(self._priors(cls_scores), rows_of_images(bbox_preds, 4))
         if rescale:
-            bboxes = [boxes / tensor_like(meta['scale_factor'], boxes) for boxes, meta in zip(bboxes, img_metas)]
+            scales = [tensor_like(meta['scale_factor'], bboxes).expand(4) for meta in cast(list[ImgMeta], img_metas)]
+            bboxes = bboxes / torch.stack(scales)[:, None]
         images = zip(scores, bboxes, factors)
         if with_nms:
-            return [self._bboxes_nms(*image, cfg) for image in images]
-        return [self._above_threshold(*image, cfg.score_thr) for image in images]
+            return [self._bboxes_nms(*image, settings) for image in images]
+        return [self._above_threshold(*image, settings.score_thr) for image in images]
 
     def _bbox_decode(self, priors: Tensor, bbox_preds: Tensor) -> Tensor:
         return decode_boxes(priors, bbox_preds)
@@ -232,7 +234,7 @@ class YOLOXHead(BaseDenseHead, BBoxTestMixin):
         valid = scores >= score_thr
         return bboxes[valid], scores[valid], labels[valid]
 
-    def _bboxes_nms(self, cls_scores: Tensor, bboxes: Tensor, score_factor: Tensor, cfg: dict) -> tuple[Tensor, Tensor]:
+    def _bboxes_nms(self, cls_scores: Tensor, bboxes: Tensor, score_factor: Tensor, cfg: Any) -> tuple[Tensor, Tensor]:
         bboxes, scores, labels = self._above_threshold(cls_scores, bboxes, score_factor, cfg.score_thr)
         dets, keep = batched_nms(bboxes, scores, labels, cfg.nms)
         return dets, labels[keep]

@@ -33,6 +33,7 @@ def dice_loss(
     target = target.flatten(1).to(pred.dtype)
     inter = (pred * target).sum(1)
     if naive_dice:
+        # above as below: two empty masks agree
         dice = (2 * inter + eps) / (pred.sum(1) + target.sum(1) + eps)
     else:
         dice = 2 * inter / (pred.square().sum(1) + target.square().sum(1) + 2 * eps)

@@ -46,9 +46,8 @@ def _importance(ious: Tensor, labels: Tensor, gts: Tensor) -> Tensor:
     The best samples of all objects of a class come first, then all second ones, and so on.
     """
     most = labels.bincount().max()
-    per_object = labels * (gts.max() + 1) + gts
     # an IoU is at most 1, a step of the rank within the object is 1: the latter decides, the IoU among equals
-    rank = _rank_within(labels, ious + (most - _rank_within(per_object, ious)))
+    rank = _rank_within(labels, ious + (most - _rank_within(gts, ious)))
     return (most - rank).to(ious) / most
 
 

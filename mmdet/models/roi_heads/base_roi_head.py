@@ -12,6 +12,8 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import build_shared_head
 from mmdet.models.utils.settings import as_config
 
+Parts = dict | list[dict]  # config of a part, or those of its stages
+
 
 class BaseRoIHead(BaseModule, metaclass=ABCMeta):
     """Base of the RoI heads: builds the branches that the config names.
@@ -30,10 +32,10 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
 
     def __init__(
         self,
-        bbox_roi_extractor: dict | None = None,
-        bbox_head: dict | None = None,
-        mask_roi_extractor: dict | None = None,
-        mask_head: dict | None = None,
+        bbox_roi_extractor: Parts | None = None,
+        bbox_head: Parts | None = None,
+        mask_roi_extractor: Parts | None = None,
+        mask_head: Parts | None = None,
         shared_head: dict | None = None,
         train_cfg: Any = None,
         test_cfg: Any = None,
@@ -72,11 +74,11 @@ class BaseRoIHead(BaseModule, metaclass=ABCMeta):
         return module is not None
 
     @abstractmethod
-    def init_bbox_head(self, bbox_roi_extractor: dict | None = None, bbox_head: dict | None = None) -> None:
+    def init_bbox_head(self, bbox_roi_extractor: Any = None, bbox_head: Any = None) -> None:
         """Build the box branch."""
 
     @abstractmethod
-    def init_mask_head(self, mask_roi_extractor: dict | None = None, mask_head: dict | None = None) -> None:
+    def init_mask_head(self, mask_roi_extractor: Any = None, mask_head: Any = None) -> None:
         """Build the mask branch."""
 
     @abstractmethod

@@ -15,7 +15,7 @@ from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from mmdet.models.roi_heads.functional.cascade_stages import mask_losses, name_stage_losses, refine_proposals
 from mmdet.models.roi_heads.functional.cascade_test_mixin import CascadeTestMixin, Context
 from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
-from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample, needed_masks
 from mmdet.models.roi_heads.test_mixins import Features, scale_tensor
 
 
@@ -85,10 +85,9 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
 
     def _build_stages(self, name: str, settings: dict | Sequence[dict], build: Any) -> ModuleList:
         """Parts of all stages, from one config for all or a list of configs."""
-        if not isinstance(settings, (list, tuple)):
-            settings = [settings] * self.num_stages
-        self._check_length(name, settings)
-        return ModuleList([build(cfg) for cfg in settings])
+        of_stages = [settings] * self.num_stages if isinstance(settings, dict) else settings
+        self._check_length(name, of_stages)
+        return ModuleList([build(cfg) for cfg in of_stages])
 
     def init_bbox_head(self, bbox_roi_extractor: dict | list[dict], bbox_head: dict | list[dict]) -> None:
         """Build the box branch of each stage."""
@@ -187,7 +186,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
     ) -> dict[str, Any]:
         """Predictions of a stage's mask branch for the positives and, as ``loss_mask``, the dict of its losses."""
         rois = bbox2roi([res.pos_bboxes for res in sampling_results])
-        mask_results = self._mask_forward(stage, x, rois, **context)
+        mask_results: dict[str, Any] = self._mask_forward(stage, x, rois, **context)
         loss_mask = mask_losses(
             self.mask_head[stage], mask_results['mask_pred'], sampling_results, gt_masks, rcnn_train_cfg, img_metas
         )
@@ -225,8 +224,8 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         """
         batch = TrainingBatch(x, img_metas, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks)
         losses, context = self._context_losses(batch, gt_semantic_seg)
-        stage_losses, *last_stage = self._train_stages(batch, proposal_list, context)
-        return {**losses, **stage_losses, **self._losses_behind_stages(batch, *last_stage, context)}
+        stage_losses, sampled, results = self._train_stages(batch, proposal_list, context)
+        return {**losses, **stage_losses, **self._losses_behind_stages(batch, sampled, results, context)}
 
     def _context_losses(
         self, batch: TrainingBatch, gt_semantic_seg: Tensor | None
@@ -283,7 +282,7 @@ class CascadeRoIHead(BaseRoIHead, CascadeTestMixin):
         # the refined boxes overlap objects better than what this stage's sample was drawn from: match them anew
         if self.interleaved:
             sampled = self._sample(stage, batch, refined)
-        mask_args = (stage, batch.x, sampled, batch.gt_masks, self.train_cfg[stage])
+        mask_args = (stage, batch.x, sampled, needed_masks(batch.gt_masks), self.train_cfg[stage])
         results = call_with_img_metas(self._mask_forward_train, *mask_args, img_metas=batch.img_metas, **context)
         return results['loss_mask']
 

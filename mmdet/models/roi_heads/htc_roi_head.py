@@ -7,9 +7,9 @@ from torch import Tensor
 
 from mmdet.core.bbox.transforms import bbox2roi
 from mmdet.core.img_meta import ImgMeta
-from mmdet.models.builder import HEADS, build_head, build_roi_extractor
+from mmdet.models.builder import HEADS
 from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
-from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, train_semantic_branch
+from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, semantic_branch, train_semantic_branch
 from mmdet.models.roi_heads.functional.cascade_test_mixin import Context
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
 from mmdet.models.roi_heads.test_mixins import Features
@@ -43,8 +43,7 @@ class HybridTaskCascadeRoIHead(CascadeRoIHead):
     ) -> None:
         super().__init__(num_stages, stage_loss_weights, **kwargs)
         if semantic_head is not None:
-            self.semantic_roi_extractor = build_roi_extractor(semantic_roi_extractor)
-            self.semantic_head = build_head(semantic_head)
+            self.semantic_roi_extractor, self.semantic_head = semantic_branch(semantic_roi_extractor, semantic_head)
         self.semantic_fusion = semantic_fusion
         self.interleaved = interleaved
         self.mask_info_flow = mask_info_flow

@@ -47,6 +47,7 @@ class MaskScoringRoIHead(StandardRoIHead):
         """As in :class:`StandardRoIHead`, with ``loss_mask_iou`` among the losses."""
         mask_results = super()._mask_forward_train(x, sampling_results, bbox_feats, gt_masks, img_metas)
         labels = torch.cat([res.pos_gt_labels for res in sampling_results])
+        # the head judges one mask of each object; those of other classes have not been trained on it
         mask_pred = masks_of_labels(mask_results['mask_pred'], labels)
         iou_pred = self.mask_iou_head(mask_results['mask_feats'], mask_pred)
         iou_targets = call_with_img_metas(

@@ -12,6 +12,7 @@ from mmdet.core.targets import Targets
 from mmdet.models.builder import HEADS
 from mmdet.models.losses.pisa_loss import carl_loss, isr_p
 from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
+from mmdet.models.roi_heads.functional.training_batch import needed_masks
 from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead, to_numpy
 from mmdet.models.roi_heads.test_mixins import Features
 
@@ -50,7 +51,8 @@ class PISARoIHead(StandardRoIHead):
             bbox_feats = bbox_results['bbox_feats']
             losses.update(bbox_results['loss_bbox'])
         if self.with_mask:
-            mask_results = self._mask_forward_train(x, self.sampling_results, bbox_feats, gt_masks, img_metas)
+            masks = needed_masks(gt_masks)
+            mask_results = self._mask_forward_train(x, self.sampling_results, bbox_feats, masks, img_metas)
             losses.update(mask_results['loss_mask'])
         return losses
 
@@ -74,9 +76,8 @@ class PISARoIHead(StandardRoIHead):
         labels, label_weights, bbox_targets, bbox_weights = targets
         factors = sample_factors(sampling_results, neg_label_weights, label_weights)
         if self.train_cfg.get('isr') is not None:
-            factors = self._isr_factors(
-                scores, boxes, (labels, factors, bbox_targets, bbox_weights), rois, sampling_results
-            )
+            rows = Targets(labels, factors, bbox_targets, bbox_weights)
+            factors = self._isr_factors(scores, boxes, rois=rois, targets=rows, sampling_results=sampling_results)
         weighted = labels, label_weights * factors, bbox_targets, bbox_weights
         losses = box_losses(head, results, rois, weighted, img_metas)
         if self.train_cfg.get('carl') is not None:

@@ -11,10 +11,15 @@ from mmdet.core.img_meta import ImgMeta
 from mmdet.models.base_head import loss_of_rows
 from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
-from mmdet.models.roi_heads.functional.cascade_stages import fuse_semantic, mask_losses, train_semantic_branch
+from mmdet.models.roi_heads.functional.cascade_stages import (
+    fuse_semantic,
+    mask_losses,
+    semantic_branch,
+    train_semantic_branch,
+)
 from mmdet.models.roi_heads.functional.cascade_test_mixin import Context
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
-from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, needed_masks
 from mmdet.models.roi_heads.standard_roi_head import positive_rows
 from mmdet.models.roi_heads.test_mixins import Features
 
@@ -48,8 +53,7 @@ class SCNetRoIHead(CascadeRoIHead):
     ) -> None:
         super().__init__(num_stages, stage_loss_weights, **kwargs)
         if semantic_head is not None:
-            self.semantic_roi_extractor = build_roi_extractor(semantic_roi_extractor)
-            self.semantic_head = build_head(semantic_head)
+            self.semantic_roi_extractor, self.semantic_head = semantic_branch(semantic_roi_extractor, semantic_head)
         if feat_relay_head is not None:
             self.feat_relay_head = build_head(feat_relay_head)
         if glbctx_head is not None:
@@ -155,7 +159,7 @@ class SCNetRoIHead(CascadeRoIHead):
     ) -> dict[str, Any]:
         """Predictions of the mask branch for the positives and, as ``loss_mask``, the dict of its losses."""
         rois = bbox2roi([res.pos_bboxes for res in sampling_results])
-        mask_results = self._mask_forward(x, rois, semantic_feat, glbctx_feat, relayed_feat)
+        mask_results: dict[str, Any] = self._mask_forward(x, rois, semantic_feat, glbctx_feat, relayed_feat)
         loss_mask = mask_losses(
             self.mask_head, mask_results['mask_pred'], sampling_results, gt_masks, rcnn_train_cfg, img_metas
         )
@@ -179,7 +183,7 @@ class SCNetRoIHead(CascadeRoIHead):
             self._mask_forward_train,
             batch.x,
             sampled,
-            batch.gt_masks,
+            needed_masks(batch.gt_masks),
             self.train_cfg[-1],
             **context,
             relayed_feat=relayed_feat,

@@ -20,7 +20,7 @@ from mmdet.models.roi_heads.cascade_roi_head import CascadeRoIHead
 from mmdet.models.roi_heads.functional.best_pairs import best_pairs
 from mmdet.models.roi_heads.functional.cascade_stages import mask_losses
 from mmdet.models.roi_heads.functional.compat import attached_zero_of, call_with_img_metas
-from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, needed_masks
 from mmdet.models.roi_heads.mask_heads.paste import masks_of_labels
 from mmdet.models.roi_heads.test_mixins import Features, Masks, scale_tensor
 
@@ -174,7 +174,7 @@ class SparseRoIHead(CascadeRoIHead):
         gt_bboxes: list[Tensor],
         gt_labels: list[Tensor],
         gt_bboxes_ignore: list[Tensor] | None = None,
-        imgs_whwh: Tensor | None = None,
+        imgs_whwh: Any = None,
         gt_masks: list[Any] | None = None,
     ) -> dict[str, Tensor]:
         """Losses of a batch of N images.
@@ -186,7 +186,7 @@ class SparseRoIHead(CascadeRoIHead):
             img_metas: meta information of each image.
             gt_bboxes, gt_labels: N times (g_i, 4) px and (g_i,) in ``[0, K)``.
             gt_bboxes_ignore: not used: the matching knows no such regions.
-            imgs_whwh: (N, 1, 4) width, height, width, height of each image, px.
+            imgs_whwh: (N, 1, 4) width, height, width, height of each image, px; must be given.
             gt_masks: N mask structures.
 
         Returns:
@@ -202,8 +202,9 @@ class SparseRoIHead(CascadeRoIHead):
             sampled = self._match(stage, batch, results, imgs_whwh)
             of_stage = self._bbox_losses(stage, batch, results, sampled, imgs_whwh)
             if self.with_mask:
-                masks = (stage, x, results['attn_feats'], sampled, gt_masks, self.train_cfg[stage])
-                of_stage.update(self._mask_forward_train(*masks, img_metas=img_metas)['loss_mask'])
+                masks = (sampled, needed_masks(gt_masks), self.train_cfg[stage])
+                of_masks = self._mask_forward_train(stage, x, results['attn_feats'], *masks, img_metas=img_metas)
+                of_stage.update(of_masks['loss_mask'])
             losses.update({f'stage{stage}_{name}': value * weight for name, value in of_stage.items()})
             proposals, object_feats = results['detach_proposal_list'], results['object_feats']
         return losses
@@ -273,8 +274,8 @@ class SparseRoIHead(CascadeRoIHead):
         bbox_results = [bbox2result(det, label, num_classes) for det, label in zip(dets, labels)]
         if not self.with_mask:
             return bbox_results
-        masks = self._masks_of(x, boxes, queries, labels, img_metas, rescale)
-        return list(zip(bbox_results, masks))
+        masks_of_images = self._masks_of(x, boxes, queries, labels, img_metas, rescale)
+        return list(zip(bbox_results, masks_of_images))
 
     def _best_of_queries(
         self, x: Features, proposal_boxes: Tensor, proposal_features: Tensor, img_metas: list[ImgMeta]

@@ -14,7 +14,7 @@ from mmdet.models.builder import HEADS, build_head, build_roi_extractor
 from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from mmdet.models.roi_heads.functional.compat import box_losses, call_with_img_metas
 from mmdet.models.roi_heads.functional.static_shapes import batch_losses
-from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample
+from mmdet.models.roi_heads.functional.training_batch import TrainingBatch, assign_and_sample, needed_masks
 from mmdet.models.roi_heads.test_mixins import BBoxTestMixin, Features, MaskTestMixin, scale_tensor
 
 
@@ -39,7 +39,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
 
     def init_assigner_sampler(self) -> None:
         """Build the assigner and the sampler of the training."""
-        self.bbox_assigner = None
+        self.bbox_assigner: Any = None
         self.bbox_sampler = None
         if self.train_cfg:
             self.bbox_assigner = build_assigner(self.train_cfg.assigner)
@@ -106,7 +106,8 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
             bbox_feats = bbox_results['bbox_feats']
             losses.update(bbox_results['loss_bbox'])
         if self.with_mask:
-            mask_results = self._mask_forward_train(x, self.sampling_results, bbox_feats, gt_masks, img_metas)
+            masks = needed_masks(gt_masks)
+            mask_results = self._mask_forward_train(x, self.sampling_results, bbox_feats, masks, img_metas)
             losses.update(mask_results['loss_mask'])
         return losses
 
@@ -204,6 +205,7 @@ class StandardRoIHead(BaseRoIHead, BBoxTestMixin, MaskTestMixin):
         if (rois is None) == (pos_inds is None or bbox_feats is None):
             raise ValueError('_mask_forward takes either rois, or pos_inds and bbox_feats')
         if rois is None:
+            assert bbox_feats is not None, 'checked above'
             mask_feats = bbox_feats[pos_inds]
         else:
             mask_feats = self.mask_roi_extractor(x[: self.mask_roi_extractor.num_inputs], rois)

@@ -1,7 +1,7 @@
 """A RoI head with a second box head that learns another label, such as the domain an image comes from."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -131,13 +131,12 @@ class StandardRoIHeadWithExtraBBoxHead(StandardRoIHead):
             KeyError: ``gt_extra_labels``, or an image's own extra label, is missing.
             ValueError: an image has more or fewer extra labels than objects.
         """
-        if self.with_extra_bbox:
-            check_extra_labels(gt_extra_labels, gt_bboxes)
+        given_labels = check_extra_labels(gt_extra_labels, gt_bboxes) if self.with_extra_bbox else []
         losses = super().forward_train(
             x, img_metas, proposal_list, gt_bboxes, gt_labels, gt_bboxes_ignore, gt_masks, **kwargs
         )
         if self.with_extra_bbox:
-            losses.update(self._extra_forward_train(x, img_metas, gt_bboxes, gt_extra_labels))
+            losses.update(self._extra_forward_train(x, img_metas, gt_bboxes, given_labels))
         return losses
 
     def _extra_forward_train(
@@ -176,7 +175,7 @@ class StandardRoIHeadWithExtraBBoxHead(StandardRoIHead):
         return [_entry(img_meta, self.extra_label_name) for img_meta in img_metas]
 
 
-def _entry(img_meta: ImgMeta, key: str) -> Any:
+def _entry(img_meta: Mapping[str, Any], key: str) -> Any:
     """One entry of the meta information.
 
     Raises:
@@ -190,8 +189,8 @@ def _entry(img_meta: ImgMeta, key: str) -> Any:
     return img_meta[key]
 
 
-def check_extra_labels(gt_extra_labels: Sequence[Tensor] | None, gt_bboxes: Sequence[Tensor]) -> None:
-    """Check that each object has one extra label.
+def check_extra_labels(gt_extra_labels: list[Tensor] | None, gt_bboxes: Sequence[Tensor]) -> list[Tensor]:
+    """The extra labels, after a check that each object has one.
 
     Raises:
         KeyError: there are none.
@@ -208,6 +207,7 @@ def check_extra_labels(gt_extra_labels: Sequence[Tensor] | None, gt_bboxes: Sequ
                 f'gt_extra_labels: image {i} of the batch has {len(labels)} for {len(boxes)} boxes; place '
                 'LoadExtraAnnotations after the steps that drop boxes'
             )
+    return gt_extra_labels
 
 
 def relabel(sampling_result: Any, gt_extra_labels: Tensor) -> Any:

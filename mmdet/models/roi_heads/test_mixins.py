@@ -1,6 +1,6 @@
 """Inference of the RoI heads: one view of each image of a batch, or several views of one image."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,10 @@ def view_boxes(boxes: Tensor, img_meta: ImgMeta) -> Tensor:
 
 
 class BBoxTestMixin:
-    """Inference of the box branch. The class it is mixed into has ``_bbox_forward`` and ``bbox_head``."""
+    """Inference of the box branch, for a class that has what is declared here."""
+
+    bbox_head: Any
+    _bbox_forward: Callable[..., dict[str, Any]]
 
     def simple_test_bboxes(
         self, x: Features, img_metas: list[ImgMeta], proposals: list[Tensor], rcnn_test_cfg: Any, rescale: bool = False
@@ -124,7 +127,11 @@ class BBoxTestMixin:
 
 
 class MaskTestMixin:
-    """Inference of the mask branch. The class it is mixed into has ``_mask_forward`` and ``mask_head``."""
+    """Inference of the mask branch, for a class that has what is declared here."""
+
+    mask_head: Any
+    test_cfg: Any
+    _mask_forward: Callable[..., dict[str, Any]]
 
     def simple_test_mask(
         self,

@@ -77,6 +77,7 @@ class TridentRoIHead(StandardRoIHead):
         num_images = len(dets) // self.num_test_branches
         results = []
         for i in range(num_images):
+            # the same image in all branches, which find objects of middling size several times
             merged = self.merge_trident_bboxes(torch.cat(dets[i::num_images]), torch.cat(labels[i::num_images]))
             results.append(bbox2result(*merged, self.bbox_head.num_classes))
         return results

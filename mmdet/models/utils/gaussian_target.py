@@ -16,6 +16,7 @@ def gaussian2D(
     """``exp(-(x^2 + y^2) / (2 sigma^2))`` on a grid of ``2 * radius + 1`` by as many cells; 1 in the middle."""
     steps = torch.arange(-radius, radius + 1, dtype=dtype, device=device)
     kernel = (-(steps**2 + steps[:, None] ** 2) / (2 * sigma**2)).exp()
+    # exactly 0 where it is lost in rounding: what is 0 in the map counts as a plain negative
     return torch.where(kernel < torch.finfo(dtype).eps * kernel.max(), 0, kernel)
 
 
@@ -37,6 +38,7 @@ def gen_gaussian_target(heatmap: Tensor, center: list[int], radius: int, k: floa
     top, bottom = min(y, radius), min(height - y, radius + 1)
     kernel = gaussian2D(radius, sigma=(2 * radius + 1) / 6, dtype=heatmap.dtype, device=heatmap.device)
     area = heatmap[y - top : y + bottom, x - left : x + right]
+    # the greater of both: the slope of a neighbour must not lower a peak
     area.copy_(area.maximum(k * kernel[radius - top : radius + bottom, radius - left : radius + right]))
     return heatmap
 

@@ -45,6 +45,7 @@ class NormedLinear(nn.Linear):
         """``(M, in_features)`` to ``(M, out_features)``."""
         weight = scale_to_unit(self.weight, self.weight.norm(dim=1, keepdim=True), self.power, self.eps)
         x = scale_to_unit(x, x.norm(dim=1, keepdim=True), self.power, self.eps)
+        # a cosine is 1 at most: without a factor no softmax of several classes could become sure
         return F.linear(x * self.tempearture, weight, self.bias)
 
 

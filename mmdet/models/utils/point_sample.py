@@ -28,12 +28,12 @@ def point_sample(input: Tensor, points: Tensor, align_corners: bool = False, **k
     return out.squeeze(3) if points.dim() == 3 else out
 
 
-def get_uncertainty(mask_pred: Tensor, labels: Tensor) -> Tensor:
+def get_uncertainty(mask_pred: Tensor, labels: Tensor | None) -> Tensor:
     """How uncertain a mask is at each point: minus the size of the logit.
 
     Args:
         mask_pred: ``(M, C, ...)`` logits of each class, or of one (C = 1).
-        labels: ``(M,)`` the class to look at.
+        labels: ``(M,)`` the class to look at; not read where C = 1.
 
     Returns:
         ``(M, 1, ...)``, at most 0; 0 is least certain.
@@ -45,13 +45,13 @@ def get_uncertainty(mask_pred: Tensor, labels: Tensor) -> Tensor:
 
 
 def get_uncertain_point_coords_with_randomness(
-    mask_pred: Tensor, labels: Tensor, num_points: int, oversample_ratio: float, importance_sample_ratio: float
+    mask_pred: Tensor, labels: Tensor | None, num_points: int, oversample_ratio: float, importance_sample_ratio: float
 ) -> Tensor:
     """Draw points, the most of them where the mask is uncertain.
 
     Args:
         mask_pred: ``(M, C, H, W)`` logits.
-        labels: ``(M,)`` the class to look at.
+        labels: ``(M,)`` the class to look at; not read where C = 1.
         num_points: P, how many points for each mask.
         oversample_ratio: the uncertain points are chosen from this many times P random ones; at least 1.
         importance_sample_ratio: fraction of uncertain points, 0 to 1; the others are random.

@@ -13,7 +13,7 @@ BATCH_NORM = dict(type='BN')
 
 
 def make_downsample(
-    inplanes: int, outplanes: int, stride: int, avg_down: bool, conv_cfg: dict | None, norm_cfg: dict
+    inplanes: int, outplanes: int, stride: int, avg_down: bool, conv_cfg: dict | None, norm_cfg: dict | None
 ) -> nn.Sequential:
     """The projection on a shortcut: 1x1 convolution and norm.
 
@@ -55,7 +55,7 @@ class ResLayer(Sequential):
         stride: int = 1,
         avg_down: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = BATCH_NORM,
+        norm_cfg: dict | None = BATCH_NORM,
         downsample_first: bool = True,
         **kwargs: Any,
     ) -> None:

@@ -66,6 +66,16 @@ def tracked(items: Iterable[Item], what: str, total: int | None = None, file: Te
             file.write('\n')
 
 
+def duration(seconds: float) -> str:
+    """``'1 h 05 min'``, ``'3 min 20 s'``, ``'12 s'``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f'{whole} s'
+    if whole < 3600:
+        return f'{whole // 60} min {whole % 60:02d} s'
+    return f'{whole // 3600} h {whole % 3600 // 60:02d} min'
+
+
 def ticks(what: str, total: int, file: TextIO | None = None) -> Generator[int, None, None]:
     """For work that calls back: each ``next()`` begins one of ``total`` or more steps, ``close()`` ends the last."""
     yield from tracked(range(total), what, file=file)

@@ -95,16 +95,19 @@ def test_page_of_two_runs_knows_their_classes_by_name(run, tmp_path):
 
 def test_page_of_two_runs_says_that_their_images_differ_and_tells_equal_names_apart(run, tmp_path):
     half = run.detections._replace(images=run.detections.images[:5])
-    run = run._replace(notes=[])
+    run = run._replace(notes=['odd'])
     elsewhere = dict(run.facts, **{'work folder': 'there/run'})
-    write_page(run, tmp_path / 'r.html', run._replace(detections=half, facts=elsewhere), Settings())
+    other = run._replace(detections=half, facts=elsewhere, notes=['odd there'])
+    notes = write_page(run, tmp_path / 'r.html', other, Settings())
     text, data = read(tmp_path / 'r.html')
+    assert [note[:28] for note in notes] == ['odd', 'The runs were evaluated on d', 'odd there']
+    assert run.notes == ['odd'] and notes[1] in text
     assert 'different images (12 and 5, 5 in common): their figures cannot be compared' in text
     assert data['runs'] == [run.facts['work folder'], 'there/run']
 
 
 def test_page_leaves_out_pictures_that_cannot_be_read(run, tmp_path, monkeypatch):
-    run, read_one = run._replace(notes=[]), Sample.read_image
+    run, read_one = run._replace(notes=()), Sample.read_image
 
     def read_image(sample):
         if sample.number == 2:
@@ -112,9 +115,10 @@ def test_page_leaves_out_pictures_that_cannot_be_read(run, tmp_path, monkeypatch
         return read_one(sample)
 
     monkeypatch.setattr(Sample, 'read_image', read_image)
-    write_page(run, tmp_path / 'r.html', None, Settings())
+    notes = write_page(run, tmp_path / 'r.html', None, Settings())
     text, data = read(tmp_path / 'r.html')
-    assert 'A picture is left out: image file not found: 2.png' in text and '2' not in data['images']
+    assert notes == ['A picture is left out: image file not found: 2.png']
+    assert notes[0] in text and '2' not in data['images']
     assert data['examples'] and 2 not in {example['image'] for example in data['examples']}
 
 

@@ -22,11 +22,11 @@ def test_points_of_the_kernel():
 
 
 def test_boxes_of_points_by_hand():
-    xs, ys = torch.tensor([[1.0, 3, 2, 2, 9]]), torch.tensor([[0.0, 4, 2, 2, 2]])
-    assert points_to_bbox(ys, xs, 'minmax').tolist() == [[1, 0, 9, 4]]
-    assert points_to_bbox(ys, xs, 'partial_minmax').tolist() == [[1, 0, 3, 4]]
-    xs, ys = torch.tensor([[0.0, 2]]), torch.tensor([[4.0, 4]])
-    box = points_to_bbox(ys, xs, 'moment', torch.tensor([math.log(2), 0.0]))
+    points = torch.tensor([[0.0, 1, 4, 3, 2, 2, 2, 2, 2, 9]])  # y, x
+    assert points_to_bbox(points, True, 'minmax').tolist() == [[1, 0, 9, 4]]
+    assert points_to_bbox(points, True, 'partial_minmax').tolist() == [[1, 0, 3, 4]]
+    points = torch.tensor([[4.0, 0, 4, 2]])
+    box = points_to_bbox(points, True, 'moment', torch.tensor([math.log(2), 0.0]))
     torch.testing.assert_close(box, torch.tensor([[1 - 2 * 2**0.5, 4, 1 + 2 * 2**0.5, 4]]))
 
 

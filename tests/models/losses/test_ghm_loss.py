@@ -64,3 +64,24 @@ def test_defaults_of_the_published_configs():
     ghmc, ghmr = build_loss(dict(type='GHMC')), build_loss(dict(type='GHMR'))
     assert (ghmc.bins, ghmc.momentum, ghmc.loss_weight) == (ghmr.bins, ghmr.momentum, ghmr.loss_weight) == (10, 0, 1)
     assert ghmr.mu == 0.02 and not hasattr(ghmc, 'acc_sum')
+
+
+def test_ghmc_takes_classes_and_leaves_out_what_has_no_weight():
+    # class 1 of two, background (2), and a row without weight: logits of 0 but for one of -log 3 that should be 1
+    logits = torch.tensor([[0.0, -math.log(3)], [0, 0], [9, 9]])
+    out = build_loss(dict(type='GHMC', bins=5))(logits, torch.tensor([1, 2, 0]), torch.tensor([1.0, 1, 0]))
+    # lengths 1/2 three times and 3/4 once: weights 4/3/2 and 4/1/2
+    assert out.item() == pytest.approx((3 * 2 / 3 * LOG2 + 2 * math.log(4)) / 4, rel=1e-5)
+
+
+def test_ghmr_lengths_are_fractions():
+    # mu 3, differences 4, 4 and 9/4: losses 2, 2 and 3/4, lengths 0.8, 0.8 and 0.6 in different quarters
+    out = build_loss(dict(type='GHMR', mu=3.0, bins=4))(
+        torch.tensor([[4.0, -4.0, 2.25]]), torch.zeros(1, 3), torch.ones(1, 3)
+    )
+    assert out.item() == pytest.approx((2 * 2 * 3 / 2 / 2 + 0.75 * 3 / 1 / 2) / 3, rel=1e-5)
+
+
+def test_a_broken_prediction_gives_a_loss_that_is_seen():
+    loss = build_loss(dict(type='GHMC', bins=5))
+    assert loss(torch.tensor([[float('nan')], [0.0]]), torch.ones(2, 1), torch.ones(2, 1)).isnan()

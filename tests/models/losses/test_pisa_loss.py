@@ -7,7 +7,7 @@ import torch
 
 from mmdet.models.builder import build_loss
 from mmdet.models.losses import carl_loss, isr_p
-from mmdet.models.losses.pisa_loss import _rank_within
+from mmdet.models.losses.pisa_loss import _batch_gt_inds, _rank_within
 
 
 class Shift:
@@ -97,3 +97,30 @@ def test_importance_is_squared_and_a_fifth_of_the_weight_is_fixed_unless_told_ot
     logits, pred = torch.tensor([[99.0, 0], [0, 99]]), torch.tensor([[1.0] * 4, [2.0] * 4])
     out = carl_loss(logits, labels, pred, zeros, build_loss(dict(type='L1Loss')), num_class=1)['loss_carl']
     assert out.item() == pytest.approx((4 * 1 + 8 * 0.2) * 2 / 1.2 / 2, rel=1e-5)
+
+
+def test_objects_of_different_images_are_told_apart():
+    sampling = [SimpleNamespace(pos_assigned_gt_inds=torch.tensor(inds)) for inds in ([1, 0], [], [0, 1])]
+    sampling[1].pos_assigned_gt_inds = torch.zeros(0, dtype=torch.long)
+    assert _batch_gt_inds(sampling).tolist() == [1, 0, 4, 5]
+
+
+def test_isr_p_keeps_the_sum_of_weighted_losses_and_a_least_weight():
+    labels, zeros = torch.tensor([0, 0]), torch.zeros(2, 4)
+    deltas = zeros.clone()
+    deltas[1, 2] = -5  # IoUs 1 and 1/2: importances 1 and 1/2
+    logits = torch.tensor([[1.0, 1], [1, 3]]).log()  # losses log 2 and log 4
+    weights = torch.tensor([1.0, 0.5])
+    sampling = [SimpleNamespace(pos_assigned_gt_inds=torch.tensor([0, 0]))]
+    rois = torch.tensor([[0.0, 0, 0, 10, 10]]).repeat(2, 1)
+    loss = build_loss(dict(type='CrossEntropyLoss'))
+    given = (logits, deltas, (labels, weights, zeros, zeros), rois, sampling, loss, Shift)
+    new = isr_p(*given, k=1, bias=0.5, num_class=1)[1]
+    # 1/2 + 1/2 * (1, 1/4) = (1, 5/8); losses (1 + 1) log 2 before, (1 + 5/4) log 2 then: times 8/9
+    torch.testing.assert_close(new, torch.tensor([8 / 9, 5 / 9]))
+
+
+def test_isr_p_knows_80_classes_unless_told_otherwise():
+    targets = (torch.tensor([80]), torch.ones(1), torch.zeros(1, 4), torch.zeros(1, 4))
+    sampling = [SimpleNamespace(pos_assigned_gt_inds=torch.zeros(0, dtype=torch.long))]
+    assert isr_p(torch.zeros(1, 81), torch.zeros(1, 4), targets, torch.zeros(1, 5), sampling, None, Shift) == targets

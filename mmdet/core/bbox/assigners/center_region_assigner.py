@@ -113,6 +113,7 @@ class CenterRegionAssigner(BaseAssigner):
         """(n, G) bool twice: boxes in the core of an object (with their centre in the object), and in its shadow."""
         core, shadow = scale_boxes(gt_bboxes, self.pos_scale), scale_boxes(gt_bboxes, self.neg_scale)
         in_core = self.iou_calculator(bboxes, core, mode='iof') > self.min_pos_iof
+        # a large box may reach into a core from far outside of the object
         in_core &= is_located_in(centers, gt_bboxes)
         in_shadow = self.iou_calculator(bboxes, shadow, mode='iof') > self.min_pos_iof
         return in_core, in_shadow & ~in_core
@@ -137,6 +138,7 @@ class CenterRegionAssigner(BaseAssigner):
             return none, none.new_zeros(0, 2)
         if gt_priority is None:
             gt_priority = torch.arange(num_gts, device=is_bbox_in_gt_core.device)
+        # of nested objects the inner one has no other place to be learnt at
         best, best_gt = torch.where(is_bbox_in_gt_core, gt_priority, -1).max(dim=1)
         gt_inds = torch.where(best >= 0, best_gt + 1, 0)
         lost = is_bbox_in_gt_core.scatter(1, best_gt[:, None], False)

@@ -68,6 +68,8 @@ class GridAssigner(BaseAssigner):
         else:
             low, high = self.neg_iou_thr
             negative = (max_overlaps > low) & (max_overlaps <= high)
+        # all boxes may be negatives, only those of the objects' cells positives: a box of another cell that overlaps
+        # an object well is neither
         overlaps = overlaps.masked_fill(~responsible, -1)
         max_overlaps, best_gt = overlaps.max(dim=0)
         gt_inds = torch.where(negative, 0, -1)

@@ -70,7 +70,9 @@ class UniformAssigner(BaseAssigner):
             overlaps = self.iou_calculator(anchor, gt_bboxes)
             max_overlaps = overlaps.amax(dim=0)
             rows, gts = self.matches(bbox_pred.detach(), anchor, gt_bboxes)
+            # every object takes as many anchors, however far they are: a far one would be taught what it is not at
             counts = overlaps[rows, gts] >= self.pos_ignore_thr
+            # where a prediction has found an object already it must not learn that there is none
             near = self.iou_calculator(bbox_pred.detach(), gt_bboxes).amax(dim=1) > self.neg_ignore_thr
             gt_inds = last_match(rows, torch.where(counts, gts + 1, -1), torch.where(near, -1, 0))
         labels = None if gt_labels is None else labels_of(gt_inds, gt_labels)
@@ -82,6 +84,7 @@ class UniformAssigner(BaseAssigner):
 
     def matches(self, bbox_pred: Tensor, anchor: Tensor, gt_bboxes: Tensor) -> tuple[Tensor, Tensor]:
         """Rows (m,) of the anchors that are taken and of the ground truths (m,) that take them."""
+        # by predictions, which follow what is learnt, and by anchors, as predictions are arbitrary at first
         rows = torch.cat([nearest_boxes(boxes, gt_bboxes, self.match_times) for boxes in (bbox_pred, anchor)], dim=1)
         gts = torch.arange(len(gt_bboxes), device=rows.device).repeat(rows.size(0) * 2)
         return rows.reshape(-1), gts

@@ -164,6 +164,12 @@ class BucketingBBoxCoder(BaseBBoxCoder):
         )
 
 
+def joined_targets(coder: BucketingBBoxCoder, boxes: Tensor, gts: Tensor) -> tuple[Tensor, Tensor]:
+    """Targets and weights (k, 8 S), the buckets' before the offsets', of boxes (k, 4) of objects ``gts`` (k, 4)."""
+    offsets, offset_weights, buckets, bucket_weights = coder.encode(boxes, gts)
+    return torch.cat([buckets, offsets], dim=1), torch.cat([bucket_weights, offset_weights], dim=1)
+
+
 def split_targets(targets: Targets) -> tuple[Tensor, ...]:
     """Targets and weights of buckets and offsets side by side, each apart.
 

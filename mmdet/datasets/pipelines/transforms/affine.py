@@ -74,6 +74,7 @@ class RandomAffine:
         limit = self.max_translate_ratio
         move_x = np.random.uniform(-limit, limit) * shape_hw[1]
         move_y = np.random.uniform(-limit, limit) * shape_hw[0]
+        # applied from right to left: moved last, so that moves are fractions of the canvas whatever the scale
         matrix = (
             self._get_translation_matrix(move_x, move_y)
             @ self._get_shear_matrix(x_shear, y_shear)
@@ -96,6 +97,7 @@ class RandomAffine:
             results[key] = clip_boxes(after, shape_hw) if self.bbox_clip_border else after
             keep = inside_image(results[key], shape_hw)
             if not self.skip_filter:
+                # against the scaled area: an image that is made smaller has not lost a part of its objects
                 keep &= self.filter_gt_bboxes(before * scale, results[key])
             filter_instances(results, keep, key)
         warp_result_keypoints(results, matrix, shape_hw)

@@ -1,6 +1,7 @@
 """RandomCenterCropPad."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -54,14 +55,15 @@ class RandomCenterCropPad:
         if mean is None or std is None or to_rgb is None:
             # without defaults, as a forgotten one would only be seen in worse results
             raise ValueError('RandomCenterCropPad: mean, std and to_rgb are needed')
-        self.crop_size = crop_size
-        self.ratios = ratios
-        self.border = border
+        # those of the other way stay None: check_arguments sees to it that nobody asks for them
+        self.crop_size: Any = crop_size
+        self.ratios: Any = ratios
+        self.border: Any = border
         self.to_rgb = to_rgb
         self.input_mean, self.input_std = mean, std
         self.mean, self.std = (mean[::-1], std[::-1]) if to_rgb else (mean, std)
         self.test_mode = test_mode
-        self.test_pad_mode = test_pad_mode
+        self.test_pad_mode: Any = test_pad_mode
         self.test_pad_add_pix = test_pad_add_pix
         self.bbox_clip_border = bbox_clip_border
 
@@ -69,7 +71,7 @@ class RandomCenterCropPad:
         """``border`` divided by the smallest power of 2 that lets twice the result stay below the image's ``size``."""
         return border // smallest_power_above(2 * border / size)
 
-    def _filter_boxes(self, patch: Window, boxes: np.ndarray) -> np.ndarray:
+    def _filter_boxes(self, patch: Window | np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """(n,) bool, whether the centres lie inside."""
         return centres_inside(boxes, patch)
 

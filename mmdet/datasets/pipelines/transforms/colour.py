@@ -134,7 +134,7 @@ class YOLOXHSVRandomAug:
         )
 
 
-def move_hsv(img: np.ndarray, moves: Sequence[int]) -> np.ndarray:
+def move_hsv(img: np.ndarray, moves: Sequence[int] | np.ndarray) -> np.ndarray:
     """BGR image (h, w, 3) uint8 with its hue (modulo 180), saturation and value (cut to 0..255) moved."""
     hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV).astype(np.int16) + np.asarray(moves, dtype=np.int16)
     hsv[..., 0] %= 180

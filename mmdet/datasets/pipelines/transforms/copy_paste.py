@@ -93,6 +93,7 @@ class CopyPaste:
             return dst_results
         pasted = src_results['gt_masks'].masks.any(0)
         masks = self.get_updated_masks(dst_results['gt_masks'], pasted)
+        # of what is left to be seen: a box around covered parts as well would teach to guess
         boxes = masks.get_bboxes()
         moved = np.abs(boxes - dst_results['gt_bboxes']).max(1, initial=0)
         visible = (moved <= self.bbox_occluded_thr) | (masks.areas > self.mask_occluded_thr)

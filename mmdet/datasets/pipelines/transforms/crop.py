@@ -65,10 +65,10 @@ class RandomCrop:
     def _get_crop_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """Size (h, w) of the part for an image (h, w); at most the image."""
         height, width = image_size
-        if self.crop_type == 'absolute':
-            return min(self.crop_size[0], height), min(self.crop_size[1], width)
-        if self.crop_type == 'absolute_range':
-            low, high = self.crop_size
+        if self.crop_type in ('absolute', 'absolute_range'):
+            low, high = map(int, self.crop_size)  # they are whole: see check_crop_size
+            if self.crop_type == 'absolute':
+                return min(low, height), min(high, width)
             crop_h = np.random.randint(min(height, low), min(height, high) + 1)
             crop_w = np.random.randint(min(width, low), min(width, high) + 1)
             return int(crop_h), int(crop_w)
@@ -214,7 +214,7 @@ class MinIoURandomCrop:
         )
 
 
-def centres_inside(boxes: np.ndarray, window: Window) -> np.ndarray:
+def centres_inside(boxes: np.ndarray, window: Window | np.ndarray) -> np.ndarray:
     """(n,) bool, whether the centres of the boxes lie inside the window, not on its edge."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     return ((centres > window[:2]) & (centres < window[2:])).all(1)

@@ -1,6 +1,7 @@
 """CutOut."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class CutOut:
         if len(self.n_holes) != 2 or not 0 <= self.n_holes[0] <= self.n_holes[1]:
             raise ValueError(f'CutOut: n_holes must be a number >= 0 or (fewest, most), got {n_holes!r}')
         candidates = cutout_ratio if cutout_shape is None else cutout_shape
-        self.candidates = candidates if isinstance(candidates, list) else [candidates]
+        self.candidates: list[Any] = candidates if isinstance(candidates, list) else [candidates]
         self.with_ratio = cutout_ratio is not None
         self.fill_in = fill_in
 

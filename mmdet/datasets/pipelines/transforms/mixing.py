@@ -95,7 +95,8 @@ class Mosaic:
             ignored.append(ignored_boxes(part) * np.float32(factor) + shift)
             areas.append((paste[2] - paste[0]) * (paste[3] - paste[1]))
             if KEYPOINTS in part:
-                moved = part[KEYPOINTS] * np.float32([factor, factor, 1]) + np.append(shift[:2], np.float32(0))
+                stretch = np.array([factor, factor, 1], np.float32)
+                moved = part[KEYPOINTS] * stretch + np.append(shift[:2], np.float32(0))
                 keypoints.append(hide_outside(moved, paste))
         results['img'] = canvas
         results['img_shape'] = canvas.shape
@@ -236,7 +237,7 @@ class MixUp:
         results['img'] = (0.5 * img.astype(np.float32) + 0.5 * background).astype(np.uint8)
         results['img_shape'] = results['img'].shape
         if KEYPOINTS in results:
-            keypoints = self._keypoints_on_layer(other, layer.shape, scale, flips) - np.float32([x, y, 0])
+            keypoints = self._keypoints_on_layer(other, layer.shape, scale, flips) - np.array([x, y, 0], np.float32)
             shown = hide_outside(keypoints, (0, 0, img.shape[1], img.shape[0]))
             results[KEYPOINTS] = np.concatenate([results[KEYPOINTS], shown])
         self._join_objects(results, other, boxes, (x, y))
@@ -283,7 +284,7 @@ class MixUp:
 
     def _keypoints_on_layer(self, other: dict, layer_shape: tuple[int, ...], scale: float, flips: bool) -> np.ndarray:
         """The other image's keypoints (m, K, 3) in pixels of the layer."""
-        keypoints = other[KEYPOINTS] * np.float32([scale, scale, 1])
+        keypoints = other[KEYPOINTS] * np.array([scale, scale, 1], np.float32)
         return flip_keypoints(keypoints, layer_shape, 'horizontal', other[FLIP_INDICES]) if flips else keypoints
 
     def _join_objects(self, results: dict, other: dict, boxes: np.ndarray, offset_xy: tuple[int, int]) -> None:

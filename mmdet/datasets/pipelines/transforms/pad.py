@@ -58,11 +58,10 @@ class Pad:
     def _target_size(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """(h, w) after padding of an image of ``shape``."""
         if self.size is not None:
-            return tuple(self.size)
-        if self.pad_to_square:
-            return (max(shape[:2]),) * 2
-        height, width = shape[:2]
-        divisor = self.size_divisor
+            return self.size[0], self.size[1]
+        if self.size_divisor is None:  # then the image is padded to a square
+            return max(shape[:2]), max(shape[:2])
+        (height, width), divisor = shape[:2], self.size_divisor
         return math.ceil(height / divisor) * divisor, math.ceil(width / divisor) * divisor
 
     def _pad_img(self, results: dict) -> None:
@@ -96,7 +95,7 @@ class Pad:
         )
 
 
-def pad_image(img: np.ndarray, size: tuple[int, int], pad_val: float | tuple[float, ...]) -> np.ndarray:
+def pad_image(img: np.ndarray, size: tuple[int, int], pad_val: float | Sequence[float]) -> np.ndarray:
     """Image (h, w) or (h, w, c) padded to at least ``size`` (h, w); planes as ``Normalize`` gives stay planes."""
     if img.ndim == 3 and img.dtype == np.float32 and img.transpose(2, 0, 1).flags.c_contiguous:
         height, width, channels = img.shape
@@ -111,7 +110,7 @@ def pad_image(img: np.ndarray, size: tuple[int, int], pad_val: float | tuple[flo
     return padded.reshape(*padded.shape[:2], *img.shape[2:])
 
 
-def per_channel(pad_val: float | Sequence[float], img: np.ndarray) -> float | tuple[float, ...]:
+def per_channel(pad_val: float | Sequence[float], img: np.ndarray) -> float | Sequence[float]:
     """A number for every channel: OpenCV takes a lone one for the first channel only."""
     if img.ndim == 2 or not isinstance(pad_val, (int, float)):
         return pad_val

@@ -41,7 +41,7 @@ def set_scale(steps: Sequence[Any], scale_wh: Scale, where: str) -> None:
     if not found:
         raise ValueError(f'{where}: there is no Resize in its pipeline, so that the size of images cannot be changed')
     for step in found:
-        step.img_scale = [tuple(scale_wh)]
+        step.img_scale = [(scale_wh[0], scale_wh[1])]
 
 
 @PIPELINES.register_module()
@@ -90,10 +90,9 @@ class Resize:
             raise ValueError(f'Resize: ratio_range needs exactly one img_scale, got {img_scale!r}')
         if ratio_range is None and multiscale_mode not in MULTISCALE_MODES:
             raise ValueError(f'Resize: multiscale_mode must be one of {MULTISCALE_MODES}, got {multiscale_mode!r}')
-        if ratio_range is None and multiscale_mode == 'range' and len(self.img_scale or ()) > 2:
-            raise ValueError(
-                f"Resize: multiscale_mode='range' needs two sizes, got {len(self.img_scale)}; 'value' draws one of them"
-            )
+        count = len(self.img_scale or ())
+        if ratio_range is None and multiscale_mode == 'range' and count > 2:
+            raise ValueError(f"Resize: multiscale_mode='range' needs two sizes, got {count}; 'value' draws one of them")
         if backend not in BACKENDS:
             raise ValueError(f'Resize: backend must be one of {BACKENDS}, got {backend!r}')
         self.multiscale_mode = multiscale_mode

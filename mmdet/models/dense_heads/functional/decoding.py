@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdet.core.post_processing.bbox_nms import multiclass_nms
+from mmdet.utils.running.device_copy import tensor_like
 
 
 def best_boxes(
@@ -31,6 +32,26 @@ def best_boxes(
     return tuple(map(torch.cat, zip(*kept)))
 
 
+def suppressed(boxes: Tensor, scores: Tensor, scale_factor: Any, cfg: Any, rescale: bool) -> tuple[Tensor, ...]:
+    """Detections of one image: boxes with scores (k, 5), labels (k,).
+
+    Args:
+        boxes: (n, 4) pixels of the network's input.
+        scores: (n, K) in [0, 1].
+        scale_factor: network input / original image, for x1, y1, x2, y2.
+        cfg: keys ``score_thr``, ``nms`` and ``max_per_img``.
+        rescale: give boxes in pixels of the original image.
+    """
+    if rescale:
+        boxes = boxes / tensor_like(scale_factor, boxes)
+    return multiclass_nms(boxes, with_background(scores), cfg.score_thr, cfg.nms, cfg.max_per_img)
+
+
+def with_background(scores: Tensor) -> Tensor:
+    """Scores (n, K) -> (n, K + 1): what suppresses class by class leaves out a last column."""
+    return F.pad(scores, (0, 1))
+
+
 def detections_of_objects(
     boxes: Tensor, objectness: Tensor, scores: Tensor, cfg: Any, with_nms: bool
 ) -> tuple[Tensor, ...]:
@@ -47,7 +68,7 @@ def detections_of_objects(
         boxes with scores (k, 5), labels (k,).
     """
     if with_nms:
-        padded = F.pad(scores, (0, 1))  # background, which multiclass_nms leaves out
+        padded = with_background(scores)
         return multiclass_nms(boxes, padded, cfg.score_thr, cfg.nms, cfg.max_per_img, score_factors=objectness)
     kept, labels = (scores > cfg.score_thr).nonzero(as_tuple=True)
     return boxes[kept], scores[kept, labels] * objectness[kept], labels

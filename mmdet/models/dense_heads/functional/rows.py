@@ -17,6 +17,11 @@ def to_full_precision(maps: Sequence[Tensor]) -> list[Tensor]:
     return [m.float() if m.dtype in HALF_TYPES else m for m in maps]
 
 
+def sizes_of_maps(maps: Sequence[Tensor]) -> list[tuple[int, int]]:
+    """(H, W) of each of L maps (..., H, W)."""
+    return [(level.shape[-2], level.shape[-1]) for level in maps]
+
+
 def flatten_map(level_map: Tensor, width: int) -> Tensor:
     """One image's map (A * width, H, W) as one row for each anchor, (H * W * A, width)."""
     return level_map.permute(1, 2, 0).reshape(-1, width)

@@ -17,7 +17,7 @@ from mmdet.core.bbox.samplers.custom_sampler import without_ignored_negatives
 from mmdet.core.bbox.samplers.static_shapes import BoxCoding
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets
-from mmdet.models.dense_heads.functional.rows import rows_of_images
+from mmdet.models.dense_heads.functional.rows import rows_of_images, sizes_of_maps
 from mmdet.ops import batched_nms
 from mmdet.ops.nms import MOST_BOXES_OF_NMS
 
@@ -120,7 +120,7 @@ def batch_proposals(
         cfg: keys as ``RPNHead._get_bboxes_single`` takes them.
     """
     priors = head.prior_generator.grid_priors(
-        [scores.shape[-2:] for scores in cls_scores], dtype=cls_scores[0].dtype, device=cls_scores[0].device
+        sizes_of_maps(cls_scores), dtype=cls_scores[0].dtype, device=cls_scores[0].device
     )
     levels = zip(cls_scores, bbox_preds, priors)
     best = [_best_of_level(head, *level, cfg.get('nms_pre', -1)) for level in levels]

@@ -29,7 +29,7 @@ from mmdet.models.roi_heads.bbox_heads.functional import (
     positives_first,
     refined_rows,
 )
-from mmdet.models.roi_heads.bbox_heads.losses import accuracy_of_valid, box_loss, class_losses
+from mmdet.models.roi_heads.bbox_heads.losses import box_loss, class_losses_of
 from mmdet.models.roi_heads.functional.compat import takes_img_metas
 from mmdet.models.utils.builder import build_linear_layer
 from mmdet.models.utils.export import detection_limit, stack_detections
@@ -105,25 +105,17 @@ class BBoxHead(BaseHead):
             self.avg_pool = nn.AvgPool2d(self.roi_feat_size)
         self._build_predictors(features, features)
         if init_cfg is None:
-            self.init_cfg = self._predictor_init_cfg()
+            layers = [('fc_cls', 0.01)] * with_cls + [('fc_reg', 0.001)] * with_reg
+            self.init_cfg = [dict(type='Normal', std=std, override=dict(name=name)) for name, std in layers]
 
     def _build_predictors(self, cls_features: int, reg_features: int) -> None:
         """Make the two last layers, for so many input features."""
         if self.with_cls:
-            self.fc_cls = build_linear_layer(
-                self.cls_predictor_cfg, in_features=cls_features, out_features=self._cls_channels()
-            )
+            channels = self._cls_channels()
+            self.fc_cls = build_linear_layer(self.cls_predictor_cfg, in_features=cls_features, out_features=channels)
         if self.with_reg:
-            self.fc_reg = build_linear_layer(
-                self.reg_predictor_cfg,
-                in_features=reg_features,
-                out_features=4 if self.reg_class_agnostic else 4 * self.num_classes,
-            )
-
-    def _predictor_init_cfg(self) -> list[dict]:
-        """Normal weights for the last layers that are there."""
-        layers = [('fc_cls', 0.01)] * self.with_cls + [('fc_reg', 0.001)] * self.with_reg
-        return [dict(type='Normal', std=std, override=dict(name=name)) for name, std in layers]
+            channels = 4 if self.reg_class_agnostic else 4 * self.num_classes
+            self.fc_reg = build_linear_layer(self.reg_predictor_cfg, in_features=reg_features, out_features=channels)
 
     def _cls_channels(self) -> int:
         """Outputs of the classifier: the classes and background, unless the loss wants others."""
@@ -163,10 +155,8 @@ class BBoxHead(BaseHead):
         Subclasses may override it with this signature or without ``img_metas``.
 
         Args:
-            pos_bboxes: (p, 4) px.
-            neg_bboxes: (q, 4) px.
-            pos_gt_bboxes: (p, 4) px, the objects that the positives belong to.
-            pos_gt_labels: (p,) in ``[0, K)``.
+            pos_bboxes, neg_bboxes: (p, 4) and (q, 4) px.
+            pos_gt_bboxes, pos_gt_labels: (p, 4) px and (p,) in ``[0, K)``, the objects that the positives belong to.
             img_metas: meta information of this image; unused here.
             cfg: has ``pos_weight``, the label weight of positives; <= 0 means 1. With five positional arguments the
                 fifth is ``cfg``.
@@ -198,7 +188,7 @@ class BBoxHead(BaseHead):
         rcnn_train_cfg: Any,
         concat: bool = True,
         img_metas: Sequence[ImgMeta] | None = None,
-    ) -> Targets | tuple[list[Tensor], ...]:
+    ) -> Targets | tuple[Any, ...]:
         """Targets of the sampled boxes of a batch.
 
         Args:
@@ -216,23 +206,24 @@ class BBoxHead(BaseHead):
         Raises:
             ValueError: ``img_metas`` are neither none nor one for each image.
         """
-        metas = img_metas or [None] * len(sampling_results)
+        metas: list[ImgMeta | None] = [*img_metas] if img_metas else [None] * len(sampling_results)
         if len(metas) != len(sampling_results):
             raise ValueError(f'img_metas: expected {len(sampling_results)}, one for each image, got {len(metas)}')
         cfgs = [rcnn_train_cfg] * len(sampling_results)
-        targets = multi_apply(self._image_targets, sampling_results, metas, cfgs)
-        counts = [len(labels) for labels in targets[0]]
-        targets, rest = Targets(*map(torch.cat, targets[:4])), tuple(map(torch.cat, targets[4:]))
+        parts = multi_apply(self._image_targets, sampling_results, metas, cfgs)
+        counts = [len(labels) for labels in parts[0]]
+        batch, rest = Targets(*map(torch.cat, parts[:4])), tuple(map(torch.cat, parts[4:]))
         targets = self.weigh_rows(
-            targets,
-            images_of_rows(counts, targets.labels.device),
+            batch,
+            images_of_rows(counts, batch.labels.device),
             img_metas,
             lambda i: greatest_overlaps(self._row_boxes(sampling_results[i]), gt_bboxes[i]),
             objects=lambda: torch.cat([self._row_objects(result) for result in sampling_results]),
         )
         if concat:
             return (*targets, *rest) if rest else targets
-        return tuple(list(part.split(counts)) for part in (*targets, *rest))
+        joined: tuple[Tensor, ...] = (*targets, *rest)
+        return tuple(list(part.split(counts)) for part in joined)
 
     def _row_boxes(self, sampling_result: Any) -> Tensor:
         """Boxes (n_i, 4) px of the rows of one image's targets."""
@@ -271,32 +262,17 @@ class BBoxHead(BaseHead):
             ``loss_cls`` and ``acc`` (percent, not weighted), or what a custom loss names them; ``loss_bbox``. All
             are there whatever was sampled: without boxes they are zeros in the graph of the predictions.
         """
-        losses = {}
+        losses: dict[str, Tensor] = {}
         if cls_score is not None:
             if img_metas:
                 rows = cls_score, labels, label_weights, rois[:, 0].long()
                 cls_score, label_weights = self.row_scores_for_loss(*rows, img_metas)
-            losses.update(self._cls_losses(cls_score, labels, label_weights, reduction_override, valid))
+            losses |= class_losses_of(self, cls_score, labels, label_weights, reduction_override, valid)
         if bbox_pred is not None:
-            rows = bbox_pred, rois, labels, bbox_targets, bbox_weights
-            losses['loss_bbox'] = box_loss(self, *rows, reduction_override, valid)
+            assert bbox_targets is not None and bbox_weights is not None, 'bbox_pred came without targets and weights'
+            of_boxes = bbox_pred, rois, labels, bbox_targets, bbox_weights
+            losses['loss_bbox'] = box_loss(self, *of_boxes, reduction_override, valid)
         return losses
-
-    def _cls_losses(
-        self,
-        cls_score: Tensor,
-        labels: Tensor,
-        label_weights: Tensor,
-        reduction_override: str | None,
-        valid: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """``loss_cls`` and ``acc``, or the entries of a custom loss."""
-        factor = self.cls_avg_factor(label_weights) if valid is None else valid.sum().clamp(min=1)
-        rows = cls_score, labels, label_weights
-        losses = class_losses(self.loss_cls, *rows, factor, reduction_override, self.custom_activation)
-        if self.custom_accuracy:
-            return losses | self.loss_cls.get_accuracy(cls_score, labels)
-        return losses | dict(acc=accuracy_of_valid(cls_score, labels, valid))
 
     def get_bboxes(
         self,
@@ -351,9 +327,13 @@ class BBoxHead(BaseHead):
             boxes with scores (N, k, 5), labels (N, k), -1 in rows that only fill up; without ``cfg`` boxes (N, n, 4 K)
             or (N, n, 4) and scores (N, n, K + 1).
         """
-        images = zip(rois, cls_score, bbox_pred)
-        images = [self.get_bboxes(*image, img_shape, scale_factor=1.0, cfg=cfg) for image in images]
-        return tuple(map(torch.stack, zip(*images))) if cfg is None else stack_detections(images, detection_limit(cfg))
+        images: list[Any] = [
+            self.get_bboxes(*image, img_shape, scale_factor=1.0, cfg=cfg) for image in zip(rois, cls_score, bbox_pred)
+        ]
+        if cfg is not None:
+            return stack_detections(images, detection_limit(cfg))
+        boxes, scores = map(torch.stack, zip(*images))
+        return boxes, scores
 
     def _scores(self, cls_score: Tensor) -> Tensor:
         """Logits (n, K + 1) -> scores in [0, 1] of that shape."""
@@ -380,9 +360,9 @@ class BBoxHead(BaseHead):
         Returns:
             N times (m_i, 4).
         """
+        rows_of_images = zip(refined_rows(rois, pos_is_gts), img_metas)
         return [
-            self.regress_by_class(rois[rows, 1:], labels[rows], bbox_preds[rows], img_meta)
-            for rows, img_meta in zip(refined_rows(rois, pos_is_gts), img_metas)
+            self.regress_by_class(rois[rows, 1:], labels[rows], bbox_preds[rows], meta) for rows, meta in rows_of_images
         ]
 
     def regress_by_class(self, rois: Tensor, label: Tensor, bbox_pred: Tensor, img_meta: ImgMeta) -> Tensor:

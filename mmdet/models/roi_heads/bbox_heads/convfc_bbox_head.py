@@ -53,7 +53,8 @@ class ConvFCBBoxHead(BBoxHead):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, init_cfg=init_cfg, **kwargs)
+        settings: dict[str, Any] = dict(init_cfg=init_cfg, **kwargs)
+        super().__init__(*args, **settings)
         self.num_shared_convs, self.num_shared_fcs = num_shared_convs, num_shared_fcs
         self.num_cls_convs, self.num_cls_fcs = num_cls_convs, num_cls_fcs
         self.num_reg_convs, self.num_reg_fcs = num_reg_convs, num_reg_fcs
@@ -145,7 +146,8 @@ class Shared2FCBBoxHead(ConvFCBBoxHead):
     has_static_shapes = True
 
     def __init__(self, fc_out_channels: int = 1024, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, num_shared_fcs=2, fc_out_channels=fc_out_channels, **kwargs)
+        layers: dict[str, Any] = dict(num_shared_fcs=2, fc_out_channels=fc_out_channels, **kwargs)
+        super().__init__(*args, **layers)
 
 
 @HEADS.register_module()
@@ -155,4 +157,5 @@ class Shared4Conv1FCBBoxHead(ConvFCBBoxHead):
     has_static_shapes = True
 
     def __init__(self, fc_out_channels: int = 1024, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, num_shared_convs=4, num_shared_fcs=1, fc_out_channels=fc_out_channels, **kwargs)
+        layers: dict[str, Any] = dict(num_shared_convs=4, num_shared_fcs=1, fc_out_channels=fc_out_channels, **kwargs)
+        super().__init__(*args, **layers)

@@ -18,8 +18,11 @@ from mmdet.models.roi_heads.bbox_heads.convfc_bbox_head import (
 )
 from mmdet.models.roi_heads.functional.compat import takes_img_metas
 
+# what the mixin comes before is known to the classes below alone
+Mixed: Any = object
 
-class CustomBBoxHeadWithWeightPerImage:
+
+class CustomBBoxHeadWithWeightPerImage(Mixed):
     """Mixin that turns directives on for a box head, also for the targets of a single image.
 
     Put it before any box head that derives from :class:`BBoxHead`. An image's weight w is its
@@ -47,7 +50,7 @@ class CustomBBoxHeadWithWeightPerImage:
         pos_gt_labels: Tensor,
         img_metas: ImgMeta | None = None,
         cfg: Any = None,
-    ) -> tuple:
+    ) -> Any:
         """Targets of one image; see :meth:`BBoxHead._get_target_single`. ``img_metas`` is that image's."""
         if cfg is None:  # five positional arguments: the fifth is cfg
             img_metas, cfg = None, img_metas

@@ -5,7 +5,7 @@ network input.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmcv.cnn import bias_init_with_prob, build_activation_layer, build_norm_layer
@@ -114,7 +114,7 @@ class DIIHead(BBoxHead):
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
         if self._use_sigmoid:
-            nn.init.constant_(self.fc_cls.bias, bias_init_with_prob(0.01))
+            nn.init.constant_(cast(Tensor, self.fc_cls.bias), bias_init_with_prob(0.01))
 
     def forward(self, roi_feat: Tensor, proposal_feat: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Predictions for RoIs and their queries.
@@ -182,6 +182,7 @@ class DIIHead(BBoxHead):
             losses['loss_cls'] = self.loss_cls(cls_score, labels, label_weights, **common)
             losses['pos_acc'] = accuracy(cls_score[rows], labels[rows])
         if bbox_pred is not None:
+            assert imgs_whwh is not None, 'the boxes of this loss are fractions of images, whose sizes are missing'
             pred, target, weight = bbox_pred[rows], bbox_targets[rows], bbox_weights[rows]
             if not len(pred):
                 return {**losses, 'loss_bbox': attached_zero(bbox_pred), 'loss_iou': attached_zero(bbox_pred)}

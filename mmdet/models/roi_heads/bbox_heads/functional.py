@@ -45,11 +45,16 @@ def detections(
 
     Returns:
         Detections (k, 5) with their scores and labels (k,); without ``cfg`` boxes and scores as they came.
+
+    Raises:
+        ValueError: there are no scores to go by.
     """
     if rescale:
         bboxes = unscale_boxes(bboxes, scale_factor)
     if cfg is None:
         return bboxes, scores
+    if scores is None:
+        raise ValueError('boxes without scores cannot be suppressed: a head with with_cls=False takes cfg=None')
     return multiclass_nms(bboxes, scores, cfg.score_thr, cfg.nms, cfg.max_per_img, score_factors=score_factors)
 
 
@@ -79,7 +84,9 @@ def positives_first(
 
 def mean_of(cls_score: Tensor | Sequence[Tensor] | None) -> Tensor | None:
     """The mean of several tensors; a single one, and None, as it is."""
-    return sum(cls_score) / len(cls_score) if isinstance(cls_score, (list, tuple)) else cls_score
+    if cls_score is None or isinstance(cls_score, Tensor):
+        return cls_score
+    return sum(cls_score[1:], start=cls_score[0]) / len(cls_score)
 
 
 def moved_rois(rois: Tensor, decode: Callable[[Tensor], Tensor]) -> Tensor:

@@ -21,6 +21,38 @@ class BoxRegressor(BoxCoding, Protocol):
     loss_bbox: Any
 
 
+class Classifier(Protocol):
+    """What the classification loss asks of a head."""
+
+    loss_cls: Any
+    custom_activation: bool
+    custom_accuracy: bool
+
+    def cls_avg_factor(self, label_weights: Tensor) -> Tensor: ...
+
+
+def class_losses_of(
+    head: Classifier,
+    cls_score: Tensor,
+    labels: Tensor,
+    label_weights: Tensor,
+    reduction_override: str | None = None,
+    valid: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """``loss_cls`` and ``acc`` (percent), or the entries of a custom loss.
+
+    Args:
+        head: whose loss and settings count.
+        valid: (n,) bool; see :func:`box_loss`. The other arguments are as of :func:`class_losses`.
+    """
+    factor = head.cls_avg_factor(label_weights) if valid is None else valid.sum().clamp(min=1)
+    rows = cls_score, labels, label_weights
+    losses = class_losses(head.loss_cls, *rows, factor, reduction_override, head.custom_activation)
+    if head.custom_accuracy:
+        return losses | head.loss_cls.get_accuracy(cls_score, labels)
+    return losses | dict(acc=accuracy_of_valid(cls_score, labels, valid))
+
+
 def class_losses(
     criterion: nn.Module,
     cls_score: Tensor,

@@ -12,6 +12,7 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
+from mmdet.core.bbox.coder.bucketing_bbox_coder import joined_targets
 from mmdet.core.targets import Targets
 from mmdet.models.roi_heads.bbox_heads.functional import positives_first
 from mmdet.models.roi_heads.functional.compat import attached_zero
@@ -79,6 +80,12 @@ def split_sides(values: Tensor) -> Tensor:
     return torch.cat([values[:, :half], values[:, -half:].flip(1)], dim=1)
 
 
+def halves_of(values: Tensor) -> Pair:
+    """(n, 8 S), the buckets' before the offsets', -> each apart."""
+    buckets, offsets = values.chunk(2, dim=1)
+    return buckets, offsets
+
+
 def bucket_targets(
     coder: Any,
     pos_bboxes: Tensor,
@@ -103,8 +110,7 @@ def bucket_targets(
         Labels (p + q,), label weights (p + q,), targets (p + q, 8 S) and their weights (p + q, 8 S): the buckets', then
         the offsets'.
     """
-    offsets, offset_weights, buckets, bucket_weights = coder.encode(pos_bboxes, pos_gt_bboxes)
-    values, weights = torch.cat([buckets, offsets], dim=1), torch.cat([bucket_weights, offset_weights], dim=1)
+    values, weights = joined_targets(coder, pos_bboxes, pos_gt_bboxes)
     return positives_first(pos_gt_labels, values, num_neg, num_classes, pos_weight, weights)
 
 

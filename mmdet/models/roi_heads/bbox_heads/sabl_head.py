@@ -32,6 +32,7 @@ from mmdet.models.roi_heads.bbox_heads.sabl_functional import (
     bucket_targets,
     default_init_cfg,
     fc_branch,
+    halves_of,
     side_layers,
     split_sides,
 )
@@ -213,7 +214,7 @@ class SABLHead(BaseHead):
         Returns:
             Labels (n,), label weights (n,), targets of the buckets and of the offsets, and their weights.
         """
-        metas = img_metas or [None] * len(sampling_results)
+        metas: list[ImgMeta | None] = [*img_metas] if img_metas else [None] * len(sampling_results)
         images = [
             self._get_target_single(
                 res.pos_bboxes, res.neg_bboxes, res.pos_gt_bboxes, res.pos_gt_labels, meta, rcnn_train_cfg
@@ -229,7 +230,7 @@ class SABLHead(BaseHead):
             lambda i: greatest_overlaps(sampling_results[i].bboxes, gt_bboxes[i]),
             objects=lambda: torch.cat(list(map(objects_of_sample, sampling_results))),
         )
-        return labels, label_weights, targets.chunk(2, dim=1), weights.chunk(2, dim=1)
+        return labels, label_weights, halves_of(targets), halves_of(weights)
 
     def bucket_target(
         self,
@@ -297,6 +298,7 @@ class SABLHead(BaseHead):
             losses.update(class_losses(self.loss_cls, *rows, reduction_override))
             losses['acc'] = accuracy(cls_score, labels)
         if bbox_pred is not None:
+            assert bbox_targets is not None and bbox_weights is not None, 'bbox_pred came without targets and weights'
             of_boxes = (self.loss_bbox_cls, self.loss_bbox_reg, bbox_pred, bbox_targets, bbox_weights)
             losses.update(bucket_losses(*of_boxes, reduction_override=reduction_override))
         return losses
@@ -336,7 +338,7 @@ class SABLHead(BaseHead):
     ) -> list[Tensor]:
         """Regressed boxes of a training batch, as proposals of the next stage; see :meth:`BBoxHead.refine_bboxes`."""
         return [
-            self.regress_by_class(rois[rows, 1:], labels[rows], tuple(part[rows] for part in bbox_preds), img_meta)
+            self.regress_by_class(rois[rows, 1:], labels[rows], (bbox_preds[0][rows], bbox_preds[1][rows]), img_meta)
             for rows, img_meta in zip(refined_rows(rois, pos_is_gts), img_metas)
         ]
 

@@ -33,7 +33,8 @@ class VGGBBoxHead(BBoxHead):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, init_cfg=init_cfg, **kwargs)
+        settings: dict[str, Any] = dict(init_cfg=init_cfg, **kwargs)
+        super().__init__(*args, **settings)
         layers: list[nn.Module] = []
         for features in (self.in_channels * self.roi_feat_area, fc_out_channels):
             layers += [nn.Linear(features, fc_out_channels), nn.ReLU(inplace=True), nn.Dropout(dropout)]

@@ -9,11 +9,26 @@ from torch import Tensor
 
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.base_head import loss_of_rows
+from mmdet.models.builder import build_head, build_roi_extractor
 from mmdet.models.roi_heads.functional.compat import call_with_img_metas
 from mmdet.models.roi_heads.functional.protocols import BoxHead, MaskHead
 from mmdet.models.roi_heads.functional.training_batch import TrainingBatch
 from mmdet.models.roi_heads.test_mixins import Masks
 from mmdet.models.utils.brick_wrappers import adaptive_avg_pool2d
+
+
+def semantic_branch(extractor: dict | None, head: dict) -> tuple[Any, Any]:
+    """The RoI extractor and the head of a branch that segments the image.
+
+    Args:
+        extractor, head: their configs.
+
+    Raises:
+        ValueError: there is no config of the extractor.
+    """
+    if extractor is None:
+        raise ValueError('semantic_roi_extractor is missing, which takes what semantic_head finds to the RoIs')
+    return build_roi_extractor(extractor), build_head(head)
 
 
 def name_stage_losses(losses: dict[str, Any], stage: int, weight: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Inference of the cascades: stages refine boxes one after the other, their scores are averaged."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,11 +26,12 @@ StageOutput = tuple[Tensor, Tensor, Any]  # of one image: RoIs (n, 5), logits (n
 
 
 class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
-    """Inference of a RoI head whose box and mask branches have stages.
+    """Inference of a RoI head whose box and mask branches have stages, for a class that has what is declared here."""
 
-    The class it is mixed into has ``_image_context``, ``_bbox_forward``, ``_mask_predictions``, ``bbox_head``,
-    ``mask_head`` and ``num_stages``.
-    """
+    num_stages: int
+    with_mask: bool
+    _image_context: Callable[[Features], Context]
+    _mask_predictions: Callable[[Features, Tensor, Context], list[Tensor]]
 
     def simple_test_bboxes(
         self,
@@ -90,7 +91,7 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
         scores = mean_scores(self._mask_predictions(x, bbox2roi(boxes), context))
         return masks_of_images(self._last_mask_head(), scores, boxes, det_labels, img_metas, self.test_cfg, rescale)
 
-    def _last_mask_head(self) -> torch.nn.Module:
+    def _last_mask_head(self) -> Any:
         """The mask head that pastes."""
         return self.mask_head[-1]
 
@@ -103,7 +104,7 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
         img_metas: list[list[ImgMeta]],
         proposal_list: list[Tensor],
         rcnn_test_cfg: Any,
-        contexts: list[Context | None] | None = None,
+        contexts: Sequence[Context | None] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Detections of one image, as :meth:`BBoxTestMixin.aug_test_bboxes`; ``contexts`` of the views save time."""
         views = []
@@ -116,8 +117,8 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
                 )
             )
         boxes, scores = zip(*views)
-        boxes, scores = merge_aug_bboxes(boxes, scores, img_metas, rcnn_test_cfg)
-        return multiclass_nms(boxes, scores, rcnn_test_cfg.score_thr, rcnn_test_cfg.nms, rcnn_test_cfg.max_per_img)
+        merged = merge_aug_bboxes(boxes, scores, img_metas, rcnn_test_cfg)
+        return multiclass_nms(*merged, rcnn_test_cfg.score_thr, rcnn_test_cfg.nms, rcnn_test_cfg.max_per_img)
 
     def aug_test_mask(
         self,
@@ -125,7 +126,7 @@ class CascadeTestMixin(BBoxTestMixin, MaskTestMixin):
         img_metas: list[list[ImgMeta]],
         det_bboxes: Tensor,
         det_labels: Tensor,
-        contexts: list[Context | None] | None = None,
+        contexts: Sequence[Context | None] | None = None,
     ) -> Masks:
         """Masks of one image, as :meth:`MaskTestMixin.aug_test_mask`; ``contexts`` of the views save time."""
         if not len(det_bboxes):

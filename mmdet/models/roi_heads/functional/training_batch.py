@@ -25,6 +25,20 @@ class TrainingBatch(NamedTuple):
         return [level[image][None] for level in self.x]
 
 
+def needed_masks(gt_masks: list[Any] | None) -> list[Any]:
+    """The masks of a batch, for a branch that learns them.
+
+    Raises:
+        ValueError: the batch has none.
+    """
+    if gt_masks is None:
+        raise ValueError(
+            'a mask branch learns from gt_masks, which the batch lacks: the pipeline needs LoadAnnotations(with_mask='
+            "True), and 'gt_masks' among the keys of Collect"
+        )
+    return gt_masks
+
+
 def assign_and_sample(
     assigner: Any, sampler: Any, batch: TrainingBatch, proposal_list: Sequence[Tensor]
 ) -> tuple[list[Any], list[Any]]:

@@ -41,7 +41,8 @@ class CoarseMaskHead(FCNMaskHead):
         *arg: Any,
         **kwarg: Any,
     ) -> None:
-        super().__init__(num_convs, *arg, upsample_cfg=dict(type=None), init_cfg=None, **kwarg)
+        settings: dict[str, Any] = dict(upsample_cfg=dict(type=None), init_cfg=None, **kwarg)
+        super().__init__(num_convs, *arg, **settings)
         if num_fcs < 1 or downsample_factor < 1:
             raise ValueError(f'expected num_fcs >= 1 and downsample_factor >= 1, got {num_fcs} and {downsample_factor}')
         self.init_cfg = init_cfg

@@ -138,7 +138,8 @@ class FCNMaskHead(BaseModule):
     def init_weights(self) -> None:
         """Kaiming normal weights and no bias for the last layers."""
         super().init_weights()
-        for layer in (self.upsample, self.conv_logits):
+        layers: list[Any] = [self.upsample, self.conv_logits]
+        for layer in layers:
             if hasattr(layer, 'init_weights'):
                 layer.init_weights()
             elif getattr(layer, 'weight', None) is not None:
@@ -155,7 +156,7 @@ class FCNMaskHead(BaseModule):
                 x = self.relu(x)
         return self.conv_logits(x)
 
-    def get_targets(self, sampling_results: Sequence[Any], gt_masks: Sequence[Any], rcnn_train_cfg: Any) -> Tensor:
+    def get_targets(self, sampling_results: Sequence[Any], gt_masks: list[Any], rcnn_train_cfg: Any) -> Tensor:
         """Masks of the positives' objects, cut out and resized to the size of the prediction.
 
         Args:
@@ -206,7 +207,7 @@ class FCNMaskHead(BaseModule):
             kwargs: not used.
         """
         masks = masks_of_labels(mask_pred, det_labels)[:, None].sigmoid()
-        pasted, _ = paste_masks(masks, det_bboxes[:, :4], *ori_shape[:2], skip_empty=False)
+        pasted, _ = paste_masks(masks, det_bboxes[:, :4], ori_shape[0], ori_shape[1], skip_empty=False)
         return pasted >= rcnn_test_cfg.mask_thr_binary
 
     def get_seg_masks(
@@ -235,10 +236,10 @@ class FCNMaskHead(BaseModule):
         Returns:
             For each of ``num_classes`` classes a list of arrays (H, W), bool, or uint8 for soft masks.
         """
-        logits = isinstance(mask_pred, Tensor)
-        mask_pred = mask_pred if logits else tensor_like(mask_pred, det_bboxes)
-        mask_pred = masks_of_labels(mask_pred, det_labels)[:, None]
-        mask_pred = mask_pred.sigmoid() if logits else mask_pred
+        if isinstance(mask_pred, Tensor):
+            mask_pred = masks_of_labels(mask_pred, det_labels)[:, None].sigmoid()
+        else:
+            mask_pred = masks_of_labels(tensor_like(mask_pred, det_bboxes), det_labels)[:, None]
         scale = torch.as_tensor(scale_factor, dtype=torch.float32).expand(4)
         bboxes = det_bboxes[:, :4]
         if rescale:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.roi_heads.mask_heads.conv_stacks import plain_convs
+from mmdet.models.utils.res_layer import ResLayer
 
 # Defaults of the constructor, which are part of its signature; never written to.
 LOSS_SEG = dict(type='CrossEntropyLoss', ignore_index=255, loss_weight=0.2)
@@ -76,7 +77,7 @@ class FusedSemanticHead(BaseModule):
         overrides = dict(ignore_index=ignore_label, loss_weight=loss_weight)
         self.criterion = build_loss({**loss_seg, **{k: v for k, v in overrides.items() if v is not None}})
 
-    def _build_convs(self) -> nn.Module:
+    def _build_convs(self) -> nn.ModuleList | ResLayer:
         """The 3x3 convolutions."""
         return plain_convs(self.num_convs, self.in_channels, self.conv_out_channels, self.conv_cfg, self.norm_cfg)
 

@@ -1,8 +1,8 @@
 """The grid head of Grid R-CNN: it finds the points of a grid in each RoI."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn as nn
@@ -26,7 +26,7 @@ from mmdet.models.roi_heads.mask_heads.grid_points import (
 LOSS_GRID = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=15)
 GN = dict(type='GN', num_groups=36)
 RARE = 0.01  # the fraction of cells with a point, which the last layer's bias says at first
-INIT_CFG = [
+INIT_CFG: list[dict] = [
     dict(type='Kaiming', layer=['Conv2d', 'Linear']),
     dict(
         type='Normal',
@@ -94,7 +94,7 @@ class GridHead(BaseModule):
         self.num_edges = sum(map(len, self.neighbor_points))
 
         self.convs = self._build_convs()
-        enlarge = dict(stride=2, padding=(deconv_kernel_size - 2) // 2, groups=grid_points)
+        enlarge: dict[str, Any] = dict(stride=2, padding=(deconv_kernel_size - 2) // 2, groups=grid_points)
         self.deconv1 = nn.ConvTranspose2d(self.conv_out_channels, self.conv_out_channels, deconv_kernel_size, **enlarge)
         self.norm1 = nn.GroupNorm(grid_points, self.conv_out_channels)
         self.deconv2 = nn.ConvTranspose2d(self.conv_out_channels, grid_points, deconv_kernel_size, **enlarge)
@@ -167,9 +167,10 @@ class GridHead(BaseModule):
 
     def _fuse(self, own: Sequence[Tensor], others: Sequence[Tensor], transitions: nn.ModuleList) -> list[Tensor]:
         """Features (n, C, h, w) of each point, plus what comes from its neighbours."""
+        stacks = cast(Iterable[nn.ModuleList], transitions)
         return [
-            own[i] + sum(transition(others[j]) for j, transition in zip(neighbours, transitions[i]))
-            for i, neighbours in enumerate(self.neighbor_points)
+            own[i] + sum(transition(others[j]) for j, transition in zip(neighbours, of_point))
+            for i, (neighbours, of_point) in enumerate(zip(self.neighbor_points, stacks))
         ]
 
     def _heatmaps(self, x: Tensor) -> Tensor:
@@ -205,7 +206,7 @@ class GridHead(BaseModule):
         # each point must be told by its own features, too: points whose neighbours are hidden have nothing else
         parts = [grid_pred[name] for name in ('fused', 'unfused')]
         if not len(grid_targets):
-            return dict(loss_grid=sum(map(attached_zero, parts)))
+            return dict(loss_grid=attached_zero(torch.cat(parts)))
         if weights is not None:
             weights = weights[:, None, None, None].expand_as(grid_targets)
         return dict(loss_grid=sum(self.loss_grid(part, grid_targets, weights) for part in parts))

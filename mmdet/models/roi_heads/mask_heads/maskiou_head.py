@@ -20,7 +20,7 @@ from mmdet.models.roi_heads.functional.compat import attached_zero
 
 # Defaults of the constructor, which are part of its signature; never written to.
 LOSS_IOU = dict(type='MSELoss', loss_weight=0.5)
-INIT_CFG = [
+INIT_CFG: list[dict] = [
     dict(type='Kaiming', override=dict(name='convs')),
     dict(type='Caffe2Xavier', override=dict(name='fcs')),
     dict(type='Normal', std=0.01, override=dict(name='fc_mask_iou')),

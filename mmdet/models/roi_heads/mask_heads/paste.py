@@ -122,12 +122,13 @@ def image_masks(
             f'test_cfg.rcnn.mask_pasting must be one of {PASTINGS}, got {pasting!r}'
             f'{did_you_mean(str(pasting), PASTINGS)}'
         )
-    results = []
+    results: list[np.ndarray] = []
     for chunk in _chunks(len(masks), img_h, img_w, masks.device):
-        pasted, (rows, columns) = paste_masks(masks[chunk], boxes[chunk], img_h, img_w, pasting=pasting)
+        pasted, region = paste_masks(masks[chunk], boxes[chunk], img_h, img_w, pasting=pasting)
         pasted = pasted >= threshold if threshold >= 0 else (pasted * 255).to(torch.uint8)
         whole = np.zeros((len(pasted), img_h, img_w), dtype=bool if threshold >= 0 else np.uint8)
-        whole[:, rows, columns] = pasted.cpu().numpy()
+        covered: tuple[slice, ...] = (slice(None), *region)
+        whole[covered] = pasted.cpu().numpy()
         results.extend(whole)
     return results
 

@@ -52,6 +52,7 @@ class BaseRoIExtractor(BaseModule, metaclass=ABCMeta):
             TypeError: the layer has no such argument.
         """
         name = layer_cfg['type']
+        # layers of mmdet.ops go before: they run wherever torch does, a compiled mmcv only adds to them
         known = {**vars(compiled_ops() or ops), **vars(ops)}
         layers = {key: value for key, value in known.items() if isinstance(value, type)}
         if name not in layers:

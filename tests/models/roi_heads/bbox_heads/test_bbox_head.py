@@ -259,3 +259,11 @@ def test_refined_rows_of_images_in_any_order_leave_ground_truth_out():
     rois[:, 0] = torch.tensor([1.0, 0, 1, 0, 1, 0, 2])
     is_gts = [torch.tensor([1, 0], dtype=torch.uint8), torch.tensor([0, 1, 1]), torch.zeros(0), torch.ones(2)]
     assert [rows.tolist() for rows in refined_rows(rois, is_gts)] == [[3, 5], [0], [6], []]
+
+
+def test_boxes_of_a_head_without_classes_are_not_suppressed():
+    head, rois = BBoxHead(with_cls=False, num_classes=1), torch.tensor([[0.0, 1, 2, 3, 4]])
+    boxes, scores = head.get_bboxes(rois, None, None, None, 1.0)
+    assert boxes.tolist() == [[1, 2, 3, 4]] and scores is None
+    with pytest.raises(ValueError, match='with_cls=False'):
+        head.get_bboxes(rois, None, None, None, 1.0, cfg=dict(score_thr=0))

@@ -12,6 +12,7 @@ from mmdet.models.roi_heads.functional.cascade_stages import (
     mean_scores,
     name_stage_losses,
     refine_proposals,
+    semantic_branch,
     train_semantic_branch,
 )
 
@@ -20,6 +21,11 @@ def test_losses_are_named_by_stage_and_weighted_but_accuracy_is_not():
     losses = dict(loss_cls=torch.tensor(2.0), acc=torch.tensor(50.0), loss_bbox=torch.tensor(4.0))
     named = name_stage_losses(losses, 1, 0.5)
     assert {k: v.item() for k, v in named.items()} == {'s1.loss_cls': 1.0, 's1.acc': 50.0, 's1.loss_bbox': 2.0}
+
+
+def test_a_semantic_branch_without_an_extractor_is_named():
+    with pytest.raises(ValueError, match='semantic_roi_extractor is missing'):
+        semantic_branch(None, dict(type='FusedSemanticHead', num_ins=2, fusion_level=0))
 
 
 def test_likeliest_class_leaves_background_aside():

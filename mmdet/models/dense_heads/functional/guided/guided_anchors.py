@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmdet.core.bbox.assigners.assign_result import rows_of
-from mmdet.models.dense_heads.functional.rows import flatten_map
+from mmdet.models.dense_heads.functional.rows import flatten_map, rows_of_level
 
 # Default arguments of the heads; every builder copies them.
 APPROXIMATIONS = dict(
@@ -31,6 +31,21 @@ def shape_squares(coder: Any, squares: Tensor, shapes: Tensor) -> Tensor:
     """Boxes (n, 4) in the places of ``squares`` (n, 4), with the predicted shapes (n, 2) as ``coder`` reads them."""
     deltas = torch.cat([torch.zeros_like(shapes), shapes], dim=1)
     return coder.decode(squares, deltas, wh_ratio_clip=MAX_SHAPE_RATIO)
+
+
+def shaped_rows(
+    coder: Any, shape_pred: Tensor, squares: Tensor, gts: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Guided anchors, their objects' boxes and weights, (P, 4) each, of the squares of a level that have a weight.
+
+    Args:
+        coder: between squares and guided anchors.
+        shape_pred: (N, A * 2, H, W).
+        squares, gts, weights: (N, H * W * A, 4).
+    """
+    squares, gts, weights = (part.reshape(-1, 4) for part in (squares, gts, weights))
+    rows = (weights[:, 0] > 0).nonzero().squeeze(1)
+    return shape_squares(coder, squares[rows], rows_of_level(shape_pred, 2)[rows]), gts[rows], weights[rows]
 
 
 def location_mask(loc_pred: Tensor, num_priors: int, threshold: float) -> Tensor:
@@ -94,15 +109,15 @@ def anchors_of_batch(
         (H * W * A,) with k true ones.
     """
     num_imgs = len(shape_preds[0])
-    places: Sequence[Sequence[Tensor]] = [()] * len(squares) * num_imgs  # further arguments of each level of each image
+    places: Sequence[dict[str, Tensor]] = [{}] * len(squares) * num_imgs  # further arguments, a level of an image
     if threshold is not None:
         likely = [location_mask(level[i], num_priors, threshold) for i in range(num_imgs) for level in loc_preds]
-        places = [[rows] for rows in rows_of(likely)]
+        places = [dict(rows=rows) for rows in rows_of(likely)]
     guided, masks = [], []
     for i in range(num_imgs):
         of_image = zip(squares, (level[i] for level in shape_preds), (level[i] for level in loc_preds))
         rows = places[i * len(squares) :]
-        levels = [of_level(*level, *extra) for level, extra in zip(of_image, rows)]
+        levels = [of_level(*level, **extra) for level, extra in zip(of_image, rows)]
         guided.append([anchors for anchors, _ in levels])
         masks.append([mask for _, mask in levels])
     return [squares] * num_imgs, guided, masks

@@ -14,6 +14,7 @@ from mmdet.core.anchor.anchor_generator import AnchorGenerator
 from mmdet.core.anchor.utils import anchor_inside_flags, images_to_levels
 from mmdet.core.bbox.assigners.region_assigner import calc_region, object_levels
 from mmdet.core.img_meta import ImgMeta
+from mmdet.core.targets import Targets
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.dense_heads.functional.rows import output_rows, sample_counts
 
@@ -81,16 +82,44 @@ def location_targets(
     return targets, weights
 
 
-def location_targets_of_batch(images: Sequence[tuple]) -> tuple[list[Tensor], list[Tensor], float]:
+def location_targets_of_batch(
+    gt_bboxes: Sequence[Tensor], featmap_sizes: Sequence[tuple[int, int]], generator: AnchorGenerator, cfg: Any
+) -> tuple[list[Tensor], list[Tensor], float]:
     """Where anchors should be: N times :func:`location_targets`, by level.
+
+    Args:
+        gt_bboxes: N times (G, 4).
+        featmap_sizes: (H, W) of each level.
+        generator: of the approximations.
+        cfg: has ``center_ratio`` and ``ignore_ratio``.
 
     Returns:
         L maps (N, 1, H, W) of 0 and 1, L maps (N, 1, H, W) of weights, the divisor of the loss.
     """
+    strides = [min(stride) for stride in generator.strides]
+    levels = (featmap_sizes, strides, generator.octave_base_scale * strides[0], cfg.center_ratio, cfg.ignore_ratio)
+    images = [location_targets(gts, *levels) for gts in gt_bboxes]
     targets, weights = (
         [torch.stack(level)[:, None].to(images[0][1][0]) for level in zip(*kind)] for kind in zip(*images)
     )
     return targets, weights, sum(level.numel() for level in targets) / LOCATIONS_PER_SAMPLE
+
+
+def location_rows(targets: Tensor, weights: Tensor, num_classes: int) -> Targets:
+    """Location targets (N, 1, H, W) and their weights as rows (N, H * W), to be weighed.
+
+    A place without an object is a negative; where there is one, it counts as of class 0.
+    """
+    labels = torch.where(targets.flatten(1) > 0, 0, num_classes)
+    return Targets(labels, weights.flatten(1), *[weights.flatten(1)[..., None]] * 2)
+
+
+def overlaps_of_places(weights: Tensor) -> Callable[[int], Tensor]:
+    """What :meth:`BaseHead.weigh` asks of the rows of a level's places, (N, 1, H, W).
+
+    Places have no box: as if they covered objects whole, the policy that looks at overlaps leaves them as they are.
+    """
+    return lambda image: torch.full_like(weights[image].flatten(), float('inf'))
 
 
 def sampled_approxs(

@@ -62,12 +62,6 @@ def shrink_masks(masks: Tensor, stride: float, size: tuple[int, int]) -> Tensor:
     return F.pad(small.float(), (0, max(size[1] - width, 0), 0, max(size[0] - height, 0)))[:, : size[0], : size[1]]
 
 
-def only_local_maxima(scores: Tensor) -> Tensor:
-    """Scores (N, C, S, S), 0 where one of the three cells above and to the left is greater."""
-    greatest = F.max_pool2d(scores, 2, stride=1, padding=1)[..., :-1, :-1]
-    return scores * (greatest == scores)
-
-
 class GridTargets(NamedTuple):
     """What cells of one grid learn in one image."""
 

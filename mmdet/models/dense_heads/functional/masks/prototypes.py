@@ -1,5 +1,7 @@
 """Masks as mixtures of prototypes that all objects of an image share (https://arxiv.org/abs/1904.02689)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,9 +39,9 @@ def crop_masks(masks: Tensor, boxes: Tensor, padding: int = 1) -> Tensor:
     return masks * ((columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2))
 
 
-def resize_masks(masks: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_masks(masks: Tensor, size: Sequence[int]) -> Tensor:
     """0/1 masks (n, H, W) -> float 0/1 masks (n, h, w), bilinearly, 1 above one half."""
-    return (F.interpolate(masks[None].float(), size, mode='bilinear', align_corners=False)[0] > 0.5).float()
+    return (F.interpolate(masks[None].float(), list(size), mode='bilinear', align_corners=False)[0] > 0.5).float()
 
 
 def masks_of_classes(masks: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -15,13 +15,17 @@ def star_offsets(distances: Tensor, gradient_mul: float, stride: float) -> Tenso
     Returns:
         (N, 18, H, W) offsets in cells, y before x for each of the nine points, row by row.
     """
-    # the value is that of the distances; the gradient alone is cut down to its part
-    distances = (distances.detach() * (1 - gradient_mul) + distances * gradient_mul) / stride
+    distances = part_of_gradient(distances, gradient_mul) / stride
     left, top, right, bottom = distances.unbind(1)
     zero = torch.zeros_like(left)
     points = [position for y in (-top, zero, bottom) for x in (-left, zero, right) for position in (y, x)]
     # a deformable convolution counts offsets from the kernel's own points, the distances are counted from the cell's
     return torch.stack(points, dim=1) - kernel_points(3).to(left, non_blocking=True).view(1, -1, 1, 1)
+
+
+def part_of_gradient(values: Tensor, part: float) -> Tensor:
+    """``values``, to which this part of the gradient goes on."""
+    return values.detach() * (1 - part) + values * part
 
 
 def kernel_points(size: int) -> Tensor:

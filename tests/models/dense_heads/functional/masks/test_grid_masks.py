@@ -1,4 +1,3 @@
-import pytest
 import torch
 from mmcv import ConfigDict
 
@@ -10,7 +9,6 @@ from mmdet.models.dense_heads.functional.masks.grid_masks import (
     instances_of_cells,
     masks_of_batch,
     mass_centres,
-    only_local_maxima,
     original_size,
     shrink_masks,
     targets_of_image,
@@ -53,14 +51,6 @@ def test_shared_cells_learn_the_last_object_or_all():
 def test_small_masks_lie_in_the_upper_left_corner():
     small = shrink_masks(square(0, 0, 4, size=8)[None], 4, (3, 3))
     assert small[0].tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
-
-
-def test_only_local_maxima_stay():
-    scores = torch.tensor([[0.9, 0.5, 0.7], [0.1, 0.8, 0.2]])[None, None]
-    assert only_local_maxima(scores)[0, 0].tolist() == [
-        [pytest.approx(0.9), 0, pytest.approx(0.7)],
-        [0, 0, 0],
-    ]
 
 
 def test_values_and_sizes_of_grids():
