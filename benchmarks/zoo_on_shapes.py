@@ -13,6 +13,11 @@ The results, average precisions of boxes and of masks on images that were not tr
 training got from the processor, are kept in ``benchmarks/zoo_on_shapes.json`` (``--results``) family by family; one
 that is there is not repeated with the same settings, so that a run goes on where another was ended.
 ``tools/misc/model_table.py`` writes them into ``docs/model_zoo.md``.
+
+    python benchmarks/zoo_on_shapes.py --few 16 --families ssd --results few.json
+
+tells a family that needs more steps from one that cannot learn, or is tested otherwise than it was trained: 16 images
+are learnt by heart, and tested on.
 """
 
 import argparse
@@ -31,7 +36,7 @@ from mmcv import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
-from zoo_on_shapes_families import FAMILIES, LEFT_OUT, OPTIONS  # noqa: E402 - beside this file
+from zoo_on_shapes_families import FAMILIES, LEFT_OUT, OPTIONS, TAUGHT_BY, TIMES  # noqa: E402 - beside this file
 from zoo_on_shapes_models import CLASSES, pipelines, small_model, widen_draws  # noqa: E402
 
 RESULTS = ROOT / 'benchmarks' / 'zoo_on_shapes.json'
@@ -44,7 +49,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--families', nargs='+', choices=sorted(FAMILIES), metavar='NAME', help='default: all')
-    parser.add_argument('--iterations', type=int, default=300, help='steps of each training')
+    parser.add_argument('--iterations', type=int, default=300, help='steps of a training; slow families get more')
     parser.add_argument('--images', type=int, default=600, help='drawn to train on')
     parser.add_argument('--val-images', type=int, default=100, help='drawn to test on')
     parser.add_argument('--size', type=int, default=96, help='side of the images, px')
@@ -55,8 +60,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--budget', type=float, help='begin no family after so many seconds of the processor')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/zoo_on_shapes'))
+    parser.add_argument('--few', type=int, metavar='N', help='train on N of the images, and test on the same')
     parser.add_argument('--results', type=Path, default=RESULTS)
     args = parser.parse_args(argv)
+    if args.few is not None and args.results == RESULTS:
+        parser.error('--few: its figures are no rows of the table; give --results FILE')
     for name in ('iterations', 'images', 'val_images', 'size', 'batch'):
         if getattr(args, name) < 1:
             parser.error(f'--{name.replace("_", "-")}: expected at least 1, got {getattr(args, name)}')
@@ -107,12 +115,17 @@ def small_config(
         dict(
             model=small_model(cfg.model.to_dict(), body),
             data=dict(samples_per_gpu=args.batch, workers_per_gpu=0, **parts),
-            optimizer=dict(type='AdamW', lr=0.001, weight_decay=0.05, paramwise_cfg=dict(norm_decay_mult=0.0)),
+            optimizer=dict(
+                type='AdamW',
+                lr=0.001,
+                weight_decay=0.05,
+                paramwise_cfg=dict(norm_decay_mult=0.0, bypass_duplicate=True),
+            ),
             optimizer_config=dict(grad_clip=dict(max_norm=10, norm_type=2)),
             lr_config=dict(
                 policy='CosineAnnealing', min_lr=0, by_epoch=False, warmup='linear', warmup_iters=50, warmup_ratio=0.01
             ),
-            runner=dict(type='IterBasedRunner', max_iters=args.iterations),
+            runner=dict(type='IterBasedRunner', max_iters=args.iterations * TIMES.get(name, 1)),
             checkpoint_config=None,
             log_config=dict(interval=50, hooks=[dict(type='TextLoggerHook', by_epoch=False)]),
             workflow=[('train', 1)],
@@ -181,22 +194,54 @@ def body_of(args: argparse.Namespace) -> Path | None:
     return path
 
 
-def settings_of(args: argparse.Namespace) -> dict[str, int]:
-    """What figures depend on."""
-    return {name: getattr(args, name) for name in SETTINGS}
+def on_few(cfg: Config, count: int, folder: Path) -> Config:
+    """The config of a training on the first ``count`` images, and of a test on the same."""
+    place = cfg.data.train
+    coco = json.loads(Path(place.ann_file).read_text())
+    images = coco['images'][:count]
+    chosen = {image['id'] for image in images}
+    rows = [row for row in coco['annotations'] if row['image_id'] in chosen]
+    file = (folder / f'few_{count}.json').resolve()
+    file.write_text(json.dumps({**coco, 'images': images, 'annotations': rows}))
+    for part in ('train', 'val', 'test'):
+        cfg.data[part].update(ann_file=str(file), img_prefix=place.img_prefix)
+    return cfg
+
+
+def with_teacher(cfg: Config, name: str, args: argparse.Namespace, data: Path, body: Path | None) -> Config:
+    """The config of a family; the teacher of one that has one is another family, trained where it is not there."""
+    if name not in TAUGHT_BY:
+        return cfg
+    teacher = small_config(TAUGHT_BY[name], args, data, CLASSES, body)
+    path = (args.work_dir / f'{TAUGHT_BY[name]}_{"_".join(map(str, settings_of(args, name).values()))}.pth').resolve()
+    if not path.exists():
+        print(f'teacher of {name}: {train_and_test(TAUGHT_BY[name], args, teacher, path)}', flush=True)
+    cfg.model.teacher_ckpt = str(path)
+    if 'teacher_config' in cfg.model:
+        cfg.model.teacher_config = dict(model=teacher.model)
+    return cfg
+
+
+def settings_of(args: argparse.Namespace, family: str) -> dict[str, int]:
+    """What the figures of a family depend on."""
+    settings = {name: getattr(args, name) for name in SETTINGS}
+    return {**settings, 'iterations': args.iterations * TIMES.get(family, 1), 'images': args.few or args.images}
 
 
 def is_done(results: dict[str, Any], name: str, args: argparse.Namespace) -> bool:
     """Whether a family has been trained with these settings, and its config is the same."""
     found = results.get(name, {})
-    return found.get('config') == FAMILIES[name] and all(found.get(k) == v for k, v in settings_of(args).items())
+    return found.get('config') == FAMILIES[name] and all(found.get(k) == v for k, v in settings_of(args, name).items())
 
 
 def run_family(name: str, args: argparse.Namespace, data: Path, body: Path | None) -> dict[str, Any]:
     """The entry of a family in the results; one that cannot be trained has an error in place of figures."""
-    entry = dict(config=FAMILIES[name], **settings_of(args))
+    entry = dict(config=FAMILIES[name], **settings_of(args, name))
     try:
-        return {**entry, **train_and_test(name, args, small_config(name, args, data, CLASSES, body))}
+        cfg = with_teacher(small_config(name, args, data, CLASSES, body), name, args, data, body)
+        if args.few is not None:
+            cfg = on_few(cfg, args.few, args.work_dir)
+        return {**entry, **train_and_test(name, args, cfg)}
     except Exception as error:  # whatever it is, the other families go on
         traceback.print_exc()
         return {**entry, 'iterations': None, 'error': f'{type(error).__name__}: {error}'}

@@ -60,7 +60,23 @@ FAMILIES = {
     'gcnet': 'gcnet/mask_rcnn_r50_fpn_r16_gcb_c3-c5_1x_coco.py',
     'empirical_attention': 'empirical_attention/faster_rcnn_r50_fpn_attention_0010_1x_coco.py',
     'pvt': 'pvt/retinanet_pvtv2-b0_fpn_1x_coco.py',
+    'ssd': 'ssd/ssdlite_mobilenetv2_scratch_600e_coco.py',
+    'centernet': 'centernet/centernet_resnet18_140e_coco.py',
+    'ld': 'ld/ld_r50_gflv1_r101_fpn_coco_1x.py',
+    'lad': 'lad/lad_r50_paa_r101_fpn_coco_1x.py',
+    'cornernet': 'cornernet/cornernet_hourglass104_mstest_8x6_210e_coco.py',
+    'centripetalnet': 'centripetalnet/centripetalnet_hourglass104_mstest_16x6_210e_coco.py',
+    'detectors': 'detectors/detectors_cascade_rcnn_r50_1x_coco.py',
 }
+
+# families that learn from a detector of another one
+TAUGHT_BY = {'ld': 'gfl', 'lad': 'paa'}
+
+# those that begin slowly are trained so many times as long as the others
+SLOW = ('yolox', 'ghm', 'yolof', 'yolo', 'free_anchor', 'fsaf', 'reppoints', 'yolact', 'solo')
+SLOW += ('guided_anchoring', 'cascade_rpn', 'ssd', 'centernet')
+QUERIES = ('detr', 'deformable_detr', 'sparse_rcnn', 'queryinst', 'maskformer')
+TIMES = {**dict.fromkeys(SLOW, 3), **dict.fromkeys(QUERIES, 4)}
 
 # mmcv's layers have 256 channels in their feed-forward part unless they are told
 FFN = dict(type='FFN', embed_dims=64, feedforward_channels=256, num_fcs=2, ffn_drop=0.1, act_cfg=dict(type='ReLU'))
@@ -72,12 +88,35 @@ def narrow_layers(size: int) -> dict[str, Any]:
     return dict.fromkeys(layers, FFN)
 
 
+def small_ssd(size: int) -> dict[str, Any]:
+    """Changes to an SSD for images of 320 px: the anchors of its six levels and the maps after the backbone's two."""
+    sides = [round(side * size / 320) for side in (48, 100, 150, 202, 253, 304, 320)]
+    strides = [min(stride, size) for stride in (16, 32, 64, 128, 256, 512)]
+    channels = (96, 1280, 128, 64, 64, 32)
+    anchors = dict(strides=strides, min_sizes=sides[:-1], max_sizes=sides[1:])
+    return {
+        'model.neck.out_channels': channels,
+        'model.bbox_head.in_channels': channels,
+        **{f'model.bbox_head.anchor_generator.{key}': value for key, value in anchors.items()},
+    }
+
+
+def narrow_hourglass(size: int) -> dict[str, Any]:
+    """Changes to a network of hourglasses, whose width no argument sets as a whole."""
+    return {'model.backbone.stage_channels': (64, 64, 96, 96, 96, 128), 'model.backbone.feat_channel': 64}
+
+
 # changes to configs beside the narrowing, by the side of the images, px
 OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     'yolox': lambda size: {'model.input_size': (size, size), 'model.random_size_range': (size // 32, size // 32)},
     'detr': narrow_layers,
     'maskformer': lambda size: {'model.test_cfg.panoptic_on': False, 'model.test_cfg.instance_on': True},
     'deformable_detr': narrow_layers,
+    'ssd': small_ssd,
+    'cornernet': narrow_hourglass,
+    'centripetalnet': narrow_hourglass,
+    'lad': lambda size: {'model.teacher_backbone.depth': 50},
+    'detectors': lambda size: {'model.neck.rfp_backbone.rfp_inplanes': 64},
 }
 
 # folders of configs/ that are not trained, and why
@@ -87,15 +126,11 @@ OTHER_TRAINING = 'the detectors of other folders, trained otherwise'
 ONE_WIDTH = 'its backbone comes in one width'
 LEFT_OUT = {
     'albu_example': OTHER_TRAINING,
-    'centernet': 'decodes its boxes by the border of its own crops',
-    'centripetalnet': 'its backbone, of 187 million weights, has no narrow form',
     'cityscapes': OTHER_DATA,
     'convnext': OTHER_BACKBONE,
-    'cornernet': 'its backbone, of 187 million weights, has no narrow form',
     'custom': OTHER_DATA,
     'deepfashion': OTHER_DATA,
     'demo': 'trained by `make demo`',
-    'detectors': ONE_WIDTH,
     'efficientnet': OTHER_BACKBONE,
     'faster_rcnn_vgg16': ONE_WIDTH,
     'fast_rcnn': 'needs proposals of another detector',
@@ -104,8 +139,6 @@ LEFT_OUT = {
     'hrnet': OTHER_BACKBONE,
     'instaboost': OTHER_TRAINING,
     'keypoint_rcnn': 'needs keypoints: `benchmarks/keypoints_on_shapes.py`',
-    'lad': 'needs the file of a teacher',
-    'ld': 'needs the file of a teacher',
     'legacy_1.x': OTHER_TRAINING,
     'lvis': OTHER_DATA,
     'objects365': OTHER_DATA,
@@ -120,7 +153,6 @@ LEFT_OUT = {
     'scratch': OTHER_TRAINING,
     'selfsup_pretrain': OTHER_TRAINING,
     'simple_copy_paste': OTHER_TRAINING,
-    'ssd': 'has one input size, 320 px or more',
     'strong_baselines': OTHER_TRAINING,
     'swin': OTHER_BACKBONE,
     'timm_example': OTHER_BACKBONE,

@@ -99,12 +99,12 @@ def narrowed(node: Any, with_backbone: bool, factor: int = FACTOR) -> Any:
 
 
 def _narrowed_entry(key: str, value: Any, with_backbone: bool, factor: int) -> Any:
-    if key == 'backbone':
+    if key.endswith('backbone'):
         if not with_backbone:
             return value
         width = FEWEST // factor
         return {**narrowed(value, True, factor), 'base_channels': width, 'stem_channels': width}
-    if key == 'neck' and not with_backbone:
+    if key == 'neck' and value and not with_backbone:
         necks = [dict(neck) for neck in (value if isinstance(value, list) else [value])]
         first = {name: necks[0][name] for name in ('in_channels',) if name in necks[0]}
         necks = [narrowed(neck, with_backbone, factor) for neck in necks]
@@ -173,14 +173,21 @@ def pipelines(cfg: Config, size: int) -> tuple[list[dict], list[dict]]:
     """A plain training pipeline and a plain test pipeline with the annotations and the normalisation of a config."""
     needs = annotations_of(cfg)
     masks, seg = 'mask' in needs, 'seg' in needs and 'roi_head' in cfg.model  # others have masks of stuff in that
-    own = [step for step in steps_of(cfg.data.test.to_dict()) if step['type'] == 'Normalize']
+    tested = steps_of(cfg.data.test.to_dict())
+    own, collect = ([step for step in tested if step['type'] == kind] for kind in ('Normalize', 'Collect'))
+    # of corners and centres: their heads read the border, and are used to its colour by training
+    crops = [step for step in tested if step['type'] == 'RandomCenterCropPad']
+    trained = steps_of(cfg.data.train.to_dict())
+    train_crops = [{**step, 'crop_size': (size, size)} for step in trained if step['type'] == 'RandomCenterCropPad']
+    load = dict(type='LoadImageFromFile', to_float32=bool(crops))
     normalize = [*own, dict(type='Normalize', mean=[0.0] * 3, std=[1.0] * 3, to_rgb=False)][:1]
     keys = ['img', 'gt_bboxes', 'gt_labels'] + ['gt_masks'] * masks + ['gt_semantic_seg'] * seg
-    divisors = [step.get('size_divisor') or 32 for step in steps_of(cfg.data.test.to_dict()) if step['type'] == 'Pad']
-    last = [*normalize, dict(type='Pad', size_divisor=max(32, *divisors, 1))]
+    divisors = [step.get('size_divisor') or 32 for step in tested if step['type'] == 'Pad']
+    last = [*normalize, dict(type='Pad', size_divisor=max([32, *(side for side in divisors if side <= 128)]))]
     train = [
-        dict(type='LoadImageFromFile'),
+        load,
         dict(type='LoadAnnotations', with_bbox=True, with_mask=masks, with_seg=seg),
+        *train_crops,
         dict(type='Resize', img_scale=(size, size), keep_ratio=True),
         dict(type='RandomFlip', flip_ratio=0.5),
         *last,
@@ -188,9 +195,9 @@ def pipelines(cfg: Config, size: int) -> tuple[list[dict], list[dict]]:
         dict(type='DefaultFormatBundle'),
         dict(type='Collect', keys=keys),
     ]
-    inner = [dict(type='Resize', keep_ratio=True), dict(type='RandomFlip'), *last]
-    inner += [dict(type='ImageToTensor', keys=['img']), dict(type='Collect', keys=['img'])]
+    inner = [dict(type='Resize', keep_ratio=True), *crops, dict(type='RandomFlip'), *last]
+    inner += [dict(type='ImageToTensor', keys=['img']), *collect[:1]]
     return train, [
-        dict(type='LoadImageFromFile'),
+        load,
         dict(type='MultiScaleFlipAug', img_scale=(size, size), flip=False, transforms=inner),
     ]

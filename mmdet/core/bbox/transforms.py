@@ -19,7 +19,7 @@ def clip_boxes(boxes: Tensor, max_shape: Sequence | Tensor, offset: float = 0.0)
 
     Args:
         boxes: (..., 4) xyxy px.
-        max_shape: (h, w[, c]) of the image, or for boxes (B, ..., 4) one such shape for each of the B images.
+        max_shape: (h, w[, c]) of the image, or for boxes (N, ..., 4) one such shape for each of the N images.
         offset: px between the image's size and its largest coordinate.
 
     Returns:
@@ -33,7 +33,7 @@ def clip_boxes(boxes: Tensor, max_shape: Sequence | Tensor, offset: float = 0.0)
         if shapes.ndim == 2 and (boxes.ndim < 3 or len(shapes) != len(boxes)):
             raise ValueError(f'max_shape: {len(shapes)} shapes do not fit boxes of shape {tuple(boxes.shape)}')
         height, width = shapes[..., 0], shapes[..., 1]
-        if shapes.ndim == 2:  # (B,) -> (B, 1, ..., 1)
+        if shapes.ndim == 2:  # (N,) -> (N, 1, ..., 1)
             height, width = (side.reshape(-1, *(1,) * (boxes.ndim - 1)) for side in (height, width))
     else:
         height, width = max_shape[:2]

@@ -137,6 +137,10 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         flags = [self.prior_generator.valid_flags(featmap_sizes, meta['pad_shape'], device) for meta in img_metas]
         return [anchors] * len(img_metas), flags
 
+    def anchors_of_maps(self, maps: Sequence[Tensor], img_metas: list[ImgMeta]) -> Any:
+        """:meth:`get_anchors` of the cells of L maps (N, ..., H, W)."""
+        return self.get_anchors(sizes_of_maps(maps), img_metas, device=maps[0].device)
+
     def _get_targets_single(
         self,
         flat_anchors: Tensor,
@@ -263,7 +267,7 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         The anchors are N times L times (H * W * A, 4); the other arguments are as of :meth:`loss`, ``options`` as of
         :meth:`get_targets`.
         """
-        anchors, flags = self.get_anchors(sizes_of_maps(maps), img_metas, device=maps[0].device)
+        anchors, flags = self.anchors_of_maps(maps, img_metas)
         options.setdefault('label_channels', self.cls_out_channels if self.use_sigmoid_cls else 1)
         truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
         return anchors, self.get_targets(anchors, flags, *truth, **options)

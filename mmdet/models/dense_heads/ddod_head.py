@@ -21,7 +21,6 @@ from mmdet.models.dense_heads.functional.rows import (
     rows_of_images,
     rows_of_level,
     sample_counts,
-    sizes_of_maps,
     to_full_precision,
 )
 from mmdet.models.dense_heads.functional.towers import CENTERNESS_LOSS, GROUP_NORM, conv_tower
@@ -207,8 +206,7 @@ class DDODHead(AnchorHead):
             gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore: as of :meth:`AnchorHead.loss`.
         """
         cls_scores, bbox_preds, iou_preds = map(to_full_precision, (cls_scores, bbox_preds, iou_preds))
-        sizes = sizes_of_maps(cls_scores)
-        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
+        anchors, flags = self.anchors_of_maps(cls_scores, img_metas)
         inputs = self.process_predictions_and_anchors(
             anchors, flags, cls_scores, bbox_preds, img_metas, gt_bboxes_ignore
         )
@@ -217,11 +215,11 @@ class DDODHead(AnchorHead):
         divisor = reduce_mean(cls_scores[0].new_full((), float(num_pos))).clamp(min=1)
         scores, label_weights = self.score_maps_for_loss(cls_scores, labels, label_weights, img_metas)
         # both calls of calc_reweight_factor count into one sum, see the class: classes first, then boxes
-        factors, divisors = self.calc_reweight_factor(labels), [divisor] * len(sizes)
+        factors, divisors = self.calc_reweight_factor(labels), [divisor] * len(cls_scores)
         (losses_cls,) = multi_apply(self.loss_cls_single, scores, labels, label_weights, factors, divisors)
         anchors, *targets, num_pos, _ = self.get_reg_targets(*common)
         divisor = reduce_mean(cls_scores[0].new_full((), float(num_pos))).clamp(min=1)
-        options = self.calc_reweight_factor(targets[0]), [divisor] * len(sizes)
+        options = self.calc_reweight_factor(targets[0]), [divisor] * len(cls_scores)
         losses_bbox, losses_iou = multi_apply(self.loss_reg_single, anchors, bbox_preds, iou_preds, *targets, *options)
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox, loss_iou=losses_iou)
 

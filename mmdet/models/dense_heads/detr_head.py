@@ -54,7 +54,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
 
     Raises:
         TypeError: an argument has another name.
-        ValueError: ``init_cfg`` is given, there is no ``transformer``, or the encoding has another number of features.
+        ValueError: ``init_cfg`` is given, or the encoding has another number of features.
     """
 
     _version = 2
@@ -65,7 +65,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         in_channels: int,
         num_query: int = 100,
         num_reg_fcs: int = 2,
-        transformer: dict | None = None,
+        transformer: Any = None,
         sync_cls_avg_factor: bool = False,
         positional_encoding: dict = detr.POSITIONAL_ENCODING,
         loss_cls: dict = detr.LOSS_CLS,
@@ -92,14 +92,11 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
             of_classes, self.bg_cls_weight = detr.with_class_weights(loss_cls, num_classes)
             self.loss_cls = build_loss(of_classes)
         self.use_sigmoid_cls = self.loss_cls.use_sigmoid
-        self.loss_bbox = build_loss(loss_bbox)
-        self.loss_iou = build_loss(loss_iou)
+        self.loss_bbox, self.loss_iou = build_loss(loss_bbox), build_loss(loss_iou)
         if self.train_cfg:
             self.assigner = build_assigner(self.train_cfg.assigner)
             self.sampler = sampler_or_all(self, self.train_cfg.get('sampler'))
         self.cls_out_channels = num_classes if self.loss_cls.use_sigmoid else num_classes + 1
-        if transformer is None:
-            raise ValueError(f'{type(self).__name__} needs the config of a transformer')
         self.act_cfg = transformer.get('act_cfg', detr.RELU)
         self.activate = build_activation_layer(self.act_cfg)
         self.positional_encoding = build_positional_encoding(positional_encoding)
@@ -334,8 +331,7 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         self, feats: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image; see :meth:`get_bboxes`."""
-        of_images: Any = (img_metas, rescale)
-        return self.get_bboxes(*self(feats, img_metas), *of_images)
+        return self.get_bboxes(*(*self(feats, img_metas), img_metas, rescale))
 
     def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> list[Tensor]:
         """The boxes of :meth:`simple_test_bboxes` as proposals of a second stage: (k, 5) with scores, best first."""

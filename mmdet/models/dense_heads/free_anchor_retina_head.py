@@ -13,7 +13,7 @@ from torch import Tensor
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import bbox_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.models.builder import HEADS
-from mmdet.models.dense_heads.functional.rows import sizes_of_maps, to_full_precision
+from mmdet.models.dense_heads.functional.rows import to_full_precision
 from mmdet.models.dense_heads.pisa_retinanet_head import flatten_batch
 from mmdet.models.dense_heads.retina_head import RetinaHead
 from mmdet.ops.probability_loss import probability_cross_entropy
@@ -102,8 +102,8 @@ class FreeAnchorRetinaHead(RetinaHead):
             gt_bboxes_ignore: not used.
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        sizes, num = sizes_of_maps(cls_scores), len(cls_scores[0])
-        anchors = torch.cat(self.get_anchors(sizes, img_metas, device=cls_scores[0].device)[0][0])
+        num = len(cls_scores[0])
+        anchors = torch.cat(self.anchors_of_maps(cls_scores, img_metas)[0][0])
         probs = flatten_batch(cls_scores, self.cls_out_channels).sigmoid().unflatten(0, (num, -1))
         deltas = flatten_batch(bbox_preds, 4).unflatten(0, (num, -1))
         bags, found = [], []

@@ -6,7 +6,6 @@ size of predicted masks; (H, W): of the padded batch.
 """
 
 from collections.abc import Sequence
-from itertools import repeat, starmap
 from typing import Any
 
 import torch
@@ -37,7 +36,6 @@ LOSS_CLS = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, cla
 LOSS_MASK = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=20.0)
 LOSS_DICE = dict(type='DiceLoss', use_sigmoid=True, activate=True, naive_dice=True, loss_weight=1.0)
 NAMES = ('loss_cls', 'loss_mask', 'loss_dice')
-
 Layers = Tensor | Sequence[Tensor]  # stacked, or one after another
 
 
@@ -151,11 +149,7 @@ class MaskFormerHead(BaseDenseHead):
         return [self.decoder_input_proj]
 
     def preprocess_gt(
-        self,
-        gt_labels_list: list[Tensor],
-        gt_masks_list: list,
-        gt_semantic_segs: Layers | None,
-        img_metas: list[ImgMeta],
+        self, gt_labels_list: list[Tensor], gt_masks_list: list, gt_semantic_segs: Any, img_metas: list[ImgMeta]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Labels N times (G,) and masks N times (G, H, W), 0 and 1, of objects and of stuff.
 
@@ -242,9 +236,9 @@ class MaskFormerHead(BaseDenseHead):
         Returns:
             ``loss_cls``, ``loss_mask`` and ``loss_dice`` of the last layer, ``d0.loss_cls`` ... of those before it.
         """
-        truth = map(repeat, (gt_labels_list, gt_masks_list, img_metas))
-        layers = zip(to_full_precision(all_cls_scores), to_full_precision(all_mask_preds), *truth)
-        return losses_by_layer(starmap(self.loss_single, layers), NAMES)
+        truth = (gt_labels_list, gt_masks_list, img_metas)
+        layers = zip(to_full_precision(all_cls_scores), to_full_precision(all_mask_preds))
+        return losses_by_layer((self.loss_single(scores, masks, *truth) for scores, masks in layers), NAMES)
 
     def loss_single(
         self,
@@ -331,9 +325,8 @@ class MaskFormerHead(BaseDenseHead):
             NotImplementedError: there are ignored regions.
         """
         check_no_ignored(gt_bboxes_ignore, type(self).__name__)
-        truth = self.preprocess_gt(gt_labels, gt_masks, gt_semantic_seg, img_metas)
-        scores, masks = self(feats, img_metas)
-        return self.loss(scores, masks, *truth, img_metas=img_metas)
+        truth: Any = (*self.preprocess_gt(gt_labels, gt_masks, gt_semantic_seg, img_metas), img_metas)
+        return self.loss(*self(feats, img_metas), *truth)
 
     def simple_test(self, feats: Sequence[Tensor], img_metas: list[ImgMeta], **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Predictions of the last layer, for ``MaskFormerFusionHead``.

@@ -19,12 +19,11 @@ from mmdet.models.dense_heads.atss_head import ATSSHead
 from mmdet.models.dense_heads.functional.assignment.candidates import chosen_candidates
 from mmdet.models.dense_heads.functional.assignment.gaussian_mixture import COVARIANCE_TYPES
 from mmdet.models.dense_heads.functional.box_voting import vote
-from mmdet.models.dense_heads.functional.decoding import best_boxes
+from mmdet.models.dense_heads.functional.decoding import best_boxes, with_background
 from mmdet.models.dense_heads.functional.rows import (
     flatten_map,
     positive_rows,
     rows_of_images,
-    sizes_of_maps,
     to_full_precision,
 )
 from mmdet.models.losses.iou_loss import aligned_iou
@@ -61,12 +60,7 @@ class PAAHead(ATSSHead):
     has_sampler = False  # candidates that are not chosen become negatives after sampling
 
     def __init__(
-        self,
-        *args: Any,
-        topk: int = 9,
-        score_voting: bool = True,
-        covariance_type: str = 'diag',
-        **kwargs: Any,
+        self, *args: Any, topk: int = 9, score_voting: bool = True, covariance_type: str = 'diag', **kwargs: Any
     ) -> None:
         if covariance_type not in COVARIANCE_TYPES:
             raise ValueError(f'covariance_type: expected one of {COVARIANCE_TYPES}, got {covariance_type!r}')
@@ -107,8 +101,7 @@ class PAAHead(ATSSHead):
         gt_bboxes_ignore: list[Tensor] | None,
     ) -> tuple[Tensor, Targets]:
         """Anchors (R, 4) and targets (N, R, ...) of a batch, not weighed; arguments as of :meth:`loss`."""
-        sizes = sizes_of_maps(cls_scores)
-        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
+        anchors, flags = self.anchors_of_maps(cls_scores, img_metas)
         labels, label_weights, bbox_targets, bbox_weights, pos_inds, gt_inds = self.get_targets(
             anchors, flags, gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels, self.cls_out_channels
         )
@@ -343,8 +336,7 @@ class PAAHead(ATSSHead):
         if mlvl_score_factors is not None:
             scores = scores * torch.cat(mlvl_score_factors)[:, None]
         scores = scores.sqrt()
-        padded = torch.cat([scores, scores.new_zeros(len(scores), 1)], dim=1)  # a column for background
-        dets, labels = multiclass_nms(bboxes, padded, cfg.score_thr, cfg.nms, cfg.max_per_img)
+        dets, labels = multiclass_nms(bboxes, with_background(scores), cfg.score_thr, cfg.nms, cfg.max_per_img)
         if self.with_score_voting:
             dets, labels = self.score_voting(dets, labels, bboxes, scores, cfg.score_thr)
         return dets, labels

@@ -6,7 +6,7 @@ in it. Whether a square is positive is decided by its approximations, as in guid
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from mmcv import ConfigDict
@@ -18,7 +18,7 @@ from mmdet.core.bbox.coder.bucketing_bbox_coder import joined_targets, split_tar
 from mmdet.core.bbox.iou_calculators.iou2d_calculator import greatest_overlaps
 from mmdet.core.img_meta import ImgMeta
 from mmdet.core.targets import Targets, matched_objects, targets_of_sample
-from mmdet.core.utils.misc import filter_scores_and_topk, multi_apply, select_single_mlvl
+from mmdet.core.utils.misc import multi_apply, select_single_mlvl
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.dense_test_mixins import BBoxTestMixin
@@ -26,7 +26,6 @@ from mmdet.models.dense_heads.functional.guided.guided_targets import sample_squ
 from mmdet.models.dense_heads.functional.matching import LOSSES_OVER_ALL_ANCHORS, sampler_or_all
 from mmdet.models.dense_heads.functional.old_names import old_name
 from mmdet.models.dense_heads.functional.rows import (
-    flatten_map,
     rows_of_level,
     sample_counts,
     sizes_of_maps,
@@ -118,6 +117,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         self.bbox_coder = build_bbox_coder(bbox_coder)
         self.num_buckets = self.bbox_coder.num_buckets
         self.side_num = math.ceil(self.num_buckets / 2)
+        self.reg_width = 8 * self.side_num  # buckets and offsets of four sides
         self.use_sigmoid_cls = loss_cls.get('use_sigmoid', False)
         self.cls_out_channels = num_classes if self.use_sigmoid_cls else num_classes + 1
         self.loss_cls = build_loss(loss_cls)
@@ -139,8 +139,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
     def _init_layers(self) -> None:
         self.relu = nn.ReLU(inplace=True)
         tower = (self.in_channels, self.feat_channels, self.stacked_convs, self.conv_cfg, self.norm_cfg)
-        self.cls_convs = conv_tower(*tower)
-        self.reg_convs = conv_tower(*tower)
+        self.cls_convs, self.reg_convs = conv_tower(*tower), conv_tower(*tower)
         self.retina_cls = nn.Conv2d(self.feat_channels, self.cls_out_channels, 3, padding=1)
         self.retina_bbox_reg = nn.Conv2d(self.feat_channels, self.side_num * 4, 3, padding=1)
         self.retina_bbox_cls = nn.Conv2d(self.feat_channels, self.side_num * 4, 3, padding=1)
@@ -307,8 +306,7 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
     ) -> list[tuple[Tensor, ...]]:
         """Detections of each image: boxes with scores (k, 5), labels (k,); see :meth:`BaseDenseHead.get_bboxes`."""
         cls_scores, buckets, offsets = map(to_full_precision, (cls_scores, *zip(*bbox_preds)))
-        sizes = sizes_of_maps(cls_scores)
-        squares = self.square_anchor_generator.grid_priors(sizes, device=cls_scores[0].device)
+        squares = self.square_anchor_generator.grid_priors(sizes_of_maps(cls_scores), device=cls_scores[0].device)
         return [
             self._get_bboxes_single(
                 select_single_mlvl(cls_scores, i),
@@ -343,15 +341,10 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
             img_shape: height and width that bound the boxes, pixels.
             scale_factor, cfg, rescale: as of :meth:`BaseDenseHead._bbox_post_process`.
         """
-        limit, width = cfg.get('nms_pre', -1), 4 * self.side_num
         results = []
-        for cls_score, buckets, offsets, squares in zip(cls_scores, bbox_cls_preds, bbox_reg_preds, mlvl_anchors):
-            of_squares = self._class_scores(flatten_map(cls_score, self.cls_out_channels))
-            rows = [squares, flatten_map(buckets, width), flatten_map(offsets, width)]
-            best, classes, _, kept = filter_scores_and_topk(
-                of_squares, cfg.score_thr, limit if limit > 0 else of_squares.numel(), rows
-            )
-            squares, *predicted = cast(list[Tensor], kept)
-            results.append((best, classes, *self.bbox_coder.decode(squares, predicted, max_shape=img_shape)))
-        scores, labels, boxes, confidences = (list(kind) for kind in zip(*results))
-        return self._bbox_post_process(scores, labels, boxes, scale_factor, cfg, rescale, True, confidences)
+        for scores, buckets, offsets, squares in zip(cls_scores, bbox_cls_preds, bbox_reg_preds, mlvl_anchors):
+            best, labels, kept = self._best_of_level(scores, torch.cat([buckets, offsets]), None, squares, cfg)
+            predicted = kept['deltas'].chunk(2, dim=1)
+            results.append((best, labels, *self.bbox_coder.decode(kept['priors'], predicted, max_shape=img_shape)))
+        of_levels, found, boxes, confidences = (list(kind) for kind in zip(*results))
+        return self._bbox_post_process(of_levels, found, boxes, scale_factor, cfg, rescale, True, confidences)

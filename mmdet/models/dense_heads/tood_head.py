@@ -28,7 +28,6 @@ from mmdet.models.dense_heads.functional.rows import (
     positive_rows,
     rows_of_images,
     rows_of_level,
-    sizes_of_maps,
     to_full_precision,
 )
 from mmdet.models.dense_heads.functional.towers import rare_classes, tower_of_kinds
@@ -226,8 +225,7 @@ class TOODHead(ATSSHead):
         """
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
         strides = self.prior_generator.strides
-        sizes = sizes_of_maps(cls_scores)
-        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
+        anchors, flags = self.anchors_of_maps(cls_scores, img_metas)
         scores = rows_of_images(cls_scores, self.cls_out_channels)
         boxes = rows_of_images([level * stride[0] for level, stride in zip(bbox_preds, strides)], 4)
         of_levels, labels, weights, bbox_targets, metrics, bbox_weights = self.get_targets(

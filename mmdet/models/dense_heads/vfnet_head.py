@@ -151,8 +151,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         self._init_cls_convs()
         self._init_reg_convs()
         self.relu = nn.ReLU()
-        channels = self.feat_channels
-        kernel: dict[str, Any] = dict(kernel_size=3, padding=1)
+        channels, kernel = self.feat_channels, dict[str, Any](kernel_size=3, padding=1)
         self.vfnet_reg_conv = ConvModule(
             channels, channels, 3, padding=1, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, bias=self.conv_bias
         )
@@ -231,12 +230,8 @@ class VFNetHead(ATSSHead, FCOSHead):
         cls_scores, bbox_preds, bbox_preds_refine = map(to_full_precision, (cls_scores, bbox_preds, bbox_preds_refine))
         sizes = sizes_of_maps(cls_scores)
         points = self.fcos_prior_generator.grid_priors(sizes, bbox_preds[0].dtype, bbox_preds[0].device)
-        targets = Targets(
-            *map(
-                torch.cat,
-                self.get_targets(cls_scores, points, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore),
-            )
-        )
+        found = self.get_targets(cls_scores, points, gt_bboxes, gt_labels, img_metas, gt_bboxes_ignore)
+        targets = Targets(*map(torch.cat, found))
         scores, label_weights = self.point_scores_for_loss(cls_scores, targets, img_metas)
         labels = targets.labels
         pos = positive_rows(labels, self.num_classes)
@@ -303,8 +298,7 @@ class VFNetHead(ATSSHead, FCOSHead):
         gt_bboxes_ignore: list[Tensor] | None = None,
     ) -> tuple[list[Tensor], ...]:
         """As :meth:`get_targets`, with the assigner of ATSS."""
-        sizes = sizes_of_maps(cls_scores)
-        anchors, flags = self.get_anchors(sizes, img_metas, device=cls_scores[0].device)
+        anchors, flags = self.anchors_of_maps(cls_scores, img_metas)
         _, labels, label_weights, boxes, box_weights, *_ = ATSSHead.get_targets(
             self,
             anchors,

@@ -1,7 +1,6 @@
 """YOLOv3: the anchor that fits an object best, in the cell of its centre, predicts it (arXiv:1804.02767)."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from mmcv.cnn import ConvModule, bias_init_with_prob
@@ -148,7 +147,7 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
         """Initialise, so that ``FIRST_OBJECTS`` objects are expected in an image, and each class with ``RARE``."""
         super().init_weights()
         for layer, stride in zip(self.convs_pred, self.featmap_strides):
-            bias = cast(Tensor, layer.bias).view(self.num_base_priors, -1)
+            bias = layer.get_parameter('bias').view(self.num_base_priors, -1)
             nn.init.constant_(bias[:, 4], bias_init_with_prob(FIRST_OBJECTS / (FIRST_SIDE / stride) ** 2))
             nn.init.constant_(bias[:, 5:], bias_init_with_prob(RARE))
 
@@ -266,13 +265,11 @@ class YOLOV3Head(BaseDenseHead, BBoxTestMixin):
             return objects_of_boxes(boxes, labels, gt_bboxes, None)
 
         rows = self.weigh(rows, img_metas, lambda i: greatest_overlaps(flat_anchors, gt_bboxes[i]), objects=objects)
-        predictions = rows_of_images(pred_maps, self.num_attrib).detach()
-        scores = predictions[..., 4], predictions[..., 5:]
-        conf = mask_objectness(self, *scores, rows.labels, rows.label_weights, img_metas)
-        counts = [len(level) for level in anchors]
+        scores = rows_of_images(pred_maps, self.num_attrib).detach()[..., 4:]
+        conf = mask_objectness(self, scores[..., 0], scores[..., 1:], rows.labels, rows.label_weights, img_metas)
         kinds = (conf, rows.bbox_weights[..., 0], torch.where(positive, rows.label_weights, 0.0))
-        conf_weights, box_weights, label_weights = (list(weights.split(counts, dim=1)) for weights in kinds)
-        return conf_weights, box_weights, label_weights
+        conf, box_weights, label_weights = (weights.split([*map(len, anchors)], dim=1) for weights in kinds)
+        return list(conf), list(box_weights), list(label_weights)
 
     def loss_single(
         self,

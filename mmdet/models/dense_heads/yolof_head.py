@@ -14,7 +14,7 @@ from mmdet.core.utils.dist_utils import reduce_mean
 from mmdet.core.utils.misc import multi_apply
 from mmdet.models.builder import HEADS
 from mmdet.models.dense_heads.anchor_head import AnchorHead
-from mmdet.models.dense_heads.functional.rows import sample_counts, sizes_of_maps, to_full_precision
+from mmdet.models.dense_heads.functional.rows import sample_counts, to_full_precision
 from mmdet.models.dense_heads.paa_head import levels_to_images
 
 MAX_EXP = 1e8  # upper bound of exp() in the joint score; published weights expect it
@@ -115,8 +115,7 @@ class YOLOFHead(AnchorHead):
         if len(cls_scores) != 1:
             raise ValueError(f'YOLOFHead works on one level, got {len(cls_scores)}')
         cls_scores, bbox_preds = to_full_precision(cls_scores), to_full_precision(bbox_preds)
-        sizes = sizes_of_maps(cls_scores)
-        anchors, flags = self.get_anchors(sizes, img_metas, cls_scores[0].device)
+        anchors, flags = self.anchors_of_maps(cls_scores, img_metas)
         labels, label_weights, num_pos, num_neg, box_weights, boxes, gts = self.get_targets(
             levels_to_images(cls_scores),
             levels_to_images(bbox_preds),

@@ -274,8 +274,7 @@ class SparseRoIHead(CascadeRoIHead):
         bbox_results = [bbox2result(det, label, num_classes) for det, label in zip(dets, labels)]
         if not self.with_mask:
             return bbox_results
-        masks_of_images = self._masks_of(x, boxes, queries, labels, img_metas, rescale)
-        return list(zip(bbox_results, masks_of_images))
+        return list(zip(bbox_results, self._masks_of(x, boxes, queries, labels, img_metas, rescale)))
 
     def _best_of_queries(
         self, x: Features, proposal_boxes: Tensor, proposal_features: Tensor, img_metas: list[ImgMeta]

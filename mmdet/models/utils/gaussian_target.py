@@ -1,6 +1,6 @@
 """Heat maps of corners and centres: making them, and finding their peaks.
 
-B images, C channels or classes, H by W cells, N chosen cells.
+N images, C channels or classes, H by W cells, k chosen cells.
 """
 
 from math import sqrt
@@ -63,7 +63,7 @@ def gaussian_radius(det_size: tuple[float, float], min_overlap: float) -> float:
 
 
 def get_local_maximum(heat: Tensor, kernel: int = 3) -> Tensor:
-    """``(B, C, H, W)`` with zeros where a value is not the greatest of its ``kernel`` by ``kernel`` cells."""
+    """``(N, C, H, W)`` with zeros where a value is not the greatest of its ``kernel`` by ``kernel`` cells."""
     return heat * (F.max_pool2d(heat, kernel, stride=1, padding=(kernel - 1) // 2) == heat)
 
 
@@ -71,11 +71,11 @@ def get_topk_from_heatmap(scores: Tensor, k: int = 20) -> tuple[Tensor, Tensor, 
     """The ``k`` highest cells of each image.
 
     Args:
-        scores: ``(B, C, H, W)``.
+        scores: ``(N, C, H, W)``.
         k: how many.
 
     Returns:
-        Scores, indices in the flattened H * W, classes, rows (float) and columns (float), each ``(B, k)``.
+        Scores, indices in the flattened H * W, classes, rows (float) and columns (float), each ``(N, k)``.
     """
     height, width = scores.shape[2:]
     values, flat = scores.flatten(1).topk(k)
@@ -87,17 +87,17 @@ def gather_feat(feat: Tensor, ind: Tensor, mask: Tensor | None = None) -> Tensor
     """Rows of a feature by their indices.
 
     Args:
-        feat: ``(B, M, C)``.
-        ind: ``(B, N)``, in [0, M).
-        mask: ``(B, N)`` bool; only these rows are given.
+        feat: ``(N, M, C)``.
+        ind: ``(N, k)``, in [0, M).
+        mask: ``(N, k)`` bool; only these rows are given.
 
     Returns:
-        ``(B, N, C)``, or ``(mask.sum(), C)`` with ``mask``.
+        ``(N, k, C)``, or ``(mask.sum(), C)`` with ``mask``.
     """
     rows = feat.gather(1, ind[..., None].expand(-1, -1, feat.size(2)))
     return rows if mask is None else rows[mask.bool()]
 
 
 def transpose_and_gather_feat(feat: Tensor, ind: Tensor) -> Tensor:
-    """Cells of a map ``(B, C, H, W)`` by their indices ``(B, N)`` in H * W, as ``(B, N, C)``."""
+    """Cells of a map ``(N, C, H, W)`` by their indices ``(N, k)`` in H * W, as ``(N, k, C)``."""
     return gather_feat(feat.flatten(2).transpose(1, 2), ind)

@@ -231,7 +231,7 @@ def test_wrong_settings_are_named():
         make('deformable', as_two_stage=True)
     with pytest.raises(ValueError, match='num_feats must be half of the 8 channels, got 3'):
         make('detr', positional_encoding=dict(POSITIONS, num_feats=3))
-    with pytest.raises(ValueError, match='DETRHead needs the config of a transformer'):
+    with pytest.raises(TypeError, match="DETRHead.*missing 1 required keyword-only argument: 'transformer'"):
         make('detr', transformer=None)
     with pytest.raises(ValueError, match='init_cfg must be None'):
         make('detr', init_cfg=dict(type='Normal'))

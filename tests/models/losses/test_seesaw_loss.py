@@ -59,3 +59,23 @@ def test_seesaw_divides_by_no_less_than_eps_and_weighs_both_parts():
     assert out['loss_cls_objectness'].item() == pytest.approx(3 * LOG2, rel=1e-5)
     default = build_loss(dict(type='SeesawLoss'))
     assert (default.p, default.q, default.eps, default.loss_weight) == (0.8, 2, 0.01, 1)
+
+
+def test_seesaw_background_counts_for_the_objectness_alone():
+    loss = build_loss(dict(type='SeesawLoss', num_classes=2, p=0.0, q=0.0))
+    # classes 1/4 and 3/4, object 3/4 and background 1/4
+    logits = torch.tensor([[0.0, math.log(3), math.log(3), 0]]).repeat(2, 1)
+    given = (logits, torch.tensor([0, 2]), torch.tensor([1.0, 0.5]))
+    log4, log43 = math.log(4), math.log(4 / 3)
+    out = loss(*given)
+    assert out['loss_cls_objectness'].item() == pytest.approx((log43 + 0.5 * log4) / 2, rel=1e-5)
+    assert out['loss_cls_classes'].item() == pytest.approx(log4, rel=1e-5)
+    out = loss(*given, avg_factor=4)
+    assert out['loss_cls_objectness'].item() == pytest.approx((log43 + 0.5 * log4) / 4, rel=1e-5)
+    assert out['loss_cls_classes'].item() == pytest.approx(log4 / 4, rel=1e-5)
+    assert loss.cum_samples.tolist() == [2, 0, 2]
+
+
+def test_seesaw_asks_for_two_more_logits_than_classes():
+    with pytest.raises(ValueError, match='expected 4 logits, got 3'):
+        build_loss(dict(type='SeesawLoss', num_classes=2))(torch.zeros(1, 3), torch.tensor([0]))

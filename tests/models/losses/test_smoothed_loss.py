@@ -75,3 +75,16 @@ def test_errors_say_what_was_wrong():
         build(weighting='image')
     with pytest.raises(ValueError, match=r'square matrix, got \(1, 2\)'):
         build(smoothing_transform=[[0.0, 1.0]])
+
+
+def test_a_tenth_is_smoothed_unless_told_otherwise():
+    logits, label = torch.tensor([[0.0, math.log(3)]]), torch.tensor([1])
+    assert build()(logits, label).item() == pytest.approx(0.1 * math.log(4) + 0.9 * math.log(4 / 3), rel=1e-5)
+
+
+def test_the_loss_uses_the_transform_and_sigmoids_the_class_weights():
+    logits, label = torch.tensor([[0.0, math.log(3)]]), torch.tensor([1])  # softmax 1/4, 3/4; sigmoids 1/2, 3/4
+    swapped = build(smoothing=0.2, smoothing_transform=[[0.0, 1], [1, 0]])
+    assert swapped(logits, label).item() == pytest.approx(0.8 * math.log(4) + 0.2 * math.log(4 / 3), rel=1e-5)
+    weighted = build(smoothing=0.0, loss_func='BCEWithLogitsLoss', class_weight=[2.0, 4.0])
+    assert weighted(logits, label).item() == pytest.approx((2 * math.log(2) + 4 * math.log(4 / 3)) / 2, rel=1e-5)

@@ -38,3 +38,9 @@ def test_iou_balanced_takes_nothing_from_the_floor_unless_told_otherwise_and_may
     result = assigned([0] * 20, 0, torch.tensor([0.1] * 10 + [0.5] * 10))
     picked = sampler.sample(result, torch.zeros(20, 4), torch.zeros(0, 4))
     assert len(picked.neg_inds) == 8 and picked.neg_inds.min() >= 10
+
+
+def test_iou_balanced_bins_lie_between_the_floor_and_the_highest_overlap():
+    overlaps = torch.tensor([0.3] * 60 + [0.7] * 6 + [1.0])  # bins of 0.2 to 0.6 and of 0.6 to 1
+    result = sample('iou', [0] * 67, 0, overlaps, num=10, floor_thr=0.2, floor_fraction=0, num_bins=2)
+    assert (result.neg_inds < 60).sum() == 5 and len(result.neg_inds) == 10
