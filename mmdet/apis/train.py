@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ from mmdet.datasets.utils import replace_ImageToTensor  # noqa: F401 - 2.x has i
 from mmdet.models.source_log import SourceLog
 from mmdet.utils.checkpoints.checkpoint import (
     CheckpointMismatchError,
+    check_classes,
     load_with_report,
     set_checkpoint_trust,
     unwrap_model,
@@ -305,6 +306,16 @@ def _load_or_resume(runner: BaseRunner, cfg: Config) -> None:
         load_initial_weights(runner.model, cfg.load_from, runner.logger, cfg.get('min_loaded_fraction', 0.5))
 
 
+def _warn_of_other_classes(saved: Sequence[str] | None, model: nn.Module, path: str, logger: logging.Logger) -> None:
+    """Tell that weights of as many classes are loaded for others; with another number the outputs do not fit."""
+    wanted = getattr(model, 'CLASSES', None)
+    if saved and wanted and len(saved) == len(wanted):
+        try:
+            check_classes(saved, wanted, path, 'Outputs are loaded as they are: those of one class begin as another.')
+        except CheckpointMismatchError as error:
+            logger.warning(f'load_from: {error}')
+
+
 def load_initial_weights(model: nn.Module, path: str, logger: logging.Logger, min_fraction: float) -> None:
     """Load what fits of a checkpoint, and report it in one table.
 
@@ -317,7 +328,8 @@ def load_initial_weights(model: nn.Module, path: str, logger: logging.Logger, mi
     Raises:
         CheckpointMismatchError: fewer are.
     """
-    _, report = load_with_report(model, path, 'cpu', logger)
+    content, report = load_with_report(model, path, 'cpu', logger)
+    _warn_of_other_classes((content.get('meta') or {}).get('CLASSES'), unwrap_model(model), path, logger)
     sizes = {name: tensor.numel() for name, tensor in unwrap_model(model).state_dict().items()}
     names = [name for name in sizes if name.startswith('backbone.')] or list(sizes)
     total, loaded = sum(sizes[name] for name in names), set(report.loaded)

@@ -55,12 +55,26 @@ def deform_conv2d(
         out = features.new_zeros(len(features), weight.size(0), *offset.shape[-2:])
         # attached to all of them: the other processes of a run wait for these gradients, too
         return (out + sum(t.sum() * 0 for t in tensors if t is not None)).to(input.dtype)
+    if _has_nan(offset):
+        shape = (len(features), weight.size(0), *offset.shape[-2:])
+        return (features.new_zeros(shape) + sum(t.sum() * 0 for t in tensors if t is not None)).to(input.dtype)
     # autocast would hand the kernel half precision, in which offsets of large maps lose whole cells
     with torch.autocast(features.device.type, enabled=False):
         out = torchvision.ops.deform_conv2d(
             features, offset, weight, bias, _pair(stride), _pair(padding), _pair(dilation), mask
         )
     return out.to(input.dtype)
+
+
+def _has_nan(offset: Tensor) -> bool:
+    """Whether torchvision's kernel for CPUs would read at places that are NaN: outside of the memory, with SIGSEGV.
+
+    Programs that are recorded (exported, traced, compiled) keep no branch for it.
+    """
+    is_compiling = getattr(torch.compiler, 'is_compiling', bool)  # torch 2.1 may lack it
+    if offset.device.type != 'cpu' or type(offset) is not Tensor or torch.jit.is_tracing() or is_compiling():
+        return False
+    return bool(offset.isnan().any())
 
 
 def modulated_deform_conv2d(

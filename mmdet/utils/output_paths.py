@@ -11,6 +11,16 @@ class OutputPathError(ReportedError, ValueError):
     """An output would replace its input."""
 
 
+def refuse_input(output: str | os.PathLike[str], source: str | os.PathLike[str]) -> None:
+    """Refuse to write a file over the one that it is made from.
+
+    Raises:
+        OutputPathError: both are the same file.
+    """
+    if os.path.realpath(output) == os.path.realpath(source):
+        raise OutputPathError(f'{output} is the input, which would be replaced; give another file')
+
+
 class OutputPaths:
     """Gives each input a file of its own inside one folder.
 

@@ -87,6 +87,15 @@ def test_empty_input_keeps_shape_and_graph(layer):
         assert torch.equal(parameter.grad, torch.zeros_like(parameter))
 
 
+def test_offsets_that_are_nan_give_nan_and_do_not_end_the_process():
+    x, weight = torch.ones(1, 2, 5, 5), torch.ones(3, 2, 3, 3, requires_grad=True)
+    offset = torch.zeros(1, 18, 5, 5)
+    offset[0, 4, 2, 2] = math.nan
+    out = deform_conv2d(x, offset, weight, padding=1)
+    assert out.shape == (1, 3, 5, 5) and out.isnan().all() and out.requires_grad
+    assert deform_conv2d(x, torch.full_like(offset, math.inf), weight, padding=1).isfinite().all()
+
+
 @pytest.mark.parametrize('cls', [DeformConv2dPack, ModulatedDeformConv2dPack])
 def test_old_checkpoints_keep_the_offsets_beside_the_layer(cls):
     source, by_torch, by_mmcv = (nn.ModuleDict(dict(conv2=cls(2, 2, 3))) for _ in range(3))

@@ -1,5 +1,6 @@
 """Checkpoints of other models and classes, and damaged ones, given to the command lines."""
 
+import logging
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ from process import python
 from tiny import CLASSES
 
 from mmdet.apis import init_detector
+from mmdet.apis.train import load_initial_weights
 from mmdet.models import build_detector
 from mmdet.utils.checkpoints.checkpoint import CheckpointMismatchError
 
@@ -76,6 +78,17 @@ def test_training_refuses_load_from_without_most_of_the_backbone(tiny_run, check
     )
     assert done.returncode == 1 and '0% of the numbers of the backbone' in done.stderr
     assert 'min_loaded_fraction=0' in done.stderr and '| backbone' in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ('names', 'told'), [(('green', 'red'), True), (('red', 'green'), False), (('a', 'b', 'c'), False)]
+)
+def test_weights_to_begin_with_that_are_of_other_classes_are_told(tmp_path, caplog, names, told):
+    model = torch.nn.Linear(2, 2)
+    model.CLASSES = ('red', 'green')
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(CLASSES=names)), tmp_path / 'a.pth')
+    load_initial_weights(model, str(tmp_path / 'a.pth'), logging.getLogger('weights'), 0.5)
+    assert ("class 0 is 'green' in the file and 'red' in the data" in caplog.text) == told
 
 
 def test_resuming_with_another_number_of_classes_is_told_before_the_first_step(tiny_run, tmp_path):

@@ -2,11 +2,13 @@
 
 import hashlib
 import pickle
+import runpy
+import sys
 
 import numpy as np
 import pytest
 import torch
-from tool_process import run_tool
+from tool_process import ROOT, run_tool
 
 from mmdet.apis.converting import renamed
 from mmdet.models.backbones import RegNet, ResNet
@@ -185,3 +187,69 @@ def test_weights_of_another_kind_are_refused(tmp_path):
     torch.save(dict(state_dict={'x': torch.ones(1)}), tmp_path / 'a.pth')
     done = run_tool(*(f'{CONVERTERS}/regnet2mmdet.py', tmp_path / 'a.pth', tmp_path / 'b.pth'), check=False)
     assert 'no weight has a name that is known here' in done.error and not (tmp_path / 'b.pth').exists()
+
+
+def test_publish_model_replaces_no_other_file(world, tmp_path):
+    content = (world / 'weights.pth').read_bytes()
+    (tmp_path / 'x.pth').write_bytes(content)
+    run_tool(f'{CONVERTERS}/publish_model.py', tmp_path / 'x.pth', tmp_path / 'x.pth')
+    assert (tmp_path / 'x.pth').read_bytes() == content
+    assert len(list(tmp_path.iterdir())) == 2
+    torch.save(dict(state_dict={}, meta={}), tmp_path / 'none.pth')
+    done = run_tool(f'{CONVERTERS}/publish_model.py', tmp_path / 'none.pth', tmp_path / 'y', check=False)
+    assert 'none.pth has no weights' in done.error
+
+
+SCORES = {'bbox_head.fc_cls.weight': torch.zeros(21, 2)}
+REFUSED = [
+    ('upgrade_model_version', SCORES, '', 'bbox_head.fc_cls.weight has 21 outputs, which --num-classes 81 do not'),
+    (
+        'upgrade_model_version',
+        {f'roi_head.{name}': tensor for name, tensor in SCORES.items()},
+        '--num-classes 21',
+        'of 2.x already',
+    ),
+    ('upgrade_ssd_version', SCORES, '', 'there is nothing to rename'),
+    ('detectron2_to_mmdet', {}, '', 'holds no model|no weight of a detector'),
+    *(
+        (tool, SCORES, f'SAME {options}', 'a.pth is the input, which would be replaced')
+        for tool, options in (
+            ('upgrade_model_version', '--num-classes 21'),
+            ('upgrade_ssd_version', ''),
+            ('regnet2mmdet', ''),
+            ('selfsup2mmdet', '--selfsup moco'),
+            ('detectron2pytorch', '50'),
+            ('torchvision2mmdet', ''),
+            ('detectron2_to_mmdet', ''),
+            ('mmdet3_to_mmdet', ''),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(('tool', 'content', 'options', 'text'), REFUSED)
+def test_weights_that_do_not_fit_a_converter_are_refused(tmp_path, monkeypatch, tool, content, options, text):
+    source, out = tmp_path / 'a.pth', tmp_path / 'b.pth'
+    torch.save(dict(state_dict=content, meta={}), source)
+    before = source.read_bytes()
+    target = source if 'SAME' in options else out
+    script = ROOT / CONVERTERS / f'{tool}.py'
+    monkeypatch.setattr(sys, 'argv', [str(script), str(source), str(target), *options.replace('SAME', '').split()])
+    with pytest.raises(SystemExit, match=text):
+        runpy.run_path(str(script), run_name='__main__')
+    assert source.read_bytes() == before and not out.exists()
+
+
+def test_converting_a_config_of_mmdetection_3_names_what_is_wrong(tmp_path):
+    script = f'{CONVERTERS}/mmdet3_to_mmdet.py'
+    for text, expected in (
+        ('model = (\n', 'mine.py cannot be read'),
+        ("model = dict(type='RetinaNet')\n", "no 'train_dataloader'"),
+    ):
+        (tmp_path / 'mine.py').write_text(text)
+        assert expected in run_tool(script, tmp_path / 'mine.py', tmp_path / 'out.py', check=False).error
+    torch.save(dict(state_dict={}), tmp_path / 'a.pth')
+    (tmp_path / 'mine.py').write_text('a = 1\n')
+    options = ('--config', tmp_path / 'mine.py')
+    done = run_tool(script, tmp_path / 'a.pth', tmp_path / 'b.pth', *options, check=False)
+    assert 'mine.py: the config has no model' in done.error

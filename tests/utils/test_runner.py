@@ -153,6 +153,19 @@ def test_checkpoint_without_progress_is_no_point_to_resume_from(tmp_path):
         runner.resume(str(tmp_path / 'weights.pth'))
 
 
+def test_run_of_other_classes_is_not_gone_on_with(tmp_path):
+    runner = make_run(tmp_path)
+    runner.model.CLASSES = ('red', 'green')
+    runner.save_checkpoint(str(tmp_path))
+    runner.model.CLASSES = ('green', 'red')
+    with pytest.raises(
+        CheckpointMismatchError, match="class 0 is 'red' in the file and 'green' in the data. .*load_from"
+    ):
+        runner.resume(str(tmp_path / 'latest.pth'))
+    del runner.model.CLASSES
+    runner.resume(str(tmp_path / 'latest.pth'))
+
+
 def test_best_score_comes_back_and_the_new_run_keeps_its_own_meta(tmp_path):
     runner = make_run(tmp_path)
     runner.meta = dict(seed=1, hook_msgs=dict(best_score=np.float32(0.5), best_ckpt='x.pth'))

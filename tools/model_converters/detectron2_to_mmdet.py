@@ -8,6 +8,7 @@ from pathlib import Path
 from mmdet.apis.conversion import ConversionError, detectron2_to_mmdet, read_detectron2_file
 from mmdet.apis.launch import UserError, reported_errors
 from mmdet.utils.checkpoints.checkpoint_io import plain, write_file
+from mmdet.utils.output_paths import refuse_input
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -23,10 +24,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
+    refuse_input(args.dst, args.src)
     if not Path(args.src).expanduser().is_file():
         raise UserError(f'there is no file {args.src}')
     try:
         state_dict = detectron2_to_mmdet(read_detectron2_file(args.src))
+        if not state_dict:
+            raise ConversionError('the file has no weight of a detector of Detectron2')
     except (ConversionError, pickle.UnpicklingError) as error:
         raise UserError(f'{args.src}: {error}') from error
     write_file(plain(dict(state_dict=state_dict, meta=dict(converted_from='detectron2'))), args.dst)

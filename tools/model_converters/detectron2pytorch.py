@@ -13,6 +13,7 @@ from pathlib import Path
 from mmdet.apis.conversion import read_arrays
 from mmdet.apis.converting import renamed, write_weights
 from mmdet.apis.launch import UserError, reported_errors
+from mmdet.utils.output_paths import refuse_input
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ def read_blobs(path: str) -> Mapping[str, np.ndarray]:
     try:
         content = read_arrays(path)
     except (pickle.UnpicklingError, EOFError) as error:
-        raise UserError(f'{path}: {error}') from error
+        raise UserError(f'{path}: {" ".join(str(error).split())}') from error
     if not isinstance(content, (dict, OrderedDict)):
         raise UserError(f'{path}: expected a dict of arrays, got {type(content).__name__}')
     return content.get('blobs', content)
@@ -104,6 +105,7 @@ def read_blobs(path: str) -> Mapping[str, np.ndarray]:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
+    refuse_input(args.dst, args.src)
     write_weights(convert(read_blobs(args.src), args.depth), args.dst)
 
 

@@ -3,12 +3,15 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from mmdet.apis.conversion import ConversionError, classes_of_mmdet3, config_of_mmdet3, weights_of_mmdet3
 from mmdet.apis.launch import UserError, reported_errors
 from mmdet.models import build_detector
 from mmdet.utils.checkpoints.checkpoint import read_checkpoint
 from mmdet.utils.checkpoints.checkpoint_io import plain, write_file
+from mmdet.utils.configs.read_config import read_config
+from mmdet.utils.output_paths import refuse_input
 
 from mmcv import Config
 
@@ -25,12 +28,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _model_of(path: str) -> Any:
+    cfg = read_config(path)
+    if not isinstance(cfg.get('model'), dict):
+        raise UserError(f'{path}: the config has no model')
+    return cfg.model
+
+
 def convert_weights(args: argparse.Namespace) -> None:
     """Write the checkpoint."""
     if not args.config:
         raise UserError('a checkpoint needs --config, a config of this package: its model decides what fits')
     content = read_checkpoint(args.src, trusted=args.trust_checkpoint)
-    model = build_detector(Config.fromfile(args.config).model)
+    model = build_detector(_model_of(args.config))
     weights = weights_of_mmdet3(content, model.state_dict())
     meta = dict(converted_from='mmdetection 3.x')
     names = classes_of_mmdet3(content)
@@ -42,7 +52,7 @@ def convert_weights(args: argparse.Namespace) -> None:
 
 def convert_config(args: argparse.Namespace) -> None:
     """Write the config, if its model can be built."""
-    theirs = Config.fromfile(args.src, import_custom_modules=False)
+    theirs = read_config(args.src)
     ours = Config(config_of_mmdet3(theirs._cfg_dict.to_dict()))
     build_detector(ours.model)
     Path(args.dst).write_text(ours.pretty_text)
@@ -52,6 +62,7 @@ def convert_config(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
+    refuse_input(args.dst, args.src)
     try:
         (convert_config if args.src.endswith('.py') else convert_weights)(args)
     except ConversionError as error:

@@ -8,12 +8,13 @@ left out; the file holds tensors and plain values only, so that reading it runs 
 
 import argparse
 import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from mmdet.apis.converting import add_trust_option
-from mmdet.apis.launch import reported_errors
+from mmdet.apis.launch import UserError, reported_errors
 from mmdet.utils.checkpoints.checkpoint import read_checkpoint
 from mmdet.utils.checkpoints.checkpoint_io import plain, write_file
 
@@ -44,15 +45,19 @@ def write_with_hash(content: dict[str, Any], out_file: str) -> Path:
     path = Path(out_file)
     if path.suffix != '.pth':
         path = path.with_name(f'{path.name}.pth')
-    write_file(content, path)
-    digits = hashlib.sha256(path.read_bytes()).hexdigest()[:HASH_DIGITS]
-    return path.replace(path.with_name(f'{path.stem}-{digits}.pth'))
+    # under a name of its own at first: `path` may be the input, or another checkpoint that stays
+    written = path.with_name(f'.{path.stem}.{os.getpid()}.unpublished')
+    write_file(content, written)
+    digits = hashlib.sha256(written.read_bytes()).hexdigest()[:HASH_DIGITS]
+    return written.replace(path.with_name(f'{path.stem}-{digits}.pth'))
 
 
 def main(argv: list[str] | None = None) -> Path:
     """Run the command; gives the file."""
     args = parse_args(argv)
     checkpoint = read_checkpoint(args.in_file, trusted=args.trust_checkpoint)
+    if 'state_dict' in checkpoint and not checkpoint['state_dict']:
+        raise UserError(f'{args.in_file} has no weights')
     path = write_with_hash(publishable(checkpoint), args.out_file)
     print(f'published as {path}')
     return path

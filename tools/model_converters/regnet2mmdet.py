@@ -8,6 +8,7 @@ import sys
 
 from mmdet.apis.converting import add_trust_option, left_out, read_weights, renamed, write_weights
 from mmdet.apis.launch import reported_errors
+from mmdet.utils.output_paths import refuse_input
 
 from torch import Tensor
 
@@ -57,6 +58,7 @@ def _counted_from_zero(name: str) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
+    refuse_input(args.dst, args.src)
     state_dict = read_weights(args.src, ('model_state', 'state_dict'), args.trust_checkpoint)
     write_weights(convert(state_dict), args.dst)
     print(f'left out: {", ".join(left_out(state_dict, RULES)) or "nothing"}')

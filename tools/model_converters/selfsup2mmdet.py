@@ -8,6 +8,7 @@ import sys
 
 from mmdet.apis.converting import add_trust_option, left_out, read_weights, renamed, write_weights
 from mmdet.apis.launch import UserError, reported_errors
+from mmdet.utils.output_paths import refuse_input
 
 from torch import Tensor
 
@@ -39,6 +40,7 @@ def convert(state_dict: dict[str, Tensor], selfsup: str) -> dict[str, Tensor]:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
+    refuse_input(args.dst, args.src)
     if args.selfsup is None:
         raise UserError('say with --selfsup moco or --selfsup swav what the weights are of')
     state_dict = read_weights(args.src, trusted=args.trust_checkpoint)

@@ -7,6 +7,7 @@ from mmdet.apis.conversion import ConversionError, mmdet_to_torchvision, torchvi
 from mmdet.apis.launch import UserError, reported_errors
 from mmdet.utils.checkpoints.checkpoint import read_checkpoint
 from mmdet.utils.checkpoints.checkpoint_io import plain, write_file
+from mmdet.utils.output_paths import refuse_input
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -40,7 +41,11 @@ def our_num_classes(state_dict: dict) -> int:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
-    content = read_checkpoint(args.src)
+    refuse_input(args.dst, args.src)
+    try:
+        content = read_checkpoint(args.src)
+    except KeyError as error:  # a name of torchvision that there is not
+        raise UserError(error.args[0]) from error
     state_dict = content.get('state_dict', content)
     try:
         if args.to_torchvision:

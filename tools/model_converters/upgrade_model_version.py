@@ -17,8 +17,9 @@ import re
 import sys
 
 from mmdet.apis.converting import add_trust_option, read_weights, write_weights
-from mmdet.apis.launch import reported_errors
+from mmdet.apis.launch import UserError, reported_errors
 from mmdet.utils.checkpoints.checkpoint import read_checkpoint
+from mmdet.utils.output_paths import refuse_input
 
 import torch
 from torch import Tensor
@@ -72,6 +73,18 @@ def without_background(outputs: Tensor, num_classes: int) -> Tensor:
     return outputs[len(outputs) // num_classes :].clone()
 
 
+# of SSD: without levels below, as `cls_convs.0.weight`; it has outputs for each of its anchors
+SSD_SCORES = r'(^|\.)bbox_head\.cls_convs\.\d+\.(weight|bias)$'
+# names of layers, their outputs for each class, those of a layer that is the same for all classes, what becomes of them
+LAYERS_BY_CLASS = (
+    (r'\.fc_cls\.(weight|bias)$', 1, None, background_last),
+    (SSD_SCORES, 1, None, background_last),
+    (r'\.fc_reg\.(weight|bias)$', 4, 4, without_background),
+    (r'mask_head(\.\d+)?\.conv_logits\.(weight|bias)$', 1, 1, without_background),
+    (r'mask_iou_head\.fc_mask_iou\.(weight|bias)$', 1, 1, without_background),
+)
+
+
 def new_name(name: str, two_stages: bool) -> str:
     """Name in 2.x.
 
@@ -87,19 +100,18 @@ def new_name(name: str, two_stages: bool) -> str:
 
 
 def upgraded(name: str, tensor: Tensor, num_classes: int) -> Tensor:
-    """Outputs of the layer ``name`` in the order of 2.x; other tensors come back as they are."""
-    by_class = tensor.ndim > 0 and len(tensor) % num_classes == 0
-    if re.search(r'\.fc_cls\.(weight|bias)$', name) and len(tensor) == num_classes:
-        return background_last(tensor, num_classes)
-    # the convolutions of SSD: without levels below, as `cls_convs.0.weight`
-    if re.search(r'(^|\.)bbox_head\.cls_convs\.\d+\.(weight|bias)$', name) and by_class:
-        return background_last(tensor, num_classes)
-    if re.search(r'\.fc_reg\.(weight|bias)$', name) and len(tensor) == 4 * num_classes:
-        return without_background(tensor, num_classes)
-    if re.search(r'mask_head(\.\d+)?\.conv_logits\.(weight|bias)$', name) and len(tensor) == num_classes:
-        return without_background(tensor, num_classes)
-    if re.search(r'mask_iou_head\.fc_mask_iou\.(weight|bias)$', name) and len(tensor) == num_classes:
-        return without_background(tensor, num_classes)
+    """Outputs of the layer ``name`` in the order of 2.x; other tensors come back as they are.
+
+    Raises:
+        UserError: the layer has outputs for another number of classes.
+    """
+    for pattern, each, agnostic, change in LAYERS_BY_CLASS:
+        if not re.search(pattern, name) or len(tensor) == agnostic:
+            continue
+        anchors, rest = divmod(len(tensor), each * num_classes)
+        if rest or (anchors != 1 and pattern != SSD_SCORES):
+            raise UserError(f'{name} has {len(tensor)} outputs, which --num-classes {num_classes} do not explain')
+        return change(tensor, num_classes)
     return tensor
 
 
@@ -109,7 +121,12 @@ def upgrade(state_dict: dict[str, Tensor], num_classes: int) -> dict[str, Tensor
     Args:
         state_dict: of 1.x.
         num_classes: with the background.
+
+    Raises:
+        UserError: the weights are of 2.x already, or of another number of classes.
     """
+    if any(name.startswith('roi_head.') for name in state_dict):
+        raise UserError('the weights are of 2.x already: they have names that begin with roi_head')
     two_stages = any(name.startswith('rpn_head.') for name in state_dict) or any(
         re.match(r'bbox_head(\.\d+)?\.fc_cls\.', name) for name in state_dict
     )
@@ -119,9 +136,13 @@ def upgrade(state_dict: dict[str, Tensor], num_classes: int) -> dict[str, Tensor
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
+    refuse_input(args.out_file, args.in_file)
     meta = read_checkpoint(args.in_file, trusted=args.trust_checkpoint).get('meta')
     state_dict = read_weights(args.in_file, trusted=args.trust_checkpoint)
-    write_weights(upgrade(state_dict, args.num_classes), args.out_file, meta)
+    upgraded_weights = upgrade(state_dict, args.num_classes)
+    write_weights(upgraded_weights, args.out_file, meta)
+    same = sum(state_dict.get(name) is tensor for name, tensor in upgraded_weights.items())
+    print(f'{len(upgraded_weights) - same} of them have another name or other values than in {args.in_file}')
 
 
 if __name__ == '__main__':

@@ -11,8 +11,9 @@ import re
 import sys
 
 from mmdet.apis.converting import add_trust_option, read_weights, write_weights
-from mmdet.apis.launch import reported_errors
+from mmdet.apis.launch import UserError, reported_errors
 from mmdet.utils.checkpoints.checkpoint import read_checkpoint
+from mmdet.utils.output_paths import refuse_input
 
 from torch import Tensor
 
@@ -45,8 +46,13 @@ def upgrade(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
+    refuse_input(args.out_file, args.in_file)
     meta = read_checkpoint(args.in_file, trusted=args.trust_checkpoint).get('meta')
-    write_weights(upgrade(read_weights(args.in_file, trusted=args.trust_checkpoint)), args.out_file, meta)
+    weights = read_weights(args.in_file, trusted=args.trust_checkpoint)
+    upgraded = upgrade(weights)
+    if upgraded.keys() == weights.keys():
+        raise UserError(f'{args.in_file} has no names of an SSD before mmdetection 2.14: there is nothing to rename')
+    write_weights(upgraded, args.out_file, meta)
 
 
 if __name__ == '__main__':

@@ -120,11 +120,14 @@ MODEL_SETTINGS = {
     **dict.fromkeys(('pos_ignore_thr', 'neg_ignore_thr'), FRACTION),
     **dict.fromkeys(('nms_pre', 'max_per_img', 'max_per_image', 'num', 'topk', 'top_k'), whole(1, never=True)),
     **dict.fromkeys(('num_points', 'corner_topk'), whole(1)),
-    'local_maximum_kernel': Rule('an odd whole number', lambda value: is_whole(value) and value % 2 == 1),
+    'local_maximum_kernel': Rule('an odd whole number', lambda value: is_whole(value) and value > 0 and value % 2 == 1),
     **dict.fromkeys(('mask_overlap', 'importance_sample_ratio'), FRACTION),
     **dict.fromkeys(('sigma', 'neg_pos_ratio', 'oversample_ratio', 'distance_threshold'), POSITIVE),
     **dict.fromkeys(('mask_thr', 'filter_thr', 'update_thr', 'object_mask_thr'), NUMBER),
-    'stuff_area_limit': NOT_NEGATIVE,
+    **dict.fromkeys(('stuff_area_limit', 'alpha', 'beta'), NOT_NEGATIVE),
+    'initial_epoch': whole(0),
+    'allowed_border': NUMBER,
+    'debug': FLAG,
     'kernel': one_of(('gaussian', 'linear')),
 }
 # arguments of parts of a model, wherever they stand: a value, or a list of such
@@ -137,7 +140,10 @@ KNOWN_PARTS_ARGUMENTS = {
     **dict.fromkeys(('class_weight', 'bg_cls_weight', 'alpha', 'beta', 'gamma', 'ctr_clamp'), NOT_NEGATIVE),
     **dict.fromkeys(('num_classes', 'num_heads', 'num_points', 'num_levels', 'num_layers', 'roi_feat_size'), whole(1)),
     **dict.fromkeys(('embed_dims', 'embed_dim', 'feedforward_channels', 'num_feats', 'num_outs'), whole(1)),
-    **dict.fromkeys(('stacked_convs', 'num_csp_blocks', 'num_convs'), whole(0)),
+    **dict.fromkeys(('stacked_convs', 'num_csp_blocks', 'num_convs', 'start_level', 'cls_down_index'), whole(0)),
+    **dict.fromkeys(('num_groups', 'scales_per_octave', 'num_feat_levels'), whole(1)),
+    **dict.fromkeys(('target_stds', 'strides', 'featmap_strides', 'mask_stride', 'pos_scale'), POSITIVE),
+    **dict.fromkeys(('pull_weight', 'push_weight'), NOT_NEGATIVE),
     'corner_emb_channels': whole(0),  # 0: pairs by centripetal shifts
     **dict.fromkeys(('num_fcs', 'num_cls_fcs', 'num_reg_fcs', 'num_shared_fcs', 'num_shared_convs'), whole(0)),
     **dict.fromkeys(('widen_factor', 'deepen_factor', 'center_radius', 'octave_base_scale'), POSITIVE),

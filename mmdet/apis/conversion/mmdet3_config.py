@@ -77,7 +77,9 @@ def convert_model(model: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 def convert_data(cfg: Mapping[str, Any], images: Mapping[str, Any]) -> dict[str, Any]:
     """``data`` from the three loaders."""
-    train = cfg['train_dataloader']
+    train = cfg.get('train_dataloader')
+    if not isinstance(train, Mapping):
+        raise ConversionError("the config has no 'train_dataloader'; give one with all that it inherits")
     data = dict(
         samples_per_gpu=train['batch_size'],
         workers_per_gpu=train.get('num_workers', 2),

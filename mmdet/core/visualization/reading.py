@@ -10,6 +10,7 @@ import mmcv
 import numpy as np
 
 DEFAULT_FLAG = 'color'
+JPEG_START, JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'  # markers
 
 
 def read_image(img: str | os.PathLike[str] | np.ndarray, pipeline: Any = None) -> np.ndarray:
@@ -36,7 +37,10 @@ def read_image(img: str | os.PathLike[str] | np.ndarray, pipeline: Any = None) -
     path = os.fspath(img)
     if file_client_args.get('backend', 'disk') == 'disk' and not Path(path).is_file():
         raise FileNotFoundError(f'image file not found: {path}')
-    decoded = mmcv.imfrombytes(mmcv.FileClient(**file_client_args).get(path), flag=flag)
+    content = mmcv.FileClient(**file_client_args).get(path)
+    decoded = mmcv.imfrombytes(content, flag=flag)
+    if decoded is None and content.startswith(JPEG_START):
+        decoded = mmcv.imfrombytes(content + JPEG_END, flag=flag)  # cut short: as the pipeline reads it
     if decoded is None:
         raise ValueError(f'{path} cannot be decoded: it is empty, cut off or no image')
     return _three_channels(decoded)

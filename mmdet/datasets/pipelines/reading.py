@@ -6,11 +6,11 @@ import cv2
 import mmcv
 import numpy as np
 
+from mmdet.core.visualization.reading import JPEG_END, JPEG_START
 from mmdet.datasets.audit.broken_images import BrokenImageError, MissingImageError, check_regular
 from mmdet.datasets.memory.image_cache import ImageCache
 
 _LOGGER = logging.getLogger('mmdet')
-JPEG_START, JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'  # markers
 DISK = dict(backend='disk')
 
 

@@ -15,7 +15,13 @@ from torch import distributed as dist
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from mmdet.utils.checkpoints.checkpoint import CheckpointMismatchError, load_checkpoint, save_checkpoint, unwrap_model
+from mmdet.utils.checkpoints.checkpoint import (
+    CheckpointMismatchError,
+    check_classes,
+    load_checkpoint,
+    save_checkpoint,
+    unwrap_model,
+)
 from mmdet.utils.checkpoints.checkpoint_io import MapLocation, point_latest
 from mmdet.utils.checkpoints.content_check import check_progress
 from mmdet.utils.checkpoints.optimizer_state import check_same_kind, fit_optimizer_state
@@ -172,6 +178,7 @@ class ResumableRunner(_Mixin):
         content = load_checkpoint(self.model, checkpoint, 'cpu', logger=self.logger, complete=advice)
         check_progress(content, checkpoint)
         meta = content['meta']
+        check_classes(meta.get('CLASSES'), getattr(unwrap_model(self.model), 'CLASSES', None), checkpoint, advice)
         state = content.get('runner_state') or {}
         self._epoch, self._iter = meta['epoch'], self._rescaled_iter(meta['iter'], state)
         if self._by_iter:

@@ -11,6 +11,7 @@ from mmdet.core.visualization.image import draw_labels, draw_masks
 from mmdet.core.visualization.instances import from_result
 from mmdet.core.visualization.reading import pipeline_of, read_image
 from mmdet.datasets.pipelines.compose import Compose
+from mmdet.datasets.pipelines.loading import LoadImageFromFile
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 GREY = np.full((120, 160, 3), 127, dtype=np.uint8)
@@ -236,3 +237,11 @@ def test_read_image_gives_three_channels_of_eight_bits(tmp_path):
     (tmp_path / 'text.png').write_text('no image')
     with pytest.raises(ValueError, match=r'text\.png cannot be decoded'):
         read_image(tmp_path / 'text.png')
+
+
+def test_jpeg_that_is_cut_short_is_drawn_on_as_the_pipeline_reads_it(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    content = cv2.imencode('.jpg', noise)[1].tobytes()
+    (tmp_path / 'cut.jpg').write_bytes(content[: len(content) // 2])
+    loaded = LoadImageFromFile()(dict(img_info=dict(filename='cut.jpg'), img_prefix=str(tmp_path)))['img']
+    assert np.array_equal(read_image(tmp_path / 'cut.jpg'), loaded)
