@@ -40,7 +40,7 @@ def test_browse_dataset_draws_what_is_trained_on_with_a_caption(world, tmp_path)
 
 def test_browse_dataset_undoes_normalisation_and_gives_repeated_images_names_of_their_own(world, tmp_path):
     (tmp_path / 'mixed.py').write_text(MIXED.format(folder=world))
-    done = browse(tmp_path / 'mixed.py', tmp_path, '--skip-type', 'Flip')
+    done = browse(tmp_path / 'mixed.py', tmp_path, '--skip-type', 'Mosaic')  # which it has not
     names = {path.name for path in (tmp_path / 'out').iterdir()}
     assert {'0.png', '0_1.png'} <= names and len(names) == 16 and '16 images' in done.text
     # image 6 has no objects, and 64 px of it are padded to 80, drawn 6 times as large

@@ -85,7 +85,7 @@ def test_report_of_wrong_input_says_so(mixed, tmp_path):
     three = [[np.zeros((0, 5), np.float32)] * 3] * 16
     (tmp_path / 'three.pkl').write_bytes(pickle.dumps(three))
     done = run_tool(TOOL, mixed / 'mixed.py', mixed, '--results', tmp_path / 'three.pkl', check=False)
-    assert 'a result has 3 classes, the data set 2: red, green' in done.error
+    assert 'three.pkl: result 0 has 3 classes, the data set 2: red, green' in done.error
 
 
 def test_training_ends_with_a_report_where_the_config_asks_for_one(world, tmp_path):

@@ -158,7 +158,7 @@ def _show_place(error: Exception) -> None:
         return
     if place.original_args is None:
         place.original_args = error.args
-    args = place.original_args
+    args = place.original_args or (('',) if isinstance(error, AssertionError) else ())  # a bare assertion has no text
     if not (args and isinstance(args[0], str)):
         return  # errors of files and the like, whose arguments are numbers
     kind = place.leaf.get('type') if isinstance(place.leaf, dict) else None
