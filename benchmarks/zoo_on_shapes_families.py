@@ -109,8 +109,13 @@ def narrow_hourglass(size: int) -> dict[str, Any]:
 # changes to configs beside the narrowing, by the side of the images, px
 OPTIONS: dict[str, Callable[[int], dict[str, Any]]] = {
     'yolox': lambda size: {'model.input_size': (size, size), 'model.random_size_range': (size // 32, size // 32)},
-    'detr': narrow_layers,
-    'maskformer': lambda size: {'model.test_cfg.panoptic_on': False, 'model.test_cfg.instance_on': True},
+    # layers that normalise after they add lose their queries' differences at the rate of the others
+    'detr': lambda size: {**narrow_layers(size), 'optimizer.lr': 0.0002},
+    'maskformer': lambda size: {
+        'model.test_cfg.panoptic_on': False,
+        'model.test_cfg.instance_on': True,
+        'optimizer.lr': 0.0002,
+    },
     'deformable_detr': narrow_layers,
     'ssd': small_ssd,
     'cornernet': narrow_hourglass,
