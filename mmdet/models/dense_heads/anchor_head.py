@@ -269,8 +269,8 @@ class AnchorHead(BaseDenseHead, BBoxTestMixin):
         """
         anchors, flags = self.anchors_of_maps(maps, img_metas)
         options.setdefault('label_channels', self.cls_out_channels if self.use_sigmoid_cls else 1)
-        truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
-        return anchors, self.get_targets(anchors, flags, *truth, **options)
+        options |= dict(gt_bboxes_ignore_list=gt_bboxes_ignore, gt_labels_list=gt_labels)
+        return anchors, self.get_targets(anchors, flags, gt_bboxes, img_metas, **options)
 
     def loss_single(
         self,

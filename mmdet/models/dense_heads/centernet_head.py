@@ -1,7 +1,6 @@
 """CenterNet: objects are peaks of a heat map, with a size and an offset each (https://arxiv.org/abs/1904.07850)."""
 
 from collections.abc import Sequence
-from itertools import repeat
 from typing import cast
 
 import torch
@@ -190,8 +189,10 @@ class CenterNetHead(BaseDenseHead, BBoxTestMixin):
             for each image boxes with scores (k, 5) and labels (k,).
         """
         maps = [to_full_precision(level)[0].split(1) for level in (center_heatmap_preds, wh_preds, offset_preds)]
-        images = zip(*maps, img_metas, repeat(rescale), repeat(with_nms))
-        return [self._get_bboxes_single(*image) for image in images]
+        return [
+            self._get_bboxes_single(heatmap, sizes, offsets, meta, rescale, with_nms)
+            for heatmap, sizes, offsets, meta in zip(*maps, img_metas)
+        ]
 
     def _get_bboxes_single(
         self,

@@ -331,7 +331,8 @@ class DETRHead(BaseDenseHead, BBoxTestMixin):
         self, feats: Sequence[Tensor], img_metas: list[ImgMeta], rescale: bool = False
     ) -> list[tuple[Tensor, Tensor]]:
         """Detections of each image; see :meth:`get_bboxes`."""
-        return self.get_bboxes(*(*self(feats, img_metas), img_metas, rescale))
+        of_images: Any = dict(img_metas=img_metas, rescale=rescale)
+        return self.get_bboxes(*self(feats, img_metas), **of_images)
 
     def simple_test_rpn(self, x: Sequence[Tensor], img_metas: list[ImgMeta]) -> list[Tensor]:
         """The boxes of :meth:`simple_test_bboxes` as proposals of a second stage: (k, 5) with scores, best first."""

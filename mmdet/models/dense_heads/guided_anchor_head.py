@@ -7,7 +7,6 @@ of a guided anchor is one of the boxes that a usual anchor generator puts at its
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import repeat
 from typing import Any
 
 import torch
@@ -273,16 +272,21 @@ class GuidedAnchorHead(AnchorHead):
             approxs, inside, squares, gt_bboxes, img_metas, gt_bboxes_ignore
         )
         shape_divisor = num_pos + num_neg if self.ga_sampling else num_pos
-        truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
-        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
-        *targets, num_pos, num_neg = self.get_targets(anchors, inside, *truth, channels)[:6]
+        options: Any = dict(gt_bboxes_ignore_list=gt_bboxes_ignore, gt_labels_list=gt_labels)
+        options['label_channels'] = self.cls_out_channels if self.use_sigmoid_cls else 1
+        *targets, num_pos, num_neg = self.get_targets(anchors, inside, gt_bboxes, img_metas, **options)[:6]
         cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, targets[0], targets[1], img_metas)
         rows = ([torch.stack(level) for level in zip(*anchors)], *targets)
         count = num_pos + num_neg if self.sampling else num_pos
         losses_cls, losses_bbox = multi_apply(self.loss_single, cls_scores, bbox_preds, *rows, num_total_samples=count)
-        losses_loc = [self.loss_loc_single(*level) for level in zip(loc_preds, *loc_targets, repeat(loc_divisor))]
-        levels = zip(shape_preds, *shape_targets, repeat(shape_divisor))
-        losses_shape = [self.loss_shape_single(*level) for level in levels]
+        losses_loc = [
+            self.loss_loc_single(pred, target, weight, loc_divisor)
+            for pred, target, weight in zip(loc_preds, *loc_targets)
+        ]
+        losses_shape = [
+            self.loss_shape_single(pred, squares_of, gts, weights, shape_divisor)
+            for pred, squares_of, gts, weights in zip(shape_preds, *shape_targets)
+        ]
         return dict(loss_cls=losses_cls, loss_bbox=losses_bbox, loss_shape=losses_shape, loss_loc=losses_loc)
 
     def get_bboxes(

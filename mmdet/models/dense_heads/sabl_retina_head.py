@@ -288,9 +288,9 @@ class SABLRetinaHead(BaseDenseHead, BBoxTestMixin):
         border = self.train_cfg.allowed_border
         approxs, inside = sampled_approxs(self.approx_anchor_generator, sizes, img_metas, border, device)
         squares = self.get_anchors(sizes, img_metas, device=device)
-        truth = (gt_bboxes, img_metas, gt_bboxes_ignore, gt_labels)
-        channels = self.cls_out_channels if self.use_sigmoid_cls else 1
-        *targets, num_pos, num_neg = self.get_target(approxs, inside, squares, *truth, channels, self.sampling)
+        options: Any = dict(gt_bboxes_ignore_list=gt_bboxes_ignore, gt_labels_list=gt_labels, sampling=self.sampling)
+        options['label_channels'] = self.cls_out_channels if self.use_sigmoid_cls else 1
+        *targets, num_pos, num_neg = self.get_target(approxs, inside, squares, gt_bboxes, img_metas, **options)
         cls_scores, targets[1] = self.score_maps_for_loss(cls_scores, targets[0], targets[1], img_metas)
         count = num_pos + num_neg if self.sampling else num_pos
         losses = multi_apply(self.loss_single, cls_scores, bbox_preds, *targets, num_total_samples=count)

@@ -1,7 +1,6 @@
 """The head of SSD (https://arxiv.org/abs/1512.02325)."""
 
 from collections.abc import Sequence
-from itertools import repeat
 from typing import NamedTuple, cast
 
 import torch
@@ -123,7 +122,7 @@ class SSDHead(AnchorHead):
     def _init_layers(self) -> None:
         priors, channels = self.prior_generator.num_base_priors, cast(Sequence[int], self.in_channels)
         self.cls_convs, self.reg_convs = (
-            nn.ModuleList(self._build_level(*level) for level in zip(channels, priors, repeat(width)))
+            nn.ModuleList(self._build_level(inputs, anchors, width) for inputs, anchors in zip(channels, priors))
             for width in (self.cls_out_channels, 4)
         )
 
